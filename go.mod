@@ -1,0 +1,3 @@
+module github.com/harness/log-service
+
+go 1.26

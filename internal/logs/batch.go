@@ -1,0 +1,78 @@
+package logs
+
+import (
+	"sync"
+	"sync/atomic"
+)
+
+// Batch is a run of consecutive lines of one log. It is immutable once its
+// engine has published it, so any number of readers share one.
+type Batch struct {
+	// First is the sequence of the first line; sequences start at 1.
+	First int64
+	// Count is how many sequences the batch covers.
+	Count int64
+	// Data holds the lines: each a JSON object without line breaks inside,
+	// followed by \n. Count lines, or a single one when Gap is set.
+	Data []byte
+	// Gap marks a batch whose one line stands for Count lines that are gone.
+	Gap bool
+
+	frames atomic.Pointer[[]byte] // what Encoded made, while resident
+
+	mu       sync.Mutex    // guards resident and the making of frames
+	resident *atomic.Int64 // the memory account of the engine, nil outside it
+}
+
+// Next is the sequence that follows the batch.
+func (b *Batch) Next() int64 { return b.First + b.Count }
+
+// Last is the sequence of the last line.
+func (b *Batch) Last() int64 { return b.First + b.Count - 1 }
+
+// Hold enters the batch into account: the bytes of its data now, those of
+// its encoded form when it is made. Called once, by the engine, before the
+// batch is published.
+func (b *Batch) Hold(account *atomic.Int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.resident = account
+	account.Add(int64(cap(b.Data)))
+}
+
+// Release takes the batch out of its account and lets the encoded form go.
+// Readers that still have the batch may go on using it.
+func (b *Batch) Release() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.resident == nil {
+		return
+	}
+	n := int64(cap(b.Data))
+	if f := b.frames.Swap(nil); f != nil {
+		n += int64(cap(*f))
+	}
+	b.resident.Add(-n)
+	b.resident = nil
+}
+
+// Encoded returns the batch in a reader's wire form, made by encode once and
+// shared by all readers for as long as the batch is resident; a batch that is
+// not (it was read back for one slow reader) is encoded for this call alone.
+// There is one such form: every caller passes the same encode.
+func (b *Batch) Encoded(encode func(*Batch) []byte) []byte {
+	if f := b.frames.Load(); f != nil {
+		return *f
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if f := b.frames.Load(); f != nil {
+		return *f
+	}
+	f := encode(b)
+	if b.resident != nil {
+		b.frames.Store(&f)
+		b.resident.Add(int64(cap(f)))
+	}
+	return f
+}

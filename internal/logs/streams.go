@@ -1,0 +1,127 @@
+package logs
+
+import (
+	"context"
+	"time"
+
+	logservice "github.com/harness/log-service"
+)
+
+// Streams is an engine of live logs. All methods may be called from any
+// number of goroutines. The methods that change something return once the
+// change is durable (as durable as the engine is: the embedded one has it on
+// disk and synced, the one in memory has it in memory). Errors are those of
+// package logservice, wrapped: ErrStreamNotFound for an identity that has no
+// stream, ErrUnavailable for a backend that is down, full or broken.
+type Streams interface {
+	// Open makes a stream. One that is open already is kept with its lines
+	// and its tailers (and takes the new TTL), so a retried open is harmless;
+	// Truncate drops the lines: its tailers reach the end, the new stream starts
+	// at sequence 1. A stream that is closed but not yet deleted answers
+	// ErrUnavailable: it is being archived.
+	Open(ctx context.Context, id logservice.ID, o OpenOptions) error
+
+	// Append adds lines to an open stream, all of them or none, and returns
+	// the sequence that the next line will get. Offset beyond the end is a
+	// *logservice.SequenceError; see Lines for what else is recognised. A
+	// closed stream answers ErrStreamNotFound. An empty Lines only asks for
+	// the next sequence.
+	Append(ctx context.Context, id logservice.ID, l Lines) (next int64, err error)
+
+	// Follow returns a cursor that stands behind the line after (0: at the
+	// start). The stream may be open or closed; a cursor that was taken
+	// before its stream was deleted still reaches the end.
+	Follow(ctx context.Context, id logservice.ID, after int64) (Cursor, error)
+
+	// Close ends a stream: no line comes after, and every cursor reaches
+	// io.EOF behind the last line acknowledged before. Closing a closed
+	// stream changes nothing and is no error. The stream stays, for its
+	// archiving, until Delete; how it was closed survives a restart.
+	Close(ctx context.Context, id logservice.ID, how Closing) error
+
+	// Delete lets a stream go. Cursors that exist read on to the end.
+	Delete(ctx context.Context, id logservice.ID) error
+
+	// List describes the streams of f, open and closed, in no order.
+	List(ctx context.Context, f Filter) ([]Info, error)
+}
+
+// Cursor reads one stream in order. It is used by one goroutine and must be
+// closed by it.
+type Cursor interface {
+	// Next returns the batches that follow the cursor and moves past them: at
+	// most about 256 KiB of them, never a line twice, never one skipped. It
+	// does not wait for lines to come: nothing new is (nil, nil). The first
+	// batch starts right behind the cursor, also where that is inside what
+	// was appended as one. Lines that are gone come as a batch with Gap set.
+	// Behind the last line of a closed stream it returns io.EOF. It may read
+	// from disk or network.
+	Next(ctx context.Context) ([]*Batch, error)
+	// Ready returns a channel that is closed once Next has something to
+	// return. Ask again after every Next.
+	Ready() <-chan struct{}
+	Close()
+}
+
+// OpenOptions say how a stream is opened.
+type OpenOptions struct {
+	// TTL is how long the stream lives after its last activity; zero is
+	// logservice.DefaultTTL, and never more than logservice.MaxTTL.
+	TTL      time.Duration
+	Truncate bool
+}
+
+// Lines are what one append carries. The engine takes Data over: the caller
+// must not touch it again.
+type Lines struct {
+	Data  []byte // as Batch.Data
+	Count int64
+	// Offset is the sequence that the first line shall get, zero for
+	// whatever comes next. Lines that the stream has already (sequences
+	// below its next) are acknowledged and not stored again.
+	Offset int64
+	// Dedupe lets the engine acknowledge, without storing it, a batch that is
+	// byte for byte one of the last batches of the stream and whose lines
+	// carry pos and time: the retry of a client that cannot say an offset.
+	Dedupe bool
+}
+
+// Closing says how a stream was closed, for whoever finishes the work after a
+// restart.
+type Closing struct {
+	// Archive asks for the log to be archived before the stream is deleted;
+	// see the constants.
+	Archive Archiving
+	// Incomplete marks a log whose writer went silent past its time to live.
+	Incomplete bool
+}
+
+// Archiving says what a close does with the log.
+type Archiving uint8
+
+const (
+	ArchiveIfMissing Archiving = iota // unless a blob of that key exists
+	ArchiveAlways                     // replacing a blob of that key
+	ArchiveNever
+)
+
+// Filter selects streams. An empty Account is all accounts: only callers that
+// may see them all leave it so.
+type Filter struct {
+	Account string
+	Prefix  logservice.Key // whole segments; empty is all
+}
+
+// Info describes a live stream.
+type Info struct {
+	ID          logservice.ID
+	Lines       int64 // sequences given so far
+	Bytes       int64 // of JSON held, line breaks included
+	Subscribers int   // cursors
+	// TTL is what is left until the stream counts as abandoned, counted from
+	// its last append or open on a clock that cannot jump; at most zero once
+	// it is over.
+	TTL    time.Duration
+	Closed bool
+	How    Closing // of a closed one
+}

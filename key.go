@@ -1,0 +1,107 @@
+package logservice
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Key names a log within its account: one or more segments joined by "/".
+// Make one with ParseKey; a Key that was not parsed is checked again wherever
+// it enters the server.
+type Key string
+
+// ID is the identity of a log: the pair, never a joined path. Backends encode
+// it injectively, so that no key of one account reaches another.
+type ID struct {
+	Account string
+	Key     Key
+}
+
+// ParseKey checks s against the rules of a key: 1 to MaxKeyBytes bytes of
+// UTF-8, no control characters, no empty segment, no "." or ".." segment.
+// The error wraps ErrInvalid and names the value and the rule.
+func ParseKey(s string) (Key, error) {
+	if s == "" {
+		return "", Invalidf("key is empty: name the log, for example project/build/stage/step")
+	}
+	if len(s) > MaxKeyBytes {
+		return "", Invalidf("key of %d bytes is too long: at most %d", len(s), MaxKeyBytes)
+	}
+	if err := printable("key", s); err != nil {
+		return "", err
+	}
+	for seg := range strings.SplitSeq(s, "/") {
+		switch seg {
+		case "":
+			return "", Invalidf("key %q has an empty segment: write one / between segments and none at the ends", s)
+		case ".", "..":
+			return "", Invalidf("key %q has a segment %q: a key is a name, not a path", s, seg)
+		}
+	}
+	return Key(s), nil
+}
+
+// CIKey is the key of a step of a build, project/build/stage/step. Each part
+// is one segment.
+func CIKey(project, build, stage, step string) (Key, error) {
+	for _, part := range []string{project, build, stage, step} {
+		if strings.Contains(part, "/") {
+			return "", Invalidf("identifier %q holds a /: each of project, build, stage and step is one segment", part)
+		}
+	}
+	return ParseKey(project + "/" + build + "/" + stage + "/" + step)
+}
+
+// ParseAccount checks an account identifier: 1 to MaxAccountBytes bytes of
+// UTF-8, no "/", no control characters, not "." or "..".
+func ParseAccount(s string) (string, error) {
+	switch {
+	case s == "":
+		return "", Invalidf("account is empty")
+	case len(s) > MaxAccountBytes:
+		return "", Invalidf("account of %d bytes is too long: at most %d", len(s), MaxAccountBytes)
+	case strings.Contains(s, "/"), s == ".", s == "..":
+		return "", Invalidf("account %q is not a name: no / and not . or ..", s)
+	}
+	return s, printable("account", s)
+}
+
+// ParseID parses both halves of an identity.
+func ParseID(account, key string) (ID, error) {
+	a, err := ParseAccount(account)
+	if err != nil {
+		return ID{}, err
+	}
+	k, err := ParseKey(key)
+	if err != nil {
+		return ID{}, err
+	}
+	return ID{Account: a, Key: k}, nil
+}
+
+// Under reports whether k is p or lies below it, by whole segments: "run:10"
+// is not under "run:1". Everything is under the empty key.
+func (k Key) Under(p Key) bool {
+	if p == "" || k == p {
+		return true
+	}
+	return len(k) > len(p) && k[len(p)] == '/' && strings.HasPrefix(string(k), string(p))
+}
+
+func (k Key) String() string { return string(k) }
+
+// String is for messages only: it is not injective.
+func (id ID) String() string { return id.Account + ":" + string(id.Key) }
+
+func printable(what, s string) error {
+	if !utf8.ValidString(s) {
+		return Invalidf("%s %q is not UTF-8", what, s)
+	}
+	for _, r := range s {
+		if unicode.IsControl(r) {
+			return Invalidf("%s %q holds the control character %U", what, s, r)
+		}
+	}
+	return nil
+}
