@@ -1,0 +1,99 @@
+// Package config holds every setting of the server: what it means, what it is
+// when nobody sets it, and how it is read from the environment.
+//
+// Settings are environment variables whose names begin with LOG_SERVICE_. A
+// value that breaks a rule, and a setting that asks for what this version
+// does not do, stop the server before it starts: a setting is never ignored
+// in silence.
+package config
+
+import (
+	"path/filepath"
+	"time"
+
+	logservice "github.com/harness/log-service"
+)
+
+// Engines of live streams; see Config.Stream.
+const (
+	StreamDisk   = "disk"
+	StreamMemory = "memory"
+)
+
+// Limits of the settings.
+const (
+	// MinMemory is the smallest budget that still holds a few batches of
+	// usual size for readers to share; below it every tail reads from disk.
+	MinMemory = 1 << 20
+	// MinLine leaves room for the members of a line beside its text.
+	MinLine = 1 << 10
+	// MaxLine bounds what one line may make a reader hold at once.
+	MaxLine = 64 << 20
+	// MaxBody bounds what one append may make the server hold at once.
+	MaxBody = 1 << 30
+)
+
+// StopTimeout bounds an orderly stop, so that it ends before the 30 seconds
+// are over after which Docker Compose setups and Kubernetes kill.
+const StopTimeout = 25 * time.Second
+
+// Config is everything that can be set about a server. Make one with Default
+// or Load.
+type Config struct {
+	// Bind is the TCP address to listen on, host:port. Without a host the
+	// server listens on all interfaces; port 0 takes a free port.
+	Bind string // LOG_SERVICE_HTTP_BIND
+
+	// Proto and Host are how clients reach the server, http or https and
+	// host[:port], for the links that it hands out. With an empty Host links
+	// are made from the address of the request that asks for one.
+	Proto string // LOG_SERVICE_HTTP_PROTO
+	Host  string // LOG_SERVICE_HTTP_HOST
+
+	// Debug logs what the server does, Trace every request as well.
+	Debug bool // LOG_SERVICE_DEBUG_MODE
+	Trace bool // LOG_SERVICE_TRACE
+
+	// DisableAuth says that everybody who reaches the server may read and
+	// write every log, which an address other than loopback requires.
+	DisableAuth bool // LOG_SERVICE_DISABLE_AUTH
+
+	// Data is the folder that holds all that the server keeps. It is made
+	// when missing. One server at a time uses it.
+	Data string // LOG_SERVICE_DATA
+
+	// BoltPath is the file of the embedded blob store.
+	BoltPath string // LOG_SERVICE_BOLT_PATH
+
+	// Stream is the engine of live streams: StreamDisk has every
+	// acknowledged line on disk, StreamMemory loses live streams when the
+	// server stops.
+	Stream string // LOG_SERVICE_STREAM
+
+	// Memory is the budget, in bytes, for lines of live streams held in
+	// memory, all streams together. Older lines are read back from disk.
+	Memory int64 // LOG_SERVICE_MEMORY
+
+	// MaxLine is the size in bytes of a line's JSON past which its text is
+	// cut and marked.
+	MaxLine int64 // LOG_SERVICE_MAX_LINE
+
+	// MaxBody bounds the body of one append in bytes, after decompression.
+	// Uploads of whole logs are not bounded by it.
+	MaxBody int64 // LOG_SERVICE_MAX_BODY
+}
+
+// Default returns the settings of a server that nobody configured: reachable
+// from this machine only, and durable.
+func Default() Config {
+	return Config{
+		Bind:     "127.0.0.1:8079",
+		Proto:    "http",
+		Data:     "data",
+		BoltPath: filepath.Join("data", "blobs.db"),
+		Stream:   StreamDisk,
+		Memory:   256 << 20,
+		MaxLine:  logservice.DefaultMaxLineBytes,
+		MaxBody:  logservice.DefaultMaxBodyBytes,
+	}
+}

@@ -1,0 +1,209 @@
+package config_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/harness/log-service/internal/config"
+)
+
+func load(t *testing.T, kv ...string) (config.Config, []string, error) {
+	t.Helper()
+	env, err := config.Environ(kv, "", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return config.Load(env)
+}
+
+func TestNothingSetIsTheDefault(t *testing.T) {
+	for _, kv := range [][]string{nil, {"LOG_SERVICE_HTTP_BIND=", "LOG_SERVICE_MEMORY="}, {"PATH=/bin"}} {
+		c, warnings, err := load(t, kv...)
+		if err != nil || len(warnings) != 0 {
+			t.Fatalf("%q: %v, warnings %q", kv, err, warnings)
+		}
+		if diff := cmp.Diff(config.Default(), c); diff != "" {
+			t.Errorf("%q: not the default:\n%s", kv, diff)
+		}
+		if !c.Loopback() {
+			t.Errorf("the default address %s is reachable from outside", c.Bind)
+		}
+	}
+}
+
+func TestEverySettingReachesItsField(t *testing.T) {
+	c, warnings, err := load(t,
+		"LOG_SERVICE_HTTP_BIND=:9000", "LOG_SERVICE_HTTP_PROTO=https", "LOG_SERVICE_HTTP_HOST=logs.example.com:8443",
+		"LOG_SERVICE_DISABLE_AUTH=true", "LOG_SERVICE_DATA=/var/lib/logs", "LOG_SERVICE_STREAM=memory",
+		"LOG_SERVICE_MEMORY=1GiB", "LOG_SERVICE_MAX_LINE=64Ki", "LOG_SERVICE_MAX_BODY=8MB",
+		"LOG_SERVICE_DEBUG_MODE=1", "LOG_SERVICE_TRACE=true")
+	if err != nil || len(warnings) != 0 {
+		t.Fatal(err, warnings)
+	}
+	want := config.Config{
+		Bind: ":9000", Proto: "https", Host: "logs.example.com:8443", DisableAuth: true,
+		Data: "/var/lib/logs", BoltPath: filepath.Join("/var/lib/logs", "blobs.db"), Stream: config.StreamMemory,
+		Memory: 1 << 30, MaxLine: 64 << 10, MaxBody: 8e6, Debug: true, Trace: true,
+	}
+	if diff := cmp.Diff(want, c); diff != "" {
+		t.Error(diff)
+	}
+	c, _, err = load(t, "LOG_SERVICE_BOLT_PATH=/fast/blobs.db")
+	if err != nil || c.BoltPath != "/fast/blobs.db" || c.Data != "data" {
+		t.Errorf("BOLT_PATH: %+v, %v", c, err)
+	}
+}
+
+func TestABadValueIsRefusedByNameValueAndRule(t *testing.T) {
+	for _, tc := range []struct {
+		set  []string
+		want []string // parts of the message
+	}{
+		{[]string{"LOG_SERVICE_HTTP_BIND=8079"}, []string{"LOG_SERVICE_HTTP_BIND", `"8079"`, ":8079"}},
+		{[]string{"LOG_SERVICE_HTTP_BIND=localhost:http"}, []string{`"http"`, "65535"}},
+		{[]string{"LOG_SERVICE_HTTP_BIND=127.0.0.1:99999"}, []string{"99999"}},
+		{[]string{"LOG_SERVICE_HTTP_BIND=http://localhost:1"}, []string{"host:port"}},
+		{[]string{"LOG_SERVICE_HTTP_PROTO=ftp"}, []string{"LOG_SERVICE_HTTP_PROTO", `"ftp"`, "http or https"}},
+		{[]string{"LOG_SERVICE_HTTP_HOST=https://logs"}, []string{"host or host:port", "HTTP_PROTO"}},
+		{[]string{"LOG_SERVICE_DISABLE_AUTH=yes"}, []string{"LOG_SERVICE_DISABLE_AUTH", `"yes"`, "true or false"}},
+		{[]string{"LOG_SERVICE_STREAM=redis"}, []string{"disk or memory"}},
+		{[]string{"LOG_SERVICE_MEMORY=lots"}, []string{"LOG_SERVICE_MEMORY", `"lots"`, "64MiB"}},
+		{[]string{"LOG_SERVICE_MEMORY=256"}, []string{"1MiB", "256 bytes"}},
+		{[]string{"LOG_SERVICE_MAX_LINE=128MiB"}, []string{"1KiB to 64MiB"}},
+		{[]string{"LOG_SERVICE_MAX_LINE=2MiB", "LOG_SERVICE_MAX_BODY=1MiB"}, []string{"LOG_SERVICE_MAX_LINE", "MAX_BODY is 1MiB"}},
+		{[]string{"LOG_SERVICE_TRACE=2", "LOG_SERVICE_STREAM=x"}, []string{"LOG_SERVICE_TRACE", "LOG_SERVICE_STREAM"}},
+	} {
+		_, _, err := load(t, tc.set...)
+		var bad *config.Error
+		if !errors.As(err, &bad) {
+			t.Errorf("%q: error %v, want a *config.Error", tc.set, err)
+			continue
+		}
+		for _, part := range tc.want {
+			if !strings.Contains(err.Error(), part) {
+				t.Errorf("%q: %q does not say %q", tc.set, err, part)
+			}
+		}
+	}
+}
+
+func TestAnOpenServerNeedsTheOperatorsWord(t *testing.T) {
+	for _, bind := range []string{":8079", "0.0.0.0:8079", "[::]:8079", "192.0.2.1:8079", "logs.example.com:8079"} {
+		if _, _, err := load(t, "LOG_SERVICE_HTTP_BIND="+bind); err == nil || !strings.Contains(err.Error(), bind) {
+			t.Errorf("%s without authentication: error %v, want a refusal that names it", bind, err)
+		}
+		if _, _, err := load(t, "LOG_SERVICE_HTTP_BIND="+bind, "LOG_SERVICE_DISABLE_AUTH=true"); err != nil {
+			t.Errorf("%s with DISABLE_AUTH: %v", bind, err)
+		}
+	}
+	for _, bind := range []string{"127.0.0.1:0", "localhost:8079", "[::1]:8079", "127.9.9.9:1", "[::ffff:127.0.0.1]:80"} {
+		if _, _, err := load(t, "LOG_SERVICE_HTTP_BIND="+bind); err != nil {
+			t.Errorf("%s: %v", bind, err)
+		}
+	}
+}
+
+func TestASettingOfAMissingFeatureIsRefusedAndNotIgnored(t *testing.T) {
+	for _, kv := range []string{
+		"LOG_SERVICE_SECRET=keep-it", "LOG_SERVICE_GLOBAL_TOKEN=keep-it", "LOG_SERVICE_S3_BUCKET=logs",
+		"LOG_SERVICE_MINIO_BUCKET=logs", "LOG_SERVICE_S3_ENDPOINT=http://localhost:9000", "LOG_SERVICE_MINIO_PATH_STYLE=true",
+		"LOG_SERVICE_REDIS_ENDPOINT=localhost:6379", "LOG_SERVICE_REDIS_SSL_ENABLED=true", "LOG_SERVICE_REDIS_PASSWORD=keep-it",
+	} {
+		_, _, err := load(t, kv)
+		var bad *config.Error
+		name, value, _ := strings.Cut(kv, "=")
+		if !errors.As(err, &bad) || bad.Name != name || bad.Hint == "" {
+			t.Errorf("%s: %v, want it refused by name with a hint", kv, err)
+		} else if strings.Contains(err.Error(), value) && value == "keep-it" {
+			t.Errorf("%s: the message %q shows a secret", kv, err)
+		}
+	}
+	for _, harmless := range [][]string{
+		{"LOG_SERVICE_S3_BUCKET="}, {"LOG_SERVICE_REDIS_SSL_ENABLED=false"}, {"AWS_ACCESS_KEY_ID=x"},
+		{"LOG_SERVICE_SECRET=x", "LOG_SERVICE_DISABLE_AUTH=true"},
+	} {
+		if _, _, err := load(t, harmless...); err != nil {
+			t.Errorf("%q: %v", harmless, err)
+		}
+	}
+}
+
+func TestANameThatIsNoSettingGetsAWarning(t *testing.T) {
+	for kv, want := range map[string]string{
+		"LOG_SERVICE_HTTP_BNID=:1":    "did you mean LOG_SERVICE_HTTP_BIND?",
+		"LOG_SERVICE_MAXLINE=1":       "did you mean LOG_SERVICE_MAX_LINE?",
+		"LOG_SERVICE_data=/x":         "did you mean LOG_SERVICE_DATA?",
+		"LOG_SERVICE_XYZZYXYZZYXYZ=1": "LOG_SERVICE_XYZZYXYZZYXYZ is not a setting and has no effect",
+	} {
+		_, warnings, err := load(t, kv)
+		if err != nil || len(warnings) != 1 || !strings.HasSuffix(warnings[0], want) {
+			t.Errorf("%s: %q, %v; want one warning that ends %q", kv, warnings, err, want)
+		}
+	}
+	for _, kv := range []string{
+		"LOG_SERVICE_TOKEN=x", "LOG_SERVICE_SERVER=x", "OTHER=x",
+		// What Kubernetes sets beside a Service named log-service.
+		"LOG_SERVICE_SERVICE_HOST=10.0.0.1", "LOG_SERVICE_SERVICE_PORT_HTTP=1", "LOG_SERVICE_PORT=tcp://10.0.0.1:1", "LOG_SERVICE_PORT_8079_TCP=x",
+	} {
+		if _, warnings, err := load(t, kv); err != nil || len(warnings) != 0 {
+			t.Errorf("%s: %q, %v; want no warning", kv, warnings, err)
+		}
+	}
+}
+
+func TestTheRealEnvironmentWinsOverTheFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), ".env")
+	content := "# a comment\nLOG_SERVICE_DATA=/from/file\nLOG_SERVICE_STREAM=memory\n"
+	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	env, err := config.Environ([]string{"LOG_SERVICE_DATA=/from/env"}, file, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, _, err := config.Load(env)
+	if err != nil || c.Data != "/from/env" || c.Stream != "memory" {
+		t.Errorf("data %q, stream %q, %v", c.Data, c.Stream, err)
+	}
+	if os.Getenv("LOG_SERVICE_STREAM") != "" {
+		t.Error("reading the file changed the process's environment")
+	}
+	if _, err := config.Environ(nil, file+"x", false); err != nil {
+		t.Errorf("a file that need not exist: %v", err)
+	}
+	if _, err := config.Environ(nil, file+"x", true); err == nil {
+		t.Error("a required file is missing, and no error")
+	}
+	if err := os.WriteFile(file, []byte("LOG_SERVICE_DATA='unclosed\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := config.Environ(nil, file, false); err == nil || !strings.Contains(err.Error(), file) {
+		t.Errorf("a malformed file: %v, want an error that names it", err)
+	}
+}
+
+func TestSizesHaveUnits(t *testing.T) {
+	for s, want := range map[string]int64{
+		"0": 0, "17": 17, "17B": 17, "64k": 64e3, "64kB": 64e3, "64KiB": 64 << 10, "3M": 3e6, "3MB": 3e6,
+		"3Mi": 3 << 20, "256mib": 256 << 20, "2 GiB": 2 << 30, "2G": 2e9,
+	} {
+		if n, err := config.ParseSize(s); err != nil || n != want {
+			t.Errorf("%q is %d, %v; want %d", s, n, err, want)
+		}
+	}
+	for _, s := range []string{"", "MiB", "-1", "+1", "1.5GiB", "1TiB", "1 2", "0x10", "1bb", "1iM", "99999999999GiB", "9223372036854775808"} {
+		if n, err := config.ParseSize(s); err == nil {
+			t.Errorf("%q was read as %d", s, n)
+		}
+	}
+	for _, n := range []int64{0, 1, 1000, 1024, 1 << 20, 3 << 29, 1 << 40} {
+		if got, err := config.ParseSize(config.FormatSize(n)); err != nil || got != n {
+			t.Errorf("%d is written %s and read back as %d, %v", n, config.FormatSize(n), got, err)
+		}
+	}
+}

@@ -1,0 +1,155 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/joho/godotenv"
+)
+
+// An Error refuses one setting.
+type Error struct {
+	Name  string // with its prefix
+	Value string // empty for a setting that is secret
+	Rule  string // what it breaks, and what to write instead
+	Hint  string // the way out, where the rule does not say it
+}
+
+func (e *Error) Error() string {
+	if e.Value == "" {
+		return e.Name + ": " + e.Rule
+	}
+	return fmt.Sprintf("%s=%s: %s", e.Name, strconv.Quote(e.Value), e.Rule)
+}
+
+// Environ returns the environment that Load reads: environ (as os.Environ
+// gives it) over what the .env file says, so that the real environment wins.
+// An empty file name reads no file; one that does not exist is no error
+// unless required. The process's own environment is not changed.
+func Environ(environ []string, file string, required bool) (map[string]string, error) {
+	env := map[string]string{}
+	if file != "" {
+		read, err := godotenv.Read(file)
+		switch {
+		case errors.Is(err, fs.ErrNotExist) && !required:
+		case err != nil:
+			return nil, fmt.Errorf("environment file %s: %w", file, err)
+		default:
+			env = read
+		}
+	}
+	for _, kv := range environ {
+		if name, value, ok := strings.Cut(kv, "="); ok {
+			env[name] = value
+		}
+	}
+	return env, nil
+}
+
+// Load makes a Config from env; a variable that is empty is as good as unset.
+// The warnings name variables that look like settings and are none. The error
+// is an *Error, or several joined.
+func Load(env map[string]string) (c Config, warnings []string, err error) {
+	c = Default()
+	var errs []error
+	for _, s := range settings() {
+		name := Prefix + s.name
+		if v := env[name]; v != "" {
+			if err := s.set(&c, v); err != nil {
+				errs = append(errs, &Error{Name: name, Value: v, Rule: err.Error()})
+			}
+		}
+	}
+	if env[Prefix+"BOLT_PATH"] == "" {
+		c.BoltPath = filepath.Join(c.Data, "blobs.db")
+	}
+	errs = append(errs, refuseMissing(env, c.DisableAuth)...)
+	if len(errs) == 0 {
+		if err := c.Validate(); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return c, unknown(env), errors.Join(errs...)
+}
+
+// Validate checks the rules that join several settings.
+func (c *Config) Validate() error {
+	if !c.Loopback() && !c.DisableAuth {
+		return &Error{
+			Name: Prefix + "HTTP_BIND", Value: c.Bind,
+			Rule: "other machines can reach this address, and no authentication is configured",
+			Hint: "listen on 127.0.0.1, or set LOG_SERVICE_DISABLE_AUTH=true to let whoever reaches the server read and write every log",
+		}
+	}
+	if c.MaxLine > c.MaxBody {
+		return &Error{
+			Name: Prefix + "MAX_LINE", Value: FormatSize(c.MaxLine),
+			Rule: fmt.Sprintf("a line is part of a body, and %sMAX_BODY is %s", Prefix, FormatSize(c.MaxBody)),
+		}
+	}
+	return nil
+}
+
+// Loopback reports whether Bind is reachable from this machine only. A host
+// name other than localhost counts as reachable: what it resolves to may
+// change.
+func (c *Config) Loopback() bool {
+	host, _, err := net.SplitHostPort(c.Bind)
+	if err != nil {
+		return false
+	}
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.Unmap().IsLoopback()
+}
+
+func setBind(c *Config, v string) error {
+	host, port, err := net.SplitHostPort(v)
+	if err != nil {
+		return errors.New("want host:port, for example 127.0.0.1:8079, or :8079 for all interfaces")
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return fmt.Errorf("port %q is not a number from 0 to %d", port, 1<<16-1)
+	} else if strings.ContainsAny(host, " /@") {
+		return fmt.Errorf("%q is not a host name or an address", host)
+	} else {
+		c.Bind = net.JoinHostPort(host, strconv.FormatUint(n, 10))
+	}
+	return nil
+}
+
+func setHost(c *Config, v string) error {
+	if strings.ContainsAny(v, "/?#@ ") {
+		return errors.New("want host or host:port alone, for example logs.example.com; the scheme is LOG_SERVICE_HTTP_PROTO")
+	}
+	c.Host = v
+	return nil
+}
+
+// refuseMissing refuses the settings of missing features. "false" asks for
+// nothing, and secrets are of no consequence where authentication is off by
+// the operator's word.
+func refuseMissing(env map[string]string, authOff bool) (errs []error) {
+	for _, m := range missingFeatures() {
+		if m.feature == "authentication" && authOff {
+			continue
+		}
+		for _, name := range m.names {
+			v := env[Prefix+name]
+			if b, err := strconv.ParseBool(v); v == "" || err == nil && !b {
+				continue
+			}
+			// The value is left out: half of these are secrets.
+			errs = append(errs, &Error{Name: Prefix + name, Rule: "this version has no " + m.feature, Hint: m.hint})
+		}
+	}
+	return errs
+}

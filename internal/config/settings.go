@@ -1,0 +1,121 @@
+package config
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// Prefix begins the name of every setting.
+const Prefix = "LOG_SERVICE_"
+
+// A setting is one environment variable of the server.
+type setting struct {
+	name string // without Prefix
+	set  func(c *Config, value string) error
+}
+
+// settings returns every setting of this version, in the order in which the
+// documentation names them.
+func settings() []setting {
+	return []setting{
+		{"HTTP_BIND", setBind},
+		{"HTTP_PROTO", oneOf(func(c *Config) *string { return &c.Proto }, "http", "https")},
+		{"HTTP_HOST", setHost},
+		{"DISABLE_AUTH", boolean(func(c *Config) *bool { return &c.DisableAuth })},
+		{"DATA", text(func(c *Config) *string { return &c.Data })},
+		{"BOLT_PATH", text(func(c *Config) *string { return &c.BoltPath })},
+		{"STREAM", oneOf(func(c *Config) *string { return &c.Stream }, StreamDisk, StreamMemory)},
+		{"MEMORY", size(func(c *Config) *int64 { return &c.Memory }, MinMemory, 1<<50)},
+		{"MAX_LINE", size(func(c *Config) *int64 { return &c.MaxLine }, MinLine, MaxLine)},
+		{"MAX_BODY", size(func(c *Config) *int64 { return &c.MaxBody }, MinLine, MaxBody)},
+		{"DEBUG_MODE", boolean(func(c *Config) *bool { return &c.Debug })},
+		{"TRACE", boolean(func(c *Config) *bool { return &c.Trace })},
+	}
+}
+
+// A missing feature is one that other versions of the service have and this
+// one has not. Each of its settings, set to anything that asks for it, is
+// refused: a server that ignored a token would be an open one, and one that
+// ignored a bucket would keep logs where nobody looks for them.
+type missing struct {
+	feature string
+	hint    string
+	names   []string // without Prefix
+}
+
+func missingFeatures() []missing {
+	return []missing{
+		{
+			feature: "authentication",
+			hint:    "leave it unset and keep the server on 127.0.0.1, or say LOG_SERVICE_DISABLE_AUTH=true where whoever reaches the server may read and write every log",
+			names:   []string{"SECRET", "GLOBAL_TOKEN"},
+		},
+		{
+			feature: "S3 storage",
+			hint:    "leave it unset: logs are kept in the embedded store, see LOG_SERVICE_BOLT_PATH",
+			names: []string{
+				"S3_BUCKET", "S3_PREFIX", "S3_ENDPOINT", "S3_PATH_STYLE", "S3_REGION", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY",
+				"MINIO_BUCKET", "MINIO_PREFIX", "MINIO_ENDPOINT", "MINIO_PATH_STYLE",
+			},
+		},
+		{
+			feature: "Redis streams",
+			hint:    "leave it unset: live streams are kept by the embedded engine, see LOG_SERVICE_STREAM",
+			names: []string{
+				"REDIS_ENDPOINT", "REDIS_PASSWORD", "REDIS_SSL_ENABLED", "REDIS_SSL_CA_CERT_PATH",
+				"REDIS_USE_SENTINEL", "REDIS_MASTER_NAME", "REDIS_SENTINEL_ADDRS",
+			},
+		},
+	}
+}
+
+// clientNames are the settings of the command line's client commands, which
+// may well be in the environment of a server.
+func clientNames() []string {
+	return []string{"SERVER", "ACCOUNT", "TOKEN", "TIMEOUT", "OUTPUT", "QUIET", "VERBOSE"}
+}
+
+func text(field func(*Config) *string) func(*Config, string) error {
+	return func(c *Config, v string) error {
+		*field(c) = v
+		return nil
+	}
+}
+
+func boolean(field func(*Config) *bool) func(*Config, string) error {
+	return func(c *Config, v string) error {
+		b, err := strconv.ParseBool(v)
+		if err != nil {
+			return fmt.Errorf("want true or false")
+		}
+		*field(c) = b
+		return nil
+	}
+}
+
+func oneOf(field func(*Config) *string, allowed ...string) func(*Config, string) error {
+	return func(c *Config, v string) error {
+		for _, a := range allowed {
+			if v == a {
+				*field(c) = v
+				return nil
+			}
+		}
+		return fmt.Errorf("want %s", strings.Join(allowed, " or "))
+	}
+}
+
+func size(field func(*Config) *int64, least, most int64) func(*Config, string) error {
+	return func(c *Config, v string) error {
+		n, err := ParseSize(v)
+		if err != nil {
+			return err
+		}
+		if n < least || n > most {
+			return fmt.Errorf("want %s to %s, and this is %d bytes", FormatSize(least), FormatSize(most), n)
+		}
+		*field(c) = n
+		return nil
+	}
+}

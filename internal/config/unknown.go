@@ -1,0 +1,78 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// unknown describes the variables of env that begin like a setting and are
+// none, in order.
+func unknown(env map[string]string) (warnings []string) {
+	known := names()
+	for name := range env {
+		rest, ok := strings.CutPrefix(name, Prefix)
+		if !ok || slices.Contains(known, rest) || ofKubernetes(rest) {
+			continue
+		}
+		w := fmt.Sprintf("%s is not a setting and has no effect", name)
+		if near := nearest(rest, known); near != "" {
+			w += fmt.Sprintf("; did you mean %s%s?", Prefix, near)
+		}
+		warnings = append(warnings, w)
+	}
+	slices.Sort(warnings)
+	return warnings
+}
+
+// names returns every name without Prefix that somebody reads.
+func names() []string {
+	all := clientNames()
+	for _, s := range settings() {
+		all = append(all, s.name)
+	}
+	for _, m := range missingFeatures() {
+		all = append(all, m.names...)
+	}
+	return all
+}
+
+// ofKubernetes reports whether Kubernetes sets the variable by itself, for
+// every container that runs beside a Service named log-service: HOST and PORT
+// variables, and those of Docker links.
+func ofKubernetes(rest string) bool {
+	return rest == "PORT" || strings.HasPrefix(rest, "PORT_") ||
+		rest == "SERVICE_HOST" || rest == "SERVICE_PORT" || strings.HasPrefix(rest, "SERVICE_PORT_")
+}
+
+// nearest returns the known name that name was likely meant to be, or "".
+func nearest(name string, known []string) (best string) {
+	least := max(len(name)/3, 2) + 1
+	for _, k := range known {
+		if d := distance(strings.ToUpper(name), k); d < least {
+			best, least = k, d
+		}
+	}
+	return best
+}
+
+// distance is the number of letters to insert, delete or replace (Levenshtein).
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
