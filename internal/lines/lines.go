@@ -1,0 +1,204 @@
+package lines
+
+import (
+	"unicode/utf8"
+
+	logservice "github.com/harness/log-service"
+)
+
+// Batch is a parsed body.
+type Batch struct {
+	// Data is Count JSON objects, each followed by \n and without raw line
+	// breaks inside. It may be a part of the body that was parsed.
+	Data  []byte
+	Count int64
+	// Marked says that every line has a pos and a time, which tells a retry
+	// from two equal batches.
+	Marked bool
+}
+
+// Array parses a JSON array of objects; null is an empty one. The body's
+// buffer is overwritten and belongs to the result. A line of more than
+// maxLine bytes of JSON is cut and marked, see cut. Errors are
+// logservice.ErrInvalid and name the byte.
+func Array(body []byte, maxLine int) (Batch, error) {
+	i := skipSpace(body, 0)
+	switch {
+	case i == len(body):
+		return Batch{}, logservice.Invalidf("invalid JSON at byte %d: the body is empty: send an array of lines", i)
+	case len(body)-i >= 4 && string(body[i:i+4]) == "null":
+		return Batch{}, onlySpace(body, i+4)
+	case body[i] != '[':
+		return Batch{}, unexpected(body, i, "'[' of an array of lines")
+	}
+	i = skipSpace(body, i+1)
+	if i < len(body) && body[i] == ']' {
+		return Batch{}, onlySpace(body, i+1)
+	}
+	w := newWriter(body, i, maxLine)
+	for {
+		if i >= len(body) || body[i] != '{' {
+			return Batch{}, unexpected(body, i, "'{' of a line")
+		}
+		s, err := object(body, i)
+		if err != nil {
+			return Batch{}, err
+		}
+		// The separator is read before the line is written: its break may
+		// take the separator's place.
+		j := skipSpace(body, s.end)
+		if j >= len(body) || (body[j] != ',' && body[j] != ']') {
+			return Batch{}, unexpected(body, j, "',' or ']' after a line")
+		}
+		last := body[j] == ']'
+		if err := w.line(i, s, j+1); err != nil {
+			return Batch{}, err
+		}
+		if last {
+			return w.batch(), onlySpace(body, j+1)
+		}
+		i = skipSpace(body, j+1)
+	}
+}
+
+// NDJSON parses JSON objects one after the other, with or without white space
+// between them; blank lines and an empty body are fine. A body that does not
+// end in a line break wants one spare byte of capacity, or it is copied. The
+// rest is as with Array.
+func NDJSON(body []byte, maxLine int) (Batch, error) {
+	i := skipSpace(body, 0)
+	w := newWriter(body, i, maxLine)
+	for i < len(body) {
+		if body[i] != '{' {
+			return Batch{}, unexpected(body, i, "'{' of a line")
+		}
+		s, err := object(body, i)
+		if err != nil {
+			return Batch{}, err
+		}
+		next := skipSpace(body, s.end)
+		if err := w.line(i, s, next); err != nil {
+			return Batch{}, err
+		}
+		i = next
+	}
+	return w.batch(), nil
+}
+
+// maxGrowth bounds how much longer than the body a result may get: replacing
+// invalid UTF-8 can triple a text, and memory is accounted by the body.
+const maxGrowth = 16 << 20
+
+// writer collects lines, in the body's own buffer for as long as they fit
+// into what has been read of it.
+type writer struct {
+	body    []byte
+	maxLine int
+	out     []byte
+	inPlace bool // out is body[base:base+len(out)]
+	base    int
+	count   int64
+	marked  bool
+}
+
+func newWriter(body []byte, at, maxLine int) writer {
+	return writer{body: body, maxLine: maxLine, out: body[at:at], inPlace: true, base: at, marked: true}
+}
+
+// line adds the line body[start:s.end]. What lies before free has been read
+// and may be overwritten.
+func (w *writer) line(start int, s span, free int) error {
+	w.count++
+	w.marked = w.marked && s.pos && s.time
+	text, asSent := w.body[start:s.end], true
+	if s.breaks {
+		text, asSent = compact(text), false
+	}
+	if s.high && !utf8.Valid(text) {
+		text, asSent = appendValid(make([]byte, 0, len(text)+len(text)/4), text), false
+	}
+	if len(text) > w.maxLine {
+		text, asSent = cut(text, w.maxLine), false
+	}
+	if w.inPlace {
+		at, room := w.base+len(w.out), free
+		if free == len(w.body) {
+			room = cap(w.body)
+		}
+		switch end := at + len(text) + 1; {
+		case end > room:
+			w.detach(len(text))
+		case asSent && at == start: // the usual case: it stands where it belongs
+			w.out = w.out[:len(w.out)+len(text)+1]
+			w.out[len(w.out)-1] = '\n'
+			return nil
+		}
+	}
+	w.out = append(append(w.out, text...), '\n')
+	if len(w.out) > len(w.body)+maxGrowth {
+		return logservice.Errorf(logservice.ErrTooLarge, "body too large: replacing its invalid UTF-8 made it grow by more than %d bytes", maxGrowth)
+	}
+	return nil
+}
+
+// detach moves what has been collected to a buffer of its own, with room for
+// the rest of the body and a line of n bytes.
+func (w *writer) detach(n int) {
+	rest := len(w.body) - w.base - len(w.out)
+	out := make([]byte, len(w.out), len(w.out)+rest+n+64)
+	copy(out, w.out)
+	w.out, w.inPlace = out, false
+}
+
+func (w *writer) batch() Batch {
+	if w.count == 0 {
+		return Batch{}
+	}
+	return Batch{Data: w.out, Count: w.count, Marked: w.marked}
+}
+
+// compact removes the white space between the tokens of valid JSON, in place.
+func compact(b []byte) []byte {
+	n := 0
+	for i := 0; i < len(b); i++ {
+		switch c := b[i]; {
+		case c == '"':
+			start := i
+			for i++; b[i] != '"'; i++ {
+				if b[i] == '\\' {
+					i++
+				}
+			}
+			n += copy(b[n:], b[start:i+1])
+		case isSpace(c):
+		default:
+			b[n] = c
+			n++
+		}
+	}
+	return b[:n]
+}
+
+// appendValid appends src to dst with U+FFFD for each byte that is no UTF-8.
+func appendValid(dst, src []byte) []byte {
+	for len(src) > 0 {
+		r, n := utf8.DecodeRune(src)
+		dst = utf8.AppendRune(dst, r)
+		src = src[n:]
+	}
+	return dst
+}
+
+func skipSpace(b []byte, i int) int {
+	for i < len(b) && isSpace(b[i]) {
+		i++
+	}
+	return i
+}
+
+func onlySpace(b []byte, i int) error {
+	if i = skipSpace(b, i); i < len(b) {
+		return unexpected(b, i, "the end of the body")
+	}
+	return nil
+}

@@ -1,0 +1,92 @@
+package lines
+
+import (
+	"bytes"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	logservice "github.com/harness/log-service"
+)
+
+// TextOptions say what plain text does not.
+type TextOptions struct {
+	Level   string    // of every line; empty is "info"
+	Pos     int64     // of the first line; each next has one more
+	Time    time.Time // of every line
+	MaxLine int       // as with Array
+	// MaxBytes bounds the result: short lines of text grow many times over.
+	// Beyond it the error is logservice.ErrTooLarge.
+	MaxBytes int
+}
+
+// Text makes a line of each line of plain text, its line break included; a
+// last line may lack it. Bytes that are no UTF-8 become U+FFFD. The body is
+// not changed.
+func Text(body []byte, o TextOptions) (Batch, error) {
+	if len(body) == 0 {
+		return Batch{}, nil
+	}
+	level := o.Level
+	if level == "" {
+		level = "info"
+	}
+	head := append(appendQuoted([]byte(`{"level":`), []byte(level)), `,"pos":`...)
+	tail := o.Time.UTC().AppendFormat([]byte(`,"time":"`), time.RFC3339Nano)
+	tail = append(tail, `","args":null}`...)
+
+	count := bytes.Count(body, []byte{'\n'}) + 1
+	each := len(head) + len(`18446744073709551615,"out":""`) + len(tail) + 1
+	out := make([]byte, 0, min(len(body)+count*(each+1), o.MaxBytes))
+	b := Batch{Marked: true}
+	for line := range bytes.Lines(body) {
+		start := len(out)
+		out = strconv.AppendInt(append(out, head...), o.Pos+b.Count, 10)
+		out = appendQuoted(append(out, `,"out":`...), line)
+		out = append(out, tail...)
+		if len(out)-start > o.MaxLine {
+			out = append(out[:start], cut(out[start:], o.MaxLine)...)
+		}
+		out = append(out, '\n')
+		b.Count++
+		if len(out) > o.MaxBytes {
+			return Batch{}, logservice.Errorf(logservice.ErrTooLarge, "body too large: as JSON its lines take more than %d bytes", o.MaxBytes)
+		}
+	}
+	b.Data = out
+	return b, nil
+}
+
+// appendQuoted appends text as a JSON string.
+func appendQuoted(dst, text []byte) []byte {
+	const hex = "0123456789abcdef"
+	dst = append(dst, '"')
+	for i := 0; i < len(text); {
+		start := i
+		for i < len(text) && text[i] >= ' ' && text[i] < utf8.RuneSelf && text[i] != '"' && text[i] != '\\' {
+			i++
+		}
+		dst = append(dst, text[start:i]...)
+		if i == len(text) {
+			break
+		}
+		switch c := text[i]; {
+		case c == '"' || c == '\\':
+			dst = append(dst, '\\', c)
+		case c == '\n':
+			dst = append(dst, '\\', 'n')
+		case c == '\r':
+			dst = append(dst, '\\', 'r')
+		case c == '\t':
+			dst = append(dst, '\\', 't')
+		case c < ' ':
+			dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+		default:
+			r, n := utf8.DecodeRune(text[i:])
+			dst = utf8.AppendRune(dst, r)
+			i += n - 1
+		}
+		i++
+	}
+	return append(dst, '"')
+}
