@@ -1,8 +1,10 @@
 package logs
 
 import (
+	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Batch is a run of consecutive lines of one log. It is immutable once its
@@ -75,4 +77,14 @@ func (b *Batch) Encoded(encode func(*Batch) []byte) []byte {
 		b.resident.Add(int64(cap(f)))
 	}
 	return f
+}
+
+// NewGap returns the batch that tells readers of count lost lines, from
+// sequence first on. Its one line is an ordinary one with the member "gap"
+// first, so that readers which do not know of gaps show its text.
+func NewGap(first, count int64) *Batch {
+	line := fmt.Appendf(nil,
+		`{"gap":{"first":%d,"last":%d},"level":"warn","pos":%d,"out":"[%d lines lost]\n","time":%q,"args":null}`+"\n",
+		first, first+count-1, first-1, count, time.Now().UTC().Format(time.RFC3339Nano))
+	return &Batch{First: first, Count: count, Data: line, Gap: true}
 }

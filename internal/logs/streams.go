@@ -1,6 +1,7 @@
 package logs
 
 import (
+	"bytes"
 	"context"
 	"time"
 
@@ -124,4 +125,16 @@ type Info struct {
 	TTL    time.Duration
 	Closed bool
 	How    Closing // of a closed one
+}
+
+// From drops the lines below sequence next, which the stream has already.
+// Offset must be set and not beyond next.
+func (l Lines) From(next int64) Lines {
+	skip := min(next-l.Offset, l.Count)
+	for range skip {
+		l.Data = l.Data[bytes.IndexByte(l.Data, '\n')+1:]
+	}
+	l.Offset += skip
+	l.Count -= skip
+	return l
 }

@@ -1,0 +1,230 @@
+package stream
+
+import (
+	"bytes"
+	"context"
+
+	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/logs"
+)
+
+// Append implements logs.Streams.
+func (e *Engine) Append(_ context.Context, id logservice.ID, l logs.Lines) (next int64, err error) {
+	s, err := e.lookup(id)
+	if err != nil {
+		return 0, err
+	}
+	s.mu.Lock()
+	next, err = s.append(l)
+	g := s.staging
+	s.mu.Unlock()
+	if err != nil {
+		return 0, err
+	}
+	// Also what is not stored again waits: the lines it repeats may be in a
+	// group that is not durable yet, or that fails.
+	if err := g.wait(); err != nil {
+		return 0, err
+	}
+	e.memory.shrink()
+	return next, nil
+}
+
+// append stages lines. The caller holds s.mu.
+func (s *stream) append(l logs.Lines) (next int64, err error) {
+	if s.closing || s.deleting || s.closed || s.deleted {
+		return 0, logservice.ErrStreamNotFound
+	}
+	s.last = s.eng.clock()
+	if l.Offset > 0 {
+		if l.Offset > s.next {
+			return 0, &logservice.SequenceError{Offset: l.Offset, Expected: s.next}
+		}
+		l = l.From(s.next)
+	}
+	if l.Count == 0 {
+		return s.next, nil
+	}
+	pieces, id := split(l, s.next)
+	if l.Dedupe && s.recalls(id, l.Data) {
+		return s.next, nil
+	}
+	before := s.next
+	s.next += l.Count
+	if err := s.stage(pieces...); err != nil {
+		s.next = before
+		return 0, err
+	}
+	s.remember(id)
+	return s.next, nil
+}
+
+// split cuts an append into records of about pieceBytes that start at
+// sequence first, and identifies it.
+func split(l logs.Lines, first int64) ([]staged, recentAppend) {
+	id := recentAppend{first: first}
+	if len(l.Data) <= pieceBytes { // nearly always
+		p := newPiece(l.Data, first, l.Count, 0)
+		id.add(l.Count, int64(len(l.Data)), p.rec.dataCRC)
+		return []staged{p}, id
+	}
+	var pieces []staged
+	data, left := l.Data, l.Count
+	for len(data) > 0 {
+		end, count, flags := len(data), left, uint8(0)
+		if len(data) > pieceBytes {
+			if i := bytes.LastIndexByte(data[:pieceBytes], '\n'); i >= 0 {
+				end = i + 1
+			} else {
+				end = bytes.IndexByte(data, '\n') + 1
+			}
+			if end < len(data) {
+				count, flags = int64(bytes.Count(data[:end], newline)), flagMore
+			}
+		}
+		p := newPiece(data[:end:end], first, count, flags)
+		id.add(count, int64(end), p.rec.dataCRC)
+		pieces = append(pieces, p)
+		data, left, first = data[end:], left-count, first+count
+	}
+	return pieces, id
+}
+
+var newline = []byte{'\n'}
+
+func newPiece(data []byte, first, count int64, flags uint8) staged {
+	return staged{
+		data:  data,
+		batch: &logs.Batch{First: first, Count: count, Data: data},
+		rec:   record{kind: kindLines, flags: flags, first: first, count: uint32(count), dataCRC: checksum(data)},
+	}
+}
+
+// recalls reports whether data is the bytes of one of the last appends and
+// its lines carry pos and time: a retry. The caller holds s.mu.
+func (s *stream) recalls(id recentAppend, data []byte) bool {
+	for i := len(s.recent) - 1; i >= 0; i-- {
+		r := s.recent[i]
+		if r.sum != id.sum || r.size != id.size || r.count != id.count || !timed(data) {
+			continue
+		}
+		// What is not durable yet sits in a group's buffer, which nobody may
+		// read, so its checksums must do: its sender has had no answer, and
+		// then a retry is what comes.
+		if r.first+r.count > s.end || s.holds(r.first, data) {
+			return true
+		}
+	}
+	return false
+}
+
+// timed reports whether every line of data has the members pos and time. In
+// a string the quotes would be escaped.
+func timed(data []byte) bool {
+	for line := range bytes.Lines(data) {
+		if !bytes.Contains(line, []byte(`"pos":`)) || !bytes.Contains(line, []byte(`"time":`)) {
+			return false
+		}
+	}
+	return true
+}
+
+// Close implements logs.Streams.
+func (e *Engine) Close(_ context.Context, id logservice.ID, how logs.Closing) error {
+	return e.end(id, func(s *stream) error {
+		if s.closing {
+			return nil
+		}
+		s.closing = true
+		err := s.stage(staged{rec: record{kind: kindClose, flags: closingFlags(how)}})
+		if err != nil {
+			s.closing = false
+		}
+		return err
+	})
+}
+
+// Delete implements logs.Streams.
+func (e *Engine) Delete(_ context.Context, id logservice.ID) error {
+	return e.end(id, func(s *stream) error {
+		s.deleting = true
+		err := s.stage(staged{rec: record{kind: kindDelete}})
+		if err != nil {
+			s.deleting = false
+		}
+		return err
+	})
+}
+
+// end runs a change on the stream of id and waits until it is durable.
+func (e *Engine) end(id logservice.ID, change func(*stream) error) error {
+	s, err := e.lookup(id)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	if s.deleting || s.deleted {
+		err = logservice.ErrStreamNotFound
+	} else {
+		err = change(s)
+	}
+	g, gone := s.staging, s.deleted
+	s.mu.Unlock()
+	if gone { // without a log it is done already
+		e.forget(s)
+	}
+	if err != nil {
+		return err
+	}
+	return g.wait()
+}
+
+// forget takes a deleted stream out of the map.
+func (e *Engine) forget(s *stream) {
+	e.mu.Lock()
+	if e.streams[s.id] == s {
+		delete(e.streams, s.id)
+	}
+	e.mu.Unlock()
+}
+
+// applied publishes a durable group, in order; the committer calls it.
+func (e *Engine) applied(g *group) {
+	for _, it := range g.items {
+		s := it.s
+		s.mu.Lock()
+		s.apply(it, g.seg, g.base+it.off)
+		if s.staging == g {
+			s.staging = nil
+		}
+		gone := s.deleted
+		s.mu.Unlock()
+		if gone {
+			e.forget(s)
+		}
+	}
+	g.items = nil
+}
+
+// undone takes a failed group back, the last record first.
+func (e *Engine) undone(g *group, _ error) {
+	for i := len(g.items) - 1; i >= 0; i-- {
+		it := g.items[i]
+		s := it.s
+		s.mu.Lock()
+		s.undo(it)
+		unborn := it.rec.kind == kindOpen && len(s.segs) == 0
+		s.mu.Unlock()
+		if unborn {
+			e.forget(s)
+		}
+		if it.rec.kind == kindDelete { // a truncating open may have taken its place
+			e.mu.Lock()
+			if e.streams[s.id] == nil {
+				e.streams[s.id] = s
+			}
+			e.mu.Unlock()
+		}
+	}
+	g.items = nil
+}

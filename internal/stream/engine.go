@@ -1,0 +1,199 @@
+// Package stream is the embedded engine of live logs: batches of lines in
+// memory and in one write-ahead log that all streams share.
+//
+//	Append ─► staged in the pending group ─► one write, one sync ─► visible
+//	                                              │
+//	Cursor.Next ◄── batches in memory ◄───────────┤
+//	            ◄── read back from a segment ◄────┘
+//
+// A stream is an index of batches by sequence. Readers are cursors into it,
+// woken by a channel that the next batch closes; nothing is queued for them.
+// Memory holds the youngest batches of all streams under one budget, the log
+// holds every line until its stream is deleted. With no folder the same
+// engine runs without the log: what the budget presses out is then gone, and
+// readers are told so.
+package stream
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+
+	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/logs"
+)
+
+// DefaultMemory is the budget for batches in memory, over all streams.
+const DefaultMemory = 256 << 20
+
+// Config of an Engine.
+type Config struct {
+	// Dir is the folder of the write-ahead log, made if missing. Empty: lines
+	// live in memory only. The caller sees to it that one process uses it.
+	Dir string
+	// Memory bounds the bytes of lines held in memory; 0 is DefaultMemory.
+	Memory int64
+	Logger *slog.Logger // nil: slog.Default
+
+	folder folder // tests: in place of Dir
+}
+
+// Engine implements logs.Streams. Stop it.
+type Engine struct {
+	log    *slog.Logger
+	start  time.Time
+	memory memory
+	wal    *wal // nil: memory only
+
+	packer   *zstd.Encoder // both are safe for concurrent use
+	unpacker *zstd.Decoder
+
+	mu      sync.RWMutex // guards streams; taken before any stream.mu
+	streams map[logservice.ID]*stream
+
+	lastNum  atomic.Uint64 // the number of the youngest stream
+	live     atomic.Int64  // bytes on disk that indexes refer to
+	unpacked atomic.Int64  // index entries that a clean could merge
+
+	wake chan struct{} // the keeper has work
+	quit chan struct{}
+	kept chan struct{} // the keeper has returned
+}
+
+var _ logs.Streams = (*Engine)(nil)
+
+// Open returns an engine with the streams that its folder has.
+func Open(c Config) (*Engine, error) {
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	if c.Memory <= 0 {
+		c.Memory = DefaultMemory
+	}
+	e := &Engine{
+		log:     c.Logger,
+		start:   time.Now(),
+		streams: make(map[logservice.ID]*stream),
+		wake:    make(chan struct{}, 1),
+		quit:    make(chan struct{}),
+		kept:    make(chan struct{}),
+	}
+	e.memory.budget = c.Memory
+	e.memory.clock = e.clock
+	var err error
+	if e.packer, e.unpacker, err = codec(); err != nil {
+		return nil, err
+	}
+	if c.Dir != "" && c.folder == nil {
+		d, err := openDirectory(c.Dir)
+		if err != nil {
+			return nil, err
+		}
+		c.folder = d
+	}
+	if c.folder != nil {
+		if err := e.replay(c.folder); err != nil {
+			return nil, err
+		}
+		go e.wal.run()
+	}
+	go e.keep()
+	return e, nil
+}
+
+// Stop writes what is staged and closes the files. Changes that come later
+// answer ErrUnavailable.
+func (e *Engine) Stop() error {
+	close(e.quit)
+	<-e.kept
+	if e.wal == nil {
+		return nil
+	}
+	return e.wal.stop()
+}
+
+// clock counts from the engine's start and never jumps.
+func (e *Engine) clock() time.Duration { return time.Since(e.start) }
+
+func (e *Engine) lookup(id logservice.ID) (*stream, error) {
+	e.mu.RLock()
+	s := e.streams[id]
+	e.mu.RUnlock()
+	if s == nil {
+		return nil, logservice.ErrStreamNotFound
+	}
+	return s, nil
+}
+
+// Open implements logs.Streams.
+func (e *Engine) Open(_ context.Context, id logservice.ID, o logs.OpenOptions) error {
+	ttl := o.TTL
+	if ttl <= 0 {
+		ttl = logservice.DefaultTTL
+	}
+	ttl = min(ttl, logservice.MaxTTL)
+	g, err := e.open(id, ttl, o.Truncate)
+	if err != nil {
+		return err
+	}
+	return g.wait()
+}
+
+func (e *Engine) open(id logservice.ID, ttl time.Duration, truncate bool) (*group, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if old := e.streams[id]; old != nil {
+		g, kept, err := old.reopen(ttl, truncate)
+		if kept || err != nil {
+			return g, err
+		}
+	}
+	s := &stream{id: id, num: e.lastNum.Add(1), eng: e, next: 1, end: 1, ttl: ttl, last: e.clock()}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.stage(s.openRecord()); err != nil {
+		return nil, err
+	}
+	e.streams[id] = s
+	return s.staging, nil
+}
+
+// reopen keeps an open stream, or deletes it to truncate.
+func (s *stream) reopen(ttl time.Duration, truncate bool) (g *group, kept bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.deleting || s.deleted:
+		return nil, false, nil
+	case truncate:
+		s.deleting = true
+		if err := s.stage(staged{rec: record{kind: kindDelete}}); err != nil {
+			s.deleting = false
+			return nil, false, err
+		}
+		return nil, false, nil
+	case s.closing || s.closed:
+		return nil, false, &logservice.UnavailableError{Cause: logservice.Errorf(logservice.ErrUnavailable,
+			"the stream was closed and is being archived"), RetryAfter: time.Second}
+	}
+	s.last = s.eng.clock()
+	if ttl == s.ttl {
+		return s.staging, true, nil
+	}
+	it := s.openRecord()
+	it.rec.first = int64(ttl)
+	err = s.stage(it)
+	return s.staging, true, err
+}
+
+// openRecord carries the identity; neither half of it can hold a NUL.
+func (s *stream) openRecord() staged {
+	name := []byte(s.id.Account + "\x00" + string(s.id.Key))
+	return staged{data: name, rec: record{
+		kind: kindOpen, first: int64(s.ttl), next: s.end, dataCRC: checksum(name),
+	}}
+}

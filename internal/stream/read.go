@@ -1,0 +1,148 @@
+package stream
+
+import (
+	"errors"
+	"os"
+
+	"github.com/klauspost/compress/zstd"
+
+	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/logs"
+)
+
+// windowBytes is how far one read of a segment reaches at most: a stream's
+// records lie among those of others.
+const windowBytes = 512 << 10
+
+// load turns entries into batches: those in memory as they are, those on
+// disk read back, neighbours with one read and as one batch. A record that
+// is damaged comes as a gap. No batches and no error: a segment was replaced
+// meanwhile, and the index must be asked again.
+func (e *Engine) load(s *stream, entries []entry) ([]*logs.Batch, error) {
+	batches := make([]*logs.Batch, 0, len(entries))
+	for len(entries) > 0 {
+		if b := entries[0].batch; b != nil {
+			batches = append(batches, b)
+			entries = entries[1:]
+			continue
+		}
+		n := window(entries)
+		b, err := e.readBack(s, entries[:n])
+		if errors.Is(err, os.ErrClosed) {
+			select {
+			case <-e.quit:
+				return nil, &logservice.UnavailableError{Cause: errors.New("the server is stopping")}
+			default:
+				return batches, nil
+			}
+		}
+		if err != nil {
+			return batches, err
+		}
+		batches = append(batches, b)
+		if b.Next() != entries[n-1].next() { // damage cut the window short
+			for n = 0; entries[n].next() < b.Next(); n++ {
+			}
+			n++
+		}
+		entries = entries[n:]
+	}
+	return batches, nil
+}
+
+// window is how many of the entries can be read with one read.
+func window(entries []entry) int {
+	first := &entries[0]
+	n := 1
+	for ; n < len(entries) && !first.packed(); n++ {
+		x := &entries[n]
+		end := int64(x.off) + recordHeader + int64(x.size)
+		if x.batch != nil || x.packed() || x.seg != first.seg || x.off < first.off || end-int64(first.off) > windowBytes {
+			break
+		}
+	}
+	return n
+}
+
+// readBack reads neighbouring entries of one segment into one batch: up to
+// the first damaged record, which comes as a gap of its own.
+func (e *Engine) readBack(s *stream, entries []entry) (*logs.Batch, error) {
+	first, last := &entries[0], &entries[len(entries)-1]
+	buf := make([]byte, int64(last.off)+recordHeader+int64(last.size)-int64(first.off))
+	if _, err := first.seg.file.ReadAt(buf, int64(first.off)); err != nil {
+		if errors.Is(err, os.ErrClosed) {
+			return nil, err
+		}
+		return nil, &logservice.UnavailableError{Cause: err}
+	}
+	b := &logs.Batch{First: first.first}
+	w := 0 // the data moves down over the headers: one buffer, no copy elsewhere
+	for i := range entries {
+		x := &entries[i]
+		data, ok := s.dataOf(x, buf[x.off-first.off:])
+		if !ok {
+			e.damaged(s, x)
+			if i == 0 {
+				return logs.NewGap(x.first, int64(x.count)), nil
+			}
+			break
+		}
+		if x.packed() { // alone in its window
+			b.Data, b.Count = data, int64(x.count)
+			return b, nil
+		}
+		w += copy(buf[w:], data)
+		b.Count += int64(x.count)
+	}
+	b.Data = buf[:w]
+	return b, nil
+}
+
+// dataOf checks the record in buf against the entry that led to it.
+func (s *stream) dataOf(x *entry, buf []byte) ([]byte, bool) {
+	r, ok := parseRecord(buf)
+	if !ok || r.stream != s.num || r.first != x.first || r.count != x.count || r.size != x.size {
+		return nil, false
+	}
+	data, ok := r.parseData(buf)
+	if ok && r.kind == kindPack {
+		return s.eng.unpack(data, r.next)
+	}
+	return data, ok && r.kind == kindLines
+}
+
+// maxRaw bounds what a pack may hold before compression; one long line is
+// the most that is ever in it beyond packBytes.
+const maxRaw = 128 << 20
+
+// codec makes the two halves of the packs' compression.
+func codec() (*zstd.Encoder, *zstd.Decoder, error) {
+	enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest),
+		zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false))
+	if err != nil {
+		return nil, nil, err
+	}
+	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderMaxMemory(maxRaw))
+	return enc, dec, err
+}
+
+func (e *Engine) unpack(data []byte, size int64) ([]byte, bool) {
+	if size < 0 || size > maxRaw {
+		return nil, false
+	}
+	out, err := e.unpacker.DecodeAll(data, make([]byte, 0, size))
+	return out, err == nil && int64(len(out)) == size
+}
+
+// damaged notes that a record cannot be read. Its segment is kept on disk
+// for good, whatever becomes of its streams.
+func (e *Engine) damaged(s *stream, x *entry) {
+	e.wal.segMu.Lock()
+	known := x.seg.damaged
+	x.seg.damaged = true
+	e.wal.segMu.Unlock()
+	if !known {
+		e.log.Error("damaged record in the write-ahead log: its lines show as lost, the file is kept",
+			"segment", x.seg.name, "offset", x.off, "log", s.id.String(), "first", x.first, "lines", x.count)
+	}
+}

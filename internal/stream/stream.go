@@ -1,0 +1,314 @@
+package stream
+
+import (
+	"bytes"
+	"sort"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/logs"
+)
+
+const (
+	// pieceBytes is where one append is cut into several batches, at line
+	// boundaries, so that readers move in steps of bounded size.
+	pieceBytes = 256 << 10
+	// recentAppends is how many of a stream's last appends are remembered, to
+	// know a retry by its bytes. A client retries its last batch; the rest is
+	// for several writers on one key.
+	recentAppends = 16
+)
+
+// stream is one live log.
+//
+// Its state comes twice. What was staged decides what the next append gets;
+// what is durable decides what readers see. The committer moves one after the
+// other, or resets the first to the second when a group fails.
+type stream struct {
+	id  logservice.ID
+	num uint64 // never given again
+	eng *Engine
+
+	gone atomic.Bool // dropped: nothing refers to its lines any more
+
+	mu sync.Mutex // guards all below; taken after Engine.mu, before wal.mu
+
+	next     int64  // staged: the sequence of the next line
+	closing  bool   // staged
+	deleting bool   // staged
+	staging  *group // the last group with a record of this stream, nil once settled
+	recent   []recentAppend
+
+	index   []entry // durable, by sequence; a hole in it is lines that are gone
+	end     int64   // durable: readers see the lines below
+	bytes   int64   // durable, before compression
+	closed  bool
+	how     logs.Closing
+	deleted bool
+	refs    int           // cursors
+	changed chan struct{} // closed and dropped when readers have something to see
+	segs    []*segment    // every segment that holds a record of this stream
+
+	ttl  time.Duration
+	last time.Duration // the last activity, on the engine's clock
+}
+
+// entry is where a run of lines is: in memory, on disk, or both.
+type entry struct {
+	first int64
+	batch *logs.Batch // nil: not in memory
+	seg   *segment    // nil: not on disk
+	off   uint32      // of the record in seg
+	size  uint32      // of the record's data
+	count uint32
+	raw   uint32 // of a pack: bytes before compression; else 0
+}
+
+func (e *entry) packed() bool { return e.raw > 0 }
+
+// length is what the lines take before compression.
+func (e *entry) length() int64 {
+	if e.packed() {
+		return int64(e.raw)
+	}
+	return int64(e.size)
+}
+
+func (e *entry) next() int64 { return e.first + int64(e.count) }
+
+// recentAppend identifies an append by the checksums of its pieces.
+type recentAppend struct {
+	first int64
+	count int64
+	size  int64
+	sum   uint64
+}
+
+// add folds the next piece of the same append in.
+func (r *recentAppend) add(count int64, size int64, crc uint32) {
+	r.count += count
+	r.size += size
+	r.sum = (r.sum^uint64(size))*0x9e3779b97f4a7c15 + uint64(crc)
+}
+
+// remember keeps r among the last appends.
+func (s *stream) remember(r recentAppend) {
+	if len(s.recent) == recentAppends {
+		copy(s.recent, s.recent[1:])
+		s.recent = s.recent[:recentAppends-1]
+	}
+	s.recent = append(s.recent, r)
+}
+
+// staged is a record on its way to the disk.
+type staged struct {
+	s     *stream
+	rec   record
+	data  []byte      // until it is copied into the group
+	batch *logs.Batch // of kindLines
+	off   int64       // of the record in its group's buffer
+}
+
+// stage hands records to the log, or applies them at once where there is
+// none. The caller holds s.mu.
+func (s *stream) stage(items ...staged) error {
+	for i := range items {
+		it := &items[i]
+		it.s, it.rec.stream, it.rec.size = s, s.num, uint32(len(it.data))
+	}
+	if s.eng.wal == nil {
+		for _, it := range items {
+			s.apply(it, nil, 0)
+		}
+		return nil
+	}
+	g, err := s.eng.wal.stage(items...)
+	if err == nil {
+		s.staging = g
+	}
+	return err
+}
+
+// apply makes a durable record visible. The caller holds s.mu.
+func (s *stream) apply(it staged, seg *segment, off int64) {
+	if seg != nil && !s.deleted && (len(s.segs) == 0 || s.segs[len(s.segs)-1] != seg) {
+		s.segs = append(s.segs, seg)
+		s.eng.wal.use(seg)
+	}
+	switch it.rec.kind {
+	case kindOpen:
+		s.ttl = time.Duration(it.rec.first)
+	case kindLines:
+		s.insert(entry{
+			first: it.rec.first, count: it.rec.count, size: it.rec.size,
+			batch: it.batch, seg: seg, off: uint32(off),
+		})
+		s.end = max(s.end, it.rec.first+int64(it.rec.count))
+		if it.batch != nil {
+			s.eng.memory.add(s, it.batch)
+		}
+	case kindPack:
+		s.insert(entry{
+			first: it.rec.first, count: it.rec.count, size: it.rec.size,
+			seg: seg, off: uint32(off), raw: uint32(it.rec.next),
+		})
+	case kindClose:
+		s.closed, s.how = true, closingOf(it.rec.flags)
+	case kindDelete:
+		s.closed, s.deleted = true, true
+		if s.refs == 0 {
+			s.drop()
+		}
+	}
+	if s.changed != nil {
+		close(s.changed)
+		s.changed = nil
+	}
+}
+
+// insert puts e into the index, in place of what covers the same lines.
+func (s *stream) insert(e entry) {
+	if s.deleted {
+		return // its last cursor reads what the index has; a pack comes too late
+	}
+	i, j := len(s.index), len(s.index)
+	if i > 0 && s.index[i-1].next() > e.first {
+		i = sort.Search(len(s.index), func(i int) bool { return s.index[i].next() > e.first })
+		j = i + sort.Search(len(s.index)-i, func(k int) bool { return s.index[i+k].first >= e.next() })
+	}
+	for k := i; k < j; k++ {
+		s.account(&s.index[k], -1)
+		if b := s.index[k].batch; b != nil {
+			b.Release()
+		}
+	}
+	s.account(&e, 1)
+	if i == j && i == len(s.index) {
+		s.index = append(s.index, e)
+	} else if i == j {
+		s.index = append(s.index, entry{})
+		copy(s.index[i+1:], s.index[i:])
+		s.index[i] = e
+	} else {
+		s.index[i] = e
+		n := copy(s.index[i+1:], s.index[j:])
+		clear(s.index[i+1+n:])
+		s.index = s.index[:i+1+n]
+	}
+}
+
+// account adds an entry to the sums, or takes it out with sign -1.
+func (s *stream) account(e *entry, sign int64) {
+	s.bytes += sign * e.length()
+	if e.seg == nil {
+		return
+	}
+	if !e.packed() {
+		s.eng.unpacked.Add(sign)
+	}
+	s.eng.live.Add(sign * (recordHeader + int64(e.size)))
+}
+
+// drop lets go of everything: the stream is deleted and nobody reads it.
+func (s *stream) drop() {
+	s.gone.Store(true)
+	for i := range s.index {
+		s.account(&s.index[i], -1)
+		if b := s.index[i].batch; b != nil {
+			b.Release()
+		}
+	}
+	s.index, s.recent = nil, nil
+	s.eng.memory.dropped(s)
+	if s.eng.wal != nil {
+		s.eng.wal.letGo(s.segs)
+		s.segs = nil
+		s.eng.poke()
+	}
+}
+
+// undo takes a staged record back whose group failed: the staged state
+// returns to the durable one. The caller holds s.mu.
+func (s *stream) undo(it staged) {
+	switch it.rec.kind {
+	case kindLines:
+		s.next = min(s.next, it.rec.first)
+		for len(s.recent) > 0 && s.recent[len(s.recent)-1].first >= it.rec.first {
+			s.recent = s.recent[:len(s.recent)-1]
+		}
+	case kindClose:
+		s.closing = s.closed
+	case kindDelete:
+		s.deleting = s.deleted
+	}
+	s.staging = nil
+}
+
+// holds reports whether the n bytes of data from sequence first on are what
+// the stream has there. The caller holds s.mu and has settled the stream.
+func (s *stream) holds(first int64, data []byte) bool {
+	pos := first
+	for len(data) > 0 {
+		_, entries := s.after(nil, pos-1, len(data))
+		if len(entries) == 0 || entries[0].first != pos {
+			return false
+		}
+		for i := range entries {
+			b, err := s.eng.load(s, entries[i:i+1])
+			if err != nil || len(b) != 1 || b[0].Gap || !bytes.HasPrefix(data, b[0].Data) {
+				return false
+			}
+			data = data[len(b[0].Data):]
+			pos = b[0].Next()
+		}
+	}
+	return true
+}
+
+// after appends to dst the entries that hold the lines behind sequence after,
+// up to about limit bytes and at least one. gap is how many lines are missing
+// right behind after; then there are no entries. The caller holds s.mu.
+func (s *stream) after(dst []entry, after int64, limit int) (gap int64, entries []entry) {
+	pos := after + 1
+	if pos >= s.end {
+		return 0, dst
+	}
+	i := len(s.index)
+	if i > 0 && s.index[i-1].first <= pos { // the common reader is at the end
+		if s.index[i-1].next() > pos {
+			i--
+		}
+	} else {
+		i = sort.Search(len(s.index), func(i int) bool { return s.index[i].next() > pos })
+	}
+	if i == len(s.index) {
+		return s.end - pos, dst
+	}
+	if first := s.index[i].first; first > pos {
+		return first - pos, dst
+	}
+	n := 0
+	for ; i < len(s.index) && n < limit; i++ {
+		e := s.index[i]
+		if len(dst) > 0 && e.first != dst[len(dst)-1].next() {
+			break // the hole comes with the next call
+		}
+		dst = append(dst, e)
+		n += int(e.length())
+	}
+	return 0, dst
+}
+
+func closingOf(flags uint8) logs.Closing {
+	return logs.Closing{Incomplete: flags&flagIncomplete != 0, Archive: logs.Archiving(flags >> shiftArchive & 3)}
+}
+
+func closingFlags(how logs.Closing) uint8 {
+	f := uint8(how.Archive) << shiftArchive
+	if how.Incomplete {
+		f |= flagIncomplete
+	}
+	return f
+}

@@ -1,0 +1,149 @@
+package streamtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/logs"
+)
+
+// patience bounds every wait of the suite: past it the engine is stuck. It is
+// far over what any engine needs, for machines that do much else.
+const patience = 30 * time.Second
+
+// tb is what the helpers need of *testing.T and of *rapid.T.
+type tb interface {
+	Helper()
+	Fatalf(format string, args ...any)
+	Errorf(format string, args ...any)
+	Context() context.Context
+}
+
+// engine is the Streams under test with calls that must succeed.
+type engine struct {
+	logs.Streams
+	remote bool
+}
+
+func start(t *testing.T, b Backend) engine {
+	t.Helper()
+	return engine{Streams: b.Open(t), remote: b.Remote}
+}
+
+// id makes an identity from a key; the account is the test's own.
+func id(key string) logservice.ID {
+	return logservice.ID{Account: "acc", Key: logservice.Key(key)}
+}
+
+func (e engine) open(t tb, id logservice.ID) {
+	t.Helper()
+	if err := e.Open(t.Context(), id, logs.OpenOptions{}); err != nil {
+		t.Fatalf("open %q: %v", id, err)
+	}
+}
+
+func (e engine) truncate(t tb, id logservice.ID) {
+	t.Helper()
+	if err := e.Open(t.Context(), id, logs.OpenOptions{Truncate: true}); err != nil {
+		t.Fatalf("open %q with truncate: %v", id, err)
+	}
+}
+
+// append appends and checks the sequence that it answers.
+func (e engine) append(t tb, id logservice.ID, l logs.Lines, wantNext int64) {
+	t.Helper()
+	next, err := e.Append(t.Context(), id, l)
+	if err != nil {
+		t.Fatalf("append of %d lines to %q: %v", l.Count, id, err)
+	}
+	if next != wantNext {
+		t.Fatalf("append of %d lines to %q answers next sequence %d, want %d", l.Count, id, next, wantNext)
+	}
+}
+
+// close ends a stream without an archive; a remote backend deletes it too.
+func (e engine) close(t tb, id logservice.ID) {
+	t.Helper()
+	if err := e.Close(t.Context(), id, logs.Closing{Archive: logs.ArchiveNever}); err != nil {
+		t.Fatalf("close %q: %v", id, err)
+	}
+}
+
+// remove lets a stream go for good.
+func (e engine) remove(t tb, id logservice.ID) {
+	t.Helper()
+	if e.remote {
+		e.close(t, id)
+		return
+	}
+	if err := e.Delete(t.Context(), id); err != nil {
+		t.Fatalf("delete %q: %v", id, err)
+	}
+}
+
+// info returns what List says of id, and whether it says anything.
+func (e engine) info(t tb, id logservice.ID) (logs.Info, bool) {
+	t.Helper()
+	for _, in := range e.list(t, logs.Filter{Account: id.Account, Prefix: id.Key}) {
+		if in.ID == id {
+			return in, true
+		}
+	}
+	return logs.Info{}, false
+}
+
+func (e engine) list(t tb, f logs.Filter) []logs.Info {
+	t.Helper()
+	all, err := e.List(t.Context(), f)
+	if err != nil {
+		t.Fatalf("list %+v: %v", f, err)
+	}
+	return all
+}
+
+// contents reads a stream from its first line to what it has now (to its end
+// where it is closed) and compares.
+func (e engine) contents(t tb, id logservice.ID, want []string) {
+	t.Helper()
+	r := e.follow(t, id, 0)
+	defer r.Close()
+	r.expect(t, want)
+	if e.remote {
+		return // a line too many may still be on its way: nothing to wait for
+	}
+	r.expectNothing(t)
+}
+
+func wantErr(t tb, err, want error, what string) {
+	t.Helper()
+	if !errors.Is(err, want) {
+		t.Fatalf("%s: got error %v, want %v", what, err, want)
+	}
+}
+
+// eventually waits for a condition that no channel tells of.
+func eventually(t tb, what string, ok func() (bool, string)) {
+	t.Helper()
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	end := time.After(patience)
+	for {
+		done, state := ok()
+		if done {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-end:
+			t.Fatalf("%s: not within %v (%s)", what, patience, state)
+		}
+	}
+}
+
+func counted(got, want any) (bool, string) {
+	return got == want, fmt.Sprintf("got %v, want %v", got, want)
+}

@@ -1,0 +1,323 @@
+package stream
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	logservice "github.com/harness/log-service"
+)
+
+const (
+	// segmentBytes is the size of a segment file, taken from the disk when it
+	// is made. Small enough that a finished one goes soon and that a start on
+	// a small disk takes little; a group that is larger gets a file of its own.
+	segmentBytes = 32 << 20
+	// keepBuffer is the largest group buffer kept for the next group.
+	keepBuffer = 8 << 20
+	// retryPause is how long a log that could not be written answers at once
+	// before it tries a new file: a full disk must not cost a file creation a
+	// request.
+	retryPause = time.Second
+)
+
+// wal is the write-ahead log that all streams share. Records are staged into
+// the pending group; one goroutine, the committer, writes group after group,
+// each with one write and one sync, and then publishes what it holds.
+type wal struct {
+	folder  folder
+	log     *slog.Logger
+	applied func(*group)        // publishes a durable group; called by the committer, in order
+	undone  func(*group, error) // takes a failed group back; nothing is staged meanwhile
+
+	mu       sync.Mutex // guards pending, refuse, stopping
+	pending  *group
+	refuse   error // why nothing is staged now
+	stopping bool
+
+	kick chan struct{} // the committer has work
+	done chan struct{} // the committer has returned
+
+	segMu    sync.Mutex // guards segments and every segment's live
+	segments []*segment // oldest first; the last is the one written to
+
+	// Owned by the committer once it runs.
+	current    *segment // nil: the next group begins a new file
+	nextGroup  uint64
+	lastNumber uint64 // of a segment
+	nextStream func() uint64
+	failedAt   time.Time
+	spare      []byte
+}
+
+// segment is one file of the log.
+type segment struct {
+	number  uint64
+	name    string
+	file    file
+	size    int64 // of the file
+	used    int64 // bytes of header and whole groups; read by others once sealed
+	live    int   // streams that need it; guarded by wal.segMu
+	sealed  bool  // nothing is written to it any more; guarded by wal.segMu
+	damaged bool  // holds a record that cannot be read; never removed by itself; guarded by wal.segMu
+}
+
+// group is what one sync makes durable.
+type group struct {
+	buf   []byte // room for the header, then records
+	items []staged
+	seg   *segment // set before applied
+	base  int64    // offset of buf in seg
+
+	done chan struct{} // closed when durable and published, or failed
+	err  error         // valid once done is closed
+}
+
+func newGroup(buf []byte) *group {
+	if cap(buf) < groupHeader {
+		buf = make([]byte, groupHeader, 64<<10)
+	}
+	return &group{buf: buf[:groupHeader], done: make(chan struct{})}
+}
+
+// wait returns once the group is durable and its lines can be read.
+func (g *group) wait() error {
+	if g == nil {
+		return nil
+	}
+	<-g.done
+	return g.err
+}
+
+// stage adds records to the pending group, all to the same one, and returns
+// that group.
+func (w *wal) stage(items ...staged) (*group, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.stopping {
+		return nil, &logservice.UnavailableError{Cause: errors.New("the server is stopping")}
+	}
+	if w.refuse != nil {
+		return nil, w.refuse
+	}
+	g := w.pending
+	if len(g.items) == 0 {
+		select {
+		case w.kick <- struct{}{}:
+		default:
+		}
+	}
+	for _, it := range items {
+		it.off = int64(len(g.buf))
+		g.buf = appendRecord(g.buf, it.rec, it.data)
+		it.data = nil
+		g.items = append(g.items, it)
+	}
+	return g, nil
+}
+
+// run is the committer. It ends when stop was called and all is written.
+func (w *wal) run() {
+	defer close(w.done)
+	for range w.kick {
+		for {
+			w.mu.Lock()
+			g := w.pending
+			if len(g.items) == 0 {
+				stopping := w.stopping
+				w.mu.Unlock()
+				if stopping {
+					return
+				}
+				break
+			}
+			w.pending = newGroup(w.spare)
+			w.spare = nil
+			w.mu.Unlock()
+			w.commit(g)
+		}
+	}
+}
+
+func (w *wal) commit(g *group) {
+	if err := w.write(g); err != nil {
+		w.fail(g, err)
+		return
+	}
+	w.applied(g)
+	if cap(g.buf) <= keepBuffer {
+		w.spare = g.buf
+	}
+	g.buf = nil
+	close(g.done)
+}
+
+// write makes g durable. An error leaves the current segment behind for good:
+// what a failed sync left on disk is unknown, and the number of its group is
+// given again in the next segment, whose header tells a replay so.
+func (w *wal) write(g *group) error {
+	if w.current == nil || w.current.used+int64(len(g.buf)) > w.current.size {
+		if err := w.rotate(int64(len(g.buf))); err != nil {
+			return err
+		}
+	}
+	seg := w.current
+	putGroup(g.buf, seg.number, w.nextGroup)
+	_, err := seg.file.WriteAt(g.buf, seg.used)
+	if err == nil {
+		err = seg.file.Sync()
+	}
+	if err != nil {
+		w.seal(seg)
+		w.current = nil
+		return err
+	}
+	g.seg, g.base = seg, seg.used
+	seg.used += int64(len(g.buf))
+	w.nextGroup++
+	return nil
+}
+
+// rotate begins a new segment with room for a group of need bytes.
+func (w *wal) rotate(need int64) error {
+	if !w.failedAt.IsZero() && time.Since(w.failedAt) < retryPause {
+		return errors.New("the last write failed, trying again shortly")
+	}
+	size := max(segmentBytes, segmentHeader+need)
+	w.lastNumber++
+	seg := &segment{number: w.lastNumber, name: segmentName(w.lastNumber), size: size, used: segmentHeader}
+	f, err := w.folder.create(seg.name, size)
+	if err != nil {
+		return err
+	}
+	head := segmentHead{number: seg.number, firstGroup: w.nextGroup, nextStream: w.nextStream()}
+	_, err = f.WriteAt(head.encode(), 0)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err == nil {
+		err = w.folder.sync()
+	}
+	if err != nil {
+		return errors.Join(err, f.Close(), w.folder.remove(seg.name))
+	}
+	seg.file = f
+	if w.current != nil {
+		w.seal(w.current)
+	}
+	w.segMu.Lock()
+	w.segments = append(w.segments, seg)
+	w.segMu.Unlock()
+	w.current = seg
+	return nil
+}
+
+func (w *wal) seal(seg *segment) {
+	w.segMu.Lock()
+	seg.sealed = true
+	w.segMu.Unlock()
+}
+
+// fail takes g back, and what was staged since: it stands on g's sequences.
+func (w *wal) fail(g *group, cause error) {
+	w.failedAt = time.Now()
+	err := &logservice.UnavailableError{Cause: fmt.Errorf("write-ahead log: %w", cause), RetryAfter: 2 * time.Second}
+	w.log.Error("write-ahead log cannot be written; appends are refused until it can", "error", cause)
+	w.mu.Lock()
+	later := w.pending
+	w.pending = newGroup(nil)
+	w.refuse = err
+	w.mu.Unlock()
+	for _, x := range []*group{later, g} { // the newest is undone first
+		x.err = err
+		w.undone(x, err)
+		x.buf = nil
+	}
+	w.mu.Lock()
+	w.refuse = nil
+	w.mu.Unlock()
+	close(g.done)
+	close(later.done)
+}
+
+// stop writes what is staged, ends the committer and closes the files.
+func (w *wal) stop() error {
+	w.mu.Lock()
+	w.stopping = true
+	w.mu.Unlock()
+	select {
+	case w.kick <- struct{}{}:
+	default:
+	}
+	<-w.done
+	w.segMu.Lock()
+	defer w.segMu.Unlock()
+	var errs []error
+	for _, s := range w.segments {
+		errs = append(errs, s.file.Close())
+	}
+	return errors.Join(errs...)
+}
+
+func segmentName(n uint64) string { return fmt.Sprintf("%016x.wal", n) }
+
+// use notes that a stream needs seg, letGo that it does not any more.
+func (w *wal) use(seg *segment) {
+	w.segMu.Lock()
+	seg.live++
+	w.segMu.Unlock()
+}
+
+func (w *wal) letGo(segs []*segment) {
+	w.segMu.Lock()
+	for _, s := range segs {
+		s.live--
+	}
+	w.segMu.Unlock()
+}
+
+// oldest returns the first segment if it is sealed, and the bytes of all.
+func (w *wal) oldest() (seg *segment, live int, total int64) {
+	w.segMu.Lock()
+	defer w.segMu.Unlock()
+	for _, s := range w.segments {
+		if s.sealed {
+			total += s.used
+		}
+	}
+	if len(w.segments) == 0 || !w.segments[0].sealed {
+		return nil, 0, total
+	}
+	return w.segments[0], w.segments[0].live, total
+}
+
+// release removes the oldest segment, which no stream needs. Only the oldest
+// ever goes: the record that deletes a stream must outlive the records that
+// made it. A damaged one is kept on disk under another name.
+func (w *wal) release(seg *segment) error {
+	w.segMu.Lock()
+	damaged := seg.damaged
+	w.segMu.Unlock()
+	var err error
+	if damaged {
+		err = w.folder.rename(seg.name, seg.name+damagedSuffix)
+	} else {
+		err = w.folder.remove(seg.name)
+	}
+	if err == nil {
+		// Gone for good before the next one goes, or a restart might find
+		// this one without the records that end its streams.
+		err = w.folder.sync()
+	}
+	if err != nil {
+		return err
+	}
+	w.segMu.Lock()
+	w.segments = w.segments[1:]
+	w.segMu.Unlock()
+	return seg.file.Close()
+}
+
+const damagedSuffix = ".damaged"
