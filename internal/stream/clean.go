@@ -11,9 +11,10 @@ const (
 	// idleMemory is how long a batch stays in memory that the budget does not
 	// press out: long enough for everyone who follows, and for the close.
 	idleMemory = 10 * time.Second
-	// slack is how much of the log may be dead before the living part of its
-	// oldest segment is copied forward.
-	slack = 4 * segmentBytes
+	// slackSegments is how many segments of the log may be dead, beyond as
+	// much again as lives, before the living part of the oldest is copied
+	// forward.
+	slackSegments = 4
 	// maxUnpacked bounds the index entries that a clean can merge: 40 bytes
 	// each, over all streams.
 	maxUnpacked = 2 << 20
@@ -64,7 +65,7 @@ func (e *Engine) clean() {
 		}
 		if live > 0 {
 			dead := total - e.live.Load()
-			if dead <= e.live.Load()+slack && e.unpacked.Load() <= maxUnpacked {
+			if dead <= e.live.Load()+slackSegments*e.wal.segment && e.unpacked.Load() <= maxUnpacked {
 				return
 			}
 			if !e.copyForward(seg) {

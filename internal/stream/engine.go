@@ -15,6 +15,7 @@
 package stream
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"sync"
@@ -39,7 +40,8 @@ type Config struct {
 	Memory int64
 	Logger *slog.Logger // nil: slog.Default
 
-	folder folder // tests: in place of Dir
+	folder  folder // tests: in place of Dir
+	segment int64  // tests: in place of segmentBytes
 }
 
 // Engine implements logs.Streams. Stop it.
@@ -96,7 +98,7 @@ func Open(c Config) (*Engine, error) {
 		c.folder = d
 	}
 	if c.folder != nil {
-		if err := e.replay(c.folder); err != nil {
+		if err := e.replay(c.folder, cmp.Or(c.segment, segmentBytes)); err != nil {
 			return nil, err
 		}
 		go e.wal.run()

@@ -28,6 +28,7 @@ type file interface {
 	// Sync makes what was written durable. After an error nothing of what
 	// was written since the last Sync may be trusted.
 	Sync() error
+	Truncate(size int64) error
 }
 
 // directory is the real folder.

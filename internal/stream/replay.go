@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	logservice "github.com/harness/log-service"
 )
@@ -23,11 +22,11 @@ type replay struct {
 	buf     []byte                  // one segment
 }
 
-func (e *Engine) replay(f folder) error {
+func (e *Engine) replay(f folder, segment int64) error {
 	r := &replay{
 		e: e, streams: map[uint64]*stream{}, partial: map[uint64]recentAppend{}, group: 1,
 		w: &wal{
-			folder: f, log: e.log, applied: e.applied, undone: e.undone, pending: newGroup(nil),
+			folder: f, segment: segment, log: e.log, applied: e.applied, undone: e.undone, pending: newGroup(nil),
 			kick: make(chan struct{}, 1), done: make(chan struct{}), nextStream: func() uint64 { return e.lastNum.Load() + 1 },
 		},
 	}
@@ -39,6 +38,9 @@ func (e *Engine) replay(f folder) error {
 		limit, limited := r.limit(i)
 		if err := r.segment(seg, limit, limited); err != nil {
 			return fmt.Errorf("segment %s: %w", seg.name, err)
+		}
+		if limited {
+			r.group = max(r.group, limit)
 		}
 	}
 	r.settle()
@@ -105,7 +107,7 @@ func (r *replay) segment(seg *segment, limit uint64, limited bool) error {
 			return nil // left behind by a write that failed
 		}
 		end := pos + groupHeader + int(h.size)
-		if whole := ok && end <= len(b) && r.intact(b[pos+groupHeader:end]); whole {
+		if ok && end <= len(b) && r.intact(b[pos+groupHeader:end]) {
 			if h.number != r.group {
 				r.damage(seg, pos, "groups are missing")
 			}
@@ -121,10 +123,6 @@ func (r *replay) segment(seg *segment, limit uint64, limited bool) error {
 		}
 		// Later groups were written, so this one was acknowledged: what can be
 		// read of it counts, the rest is lost and stays in the file.
-		if !ok && next < 0 && limited && len(bytes.Trim(b[pos:], "\x00")) == 0 && pos > segmentHeader {
-			r.damage(seg, pos, "the end is missing")
-			return nil
-		}
 		r.damage(seg, pos, "a group is damaged")
 		if ok {
 			r.apply(seg, b[pos+groupHeader:min(end, len(b))], int64(pos+groupHeader))
@@ -143,7 +141,7 @@ func (r *replay) header(seg *segment, b []byte, limited bool) {
 	h, ok := parseSegment(b)
 	if ok && h.number == seg.number {
 		r.e.lastNum.Store(max(r.e.lastNum.Load(), h.nextStream-1))
-		if len(r.streams) == 0 && r.group == 1 {
+		if r.group == 1 {
 			r.group = h.firstGroup
 		}
 		return
@@ -290,7 +288,7 @@ func (r *replay) settle() {
 		if !s.deleted {
 			r.e.streams[s.id] = s
 			if s.ttl <= 0 {
-				s.ttl = time.Duration(logservice.DefaultTTL)
+				s.ttl = logservice.DefaultTTL
 			}
 		} else if !s.gone.Load() {
 			s.drop()

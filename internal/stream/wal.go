@@ -3,6 +3,7 @@ package stream
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"sync"
 	"time"
@@ -28,6 +29,7 @@ const (
 // each with one write and one sync, and then publishes what it holds.
 type wal struct {
 	folder  folder
+	segment int64 // bytes of a segment file
 	log     *slog.Logger
 	applied func(*group)        // publishes a durable group; called by the committer, in order
 	undone  func(*group, error) // takes a failed group back; nothing is staged meanwhile
@@ -185,7 +187,7 @@ func (w *wal) rotate(need int64) error {
 	if !w.failedAt.IsZero() && time.Since(w.failedAt) < retryPause {
 		return errors.New("the last write failed, trying again shortly")
 	}
-	size := max(segmentBytes, segmentHeader+need)
+	size := max(w.segment, segmentHeader+need)
 	w.lastNumber++
 	seg := &segment{number: w.lastNumber, name: segmentName(w.lastNumber), size: size, used: segmentHeader}
 	f, err := w.folder.create(seg.name, size)
@@ -255,6 +257,9 @@ func (w *wal) stop() error {
 	w.segMu.Lock()
 	defer w.segMu.Unlock()
 	var errs []error
+	if w.current != nil { // give back what was taken ahead
+		errs = append(errs, w.current.file.Truncate(w.current.used))
+	}
 	for _, s := range w.segments {
 		errs = append(errs, s.file.Close())
 	}
@@ -306,7 +311,7 @@ func (w *wal) release(seg *segment) error {
 	} else {
 		err = w.folder.remove(seg.name)
 	}
-	if err == nil {
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
 		// Gone for good before the next one goes, or a restart might find
 		// this one without the records that end its streams.
 		err = w.folder.sync()

@@ -1,0 +1,212 @@
+package stream
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"sync"
+)
+
+var errCrashed = errors.New("the machine has stopped")
+
+// disk is a folder that forgets. Writes, creations, renames and removals are
+// in doubt until the matching sync; a crash keeps any of those in doubt,
+// loses the others, and tears writes at sector borders.
+type disk struct {
+	mu    sync.Mutex
+	names map[string]*diskFile // as the running program sees them
+	safe  map[string]*diskFile // as of the last sync of the folder
+	ops   int
+	stop  int              // the operation at which the machine stops; 0: never
+	fault func(op string) error // asked before each operation
+}
+
+type diskFile struct {
+	d    *disk
+	safe []byte      // synced
+	size int64       // as the running program sees it
+	open []diskWrite // not synced
+}
+
+type diskWrite struct {
+	off  int64
+	data []byte
+}
+
+func newDisk() *disk {
+	return &disk{names: map[string]*diskFile{}, safe: map[string]*diskFile{}}
+}
+
+func (d *disk) step(op string) error {
+	d.ops++
+	if d.stop > 0 && d.ops >= d.stop {
+		return errCrashed
+	}
+	if d.fault != nil {
+		return d.fault(op)
+	}
+	return nil
+}
+
+// crash returns what a machine finds after it stopped.
+func (d *disk) crash(r *rand.Rand) *disk {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	after := newDisk()
+	keep := func(name string, f *diskFile) {
+		b := slices.Clone(f.safe)
+		for _, i := range r.Perm(len(f.open)) {
+			w := f.open[i]
+			for off := 0; off < len(w.data); {
+				n := min(512-int((w.off+int64(off))%512), len(w.data)-off)
+				if r.IntN(2) == 0 {
+					if need := int(w.off) + off + n; need > len(b) {
+						b = append(b, make([]byte, need-len(b))...)
+					}
+					copy(b[int(w.off)+off:], w.data[off:off+n])
+				}
+				off += n
+			}
+		}
+		nf := &diskFile{d: after, safe: b, size: int64(len(b))}
+		after.names[name], after.safe[name] = nf, nf
+	}
+	all := maps.Clone(d.safe)
+	for name, f := range d.names {
+		if all[name] == nil {
+			all[name] = f
+		}
+	}
+	for name, f := range all {
+		_, was := d.safe[name]
+		_, is := d.names[name]
+		if was && is || r.IntN(2) == 0 {
+			keep(name, f)
+		}
+	}
+	return after
+}
+
+func (d *disk) create(name string, size int64) (file, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.step("create"); err != nil {
+		return nil, err
+	}
+	f := &diskFile{d: d, safe: make([]byte, size), size: size}
+	d.names[name] = f
+	return f, nil
+}
+
+func (d *disk) open(name string) (file, int64, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	f := d.names[name]
+	if f == nil {
+		return nil, 0, fs.ErrNotExist
+	}
+	return f, f.size, nil
+}
+
+func (d *disk) remove(name string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.step("remove"); err != nil {
+		return err
+	}
+	delete(d.names, name)
+	return nil
+}
+
+func (d *disk) rename(from, to string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.step("rename"); err != nil {
+		return err
+	}
+	d.names[to] = d.names[from]
+	delete(d.names, from)
+	return nil
+}
+
+func (d *disk) list() ([]string, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Collect(maps.Keys(d.names)), nil
+}
+
+func (d *disk) sync() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.step("sync folder"); err != nil {
+		return err
+	}
+	d.safe = maps.Clone(d.names)
+	return nil
+}
+
+func (f *diskFile) ReadAt(p []byte, off int64) (int, error) {
+	f.d.mu.Lock()
+	defer f.d.mu.Unlock()
+	b := f.content()
+	if off >= int64(len(b)) {
+		return 0, io.EOF
+	}
+	n := copy(p, b[off:])
+	if n < len(p) {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+func (f *diskFile) content() []byte {
+	if len(f.open) == 0 {
+		return f.safe
+	}
+	b := slices.Clone(f.safe)
+	for _, w := range f.open {
+		if need := int(w.off) + len(w.data); need > len(b) {
+			b = append(b, make([]byte, need-len(b))...)
+		}
+		copy(b[w.off:], w.data)
+	}
+	return b
+}
+
+func (f *diskFile) WriteAt(p []byte, off int64) (int, error) {
+	f.d.mu.Lock()
+	defer f.d.mu.Unlock()
+	err := f.d.step("write")
+	if err != nil && !errors.Is(err, errCrashed) {
+		p = p[:len(p)/2] // a write that fails may have begun
+	}
+	f.open = append(f.open, diskWrite{off, slices.Clone(p)})
+	f.size = max(f.size, off+int64(len(p)))
+	return len(p), err
+}
+
+func (f *diskFile) Sync() error {
+	f.d.mu.Lock()
+	defer f.d.mu.Unlock()
+	if err := f.d.step("sync"); err != nil {
+		return err
+	}
+	f.safe, f.open = f.content(), nil
+	return nil
+}
+
+func (f *diskFile) Truncate(size int64) error {
+	f.d.mu.Lock()
+	defer f.d.mu.Unlock()
+	f.safe, f.open = f.content()[:size], nil
+	f.size = size
+	return nil
+}
+
+func (f *diskFile) Close() error { return nil }
+
+func (f *diskFile) String() string { return fmt.Sprint(f.size, " bytes") }
