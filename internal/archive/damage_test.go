@@ -1,0 +1,180 @@
+package archive
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"hash/crc32"
+	"io"
+	"slices"
+	"testing"
+)
+
+// readAll opens an archive and reads all of it, both ways.
+func readAll(t testing.TB, c *Codec, data []byte) (content []byte, err error) {
+	r, err := c.Open(t.Context(), &file{data: data}, int64(len(data)))
+	if err != nil {
+		return nil, err
+	}
+	runs := r.Runs(0)
+	for {
+		run, err := runs.Next(t.Context())
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		content = append(content, run.Data...)
+	}
+	whole, err := io.ReadAll(r.Content(t.Context(), 0, -1))
+	if err == nil && !bytes.Equal(whole, content) {
+		t.Fatal("the content is not the lines")
+	}
+	return whole, err
+}
+
+func checkDamaged(t *testing.T, what string, err error) {
+	t.Helper()
+	var damage *DamageError
+	if !errors.As(err, &damage) || damage.Part == "" {
+		t.Fatalf("%s: %v", what, err)
+	}
+}
+
+func TestEveryFlippedBitIsDamage(t *testing.T) {
+	c := newCodec(t)
+	gap := Run{First: 31, Count: 5, Gap: true, Data: []byte("{\"gap\":1}\n")}
+	packed := write(t, c, append(inRuns(1, buildLog(30), 7), gap)...)
+	for i := range len(packed) * 8 {
+		packed[i/8] ^= 1 << (i % 8)
+		_, err := readAll(t, c, packed)
+		if err == nil {
+			t.Fatalf("bit %d of byte %d of %d flipped: no error", i%8, i/8, len(packed))
+		}
+		checkDamaged(t, "a flipped bit", err)
+		packed[i/8] ^= 1 << (i % 8)
+	}
+}
+
+func TestEveryTruncationIsDamage(t *testing.T) {
+	c := newCodec(t)
+	packed := write(t, c, inRuns(1, buildLog(30), 7)...)
+	for n := range len(packed) {
+		_, err := readAll(t, c, packed[:n])
+		checkDamaged(t, "truncated", err)
+	}
+	_, err := readAll(t, c, append([]byte("more"), packed...))
+	checkDamaged(t, "bytes in front", err)
+}
+
+func TestASourceThatEndsEarlyIsDamage(t *testing.T) {
+	c := newCodec(t)
+	packed := write(t, c, inRuns(1, buildLog(10000), 700)...)
+	f := &file{data: packed}
+	r, err := c.Open(t.Context(), f, int64(len(packed)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.data = packed[:1000]
+	_, err = r.Runs(0).Next(t.Context())
+	checkDamaged(t, "a blob that shrank", err)
+	_, err = io.ReadAll(r.Content(t.Context(), 0, -1))
+	checkDamaged(t, "a blob that shrank", err)
+}
+
+func TestExchangedFramesAreDamage(t *testing.T) {
+	c := newCodec(t)
+	// Two lines of one length, each in a frame: only their order differs.
+	a := Run{First: 1, Count: 1, Data: []byte("{\"a\":1}\n"), Gap: true}
+	b := Run{First: 2, Count: 1, Data: []byte("{\"b\":1}\n"), Gap: true}
+	packed := write(t, c, a, b)
+	size := open(t, c, packed).index.frames[0].size
+	first, second := slices.Clone(packed[:size]), slices.Clone(packed[size:2*size])
+	copy(packed, second)
+	copy(packed[size:], first)
+	_, err := readAll(t, c, packed)
+	checkDamaged(t, "exchanged frames", err)
+}
+
+// forge makes an archive whose checksums are right and whose index is x.
+func forge(frames []byte, x *index) []byte {
+	x.size = int64(len(frames))
+	return append(slices.Clone(frames), x.encode()...)
+}
+
+func TestForgedArchivesAreDamageAndTakeNoMemory(t *testing.T) {
+	c := newCodec(t)
+	bomb := c.enc.EncodeAll(bytes.Repeat([]byte("{}\n"), 20<<20), nil)
+	sum := crc32.Checksum(bomb, castagnoli)
+	small := frame{count: 1, length: 3, size: int32(len(bomb)), crc: sum}
+	for name, x := range map[string]*index{
+		"a frame longer than it says": {first: 1, frames: []frame{{count: 1000, length: 3000, size: int32(len(bomb)), crc: sum}}},
+		"a tiny frame that is not":    {first: 1, frames: []frame{small}},
+		"more lines than bytes":       {first: 1, frames: []frame{{count: 9999, length: 3000, size: 100, crc: sum}}},
+		"a huge frame":                {first: 1, frames: []frame{{count: 1, length: maxFrame + 1, size: int32(len(bomb)), crc: sum}}},
+		"an empty frame":              {first: 1, frames: []frame{{count: 1, length: 0, size: 9, crc: sum}}},
+		"sequences that overflow":     {first: 1, frames: []frame{{count: maxSequence - 1, gap: true, length: 3, size: 16}, {count: maxSequence - 1, gap: true, length: 3, size: 16}}},
+		"first zero":                  {first: 0},
+	} {
+		_, err := readAll(t, c, forge(bomb, x))
+		checkDamaged(t, name, err)
+	}
+	// A count of frames that no file of this size can hold.
+	data := write(t, c)
+	binary.LittleEndian.PutUint32(data[len(data)-9:], maxFrames)
+	_, err := readAll(t, c, data)
+	checkDamaged(t, "too many frames", err)
+}
+
+func FuzzReader(f *testing.F) {
+	c, err := NewCodec()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add([]byte{}, uint32(0))
+	f.Add([]byte("{\"out\":\"x\"}\n"), uint32(3))
+	f.Add(buildLog(20), uint32(2000))
+	f.Add(bytes.Repeat([]byte("{}\n"), 200), uint32(1<<31))
+	f.Fuzz(func(t *testing.T, data []byte, where uint32) {
+		// As an archive: an error, or lines.
+		if content, err := readAll(t, c, data); err == nil && len(content) > 1<<30 {
+			t.Fatal("too much")
+		}
+		// As the lines of one, whole and damaged at one place.
+		data = append(bytes.TrimRight(data, "\n"), '\n')
+		packed := write(t, c, inRuns(1, data, 10)...)
+		if content, err := readAll(t, c, packed); len(data) >= 3 && (err != nil || !bytes.Equal(content, data)) {
+			t.Fatal("not as written:", err)
+		}
+		packed[int(where)%len(packed)] ^= byte(where>>24) | 1
+		if _, err := readAll(t, c, packed); err == nil {
+			t.Fatal("damage was not seen")
+		}
+	})
+}
+
+// FuzzIndex goes past the checksums.
+func FuzzIndex(f *testing.F) {
+	c, err := NewCodec()
+	if err != nil {
+		f.Fatal(err)
+	}
+	packed := write(f, c, inRuns(1, buildLog(20), 7)...)
+	r := open(f, c, packed)
+	f.Add(packed[:r.index.size], packed[r.index.size+skippableHeader:])
+	f.Fuzz(func(t *testing.T, frames, payload []byte) {
+		if len(payload) < 4 {
+			return
+		}
+		b := append(make([]byte, skippableHeader), payload...)
+		putHeader(b, indexMagic, len(payload))
+		binary.LittleEndian.PutUint32(b[len(b)-4:], crc32.Checksum(b[skippableHeader:len(b)-4], castagnoli))
+		x, err := parseIndex(b)
+		if err != nil {
+			return
+		}
+		data := append(slices.Clone(frames), b...)
+		readAll(t, c, x.appendSeekTable(data, len(b)))
+	})
+}

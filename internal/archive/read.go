@@ -1,0 +1,146 @@
+package archive
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"sort"
+)
+
+func framePart(i, n int) string { return fmt.Sprintf("frame %d of %d", i+1, n) }
+
+// Runs reads the lines of an archive in order. It is used by one goroutine.
+type Runs struct {
+	loader loader
+	frame  int   // to be read next
+	next   int64 // sequence to begin with
+}
+
+// Runs returns the lines behind the sequence after; what lies before is not
+// read.
+func (r *Reader) Runs(after int64) *Runs {
+	next := max(after+1, r.index.first)
+	frames := r.index.frames
+	i := sort.Search(len(frames), func(i int) bool { return frames[i].next() > next })
+	return &Runs{loader: loader{r: r}, frame: i, next: next}
+}
+
+// Next returns the next run, of about 256 KiB at most (longer only where a
+// line is), and io.EOF behind the last. The run's memory is the caller's.
+func (x *Runs) Next(ctx context.Context) (Run, error) {
+	frames := x.loader.r.index.frames
+	if x.frame >= len(frames) {
+		return Run{}, io.EOF
+	}
+	f := &frames[x.frame]
+	data, err := x.loader.load(ctx, x.frame, nil)
+	if err != nil {
+		return Run{}, err
+	}
+	skip := x.next - f.first
+	if skip > 0 && !f.gap {
+		for range skip {
+			data = data[bytes.IndexByte(data, '\n')+1:]
+		}
+	}
+	run := Run{First: x.next, Count: f.count - skip, Data: data, Gap: f.gap}
+	x.frame++
+	x.next = f.next()
+	return run, nil
+}
+
+// Content reads length bytes of the content (JSON lines) from offset, or
+// fewer where it ends; a negative length reads to the end. What lies before
+// is not read. Read from beginning to end, the content is also checked as a
+// whole. The reader is used by one goroutine and needs no closing.
+func (r *Reader) Content(ctx context.Context, offset, length int64) io.Reader {
+	offset = min(max(offset, 0), r.index.raw)
+	rest := r.index.raw - offset
+	if length >= 0 {
+		rest = min(rest, length)
+	}
+	frames := r.index.frames
+	i := sort.Search(len(frames), func(i int) bool { return frames[i].raw+int64(frames[i].length) > offset })
+	c := &content{ctx: ctx, loader: loader{r: r}, frame: i, rest: rest, whole: rest == r.index.raw}
+	if i < len(frames) {
+		c.skip = offset - frames[i].raw
+	}
+	return c
+}
+
+type content struct {
+	ctx    context.Context
+	loader loader
+	frame  int    // to be read next
+	skip   int64  // bytes of it to pass over
+	rest   int64  // bytes still to be given
+	part   []byte // of them, those at hand
+	buf    []byte // the frame that part lies in, reused
+	whole  bool   // all content is read: check it
+	crc    uint32
+	err    error
+}
+
+func (c *content) Read(p []byte) (int, error) {
+	for len(c.part) == 0 {
+		if c.err == nil {
+			c.err = c.load()
+		}
+		if c.err != nil {
+			return 0, c.err
+		}
+	}
+	n := copy(p, c.part)
+	c.part = c.part[n:]
+	return n, nil
+}
+
+// WriteTo spares io.Copy its buffer.
+func (c *content) WriteTo(w io.Writer) (total int64, err error) {
+	for {
+		for len(c.part) == 0 {
+			if c.err == nil {
+				c.err = c.load()
+			}
+			if c.err == io.EOF {
+				return total, nil
+			}
+			if c.err != nil {
+				return total, c.err
+			}
+		}
+		n, err := w.Write(c.part)
+		total += int64(n)
+		c.part = c.part[n:]
+		if err != nil {
+			return total, err
+		}
+	}
+}
+
+func (c *content) load() error {
+	if c.rest == 0 {
+		if c.whole && c.crc != c.loader.r.index.content {
+			return damaged("content", "its checksum does not match")
+		}
+		return io.EOF
+	}
+	raw, err := c.loader.load(c.ctx, c.frame, c.buf)
+	if err != nil {
+		return err
+	}
+	if c.whole {
+		c.crc = crc32.Update(c.crc, castagnoli, raw)
+	}
+	c.buf = raw
+	c.frame++
+	c.part = raw[c.skip:]
+	c.skip = 0
+	if int64(len(c.part)) > c.rest {
+		c.part = c.part[:c.rest]
+	}
+	c.rest -= int64(len(c.part))
+	return nil
+}

@@ -1,0 +1,195 @@
+package archive
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"hash/crc32"
+	"io"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// Source is where an archive lies, for example a blob of a store. Range
+// reads length bytes from offset, or fewer where the source ends. Several
+// ranges may be read at once.
+type Source interface {
+	Range(ctx context.Context, offset, length int64) (io.ReadCloser, error)
+}
+
+// Read sizes. Each ranged read may be a request to another machine, so one
+// shall do for the end of most archives and the whole of small ones, and
+// reading on in order takes ever more at once, within bounds.
+const (
+	minTail  = 16 << 10
+	minAhead = 64 << 10
+	maxAhead = 512 << 10
+)
+
+// Reader reads an archive. Its methods may be called from any number of
+// goroutines.
+type Reader struct {
+	codec *Codec
+	src   Source
+	index *index
+	whole []byte // the archive, where the first read got all of it
+}
+
+// Open reads and checks the end of the archive of size bytes in src. A
+// *DamageError says that it is no archive, or no longer; other errors are of
+// src.
+func (c *Codec) Open(ctx context.Context, src Source, size int64) (*Reader, error) {
+	// The index and the seek table take some 20 bytes a frame, and the
+	// frames of real logs 20 KiB and more.
+	n := min(size, minTail+size/512)
+	tail, err := readRange(ctx, src, size-n, n, "seek table")
+	if err != nil {
+		return nil, err
+	}
+	end, err := parseEnd(tail, size)
+	if err != nil {
+		return nil, err
+	}
+	need := end.index + end.table
+	if need > n {
+		if tail, err = readRange(ctx, src, size-need, need, "line index"); err != nil {
+			return nil, err
+		}
+	}
+	at := int64(len(tail)) - need
+	x, err := parseIndex(tail[at : at+end.index])
+	if err != nil {
+		return nil, err
+	}
+	if err := x.checkSeekTable(tail[at+end.index:], end.index); err != nil {
+		return nil, err
+	}
+	if x.size != size-need {
+		return nil, damaged("file", "it has %d bytes, not %d", size, x.size+need)
+	}
+	r := &Reader{codec: c, src: src, index: x}
+	if n == size {
+		r.whole = tail
+	}
+	return r, nil
+}
+
+// ending is how long the two frames at the end of an archive are, in bytes.
+type ending struct {
+	index int64
+	table int64
+}
+
+// parseEnd reads the last bytes of the seek table, which tell where it and
+// the line index begin.
+func parseEnd(tail []byte, size int64) (ending, error) {
+	const part = "seek table"
+	const least = skippableHeader + seekEntrySize + seekFooterSize
+	if len(tail) < least {
+		return ending{}, damaged(part, "the file of %d bytes is too short for one", size)
+	}
+	foot := tail[len(tail)-seekFooterSize:]
+	if binary.LittleEndian.Uint32(foot[5:]) != seekableMagic {
+		return ending{}, damaged(part, "the file does not end in one")
+	}
+	n := int64(binary.LittleEndian.Uint32(foot))
+	if n < 1 || n > maxFrames+1 || foot[4] != 0 {
+		return ending{}, damaged(part, "%d frames or the descriptor %#x cannot be", n, foot[4])
+	}
+	last := tail[len(tail)-seekFooterSize-seekEntrySize:]
+	e := ending{
+		index: int64(binary.LittleEndian.Uint32(last)),
+		table: skippableHeader + n*seekEntrySize + seekFooterSize,
+	}
+	if e.index > maxIndex || e.index+e.table > size {
+		return ending{}, damaged(part, "%d frames and a line index of %d bytes do not fit the file", n, e.index)
+	}
+	return e, nil
+}
+
+// maxIndex bounds the line index: a frame takes at most 8 + 4 + 5 + 4 bytes.
+const maxIndex = 64 + maxFrames*21
+
+// Summary describes the archive.
+func (r *Reader) Summary() Summary { return r.index.summary() }
+
+// readRange reads exactly length bytes.
+func readRange(ctx context.Context, src Source, offset, length int64, part string) ([]byte, error) {
+	rc, err := src.Range(ctx, offset, length)
+	if err != nil {
+		return nil, shortOr(part, err)
+	}
+	defer rc.Close()
+	b := make([]byte, length)
+	if _, err := io.ReadFull(rc, b); err != nil {
+		return nil, shortOr(part, err)
+	}
+	return b, nil
+}
+
+// loader reads frames, best in order: it reads ahead.
+type loader struct {
+	r      *Reader
+	window []byte // compressed frames
+	offset int64  // of the window in the file
+	ahead  int64  // how much to read next
+}
+
+// load returns the content of frame i, in dst's memory where it fits.
+func (l *loader) load(ctx context.Context, i int, dst []byte) ([]byte, error) {
+	f := &l.r.index.frames[i]
+	packed, err := l.packed(ctx, i)
+	if err != nil {
+		return nil, err
+	}
+	part := func() string { return framePart(i, len(l.r.index.frames)) }
+	if crc32.Checksum(packed, castagnoli) != f.crc {
+		return nil, damaged(part(), "its checksum does not match")
+	}
+	if cap(dst) < int(f.length) {
+		dst = make([]byte, 0, f.length)
+	}
+	// The capacity is the limit of what is decompressed.
+	raw, err := l.r.codec.dec.DecodeAll(packed, dst[:0:f.length])
+	switch {
+	case errors.Is(err, zstd.ErrDecoderClosed):
+		return nil, err
+	case err != nil:
+		return nil, damaged(part(), "%v", err)
+	case len(raw) != int(f.length) || raw[len(raw)-1] != '\n':
+		return nil, damaged(part(), "its content is not what the line index says")
+	}
+	if n := int64(bytes.Count(raw, newline)); (f.gap && n != 1) || (!f.gap && n != f.count) {
+		return nil, damaged(part(), "it has %d lines, the line index says %d", n, f.count)
+	}
+	return raw, nil
+}
+
+// packed returns the compressed bytes of frame i, valid until the next call.
+func (l *loader) packed(ctx context.Context, i int) ([]byte, error) {
+	frames := l.r.index.frames
+	f := &frames[i]
+	size := int64(f.size)
+	if l.r.whole != nil {
+		return l.r.whole[f.offset : f.offset+size], nil
+	}
+	if at := f.offset - l.offset; at >= 0 && at+size <= int64(len(l.window)) {
+		return l.window[at : at+size], nil
+	}
+	l.ahead = min(max(2*l.ahead, minAhead), maxAhead)
+	length := size
+	for _, g := range frames[i+1:] {
+		if length+int64(g.size) > l.ahead {
+			break
+		}
+		length += int64(g.size)
+	}
+	l.window = nil // not kept beside the next
+	window, err := readRange(ctx, l.r.src, f.offset, length, framePart(i, len(frames)))
+	if err != nil {
+		return nil, err
+	}
+	l.window, l.offset = window, f.offset
+	return window[:size], nil
+}

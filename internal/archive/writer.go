@@ -1,0 +1,147 @@
+package archive
+
+import (
+	"bytes"
+	"fmt"
+	"hash/crc32"
+	"io"
+)
+
+// Writer writes one archive. It holds about two frames in memory, and the
+// index (48 bytes a frame). It is used by one goroutine.
+type Writer struct {
+	codec *Codec
+	w     io.Writer
+	index index
+
+	lines []byte // collected for the next frame
+	count int64  // of them
+	out   []byte // a compressed frame, reused
+	next  int64  // the sequence that Append expects; zero before the first
+	err   error  // the first; nothing is written after it
+}
+
+// NewWriter returns a Writer of an archive into w.
+func (c *Codec) NewWriter(w io.Writer) *Writer {
+	return &Writer{codec: c, w: w, index: index{first: 1}}
+}
+
+// MarkIncomplete marks the archive as that of a log whose writer went silent.
+func (w *Writer) MarkIncomplete() { w.index.flags |= flagIncomplete }
+
+// Append adds a run of lines, which must follow the last one; the first may
+// start anywhere. It does not keep r.Data. After an error the archive is lost.
+func (w *Writer) Append(r Run) error {
+	if w.err == nil {
+		w.err = w.append(r)
+	}
+	return w.err
+}
+
+func (w *Writer) append(r Run) error {
+	if err := w.check(r); err != nil {
+		return err
+	}
+	if w.next == 0 {
+		w.index.first = r.First
+	}
+	w.next = r.First + r.Count
+	if r.Gap {
+		if err := w.flush(); err != nil {
+			return err
+		}
+		return w.frame(r.Data, r.Count, true)
+	}
+	data, count := r.Data, r.Count
+	for len(data) > 0 {
+		room := frameTarget - len(w.lines)
+		if len(data) < room {
+			w.lines, w.count = append(w.lines, data...), w.count+count
+			return nil
+		}
+		n := bytes.LastIndexByte(data[:room], '\n') + 1
+		if n == 0 && len(w.lines) == 0 { // a line longer than a frame
+			n = bytes.IndexByte(data, '\n') + 1
+		}
+		piece := data[:n]
+		lines := int64(bytes.Count(piece, newline))
+		data, count = data[n:], count-lines
+		if len(w.lines) == 0 {
+			if err := w.frame(piece, lines, false); err != nil {
+				return err
+			}
+			continue
+		}
+		w.lines, w.count = append(w.lines, piece...), w.count+lines
+		if err := w.flush(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var newline = []byte{'\n'}
+
+// check refuses a run that would make the index lie.
+func (w *Writer) check(r Run) error {
+	lines := int64(bytes.Count(r.Data, newline))
+	switch {
+	case r.First < 1 || r.Count < 1 || r.First+r.Count > maxSequence:
+		return fmt.Errorf("archive: a run of %d lines from sequence %d", r.Count, r.First)
+	case w.next != 0 && r.First != w.next:
+		return fmt.Errorf("archive: a run starts at sequence %d, not at %d", r.First, w.next)
+	case len(r.Data) == 0 || r.Data[len(r.Data)-1] != '\n':
+		return fmt.Errorf("archive: the run from sequence %d does not end in a line break", r.First)
+	case r.Gap && lines != 1, !r.Gap && lines != r.Count:
+		return fmt.Errorf("archive: the run from sequence %d has %d lines, not %d", r.First, lines, r.Count)
+	}
+	return nil
+}
+
+// flush writes the frame of the collected lines.
+func (w *Writer) flush() error {
+	if len(w.lines) == 0 {
+		return nil
+	}
+	err := w.frame(w.lines, w.count, false)
+	w.lines, w.count = w.lines[:0], 0
+	return err
+}
+
+func (w *Writer) frame(lines []byte, count int64, gap bool) error {
+	switch {
+	case len(lines) > maxFrame:
+		return fmt.Errorf("archive: a line of %d bytes is over the limit of %d", len(lines), maxFrame)
+	case len(w.index.frames) == maxFrames:
+		return fmt.Errorf("archive: the log is too long: more than %d frames", maxFrames)
+	}
+	w.out = w.codec.enc.EncodeAll(lines, w.out[:0])
+	w.index.content = crc32.Update(w.index.content, castagnoli, lines)
+	w.index.add(frame{
+		count: count, gap: gap,
+		length: int32(len(lines)), size: int32(len(w.out)),
+		crc: crc32.Checksum(w.out, castagnoli),
+	})
+	if _, err := w.w.Write(w.out); err != nil {
+		return fmt.Errorf("archive: %w", err)
+	}
+	return nil
+}
+
+// Close writes what is left, and the index. It does not close the underlying
+// writer. An archive without lines is fine.
+func (w *Writer) Close() (Summary, error) {
+	if w.err == nil {
+		w.err = w.flush()
+	}
+	if w.err == nil {
+		if _, err := w.w.Write(w.index.encode()); err != nil {
+			w.err = fmt.Errorf("archive: %w", err)
+		}
+	}
+	if w.err != nil {
+		return Summary{}, w.err
+	}
+	w.err = fmt.Errorf("archive: written to after Close")
+	return w.index.summary(), nil
+}
