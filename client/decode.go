@@ -1,0 +1,195 @@
+package client
+
+import (
+	"bytes"
+	"encoding/json"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	logservice "github.com/harness/log-service"
+)
+
+// decodeLine reads the JSON of a line into l. Lines as writers send them are
+// read in one pass and with one allocation; whatever is not plain is left to
+// logservice.Line, so that both always agree.
+func decodeLine(data []byte, l *logservice.Line) error {
+	*l = logservice.Line{}
+	if decodePlain(data, l) {
+		return nil
+	}
+	*l = logservice.Line{}
+	return json.Unmarshal(data, l)
+}
+
+// decodePlain reports false, with l in any state, for an object that has
+// other members than a writer's line, or members of other types.
+func decodePlain(data []byte, l *logservice.Line) bool {
+	s := plainScanner{rest: data}
+	if !s.next('{') {
+		return false
+	}
+	if s.next('}') {
+		return s.end()
+	}
+	for {
+		name, escaped, ok := s.text()
+		if !ok || escaped || !s.next(':') || !s.member(string(name), l) {
+			return false
+		}
+		if s.next(',') {
+			continue
+		}
+		return s.next('}') && s.end()
+	}
+}
+
+// plainScanner reads tokens of JSON from rest.
+type plainScanner struct{ rest []byte }
+
+func (s *plainScanner) member(name string, l *logservice.Line) bool {
+	switch name {
+	case "out":
+		v, ok := s.string()
+		l.Out = v
+		return ok
+	case "level":
+		v, escaped, ok := s.text()
+		l.Level = levelName(v)
+		return ok && !escaped
+	case "time":
+		v, escaped, ok := s.text()
+		return ok && !escaped && readTime(v, &l.Time)
+	case "pos":
+		n, ok := s.integer()
+		l.Pos = n
+		return ok
+	case "args":
+		l.Args = nil
+		return s.null()
+	}
+	return false
+}
+
+func (s *plainScanner) space() {
+	for len(s.rest) > 0 && (s.rest[0] == ' ' || s.rest[0] == '\t' || s.rest[0] == '\n' || s.rest[0] == '\r') {
+		s.rest = s.rest[1:]
+	}
+}
+
+func (s *plainScanner) next(c byte) bool {
+	s.space()
+	if len(s.rest) == 0 || s.rest[0] != c {
+		return false
+	}
+	s.rest = s.rest[1:]
+	return true
+}
+
+func (s *plainScanner) end() bool {
+	s.space()
+	return len(s.rest) == 0
+}
+
+func (s *plainScanner) null() bool {
+	s.space()
+	var ok bool
+	s.rest, ok = bytes.CutPrefix(s.rest, []byte("null"))
+	return ok
+}
+
+// integer refuses fractions, exponents and numbers of 19 digits and more.
+func (s *plainScanner) integer() (int64, bool) {
+	s.space()
+	i := 0
+	for i < len(s.rest) && s.rest[i] >= '0' && s.rest[i] <= '9' {
+		i++
+	}
+	if i == 0 || i > 18 || (s.rest[0] == '0' && i > 1) {
+		return 0, false
+	}
+	if i < len(s.rest) && (s.rest[i] == '.' || s.rest[i] == 'e' || s.rest[i] == 'E') {
+		return 0, false
+	}
+	n, err := strconv.ParseInt(string(s.rest[:i]), 10, 64)
+	s.rest = s.rest[i:]
+	return n, err == nil
+}
+
+// text returns what stands between the next quotes, escapes and all.
+func (s *plainScanner) text() (inner []byte, escaped, ok bool) {
+	if !s.next('"') {
+		return nil, false, false
+	}
+	for i := 0; i < len(s.rest); i++ {
+		switch c := s.rest[i]; {
+		case c == '"':
+			inner, s.rest = s.rest[:i], s.rest[i+1:]
+			return inner, escaped, utf8.Valid(inner)
+		case c == '\\':
+			escaped = true
+			i++
+		case c < ' ':
+			return nil, false, false
+		}
+	}
+	return nil, false, false
+}
+
+func (s *plainScanner) string() (string, bool) {
+	inner, escaped, ok := s.text()
+	if !ok || !escaped {
+		return string(inner), ok
+	}
+	buf := make([]byte, 0, len(inner))
+	for {
+		i := bytes.IndexByte(inner, '\\')
+		if i < 0 {
+			return string(append(buf, inner...)), true
+		}
+		c, known := unescape(inner[i+1])
+		if !known {
+			return "", false
+		}
+		buf = append(append(buf, inner[:i]...), c)
+		inner = inner[i+2:]
+	}
+}
+
+// unescape knows the escapes of one character.
+func unescape(c byte) (byte, bool) {
+	switch c {
+	case '"', '\\', '/':
+		return c, true
+	case 'n':
+		return '\n', true
+	case 't':
+		return '\t', true
+	case 'r':
+		return '\r', true
+	case 'b':
+		return '\b', true
+	case 'f':
+		return '\f', true
+	}
+	return 0, false
+}
+
+// levelName spares an allocation for the levels that everybody uses.
+func levelName(b []byte) string {
+	switch string(b) {
+	case "info":
+		return "info"
+	case "INFO":
+		return "INFO"
+	case "warn":
+		return "warn"
+	case "error":
+		return "error"
+	case "debug":
+		return "debug"
+	}
+	return string(b)
+}
+
+func readTime(b []byte, t *time.Time) bool { return t.UnmarshalText(b) == nil }

@@ -1,0 +1,129 @@
+package client
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	logservice "github.com/harness/log-service"
+)
+
+// maxErrorBytes is how much of an error's body is read: what is beyond it is
+// not written for people.
+const maxErrorBytes = 64 << 10
+
+// Error is a refusal by the server. It wraps the error of package logservice
+// that its status stands for.
+type Error struct {
+	Op        string // what was asked, for example "append to a/b/c/d"
+	Status    int    // of HTTP
+	Code      string // the server's name of the error; may be empty
+	Message   string // the server's words
+	Hint      string // what the server suggests; may be empty
+	RequestID string // finds the request in the server's log; may be empty
+
+	cause error
+}
+
+func (e *Error) Error() string { return e.Op + ": " + e.Message }
+func (e *Error) Unwrap() error { return e.cause }
+
+// answerError reads the error that resp carries. It does not close the body.
+func answerError(op string, resp *http.Response) error {
+	var body struct {
+		Message  string `json:"error_msg"`
+		Code     string `json:"code"`
+		Hint     string `json:"hint"`
+		Request  string `json:"request_id"`
+		Expected int64  `json:"expected"`
+		Offset   int64  `json:"offset"`
+	}
+	raw, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBytes)) // a cut body leaves the status
+	ours := json.Unmarshal(raw, &body) == nil && body.Message != ""
+	e := &Error{Op: op, Status: resp.StatusCode, Code: body.Code, Message: body.Message, Hint: body.Hint, RequestID: body.Request}
+	if e.RequestID == "" {
+		e.RequestID = resp.Header.Get("X-Request-Id")
+	}
+	if !ours {
+		e.Message = fmt.Sprintf("the server answered %s", resp.Status)
+		if resp.StatusCode == http.StatusNotFound || resp.StatusCode == http.StatusMethodNotAllowed {
+			e.Hint = "this may not be a log service, or an older one: check the server address"
+		}
+	}
+	e.cause = causeOf(resp, e, ours)
+	if e.Status == http.StatusConflict {
+		if n := nextSequence(resp); n > 0 {
+			body.Expected = n
+		}
+		if body.Expected > 0 {
+			e.cause = &logservice.SequenceError{Offset: body.Offset, Expected: body.Expected}
+		}
+	}
+	return e
+}
+
+// causeOf is the table from the wire to the errors of package logservice. A
+// missing log is told by its words, because its status differs between calls.
+func causeOf(resp *http.Response, e *Error, ours bool) error {
+	switch {
+	case e.Message == logservice.ErrStreamNotFound.Error():
+		return logservice.ErrStreamNotFound
+	case e.Message == logservice.ErrBlobNotFound.Error():
+		return logservice.ErrBlobNotFound
+	case e.Status == http.StatusBadRequest && e.Message == "no token in header":
+		return logservice.ErrUnauthorized
+	}
+	switch e.Status {
+	case http.StatusNotFound:
+		switch {
+		case !ours:
+			return logservice.ErrUnsupported
+		case strings.Contains(resp.Request.URL.Path, "/blob"):
+			return logservice.ErrBlobNotFound
+		default:
+			return logservice.ErrStreamNotFound
+		}
+	case http.StatusUnauthorized:
+		return logservice.ErrUnauthorized
+	case http.StatusForbidden:
+		return logservice.ErrForbidden
+	case http.StatusConflict:
+		return logservice.ErrConflict
+	case http.StatusRequestEntityTooLarge:
+		return logservice.ErrTooLarge
+	case http.StatusMethodNotAllowed, http.StatusNotImplemented:
+		return logservice.ErrUnsupported
+	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return &logservice.UnavailableError{Cause: errors.New(e.Message), RetryAfter: retryAfter(resp.Header)}
+	}
+	if e.Status >= 400 && e.Status < 500 {
+		return logservice.ErrInvalid
+	}
+	return nil
+}
+
+// retryAfter reads the header of that name: seconds or an HTTP date.
+func retryAfter(h http.Header) time.Duration {
+	v := h.Get("Retry-After")
+	if n, err := strconv.ParseInt(v, 10, 32); err == nil && n > 0 {
+		return time.Duration(n) * time.Second
+	}
+	if t, err := http.ParseTime(v); err == nil {
+		return max(0, time.Until(t))
+	}
+	return 0
+}
+
+// nextSequence is zero where the server does not say one.
+func nextSequence(resp *http.Response) int64 {
+	n, err := strconv.ParseInt(resp.Header.Get(logservice.HeaderNextSequence), 10, 64)
+	if err != nil || n < 0 {
+		return 0
+	}
+	return n
+}

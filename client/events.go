@@ -1,0 +1,182 @@
+package client
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"strconv"
+
+	logservice "github.com/harness/log-service"
+)
+
+const (
+	// maxEventBytes bounds one line of an event stream, and the data of one
+	// event. Servers cut a log's line at 1 MiB of JSON unless configured
+	// otherwise; the rest is for those that are.
+	maxEventBytes = 8 << 20
+	// eventBuffer is what one read asks for. It grows with a long line.
+	eventBuffer = 64 << 10
+)
+
+// event is one message of a text/event-stream.
+type event struct {
+	name string // of its event field; "" is a plain message
+	// id is the number in the last id field so far, as the standard has it:
+	// an id stays until the next one. Zero when that was not a number.
+	id   int64
+	data []byte // valid until the next call of next
+}
+
+// eventReader parses a text/event-stream as the HTML standard defines it
+// (section 9.2.6): lines end in LF, CR or CRLF, data fields are joined with
+// LF, comments and unknown fields are passed over, and an event counts only
+// once its blank line has come.
+type eventReader struct {
+	src     io.Reader
+	buf     []byte
+	r, w    int   // buf[r:w] is read and not yet parsed
+	scanned int   // of these, how many hold no end of line
+	err     error // of src
+	begun   bool  // past a byte order mark
+	skipLF  bool  // the last line ended in CR: an LF now belongs to it
+
+	id   int64
+	name string
+	data []byte // of the event being read, each field followed by LF
+}
+
+func newEventReader(src io.Reader) *eventReader {
+	return &eventReader{src: src, buf: make([]byte, eventBuffer)}
+}
+
+// next returns the next event. An event that the end of the stream cut short
+// is not returned, with one exception: the end mark of older servers lacks
+// its blank line.
+func (s *eventReader) next() (event, error) {
+	s.data, s.name = s.data[:0], ""
+	for {
+		line, err := s.line()
+		if err != nil {
+			if e := s.event(); err == io.EOF && isEnd(e) {
+				return e, nil
+			}
+			return event{}, err
+		}
+		if len(line) > 0 {
+			if err := s.field(line); err != nil {
+				return event{}, err
+			}
+			continue
+		}
+		if len(s.data) > 0 {
+			return s.event(), nil
+		}
+		s.name = ""
+	}
+}
+
+func (s *eventReader) event() event {
+	return event{name: s.name, id: s.id, data: bytes.TrimSuffix(s.data, []byte{'\n'})}
+}
+
+// isEnd recognises the mark behind the last line of a log.
+func isEnd(e event) bool { return e.name == "error" && string(e.data) == "eof" }
+
+func (s *eventReader) field(line []byte) error {
+	name, value, _ := bytes.Cut(line, []byte{':'})
+	value = bytes.TrimPrefix(value, []byte{' '})
+	switch string(name) {
+	case "data":
+		if len(s.data)+len(value) > maxEventBytes {
+			return tooLarge()
+		}
+		s.data = append(append(s.data, value...), '\n')
+	case "event":
+		if string(value) != s.name {
+			s.name = string(value)
+		}
+	case "id":
+		if bytes.IndexByte(value, 0) < 0 {
+			s.id = number(value)
+		}
+	}
+	return nil
+}
+
+// number reads a sequence; zero is none.
+func number(b []byte) int64 {
+	if len(b) == 0 || b[0] < '0' || b[0] > '9' {
+		return 0
+	}
+	n, err := strconv.ParseInt(string(b), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// line returns the next line without its end, valid until the next call. A
+// line that lacks its end is not returned.
+func (s *eventReader) line() ([]byte, error) {
+	for {
+		if s.skipLF && s.r < s.w {
+			if s.buf[s.r] == '\n' {
+				s.r++
+			}
+			s.skipLF = false
+		}
+		if end := s.lineEnd(); end >= 0 {
+			line := s.buf[s.r:end]
+			s.skipLF = s.buf[end] == '\r'
+			s.r, s.scanned = end+1, 0
+			if !s.begun {
+				s.begun = true
+				line = bytes.TrimPrefix(line, []byte("\xef\xbb\xbf"))
+			}
+			return line, nil
+		}
+		s.scanned = s.w - s.r
+		if s.scanned > maxEventBytes {
+			return nil, tooLarge()
+		}
+		if s.err != nil {
+			return nil, s.err
+		}
+		s.fill()
+	}
+}
+
+// lineEnd is where the first line in the buffer ends, or -1.
+func (s *eventReader) lineEnd() int {
+	from := s.r + s.scanned
+	fresh := s.buf[from:s.w]
+	i := bytes.IndexByte(fresh, '\n')
+	if i >= 0 {
+		fresh = fresh[:i]
+	}
+	if j := bytes.IndexByte(fresh, '\r'); j >= 0 {
+		i = j
+	}
+	if i < 0 {
+		return -1
+	}
+	return from + i
+}
+
+// fill reads once, after making room.
+func (s *eventReader) fill() {
+	if s.r > 0 {
+		s.w = copy(s.buf, s.buf[s.r:s.w])
+		s.r = 0
+	}
+	if s.w == len(s.buf) {
+		s.buf = append(s.buf, make([]byte, len(s.buf))...)
+	}
+	n, err := s.src.Read(s.buf[s.w:])
+	s.w += n
+	s.err = err
+}
+
+func tooLarge() error {
+	return fmt.Errorf("event over %d bytes: %w", maxEventBytes, logservice.ErrTooLarge)
+}

@@ -1,0 +1,227 @@
+package client
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	logservice "github.com/harness/log-service"
+)
+
+// maxAnswerBytes bounds the answers that are read into memory: 64 MiB is a
+// listing of some 300,000 streams.
+const maxAnswerBytes = 64 << 20
+
+// OpenOption changes how Open opens a stream.
+type OpenOption func(*call)
+
+// TTL is how long the stream may be silent before the server archives it by
+// itself, marked incomplete; in whole seconds, at most logservice.MaxTTL.
+// Without this option it is logservice.DefaultTTL.
+func TTL(d time.Duration) OpenOption {
+	return func(k *call) {
+		seconds := int64((d + time.Second - 1) / time.Second)
+		k.query.Set("timeout_seconds", strconv.FormatInt(seconds, 10))
+	}
+}
+
+// Truncate drops the lines of a stream that is open already.
+func Truncate() OpenOption {
+	return func(k *call) { k.query.Set("truncate", "true") }
+}
+
+// Open makes the stream of key, so that lines may be appended. One that is
+// open already is kept, so that repeating it is harmless.
+func (c *Client) Open(ctx context.Context, key logservice.Key, opts ...OpenOption) error {
+	k, err := c.newCall("open", http.MethodPost, "/stream", key)
+	if err != nil {
+		return err
+	}
+	for _, o := range opts {
+		o(k)
+	}
+	_, err = c.run(ctx, k)
+	return err
+}
+
+// AppendOption changes how lines are appended.
+type AppendOption func(*call)
+
+// Offset is the sequence that the first line shall get. Repeating such an
+// append is harmless: lines that the stream has are not stored again. One
+// beyond the end of the stream is refused with a *logservice.SequenceError.
+func Offset(seq int64) AppendOption {
+	return func(k *call) { k.query.Set("offset", strconv.FormatInt(seq, 10)) }
+}
+
+// Encoded says that the body of AppendBody is compressed: "gzip" or "zstd".
+func Encoded(encoding string) AppendOption {
+	return func(k *call) { k.header.Set("Content-Encoding", encoding) }
+}
+
+// Append adds lines to the open stream of key, all or none, and returns the
+// sequence that the next line will get (zero from a server that does not
+// say). No lines at all only ask for it. A line without a time gets the
+// present one; Pos is sent as it is. logservice.ErrStreamNotFound: the stream
+// is not open; logservice.ErrTooLarge: more than the server takes at once.
+//
+// A repeated append stores nothing twice: with Offset always, without it when
+// pos and time of its lines differ from those of the lines before.
+func (c *Client) Append(ctx context.Context, key logservice.Key, lines []logservice.Line, opts ...AppendOption) (next int64, err error) {
+	data, err := encodeLines(lines, time.Now())
+	if err != nil {
+		return 0, fmt.Errorf("append to %s: %w", key, err)
+	}
+	return c.AppendBody(ctx, key, JSON, data, opts...)
+}
+
+// Content types of AppendBody.
+const (
+	JSON   = "application/json"     // an array of lines
+	NDJSON = "application/x-ndjson" // a line a row
+	Text   = "text/plain"           // each row the text of a line; the server adds the rest
+)
+
+// AppendBody is Append for lines that are encoded already, as contentType
+// says. A repeated append of Text without Offset may store its lines twice:
+// nothing in them tells a repetition from new lines.
+func (c *Client) AppendBody(ctx context.Context, key logservice.Key, contentType string, data []byte, opts ...AppendOption) (next int64, err error) {
+	k, err := c.appendCall(key, contentType, data, opts)
+	if err != nil {
+		return 0, err
+	}
+	resp, err := c.run(ctx, k)
+	if err != nil {
+		return 0, err
+	}
+	return nextSequence(resp), nil
+}
+
+func (c *Client) appendCall(key logservice.Key, contentType string, data []byte, opts []AppendOption) (*call, error) {
+	k, err := c.newCall("append to", http.MethodPut, "/stream", key)
+	if err != nil {
+		return nil, err
+	}
+	k.header = http.Header{"Content-Type": {contentType}}
+	k.body = bodyOf(data)
+	for _, o := range opts {
+		o(k)
+	}
+	return k, nil
+}
+
+func encodeLines(lines []logservice.Line, now time.Time) ([]byte, error) {
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	buf.WriteByte('[')
+	for i, l := range lines {
+		if i > 0 {
+			buf.WriteByte(',')
+		}
+		if l.Time.IsZero() {
+			l.Time = now
+		}
+		if err := enc.Encode(l); err != nil { // a time past the year 9999
+			return nil, errors.Join(logservice.ErrInvalid, err)
+		}
+	}
+	buf.WriteByte(']')
+	return buf.Bytes(), nil
+}
+
+// CloseOption changes what closing does with the log.
+type CloseOption func(*call)
+
+// Snapshot(true) archives the log in any case, in place of a blob of its key;
+// Snapshot(false) never: its lines are gone. Without this option a log is
+// archived unless there is a blob of its key.
+func Snapshot(archive bool) CloseOption {
+	return func(k *call) { k.query.Set("snapshot", strconv.FormatBool(archive)) }
+}
+
+// Close ends the log of key: its readers get every line, then the end.
+// logservice.ErrStreamNotFound: there is none open. When a repetition finds
+// none, the attempt before has closed it, and Close returns nil.
+func (c *Client) Close(ctx context.Context, key logservice.Key, opts ...CloseOption) error {
+	k, err := c.newCall("close", http.MethodDelete, "/stream", key)
+	if err != nil {
+		return err
+	}
+	return c.close(ctx, k, opts)
+}
+
+// CloseUnder closes every open log at and below the key prefix, by whole
+// segments. None at all is no error.
+func (c *Client) CloseUnder(ctx context.Context, prefix logservice.Key, opts ...CloseOption) error {
+	k, err := c.newCall("close all under", http.MethodDelete, "/stream", prefix)
+	if err != nil {
+		return err
+	}
+	k.query.Set("prefix", "true")
+	return c.close(ctx, k, opts)
+}
+
+func (c *Client) close(ctx context.Context, k *call, opts []CloseOption) error {
+	for _, o := range opts {
+		o(k)
+	}
+	_, err := c.run(ctx, k)
+	if k.doubtful && errors.Is(err, logservice.ErrStreamNotFound) {
+		return nil
+	}
+	return err
+}
+
+// StreamInfo describes a log that is not archived yet.
+type StreamInfo struct {
+	Key         logservice.Key
+	Lines       int64         // sequences given so far
+	Bytes       int64         // of JSON held
+	Subscribers int           // tails that follow
+	TTL         time.Duration // until it counts as abandoned
+}
+
+// Info describes the live logs of the account, ordered by key.
+func (c *Client) Info(ctx context.Context) ([]StreamInfo, error) {
+	k := c.accountCall("info", http.MethodGet, "/stream/info")
+	var answer struct {
+		Streams map[logservice.Key]struct {
+			Size        int64  `json:"size"`
+			Bytes       int64  `json:"bytes"`
+			Subscribers int    `json:"subscribers"`
+			TTL         string `json:"ttl"`
+		} `json:"streams"`
+	}
+	if err := c.decode(ctx, k, &answer); err != nil {
+		return nil, err
+	}
+	infos := make([]StreamInfo, 0, len(answer.Streams))
+	for key, s := range answer.Streams {
+		ttl, _ := time.ParseDuration(s.TTL) // for display; zero where a server writes it differently
+		infos = append(infos, StreamInfo{Key: key, Lines: s.Size, Bytes: s.Bytes, Subscribers: s.Subscribers, TTL: ttl})
+	}
+	slices.SortFunc(infos, func(a, b StreamInfo) int { return cmp.Compare(a.Key, b.Key) })
+	return infos, nil
+}
+
+// decode sends k and reads the JSON of its answer into v.
+func (c *Client) decode(ctx context.Context, k *call, v any) error {
+	resp, err := c.do(ctx, k)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if err := json.NewDecoder(io.LimitReader(resp.Body, maxAnswerBytes)).Decode(v); err != nil {
+		return fmt.Errorf("%s: reading the answer: %w", k.op, &logservice.UnavailableError{Cause: err})
+	}
+	return nil
+}
