@@ -221,11 +221,8 @@ func (p *parser) frame() (frame, bool) {
 		crc: binary.LittleEndian.Uint32(p.rest),
 	}
 	p.rest = p.rest[4:]
-	// The shortest line is "{}\n"; a compressed frame has 6 bytes at least
-	// and is hardly longer than its content.
-	ok := f.count >= 1 && length >= 3 && size >= 6 && size <= length+length/128+64
-	if !f.gap {
-		ok = ok && f.count <= length/3
-	}
-	return f, ok
+	// A compressed frame is hardly longer than its content, and a line has
+	// one byte at least.
+	ok := f.count >= 1 && length >= 1 && size >= 1 && size <= length+length/128+64
+	return f, ok && (f.gap || f.count <= length)
 }
