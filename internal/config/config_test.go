@@ -69,6 +69,7 @@ func TestABadValueIsRefusedByNameValueAndRule(t *testing.T) {
 		{[]string{"LOG_SERVICE_HTTP_BIND=127.0.0.1:99999"}, []string{"99999"}},
 		{[]string{"LOG_SERVICE_HTTP_BIND=http://localhost:1"}, []string{"host:port"}},
 		{[]string{"LOG_SERVICE_HTTP_PROTO=ftp"}, []string{"LOG_SERVICE_HTTP_PROTO", `"ftp"`, "http or https"}},
+		{[]string{"LOG_SERVICE_HTTP_PROTO=https"}, []string{"LOG_SERVICE_HTTP_PROTO", "LOG_SERVICE_HTTP_HOST"}},
 		{[]string{"LOG_SERVICE_HTTP_HOST=https://logs"}, []string{"host or host:port", "HTTP_PROTO"}},
 		{[]string{"LOG_SERVICE_DISABLE_AUTH=yes"}, []string{"LOG_SERVICE_DISABLE_AUTH", `"yes"`, "true or false"}},
 		{[]string{"LOG_SERVICE_STREAM=redis"}, []string{"disk or memory"}},

@@ -87,6 +87,12 @@ func (c *Config) Validate() error {
 			Hint: "listen on 127.0.0.1, or set LOG_SERVICE_DISABLE_AUTH=true to let whoever reaches the server read and write every log",
 		}
 	}
+	if c.Proto != Default().Proto && c.Host == "" {
+		return &Error{
+			Name: Prefix + "HTTP_PROTO", Value: c.Proto,
+			Rule: "the scheme of links is of no effect without their host: set LOG_SERVICE_HTTP_HOST, too",
+		}
+	}
 	if c.MaxLine > c.MaxBody {
 		return &Error{
 			Name: Prefix + "MAX_LINE", Value: FormatSize(c.MaxLine),
