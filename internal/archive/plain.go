@@ -1,0 +1,190 @@
+package archive
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+
+	"github.com/harness/log-service/internal/lines"
+
+	logservice "github.com/harness/log-service"
+)
+
+const (
+	// maxPlainLine is where a line of a client's own blob is cut.
+	maxPlainLine = logservice.DefaultMaxLineBytes
+	// textGroup bounds how many lines of plain text become JSON at once: a
+	// line grows by some 100 bytes, so a group stays well below a run.
+	textGroup = 256
+)
+
+// Plain reads what a client uploaded itself as runs of lines, the first
+// having sequence 1: JSON lines as they are, every other line as a line with
+// that text. It holds at most a few long lines in memory, whatever it reads.
+// It is used by one goroutine.
+type Plain struct {
+	r     *bufio.Reader
+	at    time.Time
+	next  int64
+	chunk []byte // whole lines, read and not yet given
+	long  []byte // then comes a line that was too long: what was kept of it
+	size  int64  // and its whole size
+	err   error  // what ended the input
+}
+
+// NewPlain reads r. Lines that are no JSON objects get the time at.
+func NewPlain(r io.Reader, at time.Time) *Plain {
+	return &Plain{r: bufio.NewReaderSize(r, frameTarget), at: at, next: 1}
+}
+
+// Next returns the next run, of some 256 KiB (a line of JSON, at most 1 MiB,
+// may be longer), and io.EOF behind the last. The run's memory is the
+// caller's.
+func (p *Plain) Next() (Run, error) {
+	if len(p.chunk) == 0 && p.long == nil {
+		whole, err := p.fill()
+		if err != nil {
+			return Run{}, err
+		}
+		// The usual case, in one pass: nothing but JSON lines. The copy is
+		// the run's memory.
+		if b, err := lines.NDJSON(clone(whole), maxPlainLine); err == nil && b.Count > 0 && b.Count == countLines(whole) {
+			return p.run(b), nil
+		}
+		p.chunk = whole
+	}
+	if len(p.chunk) == 0 {
+		b, err := p.cut()
+		return p.run(b), err
+	}
+	var b lines.Batch
+	for len(p.chunk) > 0 && len(b.Data) < frameTarget {
+		more, err := p.take(p.next + b.Count - 1)
+		if err != nil {
+			return Run{}, err
+		}
+		b.Data, b.Count = append(b.Data, more.Data...), b.Count+more.Count
+	}
+	return p.run(b), nil
+}
+
+func (p *Plain) run(b lines.Batch) Run {
+	r := Run{First: p.next, Count: b.Count, Data: b.Data}
+	p.next += b.Count
+	return r
+}
+
+// take turns the next line of the chunk, or some lines of plain text, into
+// JSON.
+func (p *Plain) take(pos int64) (lines.Batch, error) {
+	end := lineEnd(p.chunk)
+	line := p.chunk[:end]
+	if isObject(line) {
+		if b, err := lines.NDJSON(clone(line), maxPlainLine); err == nil && b.Count == 1 {
+			p.chunk = p.chunk[end:]
+			return b, nil
+		}
+	} else {
+		for n := 1; n < textGroup && end < len(p.chunk) && !isObject(p.chunk[end:]); n++ {
+			more := lineEnd(p.chunk[end:])
+			if end+more > frameTarget/4 {
+				break
+			}
+			end += more
+		}
+	}
+	text := p.chunk[:end]
+	p.chunk = p.chunk[end:]
+	return lines.Text(text, lines.TextOptions{Pos: pos, Time: p.at, MaxLine: maxPlainLine, MaxBytes: maxFrame})
+}
+
+// fill reads whole lines, about frameTarget bytes of them. A line that is
+// longer than the limit ends up in p.long; there may be no others then.
+func (p *Plain) fill() (chunk []byte, err error) {
+	if p.err != nil {
+		return nil, p.err
+	}
+	for len(chunk) < frameTarget && p.err == nil && p.long == nil {
+		var part []byte
+		part, p.err = p.r.ReadSlice('\n')
+		start := len(chunk)
+		chunk = append(chunk, part...)
+		if errors.Is(p.err, bufio.ErrBufferFull) {
+			chunk = p.readLong(chunk, start)
+		}
+	}
+	if p.err != nil && p.err != io.EOF {
+		return nil, fmt.Errorf("reading a blob: %w", p.err)
+	}
+	if p.next == 1 {
+		chunk = bytes.TrimPrefix(chunk, []byte("\xef\xbb\xbf")) // a byte order mark
+	}
+	if len(chunk) == 0 && p.long == nil {
+		return nil, io.EOF
+	}
+	return chunk, nil
+}
+
+// readLong reads on in a line longer than the buffer, which begins at
+// chunk[start:]. What is beyond the limit is counted, not kept.
+func (p *Plain) readLong(chunk []byte, start int) []byte {
+	size := int64(len(chunk) - start)
+	for p.err = bufio.ErrBufferFull; errors.Is(p.err, bufio.ErrBufferFull); {
+		var part []byte
+		part, p.err = p.r.ReadSlice('\n')
+		size += int64(len(part))
+		if room := start + maxPlainLine + 1 - len(chunk); room > 0 {
+			chunk = append(chunk, part[:min(room, len(part))]...)
+		}
+	}
+	if size > maxPlainLine {
+		p.long, p.size = chunk[start:], size
+		chunk = chunk[:start:start]
+	}
+	return chunk
+}
+
+// cut makes a line of what was kept of one that is too long, whatever it is.
+func (p *Plain) cut() (lines.Batch, error) {
+	const digits = 12 // room for those of a larger size
+	b, err := lines.Text(p.long, lines.TextOptions{Pos: p.next - 1, Time: p.at, MaxLine: maxPlainLine - digits, MaxBytes: maxFrame})
+	p.long = nil
+	if i := bytes.LastIndex(b.Data, []byte(`"truncated":`)); err == nil && i >= 0 {
+		// Text knows the size of what was kept only.
+		b.Data = strconv.AppendInt(b.Data[:i+len(`"truncated":`)], p.size, 10)
+		b.Data = append(b.Data, "}\n"...)
+	}
+	return b, err
+}
+
+func clone(b []byte) []byte {
+	// One spare byte, for the line break that a last line may lack.
+	return append(make([]byte, 0, len(b)+1), b...)
+}
+
+func countLines(b []byte) int64 {
+	n := int64(bytes.Count(b, newline))
+	if len(b) > 0 && b[len(b)-1] != '\n' {
+		n++
+	}
+	return n
+}
+
+func lineEnd(b []byte) int {
+	if i := bytes.IndexByte(b, '\n'); i >= 0 {
+		return i + 1
+	}
+	return len(b)
+}
+
+func isObject(line []byte) bool {
+	i := 0
+	for i < len(line) && (line[i] == ' ' || line[i] == '\t') {
+		i++
+	}
+	return i < len(line) && line[i] == '{'
+}

@@ -1,0 +1,148 @@
+package archive
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"time"
+	"unicode/utf8"
+
+	logservice "github.com/harness/log-service"
+)
+
+var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
+
+// plainLines reads all lines, checking what holds for every run.
+func plainLines(t testing.TB, r io.Reader) []string {
+	t.Helper()
+	var got []string
+	p := NewPlain(r, noon)
+	for {
+		run, err := p.Next()
+		if err == io.EOF {
+			return got
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if run.First != int64(len(got))+1 || run.Gap {
+			t.Fatalf("a run begins with %d after %d lines", run.First, len(got))
+		}
+		if len(run.Data) > frameTarget+2*maxPlainLine {
+			t.Fatalf("a run of %d bytes", len(run.Data))
+		}
+		n := 0
+		for line := range bytes.Lines(run.Data) {
+			n++
+			if !json.Valid(line) || !utf8.Valid(line) || line[0] != '{' || line[len(line)-1] != '\n' || bytes.ContainsRune(line, '\r') {
+				t.Fatalf("not a line: %.100q", line)
+			}
+			got = append(got, string(line))
+		}
+		if int64(n) != run.Count {
+			t.Fatalf("a run of %d lines says %d", n, run.Count)
+		}
+	}
+}
+
+func text(pos, out string) string {
+	return `{"level":"info","pos":` + pos + `,"out":"` + out + `","time":"2026-01-02T12:00:00Z","args":null}` + "\n"
+}
+
+func TestUploadedLinesAndTheLinesTheyBecome(t *testing.T) {
+	for name, c := range map[string]struct {
+		in   string
+		want []string
+	}{
+		"nothing":             {"", nil},
+		"JSON lines":          {"{\"a\":1}\n{\"b\":[2]}\n", []string{"{\"a\":1}\n", "{\"b\":[2]}\n"}},
+		"no last break":       {"{\"a\":1}\n{\"b\":2}", []string{"{\"a\":1}\n", "{\"b\":2}\n"}},
+		"CRLF":                {"{\"a\":1}\r\n{\"b\":2}\r\n", []string{"{\"a\":1}\n", "{\"b\":2}\n"}},
+		"white space inside":  {"{\"a\":\r 1}\n", []string{"{\"a\":1}\n"}},
+		"text":                {"one\ntwo", []string{text("0", `one\n`), text("1", `two`)}},
+		"both":                {"{\"a\":1}\none\n{\"b\":2}\n", []string{"{\"a\":1}\n", text("1", `one\n`), "{\"b\":2}\n"}},
+		"broken JSON":         {"{\"a\":1}\n{\"b\":\n", []string{"{\"a\":1}\n", text("1", `{\"b\":\n`)}},
+		"two objects a line":  {"{}{}\n", []string{text("0", `{}{}\n`)}},
+		"an array":            {"[{}]\n", []string{text("0", `[{}]\n`)}},
+		"blank lines of text": {"a\n\nb\n", []string{text("0", `a\n`), text("1", `\n`), text("2", `b\n`)}},
+		"a byte order mark":   {"\xef\xbb\xbf{\"a\":1}\n", []string{"{\"a\":1}\n"}},
+		"not UTF-8":           {"\xff\n", []string{text("0", "\uFFFD\\n")}},
+	} {
+		got := plainLines(t, strings.NewReader(c.in))
+		if strings.Join(got, "") != strings.Join(c.want, "") {
+			t.Errorf("%s: got %q, want %q", name, got, c.want)
+		}
+	}
+}
+
+func TestALongBlobIsReadInRuns(t *testing.T) {
+	data := buildLog(20000)
+	if got := strings.Join(plainLines(t, iotest.HalfReader(bytes.NewReader(data))), ""); got != string(data) {
+		t.Error("JSON lines: not as uploaded")
+	}
+	var out strings.Builder
+	for _, s := range plainLines(t, strings.NewReader(strings.Repeat("x\n\n", 200000))) {
+		var l logservice.Line
+		if err := json.Unmarshal([]byte(s), &l); err != nil {
+			t.Fatal(err)
+		}
+		out.WriteString(l.Out)
+	}
+	if out.String() != strings.Repeat("x\n\n", 200000) {
+		t.Error("text: not as uploaded")
+	}
+}
+
+func TestALineWithoutEndIsCutAndMarked(t *testing.T) {
+	const size = 40 << 20
+	in := io.MultiReader(strings.NewReader("{}\n"), io.LimitReader(endless{}, size), strings.NewReader("\n{\"b\":1}\n"))
+	got := plainLines(t, in)
+	if len(got) != 3 || got[0] != "{}\n" || got[2] != "{\"b\":1}\n" {
+		t.Fatalf("%d lines", len(got))
+	}
+	var l logservice.Line
+	if err := json.Unmarshal([]byte(got[1]), &l); err != nil {
+		t.Fatal(err)
+	}
+	if l.Truncated != size+1 || len(got[1]) > maxPlainLine+1 || len(l.Out) < maxPlainLine-200 {
+		t.Errorf("truncated %d, %d bytes of text in %d", l.Truncated, len(l.Out), len(got[1]))
+	}
+	// Long, but within the limit.
+	long := `{"out":"` + strings.Repeat("y", 900<<10) + "\"}\n"
+	if got := plainLines(t, strings.NewReader(long+long+"{}\n")); len(got) != 3 || got[1] != long {
+		t.Errorf("%d lines", len(got))
+	}
+}
+
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = 'x'
+	}
+	return len(p), nil
+}
+
+func TestABlobThatBreaksOffIsAnError(t *testing.T) {
+	broken := errors.New("broken")
+	p := NewPlain(io.MultiReader(strings.NewReader("{}\n"), iotest.ErrReader(broken)), noon)
+	if _, err := p.Next(); !errors.Is(err, broken) {
+		t.Error(err)
+	}
+}
+
+func FuzzPlain(f *testing.F) {
+	f.Add([]byte("{\"a\":1}\ntext\r\n\n{\"b\":"))
+	f.Add([]byte("\xef\xbb\xbf{}\n{}{}\n{\"a\":\xff}"))
+	f.Add([]byte(strings.Repeat("{\"a\":\n1}\n", 300)))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		plainLines(t, bytes.NewReader(data))
+		if again := plainLines(t, iotest.OneByteReader(bytes.NewReader(data))); len(again) > len(data) {
+			t.Fatal("more lines than bytes")
+		}
+	})
+}
