@@ -18,7 +18,7 @@ const (
 	segmentBytes = 32 << 20
 	// keepBuffer is the largest group buffer kept for the next group.
 	keepBuffer = 8 << 20
-	// retryPause is how long a log that could not be written answers at once
+	// retryPause is how long a log that could not be written refuses at once
 	// before it tries a new file: a full disk must not cost a file creation a
 	// request.
 	retryPause = time.Second
@@ -34,9 +34,10 @@ type wal struct {
 	applied func(*group)        // publishes a durable group; called by the committer, in order
 	undone  func(*group, error) // takes a failed group back; nothing is staged meanwhile
 
-	mu       sync.Mutex // guards pending, refuse, stopping
+	mu       sync.Mutex // guards the four below
 	pending  *group
-	refuse   error // why nothing is staged now
+	refuse   error     // why nothing is staged now
+	until    time.Time // when that ends; zero: not yet known
 	stopping bool
 
 	kick chan struct{} // the committer has work
@@ -50,7 +51,6 @@ type wal struct {
 	nextGroup  uint64
 	lastNumber uint64 // of a segment
 	nextStream func() uint64
-	failedAt   time.Time
 	spare      []byte
 }
 
@@ -102,7 +102,10 @@ func (w *wal) stage(items ...staged) (*group, error) {
 		return nil, &logservice.UnavailableError{Cause: errors.New("the server is stopping")}
 	}
 	if w.refuse != nil {
-		return nil, w.refuse
+		if w.until.IsZero() || time.Now().Before(w.until) {
+			return nil, w.refuse
+		}
+		w.refuse = nil
 	}
 	g := w.pending
 	if len(g.items) == 0 {
@@ -184,9 +187,6 @@ func (w *wal) write(g *group) error {
 
 // rotate begins a new segment with room for a group of need bytes.
 func (w *wal) rotate(need int64) error {
-	if !w.failedAt.IsZero() && time.Since(w.failedAt) < retryPause {
-		return errors.New("the last write failed, trying again shortly")
-	}
 	size := max(w.segment, segmentHeader+need)
 	w.lastNumber++
 	seg := &segment{number: w.lastNumber, name: segmentName(w.lastNumber), size: size, used: segmentHeader}
@@ -224,13 +224,12 @@ func (w *wal) seal(seg *segment) {
 
 // fail takes g back, and what was staged since: it stands on g's sequences.
 func (w *wal) fail(g *group, cause error) {
-	w.failedAt = time.Now()
 	err := &logservice.UnavailableError{Cause: fmt.Errorf("write-ahead log: %w", cause), RetryAfter: 2 * time.Second}
 	w.log.Error("write-ahead log cannot be written; appends are refused until it can", "error", cause)
 	w.mu.Lock()
 	later := w.pending
 	w.pending = newGroup(nil)
-	w.refuse = err
+	w.refuse, w.until = err, time.Time{}
 	w.mu.Unlock()
 	for _, x := range []*group{later, g} { // the newest is undone first
 		x.err = err
@@ -238,7 +237,7 @@ func (w *wal) fail(g *group, cause error) {
 		x.buf = nil
 	}
 	w.mu.Lock()
-	w.refuse = nil
+	w.until = time.Now().Add(retryPause)
 	w.mu.Unlock()
 	close(g.done)
 	close(later.done)
