@@ -118,6 +118,9 @@ func FuzzCut(f *testing.F) {
 			t.Fatal(err)
 		}
 		checkCut(t, text.Data, max(limit, 1024))
+		if whole, err := Text(body, TextOptions{MaxLine: noLimit, MaxBytes: noLimit}); err != nil || int64(len(whole.Data)) > TextSize(body, TextOptions{}) {
+			t.Fatalf("%d bytes of lines, more than foreseen, or %v", len(whole.Data), err)
+		}
 		got, err := Array(bytes.Clone(body), limit)
 		if err == nil {
 			checkCut(t, got.Data, max(limit, 1024)) // level, pos and time may take 768

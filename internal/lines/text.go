@@ -35,9 +35,11 @@ func Text(body []byte, o TextOptions) (Batch, error) {
 	tail := o.Time.UTC().AppendFormat([]byte(`,"time":"`), time.RFC3339Nano)
 	tail = append(tail, `","args":null}`...)
 
-	count := bytes.Count(body, []byte{'\n'}) + 1
-	each := len(head) + len(`18446744073709551615,"out":""`) + len(tail) + 1
-	out := make([]byte, 0, min(len(body)+count*(each+1), o.MaxBytes))
+	size := TextSize(body, o)
+	if size > int64(o.MaxBytes) {
+		return Batch{}, logservice.Errorf(logservice.ErrTooLarge, "body too large: as JSON its lines take about %d bytes, at most %d: send smaller bodies", size, o.MaxBytes)
+	}
+	out := make([]byte, 0, size)
 	b := Batch{Marked: true}
 	for line := range bytes.Lines(body) {
 		start := len(out)
@@ -49,12 +51,35 @@ func Text(body []byte, o TextOptions) (Batch, error) {
 		}
 		out = append(out, '\n')
 		b.Count++
-		if len(out) > o.MaxBytes {
-			return Batch{}, logservice.Errorf(logservice.ErrTooLarge, "body too large: as JSON its lines take more than %d bytes", o.MaxBytes)
-		}
 	}
 	b.Data = out
 	return b, nil
+}
+
+// TextSize is what Text makes of body at most, in bytes, but for lines that
+// are cut. It is close for text, up to three times too much for text that is
+// no UTF-8.
+func TextSize(body []byte, o TextOptions) int64 {
+	const fixed = len(`{"level":,"pos":9223372036854775807,"out":"","time":"2026-01-02T15:04:05.123456789Z","args":null}`) + 1
+	count := int64(bytes.Count(body, []byte{'\n'})) + 1
+	size := count * int64(fixed+max(len(o.Level)*6+2, len(`"info"`)))
+	high := int64(1)
+	if !utf8.Valid(body) {
+		high = int64(len("\uFFFD"))
+	}
+	for _, c := range body {
+		switch {
+		case c >= utf8.RuneSelf:
+			size += high
+		case c == '"' || c == '\\' || c == '\n' || c == '\r' || c == '\t':
+			size += 2
+		case c < ' ':
+			size += 6
+		default:
+			size++
+		}
+	}
+	return size
 }
 
 // appendQuoted appends text as a JSON string.

@@ -1,0 +1,208 @@
+package endpoint
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/logs"
+)
+
+// Upload stores the body as the log of id; append=true puts it behind what is
+// there. A Content-Encoding is undone, the rest is kept byte for byte.
+func (a *API) Upload(c *Call, id logservice.ID) error {
+	add, _, err := c.Query.Bool("append")
+	if err != nil {
+		return err
+	}
+	if err := a.store(c, id, add); err != nil {
+		return err
+	}
+	return c.NoContent()
+}
+
+func (a *API) store(c *Call, id logservice.ID, add bool) error {
+	encoding, err := encodingOf(c.Request)
+	if err != nil {
+		return err
+	}
+	rc := http.NewResponseController(c.ResponseWriter)
+	defer rc.SetReadDeadline(time.Time{}) // the server's own wait for the end of the connection
+	r, err := a.bodies.decoders.open(encoding, &steady{r: c.Request.Body, rc: rc, stall: a.stall})
+	defer r.Close()
+	if err != nil {
+		return err
+	}
+	return a.service.PutBlob(c.Request.Context(), id, r, add)
+}
+
+// Download answers with the stored log of id as plain text: whole, a range of
+// it, or compressed as it is stored where the client takes zstd.
+func (a *API) Download(c *Call, id logservice.ID) error {
+	ctx := c.Request.Context()
+	content, err := a.service.Blob(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer content.Close()
+	h := c.Header()
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	Harmless(h)
+	if !content.Modified.IsZero() {
+		h.Set("Last-Modified", content.Modified.UTC().Format(http.TimeFormat))
+	}
+	if content.Archive {
+		h.Add("Vary", "Accept-Encoding")
+	}
+	if content.Size >= 0 {
+		h.Set("Accept-Ranges", "bytes")
+	}
+	part, err := rangeOf(c.Request, content)
+	if err != nil {
+		h.Set("Content-Range", "bytes */"+strconv.FormatInt(content.Size, 10))
+		return err
+	}
+	if content.Archive && !part.given && accepts(c.Request, "zstd") {
+		r, size, err := content.StoredZstd(ctx)
+		switch {
+		case err == nil:
+			h.Set("Content-Encoding", "zstd")
+			return a.send(c, http.StatusOK, r, size)
+		case !errors.Is(err, logservice.ErrUnsupported):
+			return err
+		}
+	}
+	return a.sendRange(ctx, c, content, part)
+}
+
+func (a *API) sendRange(ctx context.Context, c *Call, content *logs.Content, part byteRange) error {
+	status := http.StatusOK
+	if part.given {
+		status = http.StatusPartialContent
+		c.Header().Set("Content-Range", "bytes "+strconv.FormatInt(part.first, 10)+"-"+
+			strconv.FormatInt(part.first+part.length-1, 10)+"/"+strconv.FormatInt(content.Size, 10))
+	}
+	if c.Request.Method == http.MethodHead {
+		return a.send(c, status, nil, part.length)
+	}
+	r, err := content.Range(ctx, part.first, part.length)
+	if err != nil {
+		return err
+	}
+	return a.send(c, status, r, part.length)
+}
+
+// send answers with what r yields, size bytes or, negative, until its end,
+// and closes it.
+func (a *API) send(c *Call, status int, r io.ReadCloser, size int64) error {
+	if r != nil {
+		defer r.Close()
+	}
+	if size >= 0 {
+		c.Header().Set("Content-Length", strconv.FormatInt(size, 10))
+	}
+	c.WriteHeader(status)
+	if c.Request.Method == http.MethodHead {
+		return nil
+	}
+	w := a.paced(c)
+	n, err := io.Copy(&w, r)
+	if err == nil && size >= 0 && n != size {
+		err = io.ErrUnexpectedEOF
+	}
+	w.done()
+	return Aborted(err)
+}
+
+// Exists answers true or false.
+func (a *API) Exists(c *Call, id logservice.ID) error {
+	found, err := a.service.BlobExists(c.Request.Context(), id)
+	if err != nil {
+		return err
+	}
+	return c.Text(strconv.FormatBool(found))
+}
+
+// Delete deletes the stored log of id.
+func (a *API) Delete(c *Call, id logservice.ID) error {
+	if err := a.service.DeleteBlob(c.Request.Context(), id); err != nil {
+		return err
+	}
+	return c.NoContent()
+}
+
+// DeleteUnder deletes the stored logs of account at and below prefix.
+func (a *API) DeleteUnder(c *Call, account string, prefix logservice.Key) error {
+	if _, err := a.service.DeleteBlobs(c.Request.Context(), account, prefix); err != nil {
+		return err
+	}
+	return c.NoContent()
+}
+
+// byteRange is the part of a log that a request asks for.
+type byteRange struct {
+	given         bool
+	first, length int64 // length negative: to the end
+}
+
+// rangeOf reads the Range header (RFC 9110, 14.2). One range of a log of
+// known size is served; anything else reads as no range, which is always
+// allowed.
+func rangeOf(r *http.Request, content *logs.Content) (byteRange, error) {
+	size := content.Size
+	all := byteRange{length: size}
+	spec, ok := strings.CutPrefix(r.Header.Get("Range"), "bytes=")
+	if !ok || size < 0 || strings.Contains(spec, ",") {
+		return all, nil
+	}
+	if v := r.Header.Get("If-Range"); v != "" && v != content.Modified.UTC().Format(http.TimeFormat) {
+		return all, nil
+	}
+	from, to, ok := strings.Cut(strings.TrimSpace(spec), "-")
+	first, last, err := bounds(from, to, size)
+	if !ok || err != nil || last < first {
+		return all, nil
+	}
+	if first >= size {
+		return all, &statusError{status: http.StatusRequestedRangeNotSatisfiable, code: "range", msg: "the log ends before the range"}
+	}
+	return byteRange{given: true, first: first, length: min(last, size-1) - first + 1}, nil
+}
+
+func bounds(from, to string, size int64) (first, last int64, err error) {
+	if from == "" { // the last n bytes
+		n, err := strconv.ParseUint(to, 10, 63)
+		if n == 0 {
+			return size, size, err
+		}
+		return max(size-int64(n), 0), size, err
+	}
+	n, err := strconv.ParseUint(from, 10, 63)
+	if err != nil || to == "" {
+		return int64(n), 1<<63 - 1, err
+	}
+	m, err := strconv.ParseUint(to, 10, 63)
+	return int64(n), int64(m), err
+}
+
+// accepts reports that a request takes a content coding by name. A * does not
+// count: few who send it can decode zstd.
+func accepts(r *http.Request, coding string) bool {
+	for _, field := range r.Header.Values("Accept-Encoding") {
+		for item := range strings.SplitSeq(field, ",") {
+			name, weight, _ := strings.Cut(strings.TrimSpace(item), ";")
+			if !strings.EqualFold(strings.TrimSpace(name), coding) {
+				continue
+			}
+			q, found := strings.CutPrefix(strings.TrimSpace(weight), "q=")
+			value, err := strconv.ParseFloat(q, 64)
+			return !found || (err == nil && value > 0)
+		}
+	}
+	return false
+}

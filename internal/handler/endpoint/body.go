@@ -1,0 +1,206 @@
+package endpoint
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"slices"
+	"time"
+
+	logservice "github.com/harness/log-service"
+	"golang.org/x/sync/semaphore"
+)
+
+const (
+	// firstRead is what a body may hold before anything of it has arrived:
+	// usual batches fit, and a thousand clients that send nothing hold 64 MB.
+	firstRead = 64 << 10
+	// trustedLength is the largest Content-Length that is believed once the
+	// first part has arrived; larger bodies grow step by step.
+	trustedLength = 1 << 20
+	// budgetWait is how long a body waits for room: retries are cheaper than
+	// queues, and clients wait 10 s for an answer.
+	budgetWait = 3 * time.Second
+)
+
+// bodies reads the bodies of appends under a budget.
+type bodies struct {
+	max    int64
+	budget *semaphore.Weighted
+	stall  time.Duration
+
+	decoders decoders
+}
+
+func newBodies(limit, budget int64, stall time.Duration) *bodies {
+	// Growing the largest body holds it twice, and its decoder comes on top.
+	budget = max(budget, 3*limit, 2*zstdWindow)
+	return &bodies{max: limit, budget: semaphore.NewWeighted(budget), stall: stall}
+}
+
+// body is a body in memory. release must be called once it is let go or has
+// been taken over by who accounts for it.
+type body struct {
+	data []byte // with a spare byte of capacity
+	held int64
+	from *bodies
+}
+
+func (b *body) release() {
+	if b.held > 0 {
+		b.from.budget.Release(b.held)
+		b.held = 0
+	}
+}
+
+// hold takes n bytes of the budget, waiting a little.
+func (b *body) hold(ctx context.Context, n int64) error {
+	if !b.from.budget.TryAcquire(n) {
+		wait, cancel := context.WithTimeout(ctx, budgetWait)
+		defer cancel()
+		if err := b.from.budget.Acquire(wait, n); err != nil {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			return &logservice.UnavailableError{Cause: errors.New("no memory left for request bodies"), RetryAfter: budgetWait}
+		}
+	}
+	b.held += n
+	return nil
+}
+
+// read reads and decodes the body of c, whole.
+func (s *bodies) read(c *Call) (b body, err error) {
+	b = body{from: s}
+	size := c.Request.ContentLength
+	if size == 0 {
+		return b, nil
+	}
+	if size > s.max {
+		return b, s.tooLarge()
+	}
+	defer func() {
+		if err != nil {
+			b.release()
+		}
+	}()
+	rc := http.NewResponseController(c.ResponseWriter)
+	s.extend(rc)
+	defer rc.SetReadDeadline(time.Time{}) // the server's own wait for the end of the connection
+
+	encoding, err := encodingOf(c.Request)
+	if err != nil {
+		return b, err
+	}
+	if encoding == identity {
+		return b, b.fill(c.Request.Context(), rc, c.Request.Body, size)
+	}
+	if encoding == zstdEncoded {
+		if err := b.hold(c.Request.Context(), zstdWindow); err != nil {
+			return b, err
+		}
+	}
+	r, err := s.decoders.open(encoding, c.Request.Body)
+	defer r.Close()
+	if err != nil {
+		return b, connectionError(err)
+	}
+	return b, b.fill(c.Request.Context(), rc, r, -1)
+}
+
+// fill reads r to its end. size is its exact length, or negative.
+func (b *body) fill(ctx context.Context, rc *http.ResponseController, r io.Reader, size int64) error {
+	first := int64(firstRead)
+	if size >= 0 {
+		first = min(size, first)
+	}
+	if err := b.grow(ctx, first); err != nil {
+		return err
+	}
+	for {
+		room := b.data[len(b.data) : cap(b.data)-1]
+		if len(room) == 0 {
+			b.from.extend(rc)
+			if int64(len(b.data)) == size {
+				return nil
+			}
+			if err := b.grow(ctx, nextSize(int64(len(b.data)), size, b.from.max)); err != nil {
+				return err
+			}
+			continue
+		}
+		n, err := r.Read(room)
+		b.data = b.data[:len(b.data)+n]
+		switch {
+		case int64(len(b.data)) > b.from.max:
+			return b.from.tooLarge()
+		case int64(len(b.data)) == size:
+			return nil
+		case errors.Is(err, io.EOF):
+			if size >= 0 {
+				return io.ErrUnexpectedEOF
+			}
+			return nil
+		case err != nil:
+			return connectionError(err)
+		}
+	}
+}
+
+// nextSize is the next capacity of a body of which n bytes have come.
+func nextSize(n, size, most int64) int64 {
+	switch {
+	case size >= 0 && size <= trustedLength:
+		return size
+	case size >= 0:
+		return min(2*n, size)
+	}
+	// One more than allowed, to see that it is too large.
+	return min(2*n, most+1)
+}
+
+func (b *body) grow(ctx context.Context, n int64) error {
+	old := int64(cap(b.data))
+	if err := b.hold(ctx, n+1); err != nil {
+		return err
+	}
+	data := make([]byte, len(b.data), n+1)
+	copy(data, b.data)
+	b.data = data
+	b.from.budget.Release(old)
+	b.held -= old
+	return nil
+}
+
+// own returns data, a part of the body, for keeping: copied where the buffer
+// is much larger.
+func (b *body) own(data []byte) []byte {
+	if waste := cap(data) - len(data); waste > 4<<10 && waste > len(data)/4 {
+		return slices.Clip(slices.Clone(data))
+	}
+	return data
+}
+
+// extend gives the peer another stall to send something. A writer that is no
+// connection has no deadlines.
+func (s *bodies) extend(rc *http.ResponseController) {
+	_ = rc.SetReadDeadline(time.Now().Add(s.stall))
+}
+
+func (s *bodies) tooLarge() error {
+	return logservice.Errorf(logservice.ErrTooLarge, "body too large: at most %d bytes, decompressed: send smaller batches", s.max)
+}
+
+// steady reads at the peer's pace, until the peer stalls.
+type steady struct {
+	r     io.Reader
+	rc    *http.ResponseController
+	stall time.Duration
+}
+
+func (s *steady) Read(p []byte) (int, error) {
+	_ = s.rc.SetReadDeadline(time.Now().Add(s.stall))
+	n, err := s.r.Read(p)
+	return n, connectionError(err)
+}

@@ -1,0 +1,123 @@
+package endpoint
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+
+	logservice "github.com/harness/log-service"
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+)
+
+type encoding uint8
+
+const (
+	identity encoding = iota
+	gzipEncoded
+	zstdEncoded
+)
+
+// zstdWindow bounds the memory of one zstd decoder: what RFC 8878 asks every
+// decoder to support, and the largest that encoders use by default.
+const zstdWindow = 8 << 20
+
+func encodingOf(r *http.Request) (encoding, error) {
+	switch e := strings.ToLower(strings.TrimSpace(r.Header.Get("Content-Encoding"))); e {
+	case "", "identity":
+		return identity, nil
+	case "gzip", "x-gzip":
+		return gzipEncoded, nil
+	case "zstd":
+		return zstdEncoded, nil
+	default:
+		return 0, &statusError{status: http.StatusUnsupportedMediaType, code: "unsupported_encoding", acceptable: "gzip, zstd",
+			msg: fmt.Sprintf("Content-Encoding %q is not supported: use gzip, zstd or none", e)}
+	}
+}
+
+// decoders are kept for reuse: making one costs more than a usual body.
+type decoders struct{ gzip, zstd sync.Pool }
+
+// open returns a reader of what r holds encoded. Close it, once.
+func (p *decoders) open(e encoding, r io.Reader) (*decoder, error) {
+	d := &decoder{source: source{Reader: r}}
+	switch e {
+	case gzipEncoded:
+		z, _ := p.gzip.Get().(*gzip.Reader)
+		if z == nil {
+			z = new(gzip.Reader)
+		}
+		d.z, d.put = z, func() { p.gzip.Put(z) }
+		return d, d.explain(z.Reset(&d.source))
+	case zstdEncoded:
+		z, _ := p.zstd.Get().(*zstd.Decoder)
+		if z == nil {
+			// Concurrency 1 decodes in the caller: no goroutine to lose. The
+			// options are valid: no error.
+			z, _ = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(zstdWindow))
+		}
+		d.z, d.put = z, func() {
+			_ = z.Reset(nil) // lets the request go
+			p.zstd.Put(z)
+		}
+		return d, d.explain(z.Reset(&d.source))
+	}
+	d.z, d.put = r, func() {}
+	return d, nil
+}
+
+// decoder tells an error of the connection from one of the encoded bytes.
+type decoder struct {
+	source source
+	z      io.Reader
+	put    func()
+}
+
+func (d *decoder) Read(p []byte) (int, error) {
+	n, err := d.z.Read(p)
+	return n, d.explain(err)
+}
+
+func (d *decoder) explain(err error) error {
+	switch {
+	case err == nil, err == io.EOF:
+		return err
+	case d.source.err != nil:
+		return d.source.err
+	}
+	return logservice.Invalidf("the body is not what its Content-Encoding says: %v", err)
+}
+
+func (d *decoder) Close() { d.put() }
+
+// source remembers why the encoded bytes ended, if not as they should.
+type source struct {
+	io.Reader
+	err error
+}
+
+func (s *source) Read(p []byte) (int, error) {
+	n, err := s.Reader.Read(p)
+	if err != nil && err != io.EOF {
+		s.err = err
+	}
+	return n, err
+}
+
+// connectionError says what an error of reading a request means.
+func connectionError(err error) error {
+	switch {
+	case err == nil, err == io.EOF:
+		return err
+	case errors.Is(err, logservice.ErrInvalid):
+		return err // a decoder's
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return &statusError{status: http.StatusRequestTimeout, code: "timeout", msg: "the body came too slowly", cause: err}
+	}
+	return fmt.Errorf("read body: %w (%v)", io.ErrUnexpectedEOF, err)
+}

@@ -1,0 +1,158 @@
+// Package endpoint holds what the HTTP endpoints of all dialects do once they
+// know which log is meant: open, push, tail, close, upload, download, links.
+//
+// A dialect (harness, ci) is a folder beside this one. It reads the identity
+// of the log out of a request, in its own way, and calls the methods of API.
+// They answer the request, or return an error for Handler to answer: the one
+// table of errors.go turns it into a status.
+package endpoint
+
+import (
+	"log/slog"
+	"net/http"
+	"time"
+
+	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/logs"
+)
+
+// The limits of what one request may make the server hold or wait for.
+const (
+	// DefaultBodyMemory is the budget for all bodies of appends in flight:
+	// four of the largest.
+	DefaultBodyMemory = 4 * logservice.DefaultMaxBodyBytes
+	// DefaultPing is the longest silence of a tail: proxies and clients take
+	// a connection for dead after 30 s and more.
+	DefaultPing = 15 * time.Second
+	// DefaultStall is how long a peer may neither send nor take anything
+	// while it is its turn: long enough for a laptop to change networks,
+	// short enough that stalled peers do not pile up.
+	DefaultStall = 60 * time.Second
+)
+
+// Config of an API. Service is required; zero values are the defaults.
+type Config struct {
+	Service *logs.Service
+	Logger  *slog.Logger // nil: slog.Default
+
+	// BaseURL is how clients reach the server, scheme://host[:port] without a
+	// slash at the end, for the links that it hands out. Empty: as the request
+	// for the link reached it (Host, X-Forwarded-Proto).
+	BaseURL string
+	// MaxLine is the size in bytes of a line's JSON past which it is cut; zero
+	// is logservice.DefaultMaxLineBytes.
+	MaxLine int
+	// MaxBody bounds the body of one append in bytes, decompressed; zero is
+	// logservice.DefaultMaxBodyBytes.
+	MaxBody int64
+	// BodyMemory is the budget in bytes for the bodies of all appends in
+	// flight; at least three times MaxBody.
+	BodyMemory int64
+	// Stop, once closed, ends every tail in order: without an end mark, so
+	// that clients reconnect. Readiness is off from then on. Nil: never.
+	Stop <-chan struct{}
+	// Ping is the longest silence of a tail; zero is DefaultPing.
+	Ping time.Duration
+	// Stall is how long a peer may make no progress; zero is DefaultStall.
+	Stall time.Duration
+}
+
+// API answers requests over one Service. Its methods may be called from any
+// number of goroutines.
+type API struct {
+	service *logs.Service
+	log     *slog.Logger
+	bodies  *bodies
+	base    string
+	maxLine int
+	stop    <-chan struct{}
+	ping    time.Duration
+	stall   time.Duration
+}
+
+// New returns the API of c.
+func New(c Config) *API {
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	if c.MaxLine <= 0 {
+		c.MaxLine = logservice.DefaultMaxLineBytes
+	}
+	if c.MaxBody <= 0 {
+		c.MaxBody = logservice.DefaultMaxBodyBytes
+	}
+	if c.BodyMemory <= 0 {
+		c.BodyMemory = DefaultBodyMemory
+	}
+	if c.Ping <= 0 {
+		c.Ping = DefaultPing
+	}
+	if c.Stall <= 0 {
+		c.Stall = DefaultStall
+	}
+	return &API{
+		service: c.Service,
+		log:     c.Logger,
+		bodies:  newBodies(c.MaxBody, c.BodyMemory, c.Stall),
+		base:    c.BaseURL,
+		maxLine: c.MaxLine,
+		stop:    c.Stop,
+		ping:    c.Ping,
+		stall:   c.Stall,
+	}
+}
+
+// Func answers a call, or returns the error that answers it. Once it has
+// written something it may only return errors made by Aborted.
+type Func func(*Call) error
+
+// Call is one request and the way to answer it.
+type Call struct {
+	http.ResponseWriter
+	Request *http.Request
+	Query   Query  // parsed once, here
+	ID      string // of the request, for people who compare logs
+
+	status int
+}
+
+// WriteHeader sends the status and remembers it.
+func (c *Call) WriteHeader(status int) {
+	if c.status == 0 {
+		c.status = status
+	}
+	c.ResponseWriter.WriteHeader(status)
+}
+
+// Write sends a part of the body.
+func (c *Call) Write(b []byte) (int, error) {
+	if c.status == 0 {
+		c.status = http.StatusOK
+	}
+	return c.ResponseWriter.Write(b)
+}
+
+// Unwrap lets http.ResponseController find what the server offers.
+func (c *Call) Unwrap() http.ResponseWriter { return c.ResponseWriter }
+
+// NoContent answers 204.
+func (c *Call) NoContent() error {
+	c.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// Text answers 200 with s as it is.
+func (c *Call) Text(s string) error {
+	h := c.Header()
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	Harmless(h)
+	_, err := c.Write([]byte(s))
+	return Aborted(err)
+}
+
+// Harmless keeps browsers from taking an answer for more than what its
+// content type says: logs are hostile text.
+func Harmless(h http.Header) {
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Security-Policy", "default-src 'none'; sandbox")
+}

@@ -1,0 +1,157 @@
+package endpoint
+
+import (
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/logs"
+)
+
+// The paths of links that this server serves itself.
+const (
+	PathUploadLink   = "/link/upload"
+	PathDownloadLink = "/link/download"
+	PathZipLink      = "/link/zip"
+)
+
+type linkAnswer struct {
+	Link    string        `json:"link"`
+	Status  string        `json:"status,omitempty"`
+	Expires time.Duration `json:"expires"` // nanoseconds
+}
+
+// UploadLink answers with an address that takes the log of id by PUT, without
+// further authentication, for an hour or the time that expires names.
+func (a *API) UploadLink(c *Call, id logservice.ID) error {
+	return a.giveLink(c, logs.LinkUpload, PathUploadLink, id, "")
+}
+
+// DownloadLink is UploadLink for GET.
+func (a *API) DownloadLink(c *Call, id logservice.ID) error {
+	return a.giveLink(c, logs.LinkDownload, PathDownloadLink, id, "")
+}
+
+// ZipLink answers with a link to a zip of every stored log of account at and
+// below prefix. The zip is made while it is downloaded, so it is ready at
+// once; clients that poll see success at their first look.
+func (a *API) ZipLink(c *Call, account string, prefix logservice.Key) error {
+	found := false
+	for _, err := range a.service.ListBlobs(c.Request.Context(), account, prefix) {
+		if err != nil {
+			return err
+		}
+		found = true
+		break
+	}
+	if !found {
+		return NotFound("no logs found below this prefix", "")
+	}
+	return a.giveLink(c, logs.LinkZip, PathZipLink, logservice.ID{Account: account, Key: prefix}, "success")
+}
+
+func (a *API) giveLink(c *Call, kind logs.LinkKind, path string, id logservice.ID, status string) error {
+	ttl, err := linkTTL(c)
+	if err != nil {
+		return err
+	}
+	l, err := a.service.SignLink(kind, id, ttl)
+	if err != nil {
+		return err
+	}
+	q := url.Values{
+		"accountID": {l.ID.Account}, "key": {string(l.ID.Key)},
+		"expires": {strconv.FormatInt(l.Expires, 10)}, "signature": {l.Signature},
+	}
+	return c.json(http.StatusOK, linkAnswer{Link: a.baseURL(c.Request) + path + "?" + q.Encode(), Status: status, Expires: ttl})
+}
+
+func linkTTL(c *Call) (time.Duration, error) {
+	s := c.Query.Get("expires")
+	if s == "" {
+		return logs.DefaultLinkTTL, nil
+	}
+	ttl, err := time.ParseDuration(s)
+	if err != nil || ttl < time.Second {
+		return 0, logservice.Invalidf("expires is %q: use a duration from 1s to %v, such as 30m", s, logs.MaxLinkTTL)
+	}
+	return min(ttl, logs.MaxLinkTTL), nil
+}
+
+// baseURL is how clients reach this server.
+func (a *API) baseURL(r *http.Request) string {
+	if a.base != "" {
+		return a.base
+	}
+	scheme := "http"
+	if r.TLS != nil {
+		scheme = "https"
+	}
+	// A proxy that was reached by another proxy appends: the first is the client's.
+	first, _, _ := strings.Cut(r.Header.Get("X-Forwarded-Proto"), ",")
+	switch strings.ToLower(strings.TrimSpace(first)) {
+	case "https":
+		scheme = "https"
+	case "http":
+		scheme = "http"
+	}
+	return scheme + "://" + r.Host
+}
+
+// linked reads and verifies the link that a request came by.
+func (a *API) linked(c *Call, kind logs.LinkKind) (logservice.ID, error) {
+	expires, err := strconv.ParseInt(c.Query.Get("expires"), 10, 64)
+	if err != nil {
+		return logservice.ID{}, logservice.ErrForbidden
+	}
+	id := logservice.ID{Account: c.Query.Get("accountID"), Key: logservice.Key(c.Query.Get("key"))}
+	return id, a.service.VerifyLink(logs.Link{Kind: kind, ID: id, Expires: expires, Signature: c.Query.Get("signature")})
+}
+
+// LinkedUpload takes the log that an upload link is for. It answers 200, as
+// object stores do.
+func (a *API) LinkedUpload(c *Call) error {
+	id, err := a.linked(c, logs.LinkUpload)
+	if err != nil {
+		return err
+	}
+	if err := a.store(c, id, false); err != nil {
+		return err
+	}
+	c.WriteHeader(http.StatusOK)
+	return nil
+}
+
+// LinkedDownload answers with the log that a download link is for.
+func (a *API) LinkedDownload(c *Call) error {
+	id, err := a.linked(c, logs.LinkDownload)
+	if err != nil {
+		return err
+	}
+	return a.Download(c, id)
+}
+
+// LinkedZip answers with the zip that a link is for.
+func (a *API) LinkedZip(c *Call) error {
+	id, err := a.linked(c, logs.LinkZip)
+	if err != nil {
+		return err
+	}
+	h := c.Header()
+	h.Set("Content-Type", "application/zip")
+	h.Set("Content-Disposition", `attachment; filename="logs.zip"`)
+	h.Set("X-Content-Type-Options", "nosniff")
+	if c.Request.Method == http.MethodHead {
+		return nil
+	}
+	w := a.paced(c)
+	err = a.service.Zip(c.Request.Context(), id.Account, id.Key, &w)
+	w.done()
+	if err != nil && c.status != 0 {
+		return Aborted(err)
+	}
+	return err
+}

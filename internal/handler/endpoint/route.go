@@ -1,0 +1,57 @@
+package endpoint
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+
+	logservice "github.com/harness/log-service"
+)
+
+// ExposedHeaders are the headers of answers that scripts of other origins may
+// read.
+const ExposedHeaders = logservice.HeaderState + ", " + logservice.HeaderNextSequence + ", " + HeaderRequestID
+
+// requestHeaders are the headers that scripts of other origins may send.
+const requestHeaders = "Authorization, Content-Encoding, Content-Type, Last-Event-ID, Range, X-Harness-Token, " + HeaderRequestID
+
+// preflightAge is for how many seconds a browser may remember the answer to
+// OPTIONS: ten minutes, what Chromium allows for at least.
+const preflightAge = "600"
+
+// Options answers OPTIONS for a path that allows some methods, some of them
+// to browsers of other origins.
+func Options(allow, cors string) Func {
+	return func(c *Call) error {
+		h := c.Header()
+		h.Set("Allow", allow)
+		if cors != "" {
+			h.Set("Access-Control-Allow-Origin", "*")
+			h.Set("Access-Control-Allow-Methods", cors)
+			h.Set("Access-Control-Allow-Headers", requestHeaders)
+			h.Set("Access-Control-Max-Age", preflightAge)
+		}
+		return c.NoContent()
+	}
+}
+
+// MethodNotAllowed answers 405 for a path that allows some other methods.
+func MethodNotAllowed(allow string) Func {
+	return func(c *Call) error {
+		return &statusError{status: http.StatusMethodNotAllowed, code: "method_not_allowed", allow: allow,
+			msg: c.Request.Method + " is not allowed here: use " + strings.ReplaceAll(allow, ", OPTIONS", "")}
+	}
+}
+
+// Health says that the process answers.
+func (a *API) Health(c *Call) error { return c.Text("OK") }
+
+// Ready says that the server takes requests; it does not once it stops.
+func (a *API) Ready(c *Call) error {
+	select {
+	case <-a.stop:
+		return &logservice.UnavailableError{Cause: errors.New("the server stops")}
+	default:
+		return c.Text("OK")
+	}
+}

@@ -1,0 +1,131 @@
+package endpoint
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"runtime/debug"
+	"time"
+)
+
+// HeaderRequestID names a request in both directions: a client's own name is
+// taken over where it is one.
+const HeaderRequestID = "X-Request-Id"
+
+// maxRequestID bounds the name of a request that a client may choose.
+const maxRequestID = 64
+
+// Handler makes an http.Handler of f: it parses the query, gives the request
+// a name, answers errors, survives panics, and writes one line of log.
+func (a *API) Handler(f Func) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c := &Call{ResponseWriter: w, Request: r, ID: requestID(r)}
+		start := time.Now()
+		w.Header().Set(HeaderRequestID, c.ID)
+		defer a.recovered(c, start)
+		var err error
+		if c.Query, err = ParseQuery(r.URL.RawQuery); err == nil {
+			err = f(c)
+		}
+		a.finish(c, start, err)
+	})
+}
+
+// finish answers what f left unanswered and logs the request, once.
+func (a *API) finish(c *Call, start time.Time, err error) {
+	level := slog.LevelDebug
+	if err != nil {
+		var cut *errAborted
+		switch {
+		case errors.As(err, &cut):
+			if !lostPeer(cut) {
+				level = slog.LevelError
+			}
+			defer panic(http.ErrAbortHandler)
+		case c.status != 0:
+			// A part is out: what follows must not look like the rest.
+			level = slog.LevelError
+			defer panic(http.ErrAbortHandler)
+		case c.fail(err):
+			level = slog.LevelError
+		}
+		if c.Request.Context().Err() != nil {
+			level = slog.LevelDebug // the peer went away, nothing is wrong here
+		}
+	}
+	a.logCall(c, level, start, err)
+}
+
+// lostPeer reports that the other end of the connection is gone or takes
+// nothing.
+func lostPeer(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) || errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.Canceled)
+}
+
+func (a *API) logCall(c *Call, level slog.Level, start time.Time, err error) {
+	ctx := context.WithoutCancel(c.Request.Context())
+	if !a.log.Enabled(ctx, level) {
+		return
+	}
+	status := c.status
+	if status == 0 {
+		status = http.StatusOK
+	}
+	// No URL: its query may hold a token or the signature of a link.
+	attrs := []slog.Attr{
+		slog.String("request_id", c.ID), slog.String("route", c.Request.Method+" "+c.Request.Pattern),
+		slog.Int("status", status), slog.Duration("took", time.Since(start)),
+		slog.String("account", c.Query.Get("accountID")), slog.String("key", c.Query.Get("key")),
+	}
+	if err != nil {
+		attrs = append(attrs, slog.String("error", err.Error()))
+	}
+	a.log.LogAttrs(ctx, level, "request", attrs...)
+}
+
+// recovered answers a panic like an internal error. http.ErrAbortHandler is
+// how a handler cuts a connection: it goes on to the server.
+func (a *API) recovered(c *Call, start time.Time) {
+	p := recover()
+	if p == nil {
+		return
+	}
+	if p == http.ErrAbortHandler {
+		panic(p)
+	}
+	a.log.Error("panic", "request_id", c.ID, "route", c.Request.Method+" "+c.Request.Pattern,
+		"took", time.Since(start), "panic", p, "stack", string(debug.Stack()))
+	if c.status != 0 {
+		panic(http.ErrAbortHandler)
+	}
+	c.fail(errPanic)
+}
+
+var errPanic = errors.New("panic")
+
+// requestID is the client's name of the request where that is short and
+// plain, else a random one.
+func requestID(r *http.Request) string {
+	if id := r.Header.Get(HeaderRequestID); id != "" && len(id) <= maxRequestID && plain(id) {
+		return id
+	}
+	var random [8]byte
+	_, _ = rand.Read(random[:]) // never fails
+	return hex.EncodeToString(random[:])
+}
+
+func plain(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if (c|0x20 < 'a' || c|0x20 > 'z') && (c < '0' || c > '9') && c != '-' && c != '_' && c != '.' {
+			return false
+		}
+	}
+	return true
+}

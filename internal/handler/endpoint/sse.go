@@ -1,0 +1,44 @@
+package endpoint
+
+import (
+	"bytes"
+	"strconv"
+
+	"github.com/harness/log-service/internal/logs"
+)
+
+// The parts of a tail that are no lines. Without the empty line at its end
+// browsers drop an event.
+const (
+	pingFrame = ": ping\n\n"
+	eofFrame  = "event: error\ndata: eof\n\n"
+)
+
+// frames writes a batch as server-sent events, in the form of the WHATWG HTML
+// standard: a line is an event whose id is its sequence. The data of a batch
+// holds no line breaks inside a line, so a line is one data field.
+//
+// It is made once a batch and shared by all readers, see Batch.Encoded.
+func frames(b *logs.Batch) []byte {
+	const perLine = len("id: ") + len("\ndata: ") + len("\n\n")
+	digits := len(strconv.FormatInt(b.Last(), 10))
+	lines := b.Count
+	if b.Gap {
+		lines = 1
+	}
+	out := make([]byte, 0, len(b.Data)+int(lines)*(perLine+digits))
+	seq := b.First
+	if b.Gap {
+		seq = b.Last() // resuming goes on behind the gap
+	}
+	for data := b.Data; len(data) > 0; seq++ {
+		n := bytes.IndexByte(data, '\n') + 1
+		if n == 0 {
+			n = len(data)
+		}
+		out = strconv.AppendInt(append(out, "id: "...), seq, 10)
+		out = append(append(append(out, "\ndata: "...), data[:n]...), '\n')
+		data = data[n:]
+	}
+	return out
+}

@@ -1,0 +1,159 @@
+// Package handler is the HTTP face of the service: every route stands in the
+// table below.
+//
+// A route calls a method of a dialect, a folder beside this file. Dialects
+// only find out which log is meant; package endpoint does what is asked.
+package handler
+
+import (
+	"net/http"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/harness/log-service/internal/handler/ci"
+	"github.com/harness/log-service/internal/handler/endpoint"
+	"github.com/harness/log-service/internal/handler/harness"
+)
+
+// Config of New; see endpoint.Config.
+type Config = endpoint.Config
+
+// route is one row of the table.
+type route struct {
+	method  string
+	pattern string // a path as http.ServeMux reads it, without a method
+	serve   endpoint.Func
+	cors    bool // browsers of other origins may call it
+}
+
+// routes is every route of the server. GET also answers HEAD. OPTIONS is
+// answered on all of them.
+func routes(api *endpoint.API) []route {
+	const (
+		get, post, put, del = http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete
+
+		ciStream = "/ci/{project}/{build}/{stage}/{step}/stream"
+		ciBlob   = "/ci/{project}/{build}/{stage}/{step}/blob"
+	)
+	h, c := harness.New(api), ci.New(api)
+	return []route{
+		{method: post, pattern: "/stream", serve: h.Open},
+		{method: put, pattern: "/stream", serve: h.Push},
+		{method: get, pattern: "/stream", serve: h.Tail, cors: true},
+		{method: del, pattern: "/stream", serve: h.Close},
+		{method: get, pattern: "/stream/info", serve: h.Info, cors: true},
+		{method: get, pattern: "/info/stream", serve: h.InfoAll, cors: true},
+
+		{method: post, pattern: "/blob", serve: h.Upload},
+		{method: get, pattern: "/blob", serve: h.Download, cors: true},
+		{method: del, pattern: "/blob", serve: h.Delete, cors: true},
+		{method: get, pattern: "/blob/exists", serve: h.Exists, cors: true},
+		{method: post, pattern: "/blob/link/upload", serve: h.UploadLink, cors: true},
+		{method: post, pattern: "/blob/link/download", serve: h.DownloadLink, cors: true},
+		{method: post, pattern: "/blob/download", serve: h.ZipLink, cors: true},
+		{method: del, pattern: "/internal/blob", serve: h.DeleteUnder},
+
+		{method: put, pattern: endpoint.PathUploadLink, serve: api.LinkedUpload, cors: true},
+		{method: get, pattern: endpoint.PathDownloadLink, serve: api.LinkedDownload, cors: true},
+		{method: get, pattern: endpoint.PathZipLink, serve: api.LinkedZip, cors: true},
+
+		{method: post, pattern: ciStream, serve: c.Open},
+		{method: put, pattern: ciStream, serve: c.Push},
+		{method: get, pattern: ciStream, serve: c.Tail, cors: true},
+		{method: del, pattern: ciStream, serve: c.Close},
+		{method: post, pattern: ciBlob, serve: c.Upload},
+		{method: get, pattern: ciBlob, serve: c.Download, cors: true},
+		{method: del, pattern: ciBlob, serve: c.Delete, cors: true},
+		{method: get, pattern: ciBlob + "/exists", serve: c.Exists, cors: true},
+		{method: post, pattern: ciBlob + "/link/upload", serve: c.UploadLink, cors: true},
+		{method: post, pattern: ciBlob + "/link/download", serve: c.DownloadLink, cors: true},
+		{method: get, pattern: "/ci/streams", serve: c.Info, cors: true},
+
+		{method: get, pattern: "/healthz", serve: api.Health},
+		{method: get, pattern: "/ready/healthz", serve: api.Ready},
+
+		{method: post, pattern: "/rca", serve: endpoint.NotImplemented},
+		{method: post, pattern: "/stackdriver", serve: endpoint.NotImplemented},
+		{method: get, pattern: "/stackdriver", serve: endpoint.NotImplemented},
+	}
+}
+
+// New returns the handler of the whole server.
+func New(c Config) http.Handler {
+	api := endpoint.New(c)
+	byPattern := map[string]*methods{}
+	mux := http.NewServeMux()
+	for _, r := range routes(api) {
+		m := byPattern[r.pattern]
+		if m == nil {
+			m = &methods{serve: map[string]http.Handler{}}
+			byPattern[r.pattern] = m
+			mux.Handle(r.pattern, m)
+		}
+		m.add(api, r)
+	}
+	for _, m := range byPattern {
+		m.finish(api)
+	}
+	missing := api.Handler(func(*endpoint.Call) error {
+		return endpoint.NotFound("no such route", "")
+	})
+	mux.Handle("/", missing)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// ServeMux redirects paths with empty and dot segments to other ones.
+		// No client of this service means another path than it says.
+		if p := r.URL.EscapedPath(); path.Clean(p) != p {
+			missing.ServeHTTP(w, r)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
+}
+
+// methods are the routes of one pattern.
+type methods struct {
+	serve   map[string]http.Handler
+	allow   []string
+	cors    []string // the methods that browsers of other origins may use
+	refused http.Handler
+}
+
+func (m *methods) add(api *endpoint.API, r route) {
+	serve := r.serve
+	names := []string{r.method}
+	if r.method == http.MethodGet {
+		names = append(names, http.MethodHead)
+	}
+	if r.cors {
+		m.cors = append(m.cors, names...)
+		serve = func(c *endpoint.Call) error {
+			h := c.Header()
+			h.Set("Access-Control-Allow-Origin", "*")
+			h.Set("Access-Control-Expose-Headers", endpoint.ExposedHeaders)
+			return r.serve(c)
+		}
+	}
+	for _, name := range names {
+		m.serve[name] = api.Handler(serve)
+	}
+	m.allow = append(m.allow, names...)
+}
+
+// finish adds OPTIONS and the answer for other methods.
+func (m *methods) finish(api *endpoint.API) {
+	m.allow = append(m.allow, http.MethodOptions)
+	slices.Sort(m.allow)
+	slices.Sort(m.cors)
+	allow := strings.Join(m.allow, ", ")
+	m.serve[http.MethodOptions] = api.Handler(endpoint.Options(allow, strings.Join(m.cors, ", ")))
+	m.refused = api.Handler(endpoint.MethodNotAllowed(allow))
+}
+
+func (m *methods) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h := m.serve[r.Method]
+	if h == nil {
+		h = m.refused
+	}
+	h.ServeHTTP(w, r)
+}
