@@ -1,0 +1,212 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"time"
+)
+
+// replay measures readers that come when all lines are there.
+func replay(readers int) measure {
+	return func(ctx context.Context, e *env) (metrics, error) {
+		const key = "replay/log"
+		lines := e.count(1_000_000, 200_000)
+		if readers > 1 {
+			lines = e.count(1_000_000, 100_000)
+		}
+		if err := e.t.open(ctx, key); err != nil {
+			return nil, err
+		}
+		if _, err := fill(ctx, e.t, key, lines); err != nil {
+			return nil, err
+		}
+		begin, err := e.mark()
+		if err != nil {
+			return nil, err
+		}
+		c, err := newCrowd(e.t, key, readers)
+		if err != nil {
+			return nil, err
+		}
+		defer c.p.close()
+		c.expect(int64(lines), 0)
+		// A hundred readers of a million lines are 20 GB: they are cut off
+		// after a while, and what they have got until then is counted.
+		end := begin.at.Add(e.span(15 * time.Second))
+		err = c.until(ctx, "the last line", func() bool { return c.wanted == readers || time.Now().After(end) })
+		if err != nil {
+			return nil, err
+		}
+		used, err := e.since(begin)
+		if err != nil {
+			return nil, err
+		}
+		m := metrics{"lines_per_s": float64(c.frames()) / used.wall.Seconds(), "readers_done": float64(c.wanted)}
+		used.into(m, "lines", float64(c.frames()))
+		return m, nil
+	}
+}
+
+// closing measures the way of a long log from its close to its archive, which
+// may still be in the making when the close is answered.
+func closing(ctx context.Context, e *env) (metrics, error) {
+	const key = "archive/log"
+	lines := e.count(1_000_000, 200_000)
+	if err := e.t.open(ctx, key); err != nil {
+		return nil, err
+	}
+	size, err := fill(ctx, e.t, key, lines)
+	if err != nil {
+		return nil, err
+	}
+	blobs := filepath.Join(e.t.dir, "blobs.db")
+	before, _ := diskUse(blobs) // not there before the first blob
+	begin, err := e.mark()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := e.t.call(ctx, "DELETE", streamPath(key)+"&snapshot=true"); err != nil {
+		return nil, err
+	}
+	answered := time.Since(begin.at)
+	if err := untilArchived(ctx, e.t, key); err != nil {
+		return nil, err
+	}
+	used, err := e.since(begin)
+	if err != nil {
+		return nil, err
+	}
+	m := metrics{"lines_per_s": float64(lines) / used.wall.Seconds(), "answered_ms": ms(answered)}
+	used.into(m, "lines", float64(lines))
+	if e.t.pid != 0 {
+		mem, err := memoryOf(e.t.pid)
+		if err != nil {
+			return nil, err
+		}
+		after, err := diskUse(blobs)
+		if err != nil {
+			return nil, err
+		}
+		m["archive_share"] = float64(after-before) / float64(size)
+		m["peak_mb"] = float64(mem.peak) / (1 << 20)
+	}
+	return m, readBack(ctx, e.t, key, int64(lines), m)
+}
+
+func untilArchived(ctx context.Context, t *target, key string) error {
+	for {
+		there, err := t.archived(ctx, key)
+		if there || err != nil {
+			return err
+		}
+		if err := pause(ctx, 10*time.Millisecond); err != nil {
+			return fmt.Errorf("waiting for the archive of %s: %w", key, err)
+		}
+	}
+}
+
+// readBack downloads an archive and counts its lines.
+func readBack(ctx context.Context, t *target, key string, lines int64, m metrics) error {
+	c, err := dial(ctx, t)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	begin := time.Now()
+	size, got, err := c.download(blobPath(key))
+	if err != nil {
+		return err
+	}
+	if got != lines {
+		return fmt.Errorf("the archive of %s holds %d lines of %d", key, got, lines)
+	}
+	m["download_mb_per_s"] = float64(size) / 1e6 / time.Since(begin).Seconds()
+	return nil
+}
+
+// smallLogs measures whole lives: open, five pushes of twenty lines, close
+// with archive; sixteen side by side.
+func smallLogs(ctx context.Context, e *env) (metrics, error) {
+	const pushes, lines, workers = 5, 20, 16
+	logs := e.count(10_000, 2000)
+	host := e.t.host()
+	log := newBuildLog(textSeed)
+	// Batches are prepared for a key of fixed length; each log patches its own
+	// number in.
+	batches := make([]*batch, workers*pushes)
+	for i := range batches {
+		batches[i] = newBatch(log, host, lifeKey(0), lines, false)
+	}
+	before, _ := diskUse(e.t.dir)
+	begin, err := e.mark()
+	if err != nil {
+		return nil, err
+	}
+	err = each(ctx, e.t, logs, workers, func(c *conn, i int) error {
+		return life(c, host, i, batches[i%workers*pushes:][:pushes])
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := untilQuiet(ctx, e.t); err != nil {
+		return nil, err
+	}
+	used, err := e.since(begin)
+	if err != nil {
+		return nil, err
+	}
+	m := metrics{"logs_per_s": float64(logs) / used.wall.Seconds()}
+	used.into(m, "logs", float64(logs))
+	for i := 0; i < logs; i += logs / 20 {
+		if err := readBack(ctx, e.t, lifeKey(i), pushes*lines, metrics{}); err != nil {
+			return nil, err
+		}
+	}
+	if e.t.dir != "" {
+		after, err := diskUse(filepath.Join(e.t.dir, "blobs.db"))
+		if err != nil {
+			return nil, err
+		}
+		m["archive_bytes_per_log"] = float64(after) / float64(logs)
+		all, err := diskUse(e.t.dir)
+		if err != nil {
+			return nil, err
+		}
+		m["disk_bytes_per_log"] = float64(all-before) / float64(logs)
+	}
+	return m, nil
+}
+
+func lifeKey(i int) string { return fmt.Sprintf("life/%07d/build/step", i) }
+
+func life(c *conn, host string, i int, batches []*batch) error {
+	key := lifeKey(i)
+	if err := c.send(request("POST", streamPath(key), host)); err != nil {
+		return fmt.Errorf("open %s: %w", key, err)
+	}
+	for k, b := range batches {
+		b.rename(key)
+		b.number(int64(k))
+		if err := c.send(b.request); err != nil {
+			return fmt.Errorf("append to %s: %w", key, err)
+		}
+	}
+	if err := c.send(request("DELETE", streamPath(key), host)); err != nil {
+		return fmt.Errorf("close %s: %w", key, err)
+	}
+	return nil
+}
+
+// untilQuiet waits until no stream is left: all are archived.
+func untilQuiet(ctx context.Context, t *target) error {
+	for {
+		sizes, err := t.sizes(ctx)
+		if len(sizes) == 0 || err != nil {
+			return err
+		}
+		if err := pause(ctx, 5*time.Millisecond); err != nil {
+			return fmt.Errorf("waiting for %d logs to be archived: %w", len(sizes), err)
+		}
+	}
+}

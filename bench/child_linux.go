@@ -1,0 +1,200 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// target is a server to measure.
+type target struct {
+	addr    netip.AddrPort
+	pid     int    // 0: unknown, its CPU and memory are not measured
+	dir     string // its data folder, "" unknown
+	service bool   // the real server, not a reference
+}
+
+func (t *target) host() string { return t.addr.String() }
+
+// cpu is 0 where the process is unknown.
+func (t *target) cpu() (time.Duration, error) {
+	if t.pid == 0 {
+		return 0, nil
+	}
+	return cpu(t.pid)
+}
+
+// call is one request on a connection of its own.
+func (t *target) call(ctx context.Context, method, path string) ([]byte, error) {
+	c, err := dial(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	defer c.close()
+	return c.call(method, path)
+}
+
+func (t *target) open(ctx context.Context, key string) error {
+	_, err := t.call(ctx, "POST", streamPath(key))
+	return err
+}
+
+// drop ends a stream and keeps nothing of it.
+func (t *target) drop(ctx context.Context, key string) error {
+	_, err := t.call(ctx, "DELETE", streamPath(key)+"&snapshot=false")
+	return err
+}
+
+// archived asks whether a blob exists.
+func (t *target) archived(ctx context.Context, key string) (bool, error) {
+	b, err := t.call(ctx, "GET", "/blob/exists?accountID="+account+"&key="+url.QueryEscape(key))
+	return strings.TrimSpace(string(b)) == "true", err
+}
+
+// sizes are the lines of each open stream.
+func (t *target) sizes(ctx context.Context) (map[string]int64, error) {
+	b, err := t.call(ctx, "GET", "/stream/info?accountID="+account)
+	if err != nil {
+		return nil, err
+	}
+	var info struct {
+		Streams map[string]struct{ Size int64 }
+	}
+	if err := json.Unmarshal(b, &info); err != nil {
+		return nil, fmt.Errorf("info: %w", err)
+	}
+	sizes := map[string]int64{}
+	for key, s := range info.Streams {
+		sizes[key] = s.Size
+	}
+	return sizes, nil
+}
+
+// child is a target that this program started.
+type child struct {
+	target
+	cmd    *exec.Cmd
+	exited chan struct{} // closed behind err
+	err    error         // of the process, once exited
+	ready  time.Duration // from start until it answered
+	out    *os.File      // what it printed
+}
+
+// startTimeout bounds how long a server may take until it answers.
+const startTimeout = time.Minute
+
+// start runs argv, which shall listen on addr, and waits until it answers.
+func start(ctx context.Context, argv, env []string, dir string, addr netip.AddrPort) (*child, error) {
+	out, err := os.OpenFile(filepath.Join(dir, "output"), os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	c := &child{cmd: exec.Command(argv[0], argv[1:]...), exited: make(chan struct{}), out: out}
+	c.cmd.Dir, c.cmd.Stdout, c.cmd.Stderr = dir, out, out
+	c.cmd.Env = append(withoutSettings(os.Environ()), env...)
+	begin := time.Now()
+	if err := c.cmd.Start(); err != nil {
+		out.Close()
+		return nil, err
+	}
+	c.target = target{addr: addr, pid: c.cmd.Process.Pid}
+	go func() {
+		defer close(c.exited)
+		c.err = c.cmd.Wait()
+	}()
+	if err := c.waitReady(ctx); err != nil {
+		return nil, errors.Join(err, c.stop(0))
+	}
+	c.ready = time.Since(begin)
+	return c, nil
+}
+
+// withoutSettings drops what would configure the server by accident.
+func withoutSettings(env []string) []string {
+	var out []string
+	for _, e := range env {
+		if !strings.HasPrefix(e, "LOG_SERVICE_") {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+func (c *child) waitReady(ctx context.Context) error {
+	for deadline := time.Now().Add(startTimeout); ; {
+		_, err := c.call(ctx, "GET", "/healthz")
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-c.exited:
+			return fmt.Errorf("%s ended: %w: %s", c.cmd.Path, c.err, c.output())
+		case <-ctx.Done():
+			return ctx.Err()
+		default:
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%s does not answer: %w: %s", c.cmd.Path, err, c.output())
+		}
+		if err := pause(ctx, 2*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
+
+// output is the end of what the child printed.
+func (c *child) output() string {
+	info, err := c.out.Stat()
+	if err != nil {
+		return err.Error()
+	}
+	b := make([]byte, 2000)
+	n, _ := c.out.ReadAt(b, max(0, info.Size()-int64(len(b))))
+	return string(b[:n])
+}
+
+// stop asks the child to end, and kills it when it has not after grace.
+func (c *child) stop(grace time.Duration) error {
+	defer c.out.Close()
+	if grace > 0 {
+		if err := c.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			return err
+		}
+	}
+	t := time.NewTimer(grace)
+	defer t.Stop()
+	select {
+	case <-c.exited:
+		return nil
+	case <-t.C:
+	}
+	err := c.cmd.Process.Kill()
+	<-c.exited
+	if grace > 0 {
+		return fmt.Errorf("%s did not stop within %v", c.cmd.Path, grace)
+	}
+	if errors.Is(err, os.ErrProcessDone) {
+		return nil
+	}
+	return err
+}
+
+// freeAddr is a loopback address that nobody listened on a moment ago.
+func freeAddr() (netip.AddrPort, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).AddrPort(), nil
+}

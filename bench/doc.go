@@ -1,0 +1,18 @@
+// Command bench measures a log-service server against references.
+//
+// It has three parts. The load generator speaks the public HTTP API to a
+// loopback address, with prepared bytes on raw sockets, because server and
+// generator share the machine. The references are the least a server could do
+// with the same bytes (a handler that discards the body, one that only scans
+// it, a bare fan-out of prepared frames) and the bare cost of the disk and of
+// the libraries. The runner starts server and references in turn, each as a
+// child process, and reports medians and ratios.
+//
+//	go run ./bench                 # everything, three rounds
+//	go run ./bench -quick          # about two minutes
+//	go run ./bench -run ingest     # scenarios whose name matches
+//	go run ./bench -addr 127.0.0.1:8079 -run fanout
+//
+// It prints one JSON object a scenario on standard output, and its progress
+// on standard error. docs/performance.md says what each figure means.
+package main

@@ -1,0 +1,211 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// fanOut describes one writer and many readers of one log.
+type fanOut struct {
+	readers int
+	batch   int           // lines
+	lines   int           // in all
+	quick   int           // lines in all of a quick run
+	every   time.Duration // between two batches; 0: as fast as acknowledged
+}
+
+func (f fanOut) measure(ctx context.Context, e *env) (metrics, error) {
+	const key = "fanout/log"
+	total := int64(e.count(f.lines, f.quick))
+	if err := e.t.open(ctx, key); err != nil {
+		return nil, err
+	}
+	crowd, err := newCrowd(e.t, key, f.readers)
+	if err != nil {
+		return nil, err
+	}
+	defer crowd.p.close()
+	crowd.expect(total, int64(f.batch))
+	if err := crowd.until(ctx, "the first ping", func() bool { return crowd.greeted() }); err != nil {
+		return nil, err
+	}
+	begin, err := e.mark()
+	if err != nil {
+		return nil, err
+	}
+	took, puts, err := f.deliver(ctx, e.t, key, total, crowd)
+	used, err2 := e.since(begin)
+	if err := errors.Join(err, err2); err != nil {
+		return nil, err
+	}
+	m := metrics{
+		"deliveries_per_s":  float64(total) * float64(f.readers) / used.wall.Seconds(),
+		"written_per_s":     float64(total) / took.Seconds(),
+		"delivered_share":   float64(crowd.frames()) / (float64(total) * float64(f.readers)),
+		"bytes_per_s":       float64(crowd.bytes()) / used.wall.Seconds(),
+		"reads_per_frame":   float64(crowd.reads) / float64(crowd.frames()),
+		"behind_the_end_ms": ms(used.wall - took),
+	}
+	used.into(m, "deliveries", float64(total)*float64(f.readers))
+	m.latency("", crowd.delays)
+	m.latency("put_", puts)
+	if err := e.t.drop(ctx, key); err != nil {
+		return nil, err
+	}
+	return m, crowd.until(ctx, "the end", func() bool { return crowd.ended == f.readers })
+}
+
+// deliver writes while crowd reads, until everybody has everything. It returns
+// how long the writer took, and its calls.
+func (f fanOut) deliver(ctx context.Context, t *target, key string, total int64, crowd *crowd) (took time.Duration, puts *histogram, err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	puts = new(histogram)
+	written := make(chan struct{})
+	// The writer ends with its last line or with ctx, and is waited for below.
+	go func() {
+		defer close(written)
+		begin := time.Now()
+		if err := f.write(ctx, t, key, total, puts); err != nil {
+			cancel(err)
+		}
+		took = time.Since(begin)
+	}()
+	err = crowd.until(ctx, fmt.Sprintf("line %d", total), func() bool { return crowd.wanted == f.readers })
+	if err != nil {
+		cancel(err)
+	}
+	<-written
+	return took, puts, err
+}
+
+// write sends total lines. A batch that comes late does not make the next one
+// late.
+func (f fanOut) write(ctx context.Context, t *target, key string, total int64, puts *histogram) error {
+	c, err := dial(ctx, t)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	b := newBatch(newBuildLog(textSeed), t.host(), key, f.batch, true)
+	begin := time.Now()
+	for k := int64(0); k*int64(f.batch) < total; k++ {
+		if wait := time.Until(begin.Add(time.Duration(k) * f.every)); f.every > 0 && wait > 0 {
+			if err := pause(ctx, wait); err != nil {
+				return err
+			}
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		b.number(k)
+		sent := time.Now()
+		b.stamp(sent.UnixNano())
+		if err := c.send(b.request); err != nil {
+			return fmt.Errorf("append: %w", err)
+		}
+		puts.add(time.Since(sent))
+	}
+	return nil
+}
+
+// crowd is many readers of one log, driven by one goroutine.
+type crowd struct {
+	p      *poller
+	tails  []*tail
+	delays *histogram
+	now    time.Time // of the last read
+	reads  int64
+	wanted int // tails that have got what they wanted
+	ended  int // tails that reached the end of the log
+}
+
+// newCrowd connects n readers of key from its first line on.
+func newCrowd(t *target, key string, n int) (*crowd, error) {
+	p, err := newPoller()
+	if err != nil {
+		return nil, err
+	}
+	c := &crowd{p: p, delays: new(histogram)}
+	get := request("GET", streamPath(key), t.host())
+	for range n {
+		if err := c.join(t, get); err != nil {
+			p.close()
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+func (c *crowd) join(t *target, get []byte) error {
+	tl := &tail{onWant: func() { c.wanted++ }}
+	tl.onStamp = func(sent int64) { c.delays.add(time.Duration(c.now.UnixNano() - sent)) }
+	a := &answer{onBody: tl.feed}
+	finish := func() error {
+		if !tl.eof || a.status != 200 {
+			return fmt.Errorf("a tail broke off with status %d behind line %d", a.status, tl.last)
+		}
+		return nil
+	}
+	s := &sock{ended: finish}
+	s.data = func(b []byte) error {
+		c.now = time.Now()
+		c.reads++
+		was := tl.eof
+		err := a.feed(b)
+		if tl.eof && !was {
+			c.ended++
+		}
+		return err
+	}
+	if err := c.p.dial(t.addr, s); err != nil {
+		return err
+	}
+	c.tails = append(c.tails, tl)
+	return c.p.send(s, get)
+}
+
+// expect says which line completes the tails, and which carry stamps.
+func (c *crowd) expect(last, every int64) {
+	for _, tl := range c.tails {
+		tl.want, tl.every = last, every
+	}
+}
+
+func (c *crowd) greeted() bool {
+	for _, tl := range c.tails {
+		if tl.pings == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func (c *crowd) frames() (n int64) {
+	for _, tl := range c.tails {
+		n += tl.frames
+	}
+	return n
+}
+
+func (c *crowd) bytes() (n int64) {
+	for _, tl := range c.tails {
+		n += tl.bytes
+	}
+	return n
+}
+
+// until reads until done says so or ctx ends.
+func (c *crowd) until(ctx context.Context, what string, done func() bool) error {
+	for !done() {
+		if ctx.Err() != nil {
+			return fmt.Errorf("waiting for %s: %w", what, context.Cause(ctx))
+		}
+		if err := c.p.wait(100 * time.Millisecond); err != nil {
+			return err
+		}
+	}
+	return nil
+}

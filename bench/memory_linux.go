@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+)
+
+// openers is how many connections open streams side by side.
+const openers = 16
+
+// each runs do for 0 to n-1 on a few connections at once.
+func each(ctx context.Context, t *target, n, workers int, do func(c *conn, i int) error) error {
+	errs := make([]error, workers)
+	var wg sync.WaitGroup
+	for w := range workers {
+		wg.Go(func() {
+			c, err := dial(ctx, t)
+			if err != nil {
+				errs[w] = err
+				return
+			}
+			defer c.close()
+			for i := w; i < n && errs[w] == nil; i += workers {
+				if err := ctx.Err(); err != nil {
+					errs[w] = err
+				} else {
+					errs[w] = do(c, i)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+func openMany(ctx context.Context, t *target, n int) error {
+	host := t.host()
+	return each(ctx, t, n, openers, func(c *conn, i int) error {
+		return c.send(request("POST", streamPath(fmt.Sprintf("project/%d/build/compile", i)), host))
+	})
+}
+
+// grown runs do and returns by how much the server's memory grew, once it is
+// calm again.
+func grown(ctx context.Context, e *env, do func() error) (float64, error) {
+	if e.t.pid == 0 {
+		return 0, errors.New("memory needs a server that bench started itself")
+	}
+	before, err := calm(ctx, e.t.pid)
+	if err != nil {
+		return 0, err
+	}
+	if err := do(); err != nil {
+		return 0, err
+	}
+	after, err := calm(ctx, e.t.pid)
+	return float64(after.anon - before.anon), err
+}
+
+// idleStreams measures what an open stream costs that nobody writes or reads.
+func idleStreams(ctx context.Context, e *env) (metrics, error) {
+	n := e.count(100_000, 20_000)
+	bytes, err := grown(ctx, e, func() error { return openMany(ctx, e.t, n) })
+	if err != nil {
+		return nil, err
+	}
+	m, err := memoryOf(e.t.pid)
+	return metrics{"kb_per_stream": bytes / 1024 / float64(n), "peak_mb": float64(m.peak) / (1 << 20)}, err
+}
+
+// idleTailers measures what a reader costs that has got all there is.
+func idleTailers(ctx context.Context, e *env) (metrics, error) {
+	const key = "memory/tailers"
+	const n, lines = 1000, 1000
+	if err := e.t.open(ctx, key); err != nil {
+		return nil, err
+	}
+	if _, err := fill(ctx, e.t, key, lines); err != nil {
+		return nil, err
+	}
+	var c *crowd
+	bytes, err := grown(ctx, e, func() (err error) {
+		if c, err = newCrowd(e.t, key, n); err != nil {
+			return err
+		}
+		c.expect(lines, 0)
+		return c.until(ctx, "the last line", func() bool { return c.wanted == n })
+	})
+	if c != nil {
+		c.p.close()
+	}
+	return metrics{"kb_per_tailer": bytes / 1024 / n}, err
+}
+
+// idleLines measures what a line costs once nobody touches its log any more.
+func idleLines(ctx context.Context, e *env) (metrics, error) {
+	lines := e.count(2_000_000, 200_000)
+	const logs = 20
+	var sent int64
+	bytes, err := grown(ctx, e, func() error {
+		for i := range logs {
+			key := fmt.Sprintf("memory/lines/%d", i)
+			if err := e.t.open(ctx, key); err != nil {
+				return err
+			}
+			n, err := fill(ctx, e.t, key, lines/logs)
+			if err != nil {
+				return err
+			}
+			sent += n
+		}
+		return nil
+	})
+	return metrics{"bytes_per_line": bytes / float64(lines), "json_bytes_per_line": float64(sent) / float64(lines)}, err
+}

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// tick is the unit of the times in /proc/<pid>/stat. The kernel reports them
+// to programs in hundredths of a second whatever its own clock is (USER_HZ).
+const tick = 10 * time.Millisecond
+
+// cpu is the processor time that the process has used, with an accuracy of a
+// tick.
+func cpu(pid int) (time.Duration, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, err
+	}
+	// The name, in parentheses, may hold anything: fields count from its end.
+	fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
+	if len(fields) < 13 {
+		return 0, fmt.Errorf("/proc/%d/stat: %q", pid, b)
+	}
+	user, err1 := strconv.ParseInt(fields[11], 10, 64)
+	system, err2 := strconv.ParseInt(fields[12], 10, 64)
+	if err1 != nil || err2 != nil {
+		return 0, fmt.Errorf("/proc/%d/stat: %q", pid, b)
+	}
+	return time.Duration(user+system) * tick, nil
+}
+
+// memory is what a process holds, in bytes.
+type memory struct {
+	anon int64 // resident, its own: no mapped files
+	rss  int64 // resident, mapped files included
+	peak int64 // most of rss so far
+}
+
+func memoryOf(pid int) (m memory, err error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return m, err
+	}
+	for line := range strings.Lines(string(b)) {
+		name, value, _ := strings.Cut(line, ":")
+		to := map[string]*int64{"RssAnon": &m.anon, "VmRSS": &m.rss, "VmHWM": &m.peak}[name]
+		if to == nil {
+			continue
+		}
+		kb, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 10, 64)
+		if err != nil {
+			return m, fmt.Errorf("/proc/%d/status: %q", pid, line)
+		}
+		*to = kb << 10
+	}
+	return m, nil
+}
+
+// calm waits until the process's memory stands still (less than half a
+// percent in two seconds, ten seconds at most) and returns it. A Go program
+// gives back what it does not need over such a time, not at once.
+func calm(ctx context.Context, pid int) (memory, error) {
+	last, err := memoryOf(pid)
+	for still, i := 0, 0; err == nil && still < 8 && i < 40; i++ {
+		if err := pause(ctx, 250*time.Millisecond); err != nil {
+			return last, err
+		}
+		var now memory
+		now, err = memoryOf(pid)
+		if diff := now.anon - last.anon; diff*200 < last.anon && -diff*200 < last.anon {
+			still++
+		} else {
+			still, last = 0, now
+		}
+	}
+	return last, err
+}
+
+// pause waits for d or for the end of ctx.
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}
+
+// diskUse is the bytes of disk that the files below dir take.
+func diskUse(dir string) (n int64, err error) {
+	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return nil // gone meanwhile
+		}
+		n += info.Sys().(*syscall.Stat_t).Blocks * 512
+		return nil
+	})
+	return n, err
+}
+
+// filesystem names where dir lies: figures of durability mean nothing on one
+// that lives in memory.
+func filesystem(dir string) string {
+	var s unix.Statfs_t
+	if unix.Statfs(dir, &s) != nil {
+		return "unknown"
+	}
+	names := map[int64]string{unix.EXT4_SUPER_MAGIC: "ext4", unix.XFS_SUPER_MAGIC: "xfs", unix.BTRFS_SUPER_MAGIC: "btrfs",
+		unix.TMPFS_MAGIC: "tmpfs (in memory: durability costs nothing here)", unix.OVERLAYFS_SUPER_MAGIC: "overlayfs"}
+	if name := names[int64(s.Type)]; name != "" {
+		return name
+	}
+	return fmt.Sprintf("type %#x", s.Type)
+}

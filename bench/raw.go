@@ -1,0 +1,35 @@
+package main
+
+import (
+	"bytes"
+	"io"
+)
+
+// rawLog is a finished log as NDJSON, of about size bytes: the pool of lines,
+// again and again.
+type rawLog struct {
+	pool []byte
+	left int64
+	at   int
+}
+
+func newRawLog(size int64) *rawLog {
+	log, r := newBuildLog(textSeed), &rawLog{left: size}
+	for n := 0; n < poolLines && int64(len(r.pool)) < size; n++ {
+		r.pool, _, _ = log.line(r.pool, false)
+		r.pool = append(r.pool, '\n')
+	}
+	return r
+}
+
+func (r *rawLog) Read(p []byte) (int, error) {
+	if r.left == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p[:min(int64(len(p)), r.left)], r.pool[r.at:])
+	r.at = (r.at + n) % len(r.pool)
+	r.left -= int64(n)
+	return n, nil
+}
+
+func countLines(p []byte) int64 { return int64(bytes.Count(p, []byte{'\n'})) }

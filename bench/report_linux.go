@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"time"
+)
+
+// The report is written between these lines of a Markdown page.
+const (
+	beginMark = "<!-- bench:begin -->"
+	endMark   = "<!-- bench:end -->"
+)
+
+// machine describes where a run took place.
+type machine struct {
+	Date   string `json:"date"`
+	Cores  int    `json:"cores"`
+	Commit string `json:"commit"`
+	Go     string `json:"go"`
+	Disk   string `json:"disk"`
+}
+
+func describe(ctx context.Context, dir string) machine {
+	return machine{
+		Date:   time.Now().UTC().Format("2006-01-02"),
+		Cores:  runtime.NumCPU(),
+		Commit: commit(ctx),
+		Go:     runtime.Version(),
+		Disk:   filesystem(dir),
+	}
+}
+
+// commit names what was built; "+" marks changes that are not committed.
+func commit(ctx context.Context) string {
+	out, err := exec.CommandContext(ctx, "git", "rev-parse", "--short=10", "HEAD").Output()
+	if err != nil {
+		return "unknown"
+	}
+	name := strings.TrimSpace(string(out))
+	if out, err := exec.CommandContext(ctx, "git", "status", "--porcelain").Output(); err != nil || len(out) > 0 {
+		name += "+"
+	}
+	return name
+}
+
+// markdown is the report of a run.
+func markdown(at machine, results []*measured) string {
+	var b strings.Builder
+	rounds, kind := 1, "full"
+	for _, m := range results {
+		if rounds = m.Rounds; m.Quick {
+			kind = "quick"
+		}
+	}
+	fmt.Fprintf(&b, "Measured %s on %d cores, commit %s, %s, data on %s; %s run, %d round(s), medians.\n\n",
+		at.Date, at.Cores, at.Commit, at.Go, at.Disk, kind, rounds)
+	b.WriteString("| work | figure | log-service | reference | ratio | target: first | then | met |\n")
+	b.WriteString("|---|---|---:|---:|---:|---|---|---|\n")
+	for _, m := range results {
+		work := m.About
+		for _, r := range m.rows {
+			got, ok := m.Figures["service"][r.metric]
+			if !ok {
+				continue
+			}
+			beside, ratio := "", ""
+			if v, ok := m.Figures[r.against][r.refMetric()]; ok {
+				beside = fmt.Sprintf("%s (%s)", figure(v), r.against)
+			}
+			if v, ok := m.ratio(r); ok {
+				ratio = fmt.Sprintf("%.2f", v)
+			}
+			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s | %s |\n",
+				work, r.label, figure(got), beside, ratio, r.first, r.then, m.verdict(r))
+			work = ""
+		}
+	}
+	return b.String()
+}
+
+// writeReport puts text between the markers of page.
+func writeReport(page, text string) error {
+	old, err := os.ReadFile(page)
+	if err != nil {
+		return err
+	}
+	now, err := replaceBetween(string(old), text)
+	if err != nil {
+		return fmt.Errorf("%s: %w", page, err)
+	}
+	return os.WriteFile(page, []byte(now), 0o644)
+}
+
+func replaceBetween(page, text string) (string, error) {
+	head, rest, ok := strings.Cut(page, beginMark+"\n")
+	_, tail, ok2 := strings.Cut(rest, endMark)
+	if !ok || !ok2 {
+		return "", errors.New("the page lacks the lines " + beginMark + " and " + endMark)
+	}
+	return head + beginMark + "\n" + text + endMark + tail, nil
+}

@@ -1,0 +1,51 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// restart measures how soon a server is ready that finds many open streams:
+// after an orderly stop, and after kill -9.
+func restart(ctx context.Context, e *env) (metrics, error) {
+	if e.child == nil {
+		return nil, errors.New("restarts need a server that bench started itself")
+	}
+	n := e.count(100_000, 20_000)
+	if err := openMany(ctx, e.t, n); err != nil {
+		return nil, err
+	}
+	m := metrics{}
+	for _, how := range []struct {
+		name  string
+		grace time.Duration
+	}{{"stopped", time.Minute}, {"killed", 0}} {
+		begin := time.Now()
+		if err := e.child.stop(how.grace); err != nil {
+			return nil, err
+		}
+		m[how.name+"_stop_ms"] = ms(time.Since(begin))
+		next, err := e.again(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("start after it was %s: %w", how.name, err)
+		}
+		*e.child = *next
+		*e.t = next.target
+		m[how.name+"_ready_ms"] = ms(next.ready)
+		sizes, err := e.t.sizes(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if len(sizes) != n {
+			return nil, fmt.Errorf("%d of %d streams are open after the server was %s", len(sizes), n, how.name)
+		}
+		mem, err := memoryOf(e.t.pid)
+		if err != nil {
+			return nil, err
+		}
+		m["peak_mb"] = max(m["peak_mb"], float64(mem.peak)/(1<<20))
+	}
+	return m, nil
+}

@@ -1,0 +1,212 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// measureTimeout bounds one measurement of one subject.
+const measureTimeout = 3 * time.Minute
+
+// runner measures scenarios.
+type runner struct {
+	rounds  int
+	quick   bool
+	addr    netip.AddrPort // a server that runs already; zero: start them
+	server  string         // the server's binary
+	self    string         // this program's, for the references
+	dir     string         // temporary folder
+	profile string         // folder for perf's files, "" none
+	log     io.Writer
+}
+
+// measured is what came out of a scenario.
+type measured struct {
+	Scenario string               `json:"scenario"`
+	About    string               `json:"about"`
+	Rounds   int                  `json:"rounds"`
+	Quick    bool                 `json:"quick"`
+	Figures  map[string]metrics   `json:"figures"` // by subject; medians
+	Ratios   map[string]float64   `json:"ratios"`  // "figure/reference", medians of the rounds
+	Targets  map[string]string    `json:"targets,omitempty"`
+	rows     []row                // of the report
+	all      map[string][]metrics // by subject and round
+}
+
+// run measures s: all subjects in turn, several times over, so that all see
+// the same moods of the machine.
+func (r *runner) run(ctx context.Context, s scenario) (*measured, error) {
+	out := &measured{Scenario: s.name, About: s.about, Rounds: r.rounds, Quick: r.quick, rows: s.rows, all: map[string][]metrics{}}
+	for round := range r.rounds {
+		for _, sub := range s.subjects {
+			if r.addr.IsValid() && sub.process != durable {
+				continue
+			}
+			m, err := r.one(ctx, s, sub)
+			if err != nil {
+				return nil, fmt.Errorf("%s, %s, round %d: %w", s.name, sub.name, round+1, err)
+			}
+			out.all[sub.name] = append(out.all[sub.name], m)
+		}
+	}
+	out.sum()
+	return out, nil
+}
+
+// one measures one subject, in a folder and a process of its own.
+func (r *runner) one(ctx context.Context, s scenario, sub subject) (m metrics, err error) {
+	ctx, cancel := context.WithTimeout(ctx, measureTimeout)
+	defer cancel()
+	dir, err := os.MkdirTemp(r.dir, "")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	e := &env{dir: dir, quick: r.quick}
+	switch {
+	case sub.process == inProcess:
+		return sub.measure(ctx, e)
+	case r.addr.IsValid():
+		e.t = &target{addr: r.addr, service: true}
+		return sub.measure(ctx, e)
+	}
+	e.again = func(ctx context.Context) (*child, error) { return r.start(ctx, sub.process, dir) }
+	c, err := e.again(ctx)
+	if err != nil {
+		return nil, err
+	}
+	e.child, e.t = c, &c.target
+	defer func() {
+		// Its own folder goes next: nothing is gained by an orderly end.
+		err = errors.Join(err, c.stop(0))
+	}()
+	stop, err := r.record(c, s, sub)
+	if err != nil {
+		return nil, err
+	}
+	m, err = sub.measure(ctx, e)
+	if err != nil {
+		if out := c.output(); out != "" {
+			err = fmt.Errorf("%w\nthe server printed: %s", err, out)
+		}
+	}
+	return m, errors.Join(err, stop())
+}
+
+// start starts p with dir as its data folder.
+func (r *runner) start(ctx context.Context, p process, dir string) (*child, error) {
+	addr, err := freeAddr()
+	if err != nil {
+		return nil, err
+	}
+	if p != durable && p != volatile {
+		return start(ctx, []string{r.self, "-reference", string(p), "-listen", addr.String()}, nil, dir, addr)
+	}
+	env := []string{"LOG_SERVICE_HTTP_BIND=" + addr.String(), "LOG_SERVICE_DATA=" + filepath.Join(dir, "data")}
+	if p == volatile {
+		env = append(env, "LOG_SERVICE_STREAM=memory")
+	}
+	c, err := start(ctx, []string{r.server, "server"}, env, dir, addr)
+	if err == nil {
+		c.service, c.dir = true, filepath.Join(dir, "data")
+	}
+	return c, err
+}
+
+// record profiles the child with perf, when asked to, until stop.
+func (r *runner) record(c *child, s scenario, sub subject) (stop func() error, err error) {
+	if r.profile == "" {
+		return func() error { return nil }, nil
+	}
+	file := filepath.Join(r.profile, filepath.Base(filepath.Dir(s.name))+"-"+filepath.Base(s.name)+"-"+sub.name+".perf")
+	cmd := exec.Command("perf", "record", "-q", "-g", "-F", "499", "-o", file, "-p", fmt.Sprint(c.pid))
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("perf: %w", err)
+	}
+	return func() error {
+		if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+			return fmt.Errorf("perf: %w", err)
+		}
+		// perf ends with the status of the signal.
+		_ = cmd.Wait()
+		return nil
+	}, nil
+}
+
+// buildServer compiles the server of this module.
+func buildServer(ctx context.Context, dir string) (string, error) {
+	bin := filepath.Join(dir, "log-service")
+	out, err := exec.CommandContext(ctx, "go", "build", "-o", bin, "github.com/harness/log-service/cmd/log-service").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("build the server: %w: %s", err, out)
+	}
+	return bin, nil
+}
+
+// sum makes medians of the rounds, and ratios to the references. A ratio is
+// the median of each round's, not the ratio of medians: within a round the
+// machine was in one mood.
+func (m *measured) sum() {
+	m.Figures, m.Ratios, m.Targets = map[string]metrics{}, map[string]float64{}, map[string]string{}
+	for name, rounds := range m.all {
+		m.Figures[name] = medians(rounds)
+	}
+	for _, r := range m.rows {
+		if ratio, ok := m.ratio(r); ok {
+			m.Ratios[r.metric+"/"+r.against] = ratio
+		}
+		if verdict := m.verdict(r); verdict != "" {
+			m.Targets[r.metric] = verdict
+		}
+	}
+}
+
+func (r row) refMetric() string {
+	if r.ref != "" {
+		return r.ref
+	}
+	return r.metric
+}
+
+func (m *measured) ratio(r row) (float64, bool) {
+	var v []float64
+	ours, theirs := m.all["service"], m.all[r.against]
+	for i := range min(len(ours), len(theirs)) {
+		if ref := theirs[i][r.refMetric()]; ref > 0 {
+			v = append(v, ours[i][r.metric]/ref)
+		}
+	}
+	return median(v), len(v) > 0
+}
+
+// verdict says which of the row's targets are met.
+func (m *measured) verdict(r row) string {
+	got, ok := m.Figures["service"][r.metric]
+	if !ok || r.first.none() && r.then.none() {
+		return ""
+	}
+	ref := m.Figures[r.against][r.refMetric()]
+	switch ratio, has := m.ratio(r); {
+	case !has && (r.first.factor > 0 || r.then.factor > 0):
+		return "" // nothing to compare with
+	case has && r.first.add == 0 && r.then.add == 0:
+		got, ref = ratio, 1
+	}
+	switch {
+	case !r.then.none() && r.then.met(got, ref):
+		return "then"
+	case !r.first.none() && r.first.met(got, ref):
+		return "first"
+	case r.first.none():
+		return "not yet"
+	}
+	return "missed"
+}
