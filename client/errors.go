@@ -75,7 +75,7 @@ func causeOf(resp *http.Response, e *Error, ours bool) error {
 		return logservice.ErrStreamNotFound
 	case e.Message == logservice.ErrBlobNotFound.Error():
 		return logservice.ErrBlobNotFound
-	case e.Status == http.StatusBadRequest && e.Message == "no token in header":
+	case e.Code == "not_authenticated" || e.Message == "no token in header": // with status 400
 		return logservice.ErrUnauthorized
 	}
 	switch e.Status {

@@ -190,9 +190,13 @@ type StreamInfo struct {
 	TTL         time.Duration // until it counts as abandoned
 }
 
-// Info describes the live logs of the account, ordered by key.
-func (c *Client) Info(ctx context.Context) ([]StreamInfo, error) {
+// Info describes the live logs at and below prefix (whole segments; empty is
+// all of the account), ordered by key.
+func (c *Client) Info(ctx context.Context, prefix logservice.Key) ([]StreamInfo, error) {
 	k := c.accountCall("info", http.MethodGet, "/stream/info")
+	if prefix != "" {
+		k.query.Set("prefix", string(prefix))
+	}
 	var answer struct {
 		Streams map[logservice.Key]struct {
 			Size        int64  `json:"size"`
@@ -206,6 +210,9 @@ func (c *Client) Info(ctx context.Context) ([]StreamInfo, error) {
 	}
 	infos := make([]StreamInfo, 0, len(answer.Streams))
 	for key, s := range answer.Streams {
+		if !key.Under(prefix) { // an older server sends all
+			continue
+		}
 		ttl, _ := time.ParseDuration(s.TTL) // for display; zero where a server writes it differently
 		infos = append(infos, StreamInfo{Key: key, Lines: s.Size, Bytes: s.Bytes, Subscribers: s.Subscribers, TTL: ttl})
 	}

@@ -138,7 +138,7 @@ type tail struct {
 	// unnumbered: the server is an older one, whose lines have no sequence.
 	// What came before a cut and what after cannot be told apart.
 	unnumbered bool
-	end   int64 // the last line wanted, once known; -1 before, and where the log's end is the end
+	end        int64 // the last line wanted, once known; -1 before, and where the log's end is the end
 }
 
 // errStop ends a reading without an error: the log ended, or its reader left.
@@ -220,7 +220,7 @@ func (t *tail) begin(ctx context.Context, resp *http.Response) error {
 // so that a log which is not listed any more was closed meanwhile: then its
 // end is the end.
 func (t *tail) askEnd(ctx context.Context) error {
-	infos, err := t.c.Info(ctx)
+	infos, err := t.c.Info(ctx, t.key)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,96 @@
+package client
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+	"unicode/utf8"
+)
+
+// appendLine appends the JSON of a line. A zero time is left out; args are
+// the JSON of an object, or empty for null.
+func appendLine(dst []byte, level string, pos int64, at time.Time, text, args []byte) []byte {
+	dst = append(dst, `{"level":`...)
+	dst = appendString(dst, level)
+	dst = append(dst, `,"pos":`...)
+	dst = strconv.AppendInt(dst, pos, 10)
+	dst = append(dst, `,"out":`...)
+	dst = appendString(dst, text)
+	if !at.IsZero() {
+		dst = append(dst, `,"time":"`...)
+		dst = at.UTC().AppendFormat(dst, time.RFC3339Nano)
+		dst = append(dst, '"')
+	}
+	dst = append(dst, `,"args":`...)
+	if len(args) == 0 {
+		dst = append(dst, "null"...)
+	}
+	dst = append(dst, args...)
+	return append(dst, '}')
+}
+
+// appendArgs appends args as a JSON object, or nothing where there are none.
+func appendArgs(dst []byte, args map[string]string) []byte {
+	separator := byte('{')
+	for _, name := range slices.Sorted(maps.Keys(args)) {
+		dst = appendString(append(dst, separator), name)
+		dst = appendString(append(dst, ':'), args[name])
+		separator = ','
+	}
+	if len(args) > 0 {
+		dst = append(dst, '}')
+	}
+	return dst
+}
+
+const hexDigits = "0123456789abcdef"
+
+// appendString appends s as a JSON string. What is not UTF-8 becomes U+FFFD.
+func appendString[S string | []byte](dst []byte, s S) []byte {
+	dst = append(dst, '"')
+	start := 0
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c >= ' ' && c != '"' && c != '\\' && c < utf8.RuneSelf {
+			i++
+			continue
+		}
+		if c >= utf8.RuneSelf {
+			r, size := decodeRune(s[i:])
+			if r != utf8.RuneError || size > 1 {
+				i += size
+				continue
+			}
+			dst = append(dst, s[start:i]...)
+			dst = append(dst, "\ufffd"...)
+		} else {
+			dst = append(dst, s[start:i]...)
+			dst = appendEscape(dst, c)
+		}
+		i++
+		start = i
+	}
+	dst = append(dst, s[start:]...)
+	return append(dst, '"')
+}
+
+func decodeRune[S string | []byte](s S) (rune, int) {
+	var first [utf8.UTFMax]byte
+	n := copy(first[:], s)
+	return utf8.DecodeRune(first[:n])
+}
+
+func appendEscape(dst []byte, c byte) []byte {
+	switch c {
+	case '"', '\\':
+		return append(dst, '\\', c)
+	case '\n':
+		return append(dst, `\n`...)
+	case '\t':
+		return append(dst, `\t`...)
+	case '\r':
+		return append(dst, `\r`...)
+	}
+	return append(dst, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
+}
