@@ -1,0 +1,14 @@
+// Command log-server is the log service: the server, and the commands that talk to
+// it. log-service and log-server are one program under two names.
+package main
+
+import (
+	"os"
+
+	"github.com/harness/log-service/internal/cli"
+)
+
+// version is set by the linker: -ldflags "-X main.version=v1.2.3".
+var version string
+
+func main() { os.Exit(cli.Main(version)) }

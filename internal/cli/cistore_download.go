@@ -1,0 +1,163 @@
+package cli
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	logservice "github.com/harness/log-service"
+)
+
+// maxDownloadLine bounds the lines that --format text takes apart; what a
+// server archives is far below.
+const maxDownloadLine = 64 << 20
+
+type downloadFlags struct {
+	Output string `short:"o" placeholder:"FILE" help:"Write to this file, whole or not at all, and not to standard output."`
+	Format string `enum:"ndjson,text" default:"ndjson" help:"ndjson (as stored) or text (${default})."`
+	Raw    bool   `help:"Let control sequences of the log through; without it, only colours reach a terminal or text."`
+}
+
+type ciDownload struct {
+	ciKey
+	downloadFlags
+}
+
+func (*ciDownload) Help() string {
+	return example("log-service cistore download 1 2 3 4", "log-service cistore download 1 2 3 4 --format text -o build.log")
+}
+
+func (c *ciDownload) Run(ctx context.Context, s *session) error {
+	t, err := c.only(s)
+	if err != nil {
+		return err
+	}
+	return c.download(ctx, s, t)
+}
+
+type idDownload struct {
+	idKey
+	downloadFlags
+}
+
+func (*idDownload) Help() string { return example(`log-service store download default "" 1/2/3/4`) }
+
+func (c *idDownload) Run(ctx context.Context, s *session) error {
+	t, err := c.resolve()
+	if err != nil {
+		return err
+	}
+	return c.download(ctx, s, t)
+}
+
+func (f *downloadFlags) download(ctx context.Context, s *session, t target) error {
+	c, err := s.client(t, oneShot)
+	if err != nil {
+		return err
+	}
+	log, err := c.Download(ctx, t.key)
+	if errors.Is(err, logservice.ErrBlobNotFound) {
+		return withHint(err, "a log that is still live is not finished: %s cistream tail %s", s.Name, t.key)
+	}
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	if f.Output == "" || f.Output == "-" {
+		return f.write(s, s.Stdout, log)
+	}
+	return writeFile(f.Output, func(w io.Writer) error { return f.write(s, w, log) })
+}
+
+// write writes the log in the format that was asked for. What is stored goes
+// through as it is, unless it would go to a terminal.
+func (f *downloadFlags) write(s *session, w io.Writer, log io.Reader) error {
+	out := bufio.NewWriterSize(w, 64<<10)
+	var dst io.Writer = out
+	var safe *filter
+	if !f.Raw && (f.Format == "text" || isTerminal(w)) {
+		safe = newFilter(out, s.colours())
+		dst = safe
+	}
+	var err error
+	if f.Format == "text" {
+		err = textOf(dst, log)
+	} else {
+		_, err = io.Copy(dst, log)
+	}
+	if safe != nil {
+		err = errors.Join(err, safe.Close())
+	}
+	return errors.Join(err, out.Flush())
+}
+
+// textOf writes the text of every line of a log of JSON lines; what is not
+// JSON goes as it is.
+func textOf(w io.Writer, log io.Reader) error {
+	r := bufio.NewReaderSize(log, 64<<10)
+	var buf []byte
+	for {
+		part, err := r.ReadSlice('\n')
+		buf = append(buf, part...)
+		if errors.Is(err, bufio.ErrBufferFull) {
+			if len(buf) > maxDownloadLine {
+				return fmt.Errorf("a line of more than %d bytes: --format ndjson takes it as it is", maxDownloadLine)
+			}
+			continue
+		}
+		if len(bytes.TrimSpace(buf)) > 0 {
+			if err := writeText(w, buf); err != nil {
+				return err
+			}
+		}
+		buf = buf[:0]
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func writeText(w io.Writer, row []byte) error {
+	text := row
+	var line logservice.Line
+	if json.Unmarshal(row, &line) == nil {
+		text = []byte(line.Out)
+	}
+	if !bytes.HasSuffix(text, []byte("\n")) {
+		text = append(bytes.Clone(text), '\n')
+	}
+	_, err := w.Write(text)
+	return err
+}
+
+// writeFile makes a file of what write writes, or leaves the old one.
+func writeFile(path string, write func(io.Writer) error) error {
+	if st, err := os.Stat(path); err == nil && !st.Mode().IsRegular() {
+		f, err := os.OpenFile(path, os.O_WRONLY, 0) // a device or a pipe
+		if err != nil {
+			return err
+		}
+		return errors.Join(write(f), f.Close())
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	err = errors.Join(write(f), f.Chmod(0o644), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return nil
+}

@@ -1,0 +1,147 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+
+	"github.com/harness/log-service/client"
+)
+
+type uploadFlags struct {
+	Append bool   `help:"Add to what is stored instead of replacing it."`
+	Format string `enum:"auto,json,text" default:"auto" help:"What the input is: json (JSON lines, or an array of lines), text, or auto, which looks (${default})."`
+}
+
+type ciUpload struct {
+	ciKey
+	Path *string `arg:"" optional:"" help:"File to upload; - or nothing is standard input."`
+	uploadFlags
+}
+
+func (*ciUpload) Help() string {
+	return "JSON lines are stored as they are. An array of lines becomes a line for each element. " +
+		"Of any other text each line becomes the text of one.\n\n" +
+		example("log-service cistore upload 1 2 3 4 /path/to/logs.json", "make 2>&1 | log-service cistore upload 1 2 3 4 -")
+}
+
+func (c *ciUpload) Run(ctx context.Context, s *session) error {
+	t, path, err := c.resolve(s, c.Path)
+	if err != nil {
+		return err
+	}
+	return c.upload(ctx, s, t, path)
+}
+
+type idUpload struct {
+	idKey
+	Path *string `arg:"" optional:"" help:"File to upload; - or nothing is standard input."`
+	uploadFlags
+}
+
+func (*idUpload) Help() string {
+	return example(`log-service store upload default "" 1/2/3/4 /path/to/logs.json`)
+}
+
+func (c *idUpload) Run(ctx context.Context, s *session) error {
+	t, err := c.resolve()
+	if err != nil {
+		return err
+	}
+	return c.upload(ctx, s, t, c.Path)
+}
+
+func (f *uploadFlags) upload(ctx context.Context, s *session, t target, path *string) error {
+	c, err := s.client(t, client.DefaultRetry())
+	if err != nil {
+		return err
+	}
+	var opts []client.UploadOption
+	if f.Append {
+		opts = append(opts, client.AtEnd())
+	}
+	if path == nil || *path == "-" {
+		if path == nil && isTerminal(s.Stdin) {
+			return &usage{err: fmt.Errorf("nothing to upload"), hint: "give a file, or - to type the log and end it with Ctrl-D"}
+		}
+		return c.Upload(ctx, t.key, jsonLines(s.watched(s.Stdin, -1), f.Format, time.Now()), opts...)
+	}
+	file, err := os.Open(*path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	st, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	if !st.Mode().IsRegular() { // a pipe or a device is read once
+		return c.Upload(ctx, t.key, jsonLines(s.watched(file, -1), f.Format, time.Now()), opts...)
+	}
+	src := &fileSource{session: s, file: file, size: st.Size(), kind: f.Format, now: time.Now()}
+	src.rewind()
+	return c.Upload(ctx, t.key, src, opts...)
+}
+
+// fileSource reads a file as JSON lines, again from its start where the
+// client must send it again.
+type fileSource struct {
+	session *session
+	file    *os.File
+	size    int64
+	kind    string
+	now     time.Time // the same in every attempt
+	lines   io.Reader
+}
+
+func (f *fileSource) rewind() {
+	f.lines = jsonLines(f.session.watched(f.file, f.size), f.kind, f.now)
+}
+
+func (f *fileSource) Read(p []byte) (int, error) { return f.lines.Read(p) }
+
+// Seek knows the start only. It tells an end of 0: how long the JSON will be
+// is not known before.
+func (f *fileSource) Seek(offset int64, whence int) (int64, error) {
+	if offset != 0 {
+		return 0, fmt.Errorf("seek to %d: only the start can be sought", offset)
+	}
+	if whence != io.SeekStart {
+		return 0, nil
+	}
+	if _, err := f.file.Seek(0, io.SeekStart); err != nil {
+		return 0, err
+	}
+	f.rewind()
+	return 0, nil
+}
+
+// watched shows the progress of reading r where somebody looks; a negative
+// size is not known.
+func (s *session) watched(r io.Reader, size int64) io.Reader {
+	if s.root.Quiet || !isTerminal(s.Stderr) {
+		return r
+	}
+	bar := progressbar.NewOptions64(size,
+		progressbar.OptionSetWriter(s.Stderr), progressbar.OptionSetDescription("uploading"),
+		progressbar.OptionShowBytes(true), progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish())
+	return &watchedReader{r: r, bar: bar}
+}
+
+type watchedReader struct {
+	r   io.Reader
+	bar *progressbar.ProgressBar
+}
+
+func (w *watchedReader) Read(p []byte) (int, error) {
+	n, err := w.r.Read(p)
+	_ = w.bar.Add(n) // a bar that cannot be drawn changes nothing
+	if err != nil {
+		_ = w.bar.Finish()
+	}
+	return n, err
+}

@@ -1,0 +1,59 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/harness/log-service/client"
+)
+
+type closeFlags struct {
+	Snapshot *bool `negatable:"" help:"Keep the log as a finished one in place of what is stored under its name; with --no-snapshot, drop it. Without either it is kept unless something is stored."`
+	Prefix   bool  `help:"Close every live log at and below the key."`
+}
+
+type ciClose struct {
+	ciKey
+	closeFlags
+}
+
+func (*ciClose) Help() string {
+	return example("log-service cistream close 1 2 3 4", "log-service cistream close --prefix 1/2")
+}
+
+func (c *ciClose) Run(ctx context.Context, s *session) error {
+	t, err := c.only(s)
+	if err != nil {
+		return err
+	}
+	return c.close(ctx, s, t)
+}
+
+type idClose struct {
+	idKey
+	closeFlags
+}
+
+func (*idClose) Help() string { return example(`log-service stream close default "" 1/2/3/4`) }
+
+func (c *idClose) Run(ctx context.Context, s *session) error {
+	t, err := c.resolve()
+	if err != nil {
+		return err
+	}
+	return c.close(ctx, s, t)
+}
+
+func (f *closeFlags) close(ctx context.Context, s *session, t target) error {
+	c, err := s.client(t, oneShot)
+	if err != nil {
+		return err
+	}
+	var opts []client.CloseOption
+	if f.Snapshot != nil {
+		opts = append(opts, client.Snapshot(*f.Snapshot))
+	}
+	if f.Prefix {
+		return c.CloseUnder(ctx, t.key, opts...)
+	}
+	return c.Close(ctx, t.key, opts...)
+}

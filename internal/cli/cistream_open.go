@@ -1,0 +1,61 @@
+package cli
+
+import (
+	"context"
+	"time"
+
+	"github.com/harness/log-service/client"
+)
+
+type openFlags struct {
+	TTL      time.Duration `name:"ttl" placeholder:"TIME" help:"How long the log stays open without a line, for example 90m (5h; at most 24h)."`
+	Truncate bool          `help:"Drop the lines of an open log of that name; without it they are kept."`
+}
+
+type ciOpen struct {
+	ciKey
+	openFlags
+}
+
+func (*ciOpen) Help() string { return example("log-service cistream open 1 2 3 4") }
+
+func (c *ciOpen) Run(ctx context.Context, s *session) error {
+	t, err := c.only(s)
+	if err != nil {
+		return err
+	}
+	return c.open(ctx, s, t)
+}
+
+type idOpen struct {
+	idKey
+	openFlags
+}
+
+func (*idOpen) Help() string { return example(`log-service stream open default "" 1/2/3/4`) }
+
+func (c *idOpen) Run(ctx context.Context, s *session) error {
+	t, err := c.resolve()
+	if err != nil {
+		return err
+	}
+	return c.open(ctx, s, t)
+}
+
+func (f *openFlags) open(ctx context.Context, s *session, t target) error {
+	if f.TTL < 0 {
+		return usagef("--ttl %v is negative", f.TTL)
+	}
+	c, err := s.client(t, oneShot)
+	if err != nil {
+		return err
+	}
+	var opts []client.OpenOption
+	if f.TTL > 0 {
+		opts = append(opts, client.TTL(f.TTL))
+	}
+	if f.Truncate {
+		opts = append(opts, client.Truncate())
+	}
+	return c.Open(ctx, t.key, opts...)
+}

@@ -1,0 +1,168 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/client"
+)
+
+// flushTime is how long an interrupted push may take to deliver what it has
+// read: short enough for whoever interrupted it.
+const flushTime = 10 * time.Second
+
+type pushFlags struct {
+	Line  *int64 `placeholder:"N" help:"Position of the line as its writer counts, from 0 (behind the last line of the log). For a message."`
+	Level string `placeholder:"LEVEL" default:"info" help:"Level of the lines (${default})."`
+	Tee   bool   `help:"Copy standard input to standard output, too."`
+	Open  bool   `help:"Open the log before."`
+	Close bool   `help:"Close the log behind the last line."`
+}
+
+type ciPush struct {
+	ciKey
+	Message *string `arg:"" optional:"" help:"Text of the line; - or nothing reads standard input, line by line."`
+	pushFlags
+}
+
+func (*ciPush) Help() string {
+	return example(`log-service cistream push 1 2 3 4 "echo hello"`, "make 2>&1 | log-service cistream push 1 2 3 4 -",
+		"make 2>&1 | log-service cistream push --open --close --tee 1/2/3/4 -") +
+		"\n\nA message that begins with - follows --: push 1 2 3 4 -- \"-x\". Standard input is sent as it comes, also a line that is not " +
+		"complete; the command ends when the server has all of it. If it could not deliver a line, it says so and its status is not 0."
+}
+
+func (c *ciPush) Run(ctx context.Context, s *session) error {
+	t, message, err := c.resolve(s, c.Message)
+	if err != nil {
+		return err
+	}
+	return c.push(ctx, s, t, message)
+}
+
+type idPush struct {
+	idKey
+	Message *string `arg:"" optional:"" help:"Text of the line; - or nothing reads standard input, line by line."`
+	pushFlags
+}
+
+func (*idPush) Help() string {
+	return example(`log-service stream push default "" 1/2/3/4 "echo hello"`)
+}
+
+func (c *idPush) Run(ctx context.Context, s *session) error {
+	t, err := c.resolve()
+	if err != nil {
+		return err
+	}
+	return c.push(ctx, s, t, c.Message)
+}
+
+func (f *pushFlags) push(ctx context.Context, s *session, t target, message *string) error {
+	piped := message == nil || *message == "-"
+	switch {
+	case message == nil && isTerminal(s.Stdin):
+		return &usage{err: errors.New("nothing to push"), hint: "give a message, or - to type lines and end with Ctrl-D"}
+	case piped && f.Line != nil:
+		return usagef("--line is the position of one message: standard input is counted from the position of the first line on")
+	case !piped && f.Tee:
+		return usagef("--tee copies standard input, and a message was given")
+	}
+	c, err := s.client(t, oneShot)
+	if err != nil {
+		return err
+	}
+	if f.Open {
+		if err := c.Open(ctx, t.key); err != nil {
+			return err
+		}
+	}
+	if piped {
+		err = f.pipe(ctx, s, t, c)
+	} else {
+		err = f.message(ctx, c, t, *message)
+	}
+	if f.Close && !errors.Is(err, logservice.ErrStreamNotFound) {
+		// Also a log that was interrupted ends: nobody writes to it any more.
+		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTime)
+		defer cancel()
+		err = errors.Join(err, c.Close(end, t.key))
+	}
+	if errors.Is(err, logservice.ErrStreamNotFound) {
+		return withHint(err, "open it first: %s cistream open %s; or push with --open", s.Name, t.key)
+	}
+	return err
+}
+
+// message pushes one text; each of its lines becomes a line.
+func (f *pushFlags) message(ctx context.Context, c *client.Client, t target, text string) error {
+	var pos int64
+	if f.Line != nil {
+		pos = *f.Line
+	} else if next, err := c.Append(ctx, t.key, nil); err != nil {
+		return err
+	} else if next > 0 {
+		pos = next - 1
+	}
+	var lines []logservice.Line
+	now := time.Now().UTC()
+	for out := range strings.SplitSeq(strings.TrimSuffix(text, "\n"), "\n") {
+		lines = append(lines, logservice.Line{Level: f.Level, Pos: pos + int64(len(lines)), Out: out + "\n", Time: now})
+	}
+	_, err := c.Append(ctx, t.key, lines)
+	return err
+}
+
+// pipe pushes standard input until it ends or ctx does. Either way, what was
+// read is delivered before it returns.
+func (f *pushFlags) pipe(ctx context.Context, s *session, t target, c *client.Client) error {
+	// Asked first, so that a log that is not open and a server that is not
+	// there show before anything is read.
+	if _, err := c.Append(ctx, t.key, nil); err != nil {
+		return err
+	}
+	deliver, giveUp := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer giveUp(nil)
+	// Others may push to the same log: a message, or another pipe.
+	w := c.Writer(deliver, t.key, client.Level(f.Level), client.Shared())
+
+	var dst io.Writer = w
+	if f.Tee {
+		dst = io.MultiWriter(s.Stdout, w)
+	}
+	// A read of standard input cannot be interrupted: when ctx ends, this
+	// goroutine stays until the process does. Writes to a closed w fail.
+	copied := make(chan error, 1)
+	go func() {
+		_, err := io.Copy(dst, s.Stdin)
+		copied <- err
+	}()
+	var err error
+	select {
+	case err = <-copied:
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+		late := time.AfterFunc(flushTime, func() { giveUp(fmt.Errorf("not delivered within %v: %w", flushTime, errLost)) })
+		defer late.Stop()
+	}
+	return delivered(w, err)
+}
+
+// delivered closes w. A reason that w failed for comes alone: it is why the
+// copying ended, too.
+func delivered(w *client.Writer, copyErr error) error {
+	closeErr := w.Close()
+	st := w.Stats()
+	if lost := st.Lines - st.Sent; lost > 0 && closeErr != nil {
+		return fmt.Errorf("%d of %d lines were not delivered: %w", lost, st.Lines, closeErr)
+	}
+	if closeErr != nil {
+		return closeErr
+	}
+	return copyErr
+}

@@ -1,0 +1,258 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"regexp"
+	"strings"
+	"time"
+
+	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/client"
+)
+
+// maxLast bounds -n: that many lines of an archived log are held in memory.
+const maxLast = 100_000
+
+// readFlags say which lines of a log are printed, and how.
+type readFlags struct {
+	After      int64  `placeholder:"SEQ" help:"Begin behind the line of this sequence."`
+	Last       *int64 `short:"n" name:"lines" placeholder:"N" help:"Begin with the last N lines of those that are there."`
+	Timestamps bool   `short:"t" help:"Print the time of each line before it."`
+	Grep       string `placeholder:"RE" help:"Print only lines whose text matches this regular expression (RE2)."`
+	Raw        bool   `help:"Let control sequences of the log through; without it, only colours."`
+	outputFlag
+}
+
+type tailFlags struct {
+	readFlags
+	Follow bool `default:"true" negatable:"" help:"Wait for lines to come, until the log ends; --no-follow prints what is there."`
+}
+
+type ciTail struct {
+	ciKey
+	tailFlags
+}
+
+func (*ciTail) Help() string {
+	return "A connection that is lost is made again, and the log goes on behind the last line. The status is 0 only when the log has ended.\n\n" +
+		example("log-service cistream tail 1 2 3 4", "log-service cistream tail 1/2/3/4 -n 100 -t", `log-service cistream tail 1 2 3 4 --no-follow --grep "error|warning"`)
+}
+
+func (c *ciTail) Run(ctx context.Context, s *session) error {
+	t, err := c.only(s)
+	if err != nil {
+		return err
+	}
+	return c.read(ctx, s, t, c.Follow)
+}
+
+type idTail struct {
+	idKey
+	tailFlags
+}
+
+func (*idTail) Help() string { return example(`log-service stream tail default "" 1/2/3/4`) }
+
+func (c *idTail) Run(ctx context.Context, s *session) error {
+	t, err := c.resolve()
+	if err != nil {
+		return err
+	}
+	return c.read(ctx, s, t, c.Follow)
+}
+
+// logsCmd is tail for people who want to read a log rather than wait for it.
+type logsCmd struct {
+	ciKey
+	readFlags
+	Follow bool `short:"f" help:"Wait for lines to come, until the log ends."`
+}
+
+func (*logsCmd) Help() string {
+	return example("log-service logs 1 2 3 4", "log-service logs 1/2/3/4 -f")
+}
+
+func (c *logsCmd) Run(ctx context.Context, s *session) error {
+	t, err := c.only(s)
+	if err != nil {
+		return err
+	}
+	return c.read(ctx, s, t, c.Follow)
+}
+
+func (f *readFlags) read(ctx context.Context, s *session, t target, follow bool) error {
+	show, err := f.printer(s)
+	if err != nil {
+		return err
+	}
+	switch {
+	case f.After < 0:
+		return usagef("--after %d is negative: sequences begin at 1", f.After)
+	case f.Last != nil && (*f.Last < 0 || *f.Last > maxLast):
+		return usagef("-n %d: want 0 to %d", *f.Last, maxLast)
+	case f.Last != nil && f.After > 0:
+		return usagef("--after and -n both say where to begin: give one")
+	}
+	// A server that is not there shows here, without the patience that a tail
+	// has once it runs.
+	quick, err := s.client(t, oneShot)
+	if err != nil {
+		return err
+	}
+	if _, err := quick.Exists(ctx, t.key); errors.Is(err, logservice.ErrUnavailable) {
+		return err
+	}
+	c, err := s.client(t, client.DefaultRetry())
+	if err != nil {
+		return err
+	}
+	err = f.print(ctx, s, c, t, follow, show)
+	if errors.Is(err, logservice.ErrStreamNotFound) {
+		err = withHint(err, "nothing is live or stored under %s: see %s cistream info", t.key, s.Name)
+	}
+	return errors.Join(err, show.Close())
+}
+
+func (f *readFlags) print(ctx context.Context, s *session, c *client.Client, t target, follow bool, show *printer) error {
+	after := f.After
+	if f.Last != nil {
+		last, err := lastLines(ctx, c, t.key, *f.Last)
+		if err != nil {
+			return err
+		}
+		for _, raw := range last.held {
+			if err := show.line(raw); err != nil {
+				return err
+			}
+		}
+		after = last.seq
+		if !follow {
+			return nil
+		}
+	}
+	read := c.LinesRaw
+	if follow {
+		read = c.TailRaw
+	}
+	return f.each(s, read(ctx, t.key, client.After(after)), show)
+}
+
+func (f *readFlags) each(s *session, lines iter.Seq2[client.Raw, error], show *printer) error {
+	for raw, err := range lines {
+		if gap, ok := errors.AsType[*logservice.GapError](err); ok {
+			if raw.JSON == nil {
+				fmt.Fprintf(s.Stderr, "%v\n", gap)
+				continue
+			}
+		} else if err != nil {
+			return err
+		}
+		if err := show.line(raw); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// last is the end of a log as it is now.
+type last struct {
+	held []client.Raw
+	seq  int64 // of the last line
+}
+
+// lastLines reads the last n lines that the log has now. Of a live log the
+// server says where they begin; an archived one is read through.
+func lastLines(ctx context.Context, c *client.Client, key logservice.Key, n int64) (l last, err error) {
+	infos, err := c.Info(ctx, key)
+	if err != nil {
+		return last{}, err
+	}
+	for _, i := range infos {
+		if i.Key == key {
+			l.seq = max(0, i.Lines-n)
+		}
+	}
+	for raw, err := range c.LinesRaw(ctx, key, client.After(l.seq)) {
+		if _, gap := errors.AsType[*logservice.GapError](err); err != nil && !gap {
+			return last{}, err
+		}
+		l.seq = max(l.seq, raw.Seq)
+		if raw.JSON == nil {
+			continue
+		}
+		raw.JSON = append([]byte(nil), raw.JSON...) // it is the reader's until the next line only
+		l.held = append(l.held, raw)
+		if int64(len(l.held)) >= 2*n+1 {
+			l.held = append(l.held[:0], l.held[int64(len(l.held))-n:]...)
+		}
+	}
+	if extra := int64(len(l.held)) - n; extra > 0 {
+		l.held = l.held[extra:]
+	}
+	return l, nil
+}
+
+// printer prints lines the way the flags say.
+type printer struct {
+	out        *liveWriter
+	safe       *filter // nil: raw
+	json       bool
+	timestamps bool
+	match      *regexp.Regexp
+}
+
+func (f *readFlags) printer(s *session) (*printer, error) {
+	p := &printer{out: newLiveWriter(s.Stdout), json: f.Output == "json", timestamps: f.Timestamps}
+	if f.Grep != "" {
+		re, err := regexp.Compile(f.Grep)
+		if err != nil {
+			return nil, &usage{err: err}
+		}
+		p.match = re
+	}
+	if !f.Raw && (!p.json || isTerminal(s.Stdout)) {
+		p.safe = newFilter(p.out, s.colours())
+	}
+	return p, nil
+}
+
+func (p *printer) line(raw client.Raw) error {
+	text := string(raw.JSON)
+	if !p.json || p.match != nil {
+		var line logservice.Line
+		if err := json.Unmarshal(raw.JSON, &line); err != nil {
+			return fmt.Errorf("line %d: %w", raw.Seq, err)
+		}
+		if p.match != nil && !p.match.MatchString(line.Out) {
+			return nil
+		}
+		if !p.json {
+			text = line.Out
+			if p.timestamps {
+				text = line.Time.Local().Format(time.RFC3339) + " " + text
+			}
+		}
+	}
+	if !strings.HasSuffix(text, "\n") {
+		text += "\n"
+	}
+	var err error
+	if p.safe != nil {
+		_, err = p.safe.Write([]byte(text))
+	} else {
+		_, err = p.out.Write([]byte(text))
+	}
+	return err
+}
+
+func (p *printer) Close() error {
+	var err error
+	if p.safe != nil {
+		err = p.safe.Close()
+	}
+	return errors.Join(err, p.out.Close())
+}

@@ -1,0 +1,137 @@
+// Package cli is the command line of the log service: one program under the
+// names log-service and log-server, one file a verb. Data goes to standard
+// output, everything else to standard error.
+package cli
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/alecthomas/kong"
+)
+
+// Program is how the program was called.
+type Program struct {
+	Name    string // shown in help and hints: log-service or log-server
+	Version string
+	Environ []string // as os.Environ; what the server reads its settings from
+	Stdin   io.Reader
+	Stdout  io.Writer
+	Stderr  io.Writer
+}
+
+// root is the tree of commands, and the flags that all of them take.
+type root struct {
+	Help helpFlag `short:"h" help:"Show what the command does and an example, then end."`
+
+	ServerURL string        `name:"server" placeholder:"URL" default:"${server}" env:"LOG_SERVICE_SERVER" help:"Server to talk to (${default})."`
+	Account   string        `placeholder:"NAME" default:"${account}" env:"LOG_SERVICE_ACCOUNT" help:"Account whose logs are meant (${default})."`
+	Token     string        `placeholder:"TOKEN" env:"LOG_SERVICE_TOKEN" help:"Token that the server asks for."`
+	Timeout   time.Duration `placeholder:"TIME" env:"LOG_SERVICE_TIMEOUT" help:"Give the command up after this time, for example 30s (no limit)."`
+	Quiet     bool          `short:"q" env:"LOG_SERVICE_QUIET" help:"Print no notes and no progress."`
+	Verbose   bool          `short:"v" env:"LOG_SERVICE_VERBOSE" help:"Say on standard error what is sent and retried."`
+
+	Server     serverCmd     `cmd:"" help:"Run the log service."`
+	Cistore    cistoreCmd    `cmd:"" help:"Finished logs, named by project, build, stage and step."`
+	Cistream   cistreamCmd   `cmd:"" help:"Live logs, named by project, build, stage and step."`
+	Logs       logsCmd       `cmd:"" help:"Print a log, live or finished."`
+	Store      storeCmd      `cmd:"" hidden:"" help:"Finished logs, named by account, token and key."`
+	Stream     streamCmd     `cmd:"" hidden:"" help:"Live logs, named by account, token and key."`
+	Version    versionCmd    `cmd:"" help:"Print the version."`
+	Completion completionCmd `cmd:"" help:"Print a completion script for a shell."`
+}
+
+type cistoreCmd struct {
+	Upload       ciUpload       `cmd:"" help:"Store a file, or standard input, as a finished log."`
+	Download     ciDownload     `cmd:"" help:"Print a finished log."`
+	UploadLink   ciUploadLink   `cmd:"" help:"Print an address that takes a log without further authorisation."`
+	DownloadLink ciDownloadLink `cmd:"" help:"Print an address that gives a log without further authorisation."`
+}
+
+type cistreamCmd struct {
+	Open  ciOpen  `cmd:"" help:"Begin a live log."`
+	Push  ciPush  `cmd:"" help:"Add lines to a live log: a message, or standard input."`
+	Tail  ciTail  `cmd:"" help:"Follow a live log until it ends."`
+	Close ciClose `cmd:"" help:"End a live log, and keep it as a finished one."`
+	Info  infoCmd `cmd:"" help:"List the live logs."`
+}
+
+// storeCmd and streamCmd are the spelling of later releases of the first
+// service: the same verbs, named by account, token and key.
+type storeCmd struct {
+	Upload       idUpload       `cmd:"" help:"Store a file, or standard input, as a finished log."`
+	Download     idDownload     `cmd:"" help:"Print a finished log."`
+	UploadLink   idUploadLink   `cmd:"" help:"Print an address that takes a log without further authorisation."`
+	DownloadLink idDownloadLink `cmd:"" help:"Print an address that gives a log without further authorisation."`
+}
+
+type streamCmd struct {
+	Open  idOpen    `cmd:"" help:"Begin a live log."`
+	Push  idPush    `cmd:"" help:"Add lines to a live log: a message, or standard input."`
+	Tail  idTail    `cmd:"" help:"Follow a live log until it ends."`
+	Close idClose   `cmd:"" help:"End a live log, and keep it as a finished one."`
+	Info  idInfoCmd `cmd:"" help:"List the live logs."`
+}
+
+// errHelp says that help was asked for and printed.
+var errHelp = errors.New("help was printed")
+
+type helpFlag bool
+
+func (helpFlag) BeforeReset(ctx *kong.Context) error {
+	if err := ctx.PrintUsage(false); err != nil {
+		return err
+	}
+	return errHelp
+}
+
+// Run runs the command that args name, without the program's own name, and
+// returns the exit status.
+func Run(ctx context.Context, p Program, args []string) int {
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	err := p.run(ctx, args)
+	if err == nil {
+		return exitOK
+	}
+	return p.report(ctx, err)
+}
+
+func (p Program) run(ctx context.Context, args []string) error {
+	var cmds root
+	parser, err := newParser(&p, &cmds)
+	if err != nil {
+		return err
+	}
+	parsed, err := parser.Parse(args)
+	if errors.Is(err, errHelp) {
+		return nil
+	}
+	if err != nil {
+		return usageError(p.Name, err)
+	}
+	if cmds.Timeout < 0 {
+		return usagef("--timeout %v is negative", cmds.Timeout)
+	}
+	if cmds.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, cmds.Timeout, errTimeout)
+		defer cancel()
+	}
+	parsed.BindTo(ctx, (*context.Context)(nil))
+	return parsed.Run(&session{Program: p, root: &cmds, model: parser.Model})
+}
+
+func newParser(p *Program, cmds *root) (*kong.Kong, error) {
+	return kong.New(cmds,
+		kong.Name(p.Name),
+		kong.Description("Logs of builds: pushed line by line, watched live, kept for ever."),
+		kong.Writers(p.Stdout, p.Stderr),
+		kong.NoDefaultHelp(),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true}),
+		defaults(),
+	)
+}

@@ -1,0 +1,160 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+
+	"github.com/alecthomas/kong"
+
+	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/config"
+	"github.com/harness/log-service/internal/server"
+)
+
+// Exit statuses; docs/cli.md tells them to users.
+const (
+	exitOK          = 0
+	exitError       = 1
+	exitUsage       = 2
+	exitNotFound    = 3
+	exitForbidden   = 4
+	exitConflict    = 5
+	exitUnavailable = 6
+	exitInterrupted = 130 // 128 + SIGINT, as shells say it
+)
+
+var (
+	// errTimeout ends a command whose --timeout is over.
+	errTimeout = errors.New("the time of --timeout is over")
+	// errLost says that a command did not get everything through.
+	errLost = errors.New("lines were lost")
+)
+
+// usage is an error of whoever wrote the command line or the input.
+type usage struct {
+	err  error
+	hint string
+}
+
+func (u *usage) Error() string { return u.err.Error() }
+func (u *usage) Unwrap() error { return u.err }
+
+func usagef(format string, args ...any) error { return &usage{err: fmt.Errorf(format, args...)} }
+
+// usageError turns what the parser says into a usage error that names the
+// help of the command that was meant.
+func usageError(program string, err error) error {
+	command := program
+	var parse *kong.ParseError
+	if errors.As(err, &parse) && parse.Context != nil {
+		if node := parse.Context.Selected(); node != nil {
+			command = node.FullPath()
+		}
+	}
+	return &usage{err: err, hint: command + " --help"}
+}
+
+// hinted adds a way out to an error.
+type hinted struct {
+	err  error
+	hint string
+}
+
+func (h *hinted) Error() string { return h.err.Error() }
+func (h *hinted) Unwrap() error { return h.err }
+
+func withHint(err error, format string, args ...any) error {
+	return &hinted{err: err, hint: fmt.Sprintf(format, args...)}
+}
+
+// report prints err in at most three lines an error, and returns its exit
+// status.
+func (p Program) report(ctx context.Context, err error) int {
+	status := exitStatus(ctx, err)
+	if status == exitInterrupted {
+		return status // whoever pressed the key knows
+	}
+	for _, e := range parts(err) {
+		// Messages may quote what a server or a log says.
+		out := newFilter(p.Stderr, false)
+		fmt.Fprintf(out, "error: %s\n", strings.ReplaceAll(e.Error(), "\n", " "))
+		if h := hint(e, p.Name); h != "" {
+			fmt.Fprintf(out, "hint: %s\n", h)
+		}
+		if id := requestID(e); id != "" {
+			fmt.Fprintf(out, "request: %s\n", id)
+		}
+	}
+	return status
+}
+
+// parts are the errors that err joins.
+func parts(err error) []error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		if _, single := err.(*logservice.UnavailableError); !single && strings.Contains(err.Error(), "\n") {
+			return joined.Unwrap()
+		}
+	}
+	return []error{err}
+}
+
+// exitStatus is the one table from errors to exit statuses.
+func exitStatus(ctx context.Context, err error) int {
+	var (
+		u       *usage
+		setting *config.Error
+		netErr  net.Error
+		urlErr  *url.Error
+	)
+	switch {
+	case errors.Is(context.Cause(ctx), errTimeout):
+		return exitUnavailable
+	case errors.As(err, &u), errors.As(err, &setting):
+		return exitUsage
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+		return exitInterrupted
+	case errors.Is(err, logservice.ErrStreamNotFound), errors.Is(err, logservice.ErrBlobNotFound):
+		return exitNotFound
+	case errors.Is(err, logservice.ErrUnauthorized), errors.Is(err, logservice.ErrForbidden):
+		return exitForbidden
+	case errors.Is(err, logservice.ErrConflict):
+		return exitConflict
+	case errors.Is(err, logservice.ErrInvalid):
+		return exitUsage
+	case errors.Is(err, logservice.ErrUnavailable):
+		return exitUnavailable
+	case errors.As(err, &urlErr), errors.As(err, &netErr):
+		return exitUnavailable
+	}
+	return exitError
+}
+
+// hint says what to do about err.
+func hint(err error, program string) string {
+	var (
+		u       *usage
+		h       *hinted
+		setting *config.Error
+		inUse   *server.InUseError
+		listen  *net.OpError
+	)
+	switch {
+	case errors.As(err, &h):
+		return h.hint
+	case errors.As(err, &u):
+		return u.hint
+	case errors.As(err, &setting):
+		return setting.Hint
+	case errors.As(err, &inUse):
+		return "stop that server, or give this one a folder of its own: LOG_SERVICE_DATA=..."
+	case errors.As(err, &listen) && listen.Op == "listen":
+		return "give another address, for example LOG_SERVICE_HTTP_BIND=127.0.0.1:8080"
+	case errors.As(err, &listen) && listen.Op == "dial":
+		return fmt.Sprintf("is the server running? start one with: %s server; or name another with --server URL", program)
+	}
+	return ""
+}

@@ -1,0 +1,184 @@
+package cli
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	logservice "github.com/harness/log-service"
+)
+
+// Kinds of input of an upload.
+const (
+	inputAuto = "auto"
+	inputJSON = "json" // JSON lines, or an array of lines
+	inputText = "text"
+)
+
+const (
+	// peekBytes is how much of an input is looked at to tell its kind: more
+	// than any usual first line.
+	peekBytes = 64 << 10
+	// maxTextLine is where a longer line of text becomes two, so that memory
+	// is bounded and the JSON of each stays below the server's usual limit,
+	// also where every byte needs an escape.
+	maxTextLine = logservice.DefaultMaxLineBytes / 8
+)
+
+// jsonLines turns input into JSON lines as the service keeps them, with
+// memory for one line at a time. JSON lines pass as they are; an array of
+// objects becomes a line for each; of any other text every line becomes the
+// "out" of one, dated now.
+func jsonLines(r io.Reader, kind string, now time.Time) io.Reader {
+	br := bufio.NewReaderSize(r, peekBytes)
+	if kind == inputAuto || kind == inputJSON {
+		head, _ := br.Peek(peekBytes) // an error comes back on the next read
+		switch {
+		case startsArray(head, kind):
+			return &converter{next: arrayLines(br)}
+		case kind == inputJSON || startsObject(head):
+			return br
+		}
+	}
+	return &converter{next: textLines(br, now)}
+}
+
+// startsObject reports whether the first line of head is a JSON object, or
+// the begin of one where head ends inside it. The log of a program that
+// prints "{" is text.
+func startsObject(head []byte) bool {
+	head = bytes.TrimLeft(head, "\r\n\t ")
+	line, _, whole := bytes.Cut(head, []byte("\n"))
+	if len(line) == 0 || line[0] != '{' {
+		return false
+	}
+	if !whole && len(head) >= peekBytes/2 {
+		return cutValue(line)
+	}
+	return jsontext.Value(line).IsValid()
+}
+
+// startsArray reports whether head begins an array of objects. A log line
+// such as "[INFO] starting" is text.
+func startsArray(head []byte, kind string) bool {
+	head = bytes.TrimLeft(head, "\r\n\t ")
+	if len(head) == 0 || head[0] != '[' {
+		return false
+	}
+	rest := bytes.TrimLeft(head[1:], "\r\n\t ")
+	if kind == inputJSON {
+		return true
+	}
+	return len(rest) > 0 && (rest[0] == '{' && cutValue(rest) || rest[0] == ']')
+}
+
+// cutValue reports whether p begins with a JSON value or is the begin of one.
+func cutValue(p []byte) bool {
+	_, err := jsontext.NewDecoder(bytes.NewReader(p)).ReadValue()
+	return err == nil || errors.Is(err, io.ErrUnexpectedEOF)
+}
+
+// converter reads what next appends, piece by piece.
+type converter struct {
+	next func(dst []byte) ([]byte, error)
+	buf  []byte
+	off  int
+	err  error
+}
+
+func (c *converter) Read(p []byte) (int, error) {
+	for c.off == len(c.buf) {
+		if c.err != nil {
+			return 0, c.err
+		}
+		c.buf, c.err = c.next(c.buf[:0])
+		c.off = 0
+	}
+	n := copy(p, c.buf[c.off:])
+	c.off += n
+	return n, nil
+}
+
+// arrayLines yields the elements of an array, each on a line of its own.
+func arrayLines(r io.Reader) func(dst []byte) ([]byte, error) {
+	dec := jsontext.NewDecoder(r, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	begun := false
+	return func(dst []byte) ([]byte, error) {
+		if !begun {
+			begun = true
+			if _, err := dec.ReadToken(); err != nil {
+				return dst, badJSON(err)
+			}
+		}
+		switch kind := dec.PeekKind(); kind {
+		case ']':
+			if _, err := dec.ReadToken(); err != nil {
+				return dst, badJSON(err)
+			}
+			if _, err := dec.ReadToken(); !errors.Is(err, io.EOF) {
+				return dst, &usage{err: fmt.Errorf("text behind the end of the JSON array, at byte %d", dec.InputOffset())}
+			}
+			return dst, io.EOF
+		case '{', 0: // 0: the error comes with the value
+		default:
+			return dst, &usage{err: fmt.Errorf("the JSON array holds something other than an object, at byte %d", dec.InputOffset())}
+		}
+		v, err := dec.ReadValue()
+		if err != nil {
+			return dst, badJSON(err)
+		}
+		if err := v.Compact(); err != nil {
+			return dst, badJSON(err)
+		}
+		return append(append(dst, v...), '\n'), nil
+	}
+}
+
+func badJSON(err error) error { return &usage{err: fmt.Errorf("malformed JSON: %w", err)} }
+
+// textLines yields a JSON line for every line of text.
+func textLines(r *bufio.Reader, now time.Time) func(dst []byte) ([]byte, error) {
+	stamp := now.UTC().Format(time.RFC3339Nano)
+	var line []byte // of text, reused
+	pos := 0
+	return func(dst []byte) ([]byte, error) {
+		var err error
+		line, err = textLine(r, line[:0])
+		if len(line) == 0 {
+			return dst, err
+		}
+		dst = fmt.Appendf(dst, `{"level":"info","pos":%d,"out":`, pos)
+		// The error says that bytes were no UTF-8 and became U+FFFD.
+		dst, _ = jsontext.AppendQuote(dst, line)
+		dst = fmt.Appendf(dst, `,"time":%q,"args":null}`, stamp)
+		pos++
+		return append(dst, '\n'), err
+	}
+}
+
+// textLine appends the next line with its break, or maxTextLine bytes of it.
+func textLine(r *bufio.Reader, line []byte) ([]byte, error) {
+	for len(line) < maxTextLine {
+		part, err := r.ReadSlice('\n')
+		line = append(line, part...)
+		if !errors.Is(err, bufio.ErrBufferFull) {
+			return line, err
+		}
+	}
+	// Cut between runes: the rest of a rune may still lie in the reader.
+	for range utf8.UTFMax - 1 {
+		next, err := r.Peek(1)
+		if err != nil || utf8.RuneStart(next[0]) {
+			break
+		}
+		line = append(line, next[0])
+		_, _ = r.Discard(1)
+	}
+	return line, nil
+}

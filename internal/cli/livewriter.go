@@ -1,0 +1,67 @@
+package cli
+
+import (
+	"bufio"
+	"io"
+	"sync"
+	"time"
+)
+
+// showAfter is how long a line may wait for others, so that many of them take
+// one write. Nobody sees it.
+const showAfter = 20 * time.Millisecond
+
+// liveWriter buffers what is written and passes it on soon, whether or not
+// more comes. Close it.
+type liveWriter struct {
+	mu    sync.Mutex // guards the fields below; held while writing
+	w     *bufio.Writer
+	timer *time.Timer // runs while something is buffered; nil before the first
+	armed bool
+	err   error // of a write that nobody waited for
+}
+
+func newLiveWriter(w io.Writer) *liveWriter {
+	return &liveWriter{w: bufio.NewWriterSize(w, 64<<10)}
+}
+
+func (l *liveWriter) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.err != nil {
+		return 0, l.err
+	}
+	n, err := l.w.Write(p)
+	switch {
+	case err != nil || l.armed:
+	case l.timer == nil:
+		l.timer = time.AfterFunc(showAfter, l.show)
+		l.armed = true
+	default:
+		l.timer.Reset(showAfter)
+		l.armed = true
+	}
+	return n, err
+}
+
+func (l *liveWriter) show() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.armed = false
+	if err := l.w.Flush(); err != nil && l.err == nil {
+		l.err = err
+	}
+}
+
+// Close passes on what is left. It leaves the writer below open.
+func (l *liveWriter) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.timer != nil {
+		l.timer.Stop()
+	}
+	if l.err != nil {
+		return l.err
+	}
+	return l.w.Flush()
+}

@@ -1,0 +1,39 @@
+package cli
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// Main is the main function of both programs: it runs the command of
+// os.Args, and returns the exit status. The first SIGINT or SIGTERM ends the
+// command in order, the second one at once. Version is what the linker was
+// told; it may be empty.
+func Main(version string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+	p := Program{
+		Name:    calledBy(os.Args[0]),
+		Version: version,
+		Environ: os.Environ(),
+		Stdin:   os.Stdin,
+		Stdout:  os.Stdout,
+		Stderr:  os.Stderr,
+	}
+	return Run(ctx, p, os.Args[1:])
+}
+
+// calledBy is the name for help and hints: that of a link or copy, too, as
+// long as it is one of the program's own.
+func calledBy(arg0 string) string {
+	name := strings.TrimSuffix(filepath.Base(arg0), ".exe")
+	if name == "log-server" {
+		return name
+	}
+	return programName
+}

@@ -1,0 +1,83 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/harness/log-service/internal/config"
+	"github.com/harness/log-service/internal/server"
+)
+
+// defaultEnvFile need not exist; a file that was asked for must.
+const defaultEnvFile = ".env"
+
+type serverCmd struct {
+	EnvFile string `name:"env-file" placeholder:"FILE" default:".env" help:"Read settings from this file, too; the real environment wins (${default}, if it exists)."`
+}
+
+func (*serverCmd) Help() string {
+	return "The server is configured by environment variables, see docs/configuration.md. " +
+		"With none it listens on 127.0.0.1:8079 and keeps everything in the folder data.\n\n" +
+		example("log-service server", "LOG_SERVICE_HTTP_BIND=127.0.0.1:8080 LOG_SERVICE_DATA=/var/lib/log-service log-service server")
+}
+
+func (c *serverCmd) Run(ctx context.Context, s *session) error {
+	env, err := config.Environ(s.Environ, c.EnvFile, c.EnvFile != defaultEnvFile)
+	if err != nil {
+		return &usage{err: err}
+	}
+	settings, warnings, err := config.Load(env)
+	logger := serverLogger(s, settings)
+	for _, w := range warnings {
+		logger.Warn(w)
+	}
+	if err != nil {
+		return err
+	}
+	srv, err := server.New(settings, logger)
+	if err != nil {
+		return err
+	}
+	if !s.root.Quiet {
+		greet(s.Stderr, s.Name, settings, srv)
+	}
+	return srv.Serve(ctx)
+}
+
+func serverLogger(s *session, c config.Config) *slog.Logger {
+	level := slog.LevelInfo
+	switch {
+	case c.Debug, c.Trace, s.root.Verbose:
+		level = slog.LevelDebug
+	case s.root.Quiet:
+		level = slog.LevelWarn
+	}
+	return slog.New(slog.NewTextHandler(s.Stderr, &slog.HandlerOptions{Level: level}))
+}
+
+// greet tells whoever started the server what they have and what to try.
+func greet(w io.Writer, program string, c config.Config, srv *server.Server) {
+	fmt.Fprintf(w, "log-service listens on %s\n", srv.URL())
+	switch {
+	case c.Stream == config.StreamMemory:
+		fmt.Fprintf(w, "data: %s (live logs in memory only: they end with the server)\n", srv.Folder())
+	default:
+		fmt.Fprintf(w, "data: %s\n", srv.Folder())
+	}
+	if c.Loopback() {
+		fmt.Fprintln(w, "authentication: off; only this machine can reach the server")
+	} else {
+		fmt.Fprintln(w, "authentication: off (LOG_SERVICE_DISABLE_AUTH); whoever reaches the server may read and write every log")
+	}
+	flag := ""
+	if srv.URL() != "http://127.0.0.1:8079" && srv.URL() != "http://localhost:8079" {
+		flag = " --server " + srv.URL()
+	}
+	fmt.Fprintf(w, `try, in another terminal:
+  %[1]s cistream open 1 2 3 4%[2]s
+  %[1]s cistream push 1 2 3 4 "echo hello"%[2]s
+  %[1]s cistream tail 1 2 3 4%[2]s
+`, program, flag)
+}

@@ -1,0 +1,59 @@
+package cli
+
+import (
+	"errors"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/alecthomas/kong"
+	"golang.org/x/term"
+
+	"github.com/harness/log-service/client"
+)
+
+// oneShot is how patient commands are that somebody waits for: a server that
+// restarts is back by then, and one that is not there is not waited for.
+var oneShot = client.Retry{Total: 5 * time.Second, First: 100 * time.Millisecond, Most: time.Second}
+
+// session is what a command runs in.
+type session struct {
+	Program
+	root  *root
+	model *kong.Application
+}
+
+// client returns a client of the server that the flags name, for t.
+func (s *session) client(t target, retry client.Retry) (*client.Client, error) {
+	level := slog.LevelWarn
+	switch {
+	case s.root.Verbose:
+		level = slog.LevelDebug
+	case s.root.Quiet:
+		level = slog.LevelError
+	}
+	c, err := client.New(s.root.ServerURL,
+		client.WithAccount(t.account), client.WithToken(t.token), client.WithRetry(retry),
+		client.WithLogger(slog.New(slog.NewTextHandler(s.Stderr, &slog.HandlerOptions{Level: level}))))
+	if err != nil {
+		return nil, &usage{err: err}
+	}
+	return c, nil
+}
+
+// colours reports whether the colours of logs may pass: NO_COLOR, set to
+// anything, says no (no-color.org).
+func (s *session) colours() bool { return os.Getenv("NO_COLOR") == "" }
+
+func isTerminal(v any) bool {
+	f, ok := v.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// requestID is the server's name for the request that failed.
+func requestID(err error) string {
+	if e, ok := errors.AsType[*client.Error](err); ok {
+		return e.RequestID
+	}
+	return ""
+}

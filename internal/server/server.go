@@ -1,0 +1,172 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/harness/log-service/internal/config"
+	"github.com/harness/log-service/internal/handler"
+	"github.com/harness/log-service/internal/handler/endpoint"
+	"github.com/harness/log-service/internal/logs"
+	"github.com/harness/log-service/internal/store/bolt"
+	"github.com/harness/log-service/internal/stream"
+)
+
+// Limits of a connection. There is no time limit on a whole request or
+// answer: a tail lasts as long as its log, an upload as long as its line
+// needs. The handlers bound what they wait for.
+const (
+	// readHeaderTimeout ends connections that open and say nothing, or say it
+	// a byte at a time.
+	readHeaderTimeout = 10 * time.Second
+	// idleTimeout is longer than the 90 s that Go clients keep a connection,
+	// so that the client is the one who closes it: a server that closes first
+	// may do it just as a request arrives.
+	idleTimeout = 2 * time.Minute
+	// maxHeaderBytes holds a list of some twenty keys of full length, each
+	// byte escaped, in the request line; beside that, headers are small.
+	maxHeaderBytes = 64 << 10
+)
+
+// Server is a log service that listens, with its data folder held. Make one
+// with New; it must end with Serve or Close.
+type Server struct {
+	log      *slog.Logger
+	data     *folder
+	engine   *stream.Engine
+	store    *bolt.Store
+	service  *logs.Service
+	listener net.Listener
+	http     *http.Server
+
+	stopping chan struct{} // closed when an orderly stop begins
+	closed   sync.Once     // guards closeErr
+	closeErr error
+}
+
+// New opens everything that c names and begins to listen; connections wait
+// until Serve. The error says which part failed: an *InUseError for a folder
+// that another server holds, a *net.OpError for an address that cannot be
+// had. Nothing is left open with an error.
+func New(c config.Config, logger *slog.Logger) (*Server, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	s := &Server{log: logger, stopping: make(chan struct{})}
+	if err := s.open(c); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// open opens the parts in the order in which each may stand on the last. The
+// folder comes first, so that a second server of the same settings hears of
+// the first one and not of a port; the port before the streams, whose replay
+// may take a while.
+func (s *Server) open(c config.Config) (err error) {
+	if s.data, err = openFolder(c.Data); err != nil {
+		return err
+	}
+	if s.listener, err = net.Listen("tcp", c.Bind); err != nil {
+		return err
+	}
+	linkKey, err := s.data.linkKey()
+	if err != nil {
+		return fmt.Errorf("link key: %w", err)
+	}
+	if s.store, err = bolt.Open(c.BoltPath, bolt.Options{Logger: s.log}); err != nil {
+		return fmt.Errorf("blob store: %w", err)
+	}
+	engine := stream.Config{Memory: c.Memory, Logger: s.log}
+	if c.Stream == config.StreamDisk {
+		engine.Dir = filepath.Join(s.data.path, streamsDir)
+	}
+	if s.engine, err = stream.Open(engine); err != nil {
+		return fmt.Errorf("live streams: %w", err)
+	}
+	s.service = logs.New(logs.Config{Streams: s.engine, Store: s.store, Logger: s.log, LinkKey: linkKey})
+	s.http = &http.Server{
+		Handler:           handler.New(s.handlerConfig(c)),
+		ReadHeaderTimeout: readHeaderTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		// What net/http says there are broken connections, which is news only
+		// to whoever looks for them.
+		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+	return nil
+}
+
+// Addr is the address the server listens on, with the port it got.
+func (s *Server) Addr() net.Addr { return s.listener.Addr() }
+
+// URL is where clients on this machine reach the server.
+func (s *Server) URL() string {
+	addr, ok := s.listener.Addr().(*net.TCPAddr)
+	if !ok || addr.IP.IsUnspecified() {
+		_, port, _ := net.SplitHostPort(s.listener.Addr().String())
+		return "http://localhost:" + port
+	}
+	return "http://" + addr.String()
+}
+
+// Folder is the absolute path of the data folder.
+func (s *Server) Folder() string { return s.data.path }
+
+// Close lets everything go at once: requests in flight are cut. What was
+// acknowledged stays durable. Serve closes by itself; Close is for a server
+// that was never served. Closing again returns the first outcome.
+func (s *Server) Close() error {
+	s.closed.Do(func() {
+		var errs []error
+		if s.http != nil {
+			errs = append(errs, s.http.Close())
+		}
+		if s.listener != nil {
+			if err := s.listener.Close(); !errors.Is(err, net.ErrClosed) {
+				errs = append(errs, err)
+			}
+		}
+		if s.engine != nil {
+			errs = append(errs, wrap("live streams", s.engine.Stop()))
+		}
+		if s.store != nil {
+			errs = append(errs, wrap("blob store", s.store.Close()))
+		}
+		if s.data != nil {
+			errs = append(errs, s.data.Close())
+		}
+		s.closeErr = errors.Join(errs...)
+	})
+	return s.closeErr
+}
+
+// handlerConfig says to the HTTP side what c says.
+func (s *Server) handlerConfig(c config.Config) handler.Config {
+	h := handler.Config{
+		Service: s.service,
+		Logger:  s.log,
+		MaxLine: int(c.MaxLine),
+		MaxBody: c.MaxBody,
+		// Room for four of the largest bodies at once, or for many usual ones.
+		BodyMemory: max(endpoint.DefaultBodyMemory, 4*c.MaxBody),
+		Stop:       s.stopping,
+	}
+	if c.Host != "" {
+		h.BaseURL = c.Proto + "://" + c.Host
+	}
+	return h
+}
+
+func wrap(what string, err error) error {
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
+}
