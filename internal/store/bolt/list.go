@@ -1,0 +1,109 @@
+package bolt
+
+import (
+	"bytes"
+	"context"
+	"iter"
+
+	"go.etcd.io/bbolt"
+
+	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/logs"
+)
+
+// listPage bounds the entries that one read transaction of a listing
+// collects.
+const listPage = 128
+
+// List yields the blobs of an account; see logs.Store. A damaged record comes
+// as its key with an error; the listing goes on after it.
+func (s *Store) List(ctx context.Context, account string, prefix logservice.Key) iter.Seq2[logs.BlobEntry, error] {
+	return func(yield func(logs.BlobEntry, error) bool) {
+		l, err := newListing(account, prefix)
+		if err != nil {
+			yield(logs.BlobEntry{}, err)
+			return
+		}
+		for !l.done {
+			if err := context.Cause(ctx); err != nil {
+				yield(logs.BlobEntry{}, err)
+				return
+			}
+			page, err := l.page(s)
+			if err != nil {
+				yield(logs.BlobEntry{}, err)
+				return
+			}
+			for _, found := range page {
+				if !yield(found.entry, s.about(logservice.ID{Account: account, Key: found.entry.Key}, "list", found.err)) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// listing is how far a listing has come.
+type listing struct {
+	account []byte // with its NUL: begins every key of the account
+	exact   []byte // the key of the prefix itself; nil once it has been seen
+	below   []byte // begins every key below the prefix
+	next    []byte // the first key not yet seen
+	done    bool
+}
+
+type listed struct {
+	entry logs.BlobEntry
+	err   error
+}
+
+func newListing(account string, prefix logservice.Key) (*listing, error) {
+	if _, err := logservice.ParseAccount(account); err != nil {
+		return nil, err
+	}
+	l := &listing{account: append([]byte(account), 0)}
+	l.below = l.account
+	if prefix != "" {
+		if _, err := logservice.ParseKey(string(prefix)); err != nil {
+			return nil, err
+		}
+		l.exact = append(bytes.Clone(l.account), prefix...)
+		// Between a key and those below it lie others, "a-b" between "a" and
+		// "a/b": the two are sought apart.
+		l.below = append(bytes.Clone(l.exact), '/')
+	}
+	l.next = l.below
+	return l, nil
+}
+
+// page reads the next entries in one transaction.
+func (l *listing) page(s *Store) (found []listed, err error) {
+	err = s.view(func(tx *bbolt.Tx) error {
+		b := tx.Bucket(bucketBlobs)
+		if l.exact != nil {
+			if value := b.Get(l.exact); value != nil {
+				found = append(found, l.entry(l.exact, value))
+			}
+			l.exact = nil
+		}
+		c := b.Cursor()
+		for key, value := c.Seek(l.next); bytes.HasPrefix(key, l.below); key, value = c.Next() {
+			if len(found) >= listPage {
+				l.next = bytes.Clone(key)
+				return nil
+			}
+			found = append(found, l.entry(key, value))
+		}
+		l.done = true
+		return nil
+	})
+	return found, err
+}
+
+func (l *listing) entry(key, value []byte) listed {
+	rec, err := decodeRecord(key, value)
+	return listed{
+		entry: logs.BlobEntry{Key: logservice.Key(key[len(l.account):]), Info: rec.info},
+		err:   err,
+	}
+}

@@ -1,0 +1,163 @@
+package bolt
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"time"
+
+	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/logs"
+)
+
+var (
+	bucketBlobs   = []byte("blobs")
+	bucketChunks  = []byte("chunks")
+	bucketGarbage = []byte("garbage")
+	bucketAbout   = []byte("about")
+	keySchema     = []byte("schema")
+)
+
+// schema is the version of the layout that this program reads and writes.
+const schema = 1
+
+// castagnoli has an instruction on common processors.
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// Encodings of stored bytes.
+const (
+	encodingRaw  = 0
+	encodingZstd = 1
+)
+
+// Flags of a record.
+const (
+	flagArchive = 1 << iota
+	flagIncomplete
+	flagZstd // the inline bytes are one zstd frame
+)
+
+const recordVersion = 1
+
+// record is what the file keeps for a blob. Encoded: version, flags, then as
+// varints size, modified (Unix nanoseconds), raw size, lines, generation;
+// then the inline bytes of a blob without a generation; at the end the CRC32C
+// of key and record, so that a record never passes for another blob's.
+type record struct {
+	info       logs.BlobInfo
+	generation uint64 // of its chunks; zero: the bytes are inline
+	encoding   byte   // of the inline bytes
+	inline     []byte // as stored
+}
+
+func (r *record) encode(key []byte) []byte {
+	b := make([]byte, 2, 2+5*binary.MaxVarintLen64+len(r.inline)+4)
+	b[0] = recordVersion
+	if r.info.Archive {
+		b[1] |= flagArchive
+	}
+	if r.info.Incomplete {
+		b[1] |= flagIncomplete
+	}
+	if r.encoding == encodingZstd {
+		b[1] |= flagZstd
+	}
+	b = binary.AppendVarint(b, r.info.Size)
+	b = binary.AppendVarint(b, r.info.Modified.UnixNano())
+	b = binary.AppendVarint(b, r.info.RawSize)
+	b = binary.AppendVarint(b, r.info.Lines)
+	b = binary.AppendUvarint(b, r.generation)
+	b = append(b, r.inline...)
+	return binary.BigEndian.AppendUint32(b, checksum(key, b))
+}
+
+// decodeRecord checks and decodes a record. Its inline bytes are those of b.
+func decodeRecord(key, b []byte) (record, error) {
+	var r record
+	if len(b) < 2+4 {
+		return r, fmt.Errorf("%w: record of %d bytes", ErrDamaged, len(b))
+	}
+	body := b[:len(b)-4]
+	if checksum(key, body) != binary.BigEndian.Uint32(b[len(body):]) {
+		return r, fmt.Errorf("%w: record fails its checksum", ErrDamaged)
+	}
+	if body[0] != recordVersion {
+		return r, fmt.Errorf("%w: record has version %d, this program knows %d", ErrDamaged, body[0], recordVersion)
+	}
+	flags := body[1]
+	r.info.Archive = flags&flagArchive != 0
+	r.info.Incomplete = flags&flagIncomplete != 0
+	if flags&flagZstd != 0 {
+		r.encoding = encodingZstd
+	}
+	rest := body[2:]
+	var modified int64
+	for _, field := range []*int64{&r.info.Size, &modified, &r.info.RawSize, &r.info.Lines} {
+		v, n := binary.Varint(rest)
+		if n <= 0 {
+			return r, fmt.Errorf("%w: record is cut short", ErrDamaged)
+		}
+		*field, rest = v, rest[n:]
+	}
+	generation, n := binary.Uvarint(rest)
+	if n <= 0 || r.info.Size < 0 {
+		return r, fmt.Errorf("%w: record is cut short", ErrDamaged)
+	}
+	r.info.Modified = time.Unix(0, modified).UTC()
+	r.generation, r.inline = generation, rest[n:]
+	return r, nil
+}
+
+// blobKey encodes an identity: account, NUL, key. Neither half holds a NUL
+// (it is a control character), so no two identities meet; and the blobs of an
+// account lie together, in the order of their keys.
+func blobKey(id logservice.ID) ([]byte, error) {
+	if _, err := logservice.ParseID(id.Account, string(id.Key)); err != nil {
+		return nil, err
+	}
+	b := make([]byte, 0, len(id.Account)+1+len(id.Key))
+	b = append(b, id.Account...)
+	b = append(b, 0)
+	return append(b, id.Key...), nil
+}
+
+// printableKey is a blob's key for messages.
+func printableKey(key []byte) string {
+	account, rest, _ := bytes.Cut(key, []byte{0})
+	return string(account) + ":" + string(rest)
+}
+
+func generationKey(generation uint64) []byte {
+	return binary.BigEndian.AppendUint64(nil, generation)
+}
+
+func chunkKey(generation uint64, n uint32) []byte {
+	b := binary.BigEndian.AppendUint64(make([]byte, 0, 12), generation)
+	return binary.BigEndian.AppendUint32(b, n)
+}
+
+// chunkHeader comes before the bytes of a chunk: CRC32C of the chunk's key
+// and all that follows, then the encoding.
+const chunkHeader = 5
+
+// sealChunk fills the header of the stored chunk b.
+func sealChunk(key, b []byte, encoding byte) {
+	b[4] = encoding
+	binary.BigEndian.PutUint32(b, checksum(key, b[4:]))
+}
+
+// openChunk checks the stored chunk b and returns its bytes as stored.
+func openChunk(key, b []byte) (encoding byte, stored []byte, err error) {
+	if len(b) < chunkHeader {
+		return 0, nil, fmt.Errorf("%w: chunk of %d bytes", ErrDamaged, len(b))
+	}
+	if binary.BigEndian.Uint32(b) != checksum(key, b[4:]) {
+		return 0, nil, fmt.Errorf("%w: chunk fails its checksum", ErrDamaged)
+	}
+	return b[4], b[chunkHeader:], nil
+}
+
+func checksum(key, b []byte) uint32 {
+	return crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, b)
+}

@@ -1,0 +1,9 @@
+//go:build !linux
+
+package bolt
+
+import "go.etcd.io/bbolt"
+
+func prefetch(*bbolt.Tx, []byte) {}
+
+func forget(*bbolt.Tx, []byte) {}

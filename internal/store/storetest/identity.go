@@ -1,0 +1,212 @@
+package storetest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+
+	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/logs"
+)
+
+func refusesInvalid(t *testing.T, s logs.Store) {
+	for _, id := range []logservice.ID{
+		ID("", "k"), ID("a", ""), ID("a/b", "k"), ID("..", "k"), ID("a", "../b"), ID("a", "b/./c"),
+		ID("a", "/b"), ID("a", "b/"), ID("a", "b//c"), ID("a\x00b", "k"), ID("a", "b\x00c"), ID("a", "b\nc"),
+		ID("a", "\xff"), ID("a", strings.Repeat("k", logservice.MaxKeyBytes+1)),
+		ID(strings.Repeat("a", logservice.MaxAccountBytes+1), "k"),
+	} {
+		if err := s.Put(t.Context(), id, bytes.NewReader([]byte("x")), logs.BlobInfo{}); !errors.Is(err, logservice.ErrInvalid) {
+			t.Errorf("Put(%q): %v, want ErrInvalid", id, err)
+		}
+		if _, err := s.Get(t.Context(), id); !errors.Is(err, logservice.ErrInvalid) {
+			t.Errorf("Get(%q): %v, want ErrInvalid", id, err)
+		}
+		if err := s.Delete(t.Context(), id); !errors.Is(err, logservice.ErrInvalid) {
+			t.Errorf("Delete(%q): %v, want ErrInvalid", id, err)
+		}
+	}
+	for _, c := range [][2]string{{"", ""}, {"a/b", ""}, {"a\x00b", ""}, {"a", "/"}, {"a", "x/"}, {"a", ".."}, {"a", "\x00"}} {
+		var got error
+		for _, err := range s.List(t.Context(), c[0], logservice.Key(c[1])) {
+			got = err
+		}
+		if !errors.Is(got, logservice.ErrInvalid) {
+			t.Errorf("List(%q, %q): %v, want ErrInvalid", c[0], c[1], got)
+		}
+	}
+}
+
+func cancelled(t *testing.T, s logs.Store) {
+	id := ID("acc", "log")
+	mustPut(t, s, id, Text(10), logs.BlobInfo{})
+	for _, size := range []int{10, 3 * chunk, 9 << 20} {
+		ctx, cancel := context.WithCancel(t.Context())
+		r := io.MultiReader(bytes.NewReader(Noise(size)), &callReader{call: cancel})
+		if err := s.Put(ctx, id, r, logs.BlobInfo{}); !errors.Is(err, context.Canceled) {
+			t.Fatalf("Put: %v, want context.Canceled", err)
+		}
+		cancel()
+		mustHold(t, s, id, Text(10))
+	}
+}
+
+// callReader ends at once, after a call.
+type callReader struct{ call func() }
+
+func (r *callReader) Read([]byte) (int, error) { r.call(); return 0, io.EOF }
+
+func listsSegments(t *testing.T, s logs.Store) {
+	keys := []string{
+		"run:1", "run:1!", "run:1-x", "run:1.x", "run:1/x", "run:1/x/y", "run:1/z", "run:10", "run:10/x", "run:1/x-y",
+		"run:2", "run", "runs", "a", "a/b", "a/b/c", "a-b", "ab", "é/ü", "é", "~", "z/*", "z/?", "z/%2e", `z\y`, "A", "a b/c d",
+	}
+	for i, key := range keys {
+		mustPut(t, s, ID("acc", key), Text(i), logs.BlobInfo{})
+		mustPut(t, s, ID("acc2", key+"2"), nil, logs.BlobInfo{})
+		mustPut(t, s, ID("ac", key+"3"), nil, logs.BlobInfo{})
+	}
+	prefixes := append([]string{"", "run:", "none", "z", "zz", "run:1/", "x/y"}, keys...)
+	for _, prefix := range prefixes {
+		if _, err := logservice.ParseKey(prefix); prefix != "" && err != nil {
+			continue
+		}
+		var want []string
+		for _, key := range keys {
+			if logservice.Key(key).Under(logservice.Key(prefix)) {
+				want = append(want, key)
+			}
+		}
+		slices.Sort(want)
+		var got []string
+		for _, entry := range list(t, s, "acc", prefix) {
+			got = append(got, string(entry.Key))
+			if i := slices.Index(keys, string(entry.Key)); entry.Info.Size != int64(i) {
+				t.Errorf("size of %q = %d, want %d", entry.Key, entry.Info.Size, i)
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("List(%q) = %q, want %q", prefix, got, want)
+		}
+	}
+	if got := list(t, s, "nobody", ""); len(got) != 0 {
+		t.Errorf("List of an unknown account = %v", got)
+	}
+}
+
+func listsMany(t *testing.T, s logs.Store) {
+	const n = 700
+	putAll(t, s, n, func(i int) logservice.ID { return ID("acc", fmt.Sprintf("p/%04d", i)) })
+	got := list(t, s, "acc", "p")
+	if len(got) != n {
+		t.Fatalf("%d entries, want %d", len(got), n)
+	}
+	for i, entry := range got {
+		if want := fmt.Sprintf("p/%04d", i); string(entry.Key) != want {
+			t.Fatalf("entry %d is %q, want %q", i, entry.Key, want)
+		}
+	}
+	for range s.List(t.Context(), "acc", "p") {
+		break // leaving early is fine
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	seen := 0
+	var last error
+	for _, err := range s.List(ctx, "acc", "p") {
+		seen++
+		last = err
+		cancel()
+	}
+	if !errors.Is(last, context.Canceled) || seen == n {
+		t.Errorf("a cancelled listing ended after %d entries with %v", seen, last)
+	}
+}
+
+func listsWhileChanging(t *testing.T, s logs.Store) {
+	const n = 300
+	key := func(i int) string { return fmt.Sprintf("p/%04d", i) }
+	putAll(t, s, n, func(i int) logservice.ID { return ID("acc", key(i)) })
+	i := 0
+	for entry, err := range s.List(t.Context(), "acc", "p") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(entry.Key) != key(i) {
+			t.Fatalf("entry %d is %q", i, entry.Key)
+		}
+		// A writer is not blocked by the listing; what lies behind it may go.
+		if err := s.Delete(t.Context(), ID("acc", key(i))); err != nil {
+			t.Fatal(err)
+		}
+		i++
+	}
+	if i != n {
+		t.Fatalf("%d entries, want %d", i, n)
+	}
+	if rest := list(t, s, "acc", ""); len(rest) != 0 {
+		t.Fatalf("%d entries left", len(rest))
+	}
+}
+
+// injective stores a blob under each of many hostile identities and expects
+// that each is either refused or holds its own content and is listed under
+// its own account alone.
+func injective(t *testing.T, s logs.Store) {
+	accounts := []string{"a", "b", "A", "a/b", "a%2fb", "a%2Fb", `a\b`, "a\x00b", "a\x00", "..", ".", "...", "a..", "*", "?", "[a]", "a:b", "a b", "a%00", "a%00b", "é", "e\u0301", "a\u200b", "b/c", "a.b", "-", "", "blobs", "chunks"}
+	keys := []string{"b", "b/c", "c", "a/b", "a/b/c", "B", "..", "../b", "..%2fb", "%2e%2e/b", "%252e%252e/b", "b%2fc", `b\c`, `..\b`, "b\x00c", "\x00b", "b\x00", "*", "b*", "b/*", "?", "[b]", "b//c", "/b", "b/", "b:c", "b c", "b+c", "b%20c", "é", "e\u0301", "...", "b.", "b/...", "b&key=c", "b\u2028c", "", strings.Repeat("k", logservice.MaxKeyBytes)}
+	held := map[logservice.ID]string{}
+	for _, account := range accounts {
+		for _, key := range keys {
+			id := ID(account, key)
+			content := fmt.Sprintf("%q %q", account, key)
+			err := s.Put(t.Context(), id, strings.NewReader(content), logs.BlobInfo{})
+			switch {
+			case err == nil:
+				held[id] = content
+			case !errors.Is(err, logservice.ErrInvalid):
+				t.Fatalf("Put(%q): %v", id, err)
+			}
+		}
+	}
+	if len(held) < 300 {
+		t.Fatalf("only %d identities were accepted", len(held))
+	}
+	for id, want := range held {
+		mustHold(t, s, id, []byte(want))
+	}
+	for _, account := range accounts {
+		var want []string
+		for id := range held {
+			if id.Account == account {
+				want = append(want, string(id.Key))
+			}
+		}
+		if want == nil {
+			continue
+		}
+		slices.Sort(want)
+		var got []string
+		for _, entry := range list(t, s, account, "") {
+			got = append(got, string(entry.Key))
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("List(%q) = %q, want %q", account, got, want)
+		}
+	}
+	for id := range held {
+		if err := s.Delete(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+		delete(held, id)
+		break
+	}
+	for id, want := range held {
+		mustHold(t, s, id, []byte(want))
+	}
+}
