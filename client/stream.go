@@ -190,12 +190,19 @@ type StreamInfo struct {
 	TTL         time.Duration // until it counts as abandoned
 }
 
-// Info describes the live logs at and below prefix (whole segments; empty is
-// all of the account), ordered by key.
-func (c *Client) Info(ctx context.Context, prefix logservice.Key) ([]StreamInfo, error) {
+// InfoOption changes which logs Info describes.
+type InfoOption func(*call)
+
+// Under selects the logs at and below the key prefix, by whole segments.
+func Under(prefix logservice.Key) InfoOption {
+	return func(k *call) { k.query.Set("prefix", string(prefix)) }
+}
+
+// Info describes the live logs of the account, ordered by key.
+func (c *Client) Info(ctx context.Context, opts ...InfoOption) ([]StreamInfo, error) {
 	k := c.accountCall("info", http.MethodGet, "/stream/info")
-	if prefix != "" {
-		k.query.Set("prefix", string(prefix))
+	for _, o := range opts {
+		o(k)
 	}
 	var answer struct {
 		Streams map[logservice.Key]struct {
@@ -210,7 +217,7 @@ func (c *Client) Info(ctx context.Context, prefix logservice.Key) ([]StreamInfo,
 	}
 	infos := make([]StreamInfo, 0, len(answer.Streams))
 	for key, s := range answer.Streams {
-		if !key.Under(prefix) { // an older server sends all
+		if !key.Under(logservice.Key(k.query.Get("prefix"))) { // an older server sends all
 			continue
 		}
 		ttl, _ := time.ParseDuration(s.TTL) // for display; zero where a server writes it differently

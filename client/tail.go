@@ -220,7 +220,7 @@ func (t *tail) begin(ctx context.Context, resp *http.Response) error {
 // so that a log which is not listed any more was closed meanwhile: then its
 // end is the end.
 func (t *tail) askEnd(ctx context.Context) error {
-	infos, err := t.c.Info(ctx, t.key)
+	infos, err := t.c.Info(ctx, Under(t.key))
 	if err != nil {
 		return err
 	}
