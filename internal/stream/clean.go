@@ -58,6 +58,8 @@ func (e *Engine) keep() {
 // much of the log is dead or the index is long, also the others, after what
 // lives in them was copied forward.
 func (e *Engine) clean() {
+	e.cleaning.Lock()
+	defer e.cleaning.Unlock()
 	for {
 		seg, live, total := e.wal.oldest()
 		if seg == nil {

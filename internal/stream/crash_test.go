@@ -21,7 +21,7 @@ type disk struct {
 	names map[string]*diskFile // as the running program sees them
 	safe  map[string]*diskFile // as of the last sync of the folder
 	ops   int
-	stop  int              // the operation at which the machine stops; 0: never
+	stop  int                   // the operation at which the machine stops; 0: never
 	fault func(op string) error // asked before each operation
 }
 

@@ -61,6 +61,8 @@ type Engine struct {
 	live     atomic.Int64  // bytes on disk that indexes refer to
 	unpacked atomic.Int64  // index entries that a clean could merge
 
+	cleaning sync.Mutex // held by the one clean at a time, before all others
+
 	wake chan struct{} // the keeper has work
 	quit chan struct{}
 	kept chan struct{} // the keeper has returned
@@ -171,6 +173,9 @@ func (s *stream) reopen(ttl time.Duration, truncate bool) (g *group, kept bool, 
 	switch {
 	case s.deleting || s.deleted:
 		return nil, false, nil
+	case s.closing || s.closed:
+		return nil, false, &logservice.UnavailableError{Cause: logservice.Errorf(logservice.ErrUnavailable,
+			"the stream was closed and is being archived"), RetryAfter: time.Second}
 	case truncate:
 		s.deleting = true
 		if err := s.stage(staged{rec: record{kind: kindDelete}}); err != nil {
@@ -178,9 +183,6 @@ func (s *stream) reopen(ttl time.Duration, truncate bool) (g *group, kept bool, 
 			return nil, false, err
 		}
 		return nil, false, nil
-	case s.closing || s.closed:
-		return nil, false, &logservice.UnavailableError{Cause: logservice.Errorf(logservice.ErrUnavailable,
-			"the stream was closed and is being archived"), RetryAfter: time.Second}
 	}
 	s.last = s.eng.clock()
 	if ttl == s.ttl {
