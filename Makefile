@@ -1,0 +1,59 @@
+# Two commands are enough: `go run ./cmd/log-service server` runs the server,
+# `make test` passes all tests. Both need Go, git and make, nothing else.
+
+GOLANGCI_VERSION := v2.15.0
+GOLANGCI := .cache/bin/golangci-lint-$(GOLANGCI_VERSION)
+
+# The race detector needs a C compiler.
+CC ?= cc
+ifneq ($(shell command -v $(CC) 2>/dev/null),)
+RACE := -race
+endif
+
+.PHONY: help build test test-long check fuzz bench bench-quick clean
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+build: ## build the static program under both its names into bin/
+	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/...
+
+test: race-detector ## run all tests (minutes)
+	go vet ./...
+	go test $(RACE) -timeout 20m ./...
+
+test-long: race-detector ## run all tests with the long ones: fifty kills, a million lines, a gigabyte (an hour)
+	LOG_SERVICE_TEST_LONG=1 go test $(RACE) -timeout 120m ./...
+
+.PHONY: race-detector
+race-detector:
+ifndef RACE
+	@echo "WARNING: no C compiler ($(CC)): the tests run WITHOUT the race detector" >&2
+	@test "$$CI" != true
+endif
+
+check: $(GOLANGCI) ## lint, and check the format and the module file
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "not formatted: run gofmt -w" >&2; exit 1; }
+	go mod tidy -diff
+	$(GOLANGCI) run ./...
+
+$(GOLANGCI):
+	GOBIN=$(CURDIR)/.cache/bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+	mv .cache/bin/golangci-lint $@
+
+FUZZTIME ?= 30s
+fuzz: ## run every fuzz target for FUZZTIME (30s)
+	@grep -rlE '^func Fuzz' --include='*_test.go' . | while read -r f; do \
+		sed -nE 's/^func (Fuzz[A-Za-z0-9_]*).*/\1/p' "$$f" | while read -r t; do \
+			go test -run '^$$' -fuzz "^$$t$$" -fuzztime $(FUZZTIME) "./$$(dirname "$$f")" || exit 1; \
+		done || exit 1; \
+	done
+
+bench: ## measure everything, and write docs/performance.md (half an hour)
+	go run ./bench -report docs/performance.md
+
+bench-quick: ## measure the main figures (two minutes)
+	go run ./bench -quick
+
+clean: ## remove what make made
+	rm -rf bin .cache
