@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -141,17 +142,20 @@ func (s *plainScanner) string() (string, bool) {
 	if !ok || !escaped {
 		return string(inner), ok
 	}
-	buf := make([]byte, 0, len(inner))
+	var text strings.Builder
+	text.Grow(len(inner))
 	for {
 		i := bytes.IndexByte(inner, '\\')
 		if i < 0 {
-			return string(append(buf, inner...)), true
+			text.Write(inner)
+			return text.String(), true
 		}
 		c, known := unescape(inner[i+1])
 		if !known {
 			return "", false
 		}
-		buf = append(append(buf, inner[:i]...), c)
+		text.Write(inner[:i])
+		text.WriteByte(c)
 		inner = inner[i+2:]
 	}
 }

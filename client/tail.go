@@ -111,8 +111,9 @@ func (c *Client) read(ctx context.Context, key logservice.Key, r reading) iter.S
 
 func decoded(lines iter.Seq2[Raw, error]) iter.Seq2[logservice.Line, error] {
 	return func(yield func(logservice.Line, error) bool) {
+		var l logservice.Line // outside the loop: one allocation for all lines
 		for raw, err := range lines {
-			var l logservice.Line
+			l = logservice.Line{}
 			if raw.JSON != nil {
 				if bad := decodeLine(raw.JSON, &l); bad != nil && err == nil {
 					err = fmt.Errorf("line %d: %w", raw.Seq, bad)
