@@ -82,11 +82,10 @@ func cutOut(ms []member, size, limit int) (dst []byte, ok bool) {
 // members splits a valid object.
 func members(line []byte) []member {
 	var ms []member
-	var high uint64
 	for i := skipSpace(line, 1); line[i] != '}'; {
 		start := i + 1
 		// The object was validated: stringEnd cannot fail.
-		end, _ := stringEnd(line, start, &high)
+		end, _ := stringEnd(line, start, 0)
 		i = skipSpace(line, end)
 		i = skipSpace(line, i+1)
 		stop := valueEnd(line, i)
@@ -101,11 +100,10 @@ func members(line []byte) []member {
 
 // valueEnd is the offset behind the valid value that starts at b[i].
 func valueEnd(b []byte, i int) int {
-	var high uint64
 	for depth := 0; ; {
 		switch b[i] {
 		case '"':
-			i, _ = stringEnd(b, i+1, &high)
+			i, _ = stringEnd(b, i+1, 0)
 		case '{', '[':
 			depth++
 			i++

@@ -56,8 +56,8 @@ member:
 		return s, unexpected(b, i, "a member name in quotes")
 	}
 	start = i + 1
-	if i, err = stringEnd(b, start, &high); err != nil {
-		return s, err
+	if i, high = stringEnd(b, start, high); i < 0 {
+		return s, badString(b, -1-i)
 	}
 	if depth == 1 {
 		switch string(b[start : i-1]) {
@@ -86,8 +86,8 @@ value:
 	}
 	switch c = b[i]; c {
 	case '"':
-		if i, err = stringEnd(b, i+1, &high); err != nil {
-			return s, err
+		if i, high = stringEnd(b, i+1, high); i < 0 {
+			return s, badString(b, -1-i)
 		}
 	case '{':
 		goto openObject
@@ -171,13 +171,14 @@ closed:
 }
 
 // stringEnd returns the offset behind the quote that closes the string whose
-// text starts at i. It looks at eight bytes at a time and adds them to high,
-// a few behind the string's end too: a high bit there is a hint, not a fact.
-func stringEnd(b []byte, i int, high *uint64) (int, error) {
+// text starts at i, or, negative, -1 minus the offset of what is wrong with
+// it. It looks at eight bytes at a time and adds them to high, a few behind
+// the string's end too: a high bit there is a hint, not a fact.
+func stringEnd(b []byte, i int, high uint64) (int, uint64) {
 	for {
 		for i+8 <= len(b) {
 			x := binary.LittleEndian.Uint64(b[i:])
-			*high |= x
+			high |= x
 			quote := x ^ ('"' * ones)
 			slash := x ^ ('\\' * ones)
 			// A byte's top bit is set where it is '"', '\\' or below 0x20. A
@@ -190,26 +191,36 @@ func stringEnd(b []byte, i int, high *uint64) (int, error) {
 			i += 8
 		}
 		for i < len(b) && b[i] != '"' && b[i] != '\\' && b[i] >= ' ' {
-			*high |= uint64(b[i])
+			high |= uint64(b[i])
 			i++
 		}
 	special:
 		if i >= len(b) {
-			return i, unexpected(b, i, "'\"' at the end of a string")
+			return -1 - i, high
 		}
-		switch b[i] {
-		case '"':
-			return i + 1, nil
-		case '\\':
-			n := escapeLen(b[i:])
-			if n == 0 {
-				return i, unexpected(b, i, "a valid escape sequence")
-			}
-			i += n
-		default:
-			return i, logservice.Invalidf("invalid JSON at byte %d: control character 0x%02x inside a string: escape it", i, b[i])
+		if b[i] == '"' {
+			return i + 1, high
 		}
+		n := 0
+		if b[i] == '\\' {
+			n = escapeLen(b[i:])
+		}
+		if n == 0 {
+			return -1 - i, high
+		}
+		i += n
 	}
+}
+
+// badString says what is wrong with a string at i.
+func badString(b []byte, i int) error {
+	switch {
+	case i >= len(b):
+		return unexpected(b, i, "'\"' at the end of a string")
+	case b[i] == '\\':
+		return unexpected(b, i, "a valid escape sequence")
+	}
+	return logservice.Invalidf("invalid JSON at byte %d: control character 0x%02x inside a string: escape it", i, b[i])
 }
 
 // escapeLen is the length of the escape sequence that b starts with, 0 where

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/internal/logs"
@@ -32,7 +31,6 @@ func (a *API) store(c *Call, id logservice.ID, add bool) error {
 		return err
 	}
 	rc := http.NewResponseController(c.ResponseWriter)
-	defer rc.SetReadDeadline(time.Time{}) // the server's own wait for the end of the connection
 	r, err := a.bodies.decoders.open(encoding, &steady{r: c.Request.Body, rc: rc, stall: a.stall})
 	defer r.Close()
 	if err != nil {

@@ -87,8 +87,6 @@ func (s *bodies) read(c *Call) (b body, err error) {
 	}()
 	rc := http.NewResponseController(c.ResponseWriter)
 	s.extend(rc)
-	defer rc.SetReadDeadline(time.Time{}) // the server's own wait for the end of the connection
-
 	encoding, err := encodingOf(c.Request)
 	if err != nil {
 		return b, err
@@ -202,5 +200,8 @@ type steady struct {
 func (s *steady) Read(p []byte) (int, error) {
 	_ = s.rc.SetReadDeadline(time.Now().Add(s.stall))
 	n, err := s.r.Read(p)
+	if err == io.EOF {
+		_ = s.rc.SetReadDeadline(time.Time{}) // net/http now waits for the peer to hang up
+	}
 	return n, connectionError(err)
 }

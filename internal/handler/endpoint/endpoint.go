@@ -146,6 +146,15 @@ func (c *Call) Text(s string) error {
 	h := c.Header()
 	h.Set("Content-Type", "text/plain; charset=utf-8")
 	Harmless(h)
+	return c.send(http.StatusOK, s)
+}
+
+// send answers with a small body.
+func (c *Call) send(status int, s string) error {
+	c.WriteHeader(status)
+	if c.Request.Method == http.MethodHead {
+		return nil
+	}
 	_, err := c.Write([]byte(s))
 	return Aborted(err)
 }

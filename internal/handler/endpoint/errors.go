@@ -53,7 +53,8 @@ type answer struct {
 	Message   string `json:"error_msg"`
 	Code      string `json:"code"`
 	Hint      string `json:"hint,omitempty"`
-	Expected  int64  `json:"expected,omitempty"`
+	Offset    int64  `json:"offset,omitempty"`   // of an append that leaves a gap
+	Expected  int64  `json:"expected,omitempty"` // what it should have been
 	RequestID string `json:"request_id,omitempty"`
 }
 
@@ -130,7 +131,7 @@ func describe(err error) (status int, a answer, internal bool) {
 	}
 	var gap *logservice.SequenceError
 	if errors.As(err, &gap) {
-		return http.StatusConflict, answer{Message: gap.Error(), Code: "sequence_gap", Expected: gap.Expected,
+		return http.StatusConflict, answer{Message: gap.Error(), Code: "sequence_gap", Offset: gap.Offset, Expected: gap.Expected,
 			Hint: "send the lines from the expected one on"}, false
 	}
 	for _, k := range kinds() {
@@ -165,16 +166,11 @@ func (c *Call) json(status int, v any) error {
 	h := c.Header()
 	h.Set("Content-Type", "application/json")
 	Harmless(h)
-	c.WriteHeader(status)
-	if c.Request.Method == http.MethodHead {
-		return nil
-	}
 	var b strings.Builder
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false) // links hold &
 	if err := e.Encode(v); err != nil {
-		return Aborted(err)
+		return err
 	}
-	_, err := io.WriteString(c, b.String())
-	return Aborted(err)
+	return c.send(status, strings.TrimSuffix(b.String(), "\n"))
 }

@@ -20,6 +20,11 @@ const HeaderRequestID = "X-Request-Id"
 // maxRequestID bounds the name of a request that a client may choose.
 const maxRequestID = 64
 
+// discardWait is how long net/http may go on reading a body that a request
+// was answered without: a peer that never sends it must not hold on to its
+// connection.
+const discardWait = 5 * time.Second
+
 // Handler makes an http.Handler of f: it parses the query, gives the request
 // a name, answers errors, survives panics, and writes one line of log.
 func (a *API) Handler(f Func) http.Handler {
@@ -31,6 +36,9 @@ func (a *API) Handler(f Func) http.Handler {
 		var err error
 		if c.Query, err = ParseQuery(r.URL.RawQuery); err == nil {
 			err = f(c)
+		}
+		if r.ContentLength != 0 {
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(discardWait))
 		}
 		a.finish(c, start, err)
 	})

@@ -39,7 +39,9 @@ func (a *API) Tail(c *Call, id logservice.ID) error {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set(logservice.HeaderState, state)
 	c.WriteHeader(http.StatusOK)
-
+	if c.Request.Method == http.MethodHead {
+		return nil
+	}
 	t := tail{a.paced(c)}
 	if err := t.text(pingFrame); err != nil {
 		return Aborted(err)
