@@ -1,0 +1,128 @@
+package e2e_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"hash"
+	"io"
+	"testing"
+	"time"
+
+	"github.com/harness/log-service/internal/faultproxy"
+	"github.com/harness/log-service/internal/stream/streamtest"
+	"golang.org/x/sync/errgroup"
+)
+
+// TestResumeIsExactOverAnyCutConnection writes and reads a log through
+// proxies that cut every connection after a random number of bytes: within a
+// body, an answer, a header, an event. The readers follow across the close of
+// the log into its archive; one of them comes only then.
+func TestResumeIsExactOverAnyCutConnection(t *testing.T) {
+	lines := streamtest.Scale(5_000, 50_000, 1_000_000)
+	const lineBytes = 200 // about, in a tail
+	limit := time.Minute + time.Duration(lines/1000)*time.Second
+	ctx, cancel := context.WithTimeoutCause(t.Context(), limit, fmt.Errorf("not done within %v", limit))
+	defer cancel()
+
+	s := startServer(t, program(t))
+	total := int64(lines) * lineBytes
+	reads := startProxy(t, faultproxy.Config{Target: s.addr, Down: faultproxy.Range{Min: 1, Max: total / 50}, Seed: 1})
+	writes := startProxy(t, faultproxy.Config{
+		Target: s.addr, Seed: 2,
+		Up:   faultproxy.Range{Min: 1, Max: 400_000},
+		Down: faultproxy.Range{Min: 1, Max: 20_000}, // some 200 answers
+	})
+	const key = "resume/log"
+	direct := newWire(s.url)
+	if err := direct.open(ctx, key); err != nil {
+		t.Fatal(err)
+	}
+
+	var readers [3]*hashing
+	tails, ctx := errgroup.WithContext(ctx)
+	follow := func(i int) {
+		readers[i] = &hashing{sha256.New(), 0}
+		r := tailer{wire: newWire("http://" + reads.Addr()), key: key, line: readers[i].line}
+		tails.Go(func() error {
+			err := r.run(ctx)
+			t.Logf("reader %d: %d lines over %d connections", i, readers[i].lines, r.conns)
+			return err
+		})
+	}
+	follow(0)
+	follow(1)
+	sent, err := writeThrough(ctx, newWire("http://"+writes.Addr()), key, lines)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := direct.close(ctx, key, "snapshot=true"); err != nil {
+		t.Fatal(err)
+	}
+	follow(2)
+	if err := tails.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	for i, r := range readers {
+		if r.lines != sent.lines || r.String() != sent.String() {
+			t.Errorf("reader %d has %d lines of SHA-256 %v, sent were %d of %v", i, r.lines, r, sent.lines, sent)
+		}
+	}
+	if reads.Cuts() < 20 || writes.Cuts() < 3 {
+		t.Errorf("only %d reading and %d writing connections were cut: this shows little", reads.Cuts(), writes.Cuts())
+	}
+	t.Logf("%d reading and %d writing connections were cut", reads.Cuts(), writes.Cuts())
+	s.stop()
+}
+
+// writeThrough pushes lines in batches, every second one with its offset and
+// the others recognised by their content alone.
+func writeThrough(ctx context.Context, w *wire, key string, n int) (*hashing, error) {
+	writer := streamtest.Writer{Name: "writer", Pad: 60}
+	sent := &hashing{sha256.New(), 0}
+	for batch := 0; sent.lines < n; batch++ {
+		query := ""
+		if batch%2 == 0 {
+			query = fmt.Sprintf("offset=%d", sent.lines+1)
+		}
+		lines := writer.Lines(min(1+batch*37%300, n-sent.lines))
+		next, err := w.push(ctx, key, query, lines)
+		if err != nil {
+			return nil, err
+		}
+		for _, l := range lines {
+			if err := sent.line(0, []byte(l)); err != nil {
+				return nil, err
+			}
+		}
+		if next != int64(sent.lines+1) {
+			return nil, fmt.Errorf("next sequence is %d after %d lines", next, sent.lines)
+		}
+	}
+	return sent, nil
+}
+
+// hashing is the SHA-256 of lines, each with a line break.
+type hashing struct {
+	hash  hash.Hash
+	lines int
+}
+
+func (h *hashing) line(_ int64, json []byte) error {
+	_, _ = h.hash.Write(json) // never fails
+	_, _ = io.WriteString(h.hash, "\n")
+	h.lines++
+	return nil
+}
+
+func (h *hashing) String() string { return fmt.Sprintf("%x", h.hash.Sum(nil)) }
+
+func startProxy(t *testing.T, c faultproxy.Config) *faultproxy.Proxy {
+	t.Helper()
+	p, err := faultproxy.Listen(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = p.Close() })
+	return p
+}

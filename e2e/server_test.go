@@ -1,0 +1,196 @@
+package e2e_test
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// startLimit bounds a start, recovery included, on a machine that does much
+// else; stopLimit is what the server promises, and a little more.
+const (
+	startLimit = 60 * time.Second
+	stopLimit  = 30 * time.Second
+)
+
+// server is a process that runs the program; it can be killed and started
+// again on the same address and folder.
+type server struct {
+	t      *testing.T
+	path   string // of the program
+	addr   string
+	url    string
+	folder string
+	env    []string
+	output logBuffer
+
+	cmd    *exec.Cmd
+	exited chan error
+}
+
+// startServer runs the program with the settings env (NAME=value) and waits
+// until it serves. The process does not outlive the test; what it wrote is
+// shown when the test fails.
+func startServer(t *testing.T, program string, env ...string) *server {
+	t.Helper()
+	s := &server{t: t, path: program, addr: freeAddr(t), folder: t.TempDir()}
+	s.url = "http://" + s.addr
+	s.env = append([]string{
+		"PATH=" + os.Getenv("PATH"),
+		"HOME=" + s.folder,
+		"LOG_SERVICE_HTTP_BIND=" + s.addr,
+		"LOG_SERVICE_DATA=" + filepath.Join(s.folder, "data"),
+	}, env...)
+	t.Cleanup(func() {
+		s.kill()
+		if out := s.output.String(); t.Failed() || strings.Contains(out, "DATA RACE") {
+			t.Errorf("the server wrote:\n%s", out)
+		}
+	})
+	s.start()
+	return s
+}
+
+// start runs the process, whose settings and folder are those of the time
+// before.
+func (s *server) start() {
+	s.t.Helper()
+	s.cmd = exec.Command(s.path, "server")
+	s.cmd.Dir = s.folder // no .env of anybody
+	s.cmd.Env = s.env
+	s.cmd.Stdout, s.cmd.Stderr = &s.output, &s.output
+	if err := s.cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	cmd, exited := s.cmd, make(chan error, 1)
+	s.exited = exited
+	go func() { exited <- cmd.Wait() }()
+	s.awaitReady()
+}
+
+func (s *server) awaitReady() {
+	s.t.Helper()
+	c := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 5 * time.Second}
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	limit := time.After(startLimit)
+	for {
+		resp, err := c.Get(s.url + "/healthz")
+		if err == nil {
+			_ = resp.Body.Close()
+			if resp.StatusCode == http.StatusOK {
+				return
+			}
+		}
+		select {
+		case err := <-s.exited:
+			s.cmd = nil
+			s.t.Fatalf("the server ended at its start: %v", err)
+		case <-limit:
+			s.t.Fatalf("the server does not serve within %v: %v", startLimit, err)
+		case <-tick.C:
+		}
+	}
+}
+
+// kill is kill -9, at once.
+func (s *server) kill() {
+	if s.cmd == nil {
+		return
+	}
+	_ = s.cmd.Process.Kill()
+	<-s.exited
+	s.cmd = nil
+}
+
+// stop is an orderly stop, which must end with status 0.
+func (s *server) stop() {
+	s.t.Helper()
+	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		s.t.Fatal(err)
+	}
+	select {
+	case err := <-s.exited:
+		s.cmd = nil
+		if err != nil {
+			s.t.Errorf("the server ended with %v", err)
+		}
+	case <-time.After(stopLimit):
+		s.t.Fatalf("the server does not stop within %v", stopLimit)
+	}
+}
+
+// freeAddr is an address of this machine where nobody listens. Its port lies
+// below those that systems give to outgoing connections, so that none of
+// these takes it while the server is down.
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	for range 100 {
+		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(10_000+rand.IntN(20_000)))
+		if l, err := net.Listen("tcp", addr); err == nil {
+			_ = l.Close()
+			return addr
+		}
+	}
+	t.Fatal("no free port")
+	return ""
+}
+
+// maxOutput is how much of a process's output is kept: its end.
+const maxOutput = 64 << 10
+
+// logBuffer keeps the end of what is written to it.
+type logBuffer struct {
+	mu  sync.Mutex // guards buf
+	buf bytes.Buffer
+}
+
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.buf.Write(p)
+	if over := b.buf.Len() - maxOutput; over > 0 {
+		b.buf.Next(over)
+	}
+	return len(p), nil
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+// command runs the program as a client of the server and returns its output;
+// any other status than 0 fails the test.
+func (s *server) command(stdin []byte, args ...string) []byte {
+	s.t.Helper()
+	cmd := s.client(args...)
+	cmd.Stdin = bytes.NewReader(stdin)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		s.t.Fatalf("%v: %v\n%s", args, err, stderr.Bytes())
+	}
+	return out
+}
+
+// client prepares a run of the program as a client of the server. It is
+// killed when the test ends.
+func (s *server) client(args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(s.t.Context(), s.path, args...)
+	cmd.Dir = s.folder
+	cmd.Env = append([]string{"LOG_SERVICE_SERVER=" + s.url}, s.env[:2]...)
+	return cmd
+}
