@@ -58,14 +58,14 @@ type Codec struct {
 }
 
 // NewCodec returns a Codec. It starts no goroutine and needs no closing.
-func NewCodec() (*Codec, error) {
+func NewCodec() *Codec {
 	enc, err := zstd.NewWriter(nil,
 		zstd.WithEncoderLevel(zstd.SpeedFastest),
 		// No match can reach further back than its frame.
 		zstd.WithWindowSize(frameTarget),
 		zstd.WithEncoderConcurrency(runtime.GOMAXPROCS(0)))
 	if err != nil {
-		return nil, fmt.Errorf("archive: %w", err)
+		panic(err) // the options are constants: a bug here, no input's fault
 	}
 	dec, err := zstd.NewReader(nil,
 		zstd.WithDecoderConcurrency(runtime.GOMAXPROCS(0)),
@@ -73,9 +73,9 @@ func NewCodec() (*Codec, error) {
 		// A frame says how long it is; what it then writes must fit exactly.
 		zstd.WithDecodeAllCapLimit(true))
 	if err != nil {
-		return nil, fmt.Errorf("archive: %w", err)
+		panic(err) // as above
 	}
-	return &Codec{enc: enc, dec: dec}, nil
+	return &Codec{enc: enc, dec: dec}
 }
 
 // Run is a run of consecutive lines.

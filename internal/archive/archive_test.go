@@ -30,15 +30,6 @@ func (f *file) Range(_ context.Context, offset, length int64) (io.ReadCloser, er
 	return io.NopCloser(bytes.NewReader(rest)), nil
 }
 
-func newCodec(t testing.TB) *Codec {
-	t.Helper()
-	c, err := NewCodec()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
-
 // buildLog is n lines as a build with verbose output has them.
 func buildLog(n int) []byte {
 	r := rand.New(rand.NewPCG(1, 2))
@@ -148,7 +139,7 @@ func readLines(t testing.TB, r *Reader, after int64) []seqLine {
 }
 
 func TestWhatIsWrittenIsReadFromEveryLine(t *testing.T) {
-	c := newCodec(t)
+	c := NewCodec()
 	data := buildLog(5000)
 	gap := Run{First: 5001, Count: 40, Data: []byte(`{"gap":{"first":5001,"last":5040}}` + "\n"), Gap: true}
 	more := buildLog(100)
@@ -181,7 +172,7 @@ func TestWhatIsWrittenIsReadFromEveryLine(t *testing.T) {
 }
 
 func TestContentIsReadFromEveryOffset(t *testing.T) {
-	c := newCodec(t)
+	c := NewCodec()
 	data := buildLog(6000)
 	r := open(t, c, write(t, c, inRuns(1, data, 500)...))
 	for _, offset := range []int{0, 1, 1000, frameTarget - 1, frameTarget, frameTarget + 1, len(data) - 1, len(data), len(data) + 5} {
@@ -203,7 +194,7 @@ func TestContentIsReadFromEveryOffset(t *testing.T) {
 }
 
 func TestLongLinesAreFramesOfTheirOwn(t *testing.T) {
-	c := newCodec(t)
+	c := NewCodec()
 	var data []byte
 	for _, n := range []int{10, frameTarget - 2, frameTarget, 1 << 20, 5 << 20, 3, frameTarget / 2, frameTarget/2 + 1} {
 		data = append(data, `{"out":"`+strings.Repeat("x", n)+"\"}\n"...)
@@ -221,7 +212,7 @@ func TestLongLinesAreFramesOfTheirOwn(t *testing.T) {
 }
 
 func TestRandomLinesThatDoNotCompress(t *testing.T) {
-	c := newCodec(t)
+	c := NewCodec()
 	r := rand.New(rand.NewPCG(3, 4))
 	var data []byte
 	for range 2000 {
@@ -238,7 +229,7 @@ func TestRandomLinesThatDoNotCompress(t *testing.T) {
 }
 
 func TestSmallArchivesAreSmallAndReadAtOnce(t *testing.T) {
-	c := newCodec(t)
+	c := NewCodec()
 	data := buildLog(100)
 	packed := write(t, c, inRuns(1, data, 20)...)
 	t.Logf("100 lines: %d bytes in %d", len(data), len(packed))
@@ -259,7 +250,7 @@ func TestSmallArchivesAreSmallAndReadAtOnce(t *testing.T) {
 }
 
 func TestOneLineOfALongArchiveTakesTwoReads(t *testing.T) {
-	c := newCodec(t)
+	c := NewCodec()
 	packed := write(t, c, inRuns(1, buildLog(100000), 1000)...)
 	f := &file{data: packed}
 	r, err := c.Open(t.Context(), f, int64(len(packed)))
@@ -273,7 +264,7 @@ func TestOneLineOfALongArchiveTakesTwoReads(t *testing.T) {
 }
 
 func TestALongIndexTakesASecondRead(t *testing.T) {
-	c := newCodec(t)
+	c := NewCodec()
 	var runs []Run
 	for i := range int64(3000) { // a gap is a frame
 		runs = append(runs, Run{First: 1 + 10*i, Count: 10, Gap: true, Data: []byte("{}\n")})
@@ -284,7 +275,7 @@ func TestALongIndexTakesASecondRead(t *testing.T) {
 }
 
 func TestRunsThatWouldMakeTheIndexLieAreRefused(t *testing.T) {
-	c := newCodec(t)
+	c := NewCodec()
 	line := []byte("{}\n")
 	for name, runs := range map[string][]Run{
 		"a hole":             {{First: 1, Count: 1, Data: line}, {First: 3, Count: 1, Data: line}},
@@ -310,7 +301,7 @@ func TestRunsThatWouldMakeTheIndexLieAreRefused(t *testing.T) {
 }
 
 func TestAFailingWriterFailsTheArchive(t *testing.T) {
-	c := newCodec(t)
+	c := NewCodec()
 	broken := errors.New("broken")
 	w := c.NewWriter(writerFunc(func([]byte) (int, error) { return 0, broken }))
 	if err := w.Append(Run{First: 1, Count: 1, Data: []byte("{}\n")}); err != nil {
@@ -340,7 +331,7 @@ func zstdBinary(t *testing.T) string {
 
 func TestTheZstdProgramReadsArchives(t *testing.T) {
 	zstd := zstdBinary(t)
-	c := newCodec(t)
+	c := NewCodec()
 	for _, n := range []int{0, 1, 100, 20000} {
 		data := buildLog(n)
 		runs := inRuns(1, data, 100)

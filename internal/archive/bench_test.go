@@ -9,7 +9,7 @@ import (
 const benchLines = 200000
 
 func BenchmarkWrite(b *testing.B) {
-	c := newCodec(b)
+	c := NewCodec()
 	data := buildLog(benchLines)
 	runs := inRuns(1, data, 1500)
 	b.SetBytes(int64(len(data)))
@@ -32,7 +32,7 @@ func BenchmarkWrite(b *testing.B) {
 }
 
 func BenchmarkRuns(b *testing.B) {
-	c := newCodec(b)
+	c := NewCodec()
 	data := buildLog(benchLines)
 	packed := write(b, c, inRuns(1, data, 1500)...)
 	b.SetBytes(int64(len(data)))
@@ -50,7 +50,7 @@ func BenchmarkRuns(b *testing.B) {
 }
 
 func BenchmarkContent(b *testing.B) {
-	c := newCodec(b)
+	c := NewCodec()
 	data := buildLog(benchLines)
 	packed := write(b, c, inRuns(1, data, 1500)...)
 	b.SetBytes(int64(len(data)))
@@ -64,7 +64,7 @@ func BenchmarkContent(b *testing.B) {
 
 // BenchmarkSmall is the life of a small log's archive.
 func BenchmarkSmall(b *testing.B) {
-	c := newCodec(b)
+	c := NewCodec()
 	data := buildLog(100)
 	runs := inRuns(1, data, 20)
 	b.ReportAllocs()

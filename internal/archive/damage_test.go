@@ -43,7 +43,7 @@ func checkDamaged(t *testing.T, what string, err error) {
 }
 
 func TestEveryFlippedBitIsDamage(t *testing.T) {
-	c := newCodec(t)
+	c := NewCodec()
 	gap := Run{First: 31, Count: 5, Gap: true, Data: []byte("{\"gap\":1}\n")}
 	packed := write(t, c, append(inRuns(1, buildLog(30), 7), gap)...)
 	for i := range len(packed) * 8 {
@@ -58,7 +58,7 @@ func TestEveryFlippedBitIsDamage(t *testing.T) {
 }
 
 func TestEveryTruncationIsDamage(t *testing.T) {
-	c := newCodec(t)
+	c := NewCodec()
 	packed := write(t, c, inRuns(1, buildLog(30), 7)...)
 	for n := range len(packed) {
 		_, err := readAll(t, c, packed[:n])
@@ -69,7 +69,7 @@ func TestEveryTruncationIsDamage(t *testing.T) {
 }
 
 func TestASourceThatEndsEarlyIsDamage(t *testing.T) {
-	c := newCodec(t)
+	c := NewCodec()
 	packed := write(t, c, inRuns(1, buildLog(10000), 700)...)
 	f := &file{data: packed}
 	r, err := c.Open(t.Context(), f, int64(len(packed)))
@@ -84,7 +84,7 @@ func TestASourceThatEndsEarlyIsDamage(t *testing.T) {
 }
 
 func TestExchangedFramesAreDamage(t *testing.T) {
-	c := newCodec(t)
+	c := NewCodec()
 	// Two lines of one length, each in a frame: only their order differs.
 	a := Run{First: 1, Count: 1, Data: []byte("{\"a\":1}\n"), Gap: true}
 	b := Run{First: 2, Count: 1, Data: []byte("{\"b\":1}\n"), Gap: true}
@@ -104,7 +104,7 @@ func forge(frames []byte, x *index) []byte {
 }
 
 func TestForgedArchivesAreDamageAndTakeNoMemory(t *testing.T) {
-	c := newCodec(t)
+	c := NewCodec()
 	bomb := c.enc.EncodeAll(bytes.Repeat([]byte("{}\n"), 20<<20), nil)
 	sum := crc32.Checksum(bomb, castagnoli)
 	small := frame{count: 1, length: 3, size: int32(len(bomb)), crc: sum}
@@ -128,10 +128,7 @@ func TestForgedArchivesAreDamageAndTakeNoMemory(t *testing.T) {
 }
 
 func FuzzReader(f *testing.F) {
-	c, err := NewCodec()
-	if err != nil {
-		f.Fatal(err)
-	}
+	c := NewCodec()
 	f.Add([]byte{}, uint32(0))
 	f.Add([]byte("{\"out\":\"x\"}\n"), uint32(3))
 	f.Add(buildLog(20), uint32(2000))
@@ -156,10 +153,7 @@ func FuzzReader(f *testing.F) {
 
 // FuzzIndex goes past the checksums.
 func FuzzIndex(f *testing.F) {
-	c, err := NewCodec()
-	if err != nil {
-		f.Fatal(err)
-	}
+	c := NewCodec()
 	packed := write(f, c, inRuns(1, buildLog(20), 7)...)
 	r := open(f, c, packed)
 	f.Add(packed[:r.index.size], packed[r.index.size+skippableHeader:])
