@@ -18,6 +18,7 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -156,6 +157,8 @@ func (e *Engine) open(id logservice.ID, ttl time.Duration, truncate bool) (*grou
 			return g, err
 		}
 	}
+	// The key may be a part of a request that would live as long.
+	id.Account, id.Key = strings.Clone(id.Account), logservice.Key(strings.Clone(string(id.Key)))
 	s := &stream{id: id, num: e.lastNum.Add(1), eng: e, next: 1, end: 1, ttl: ttl, last: e.clock()}
 	s.mu.Lock()
 	defer s.mu.Unlock()
