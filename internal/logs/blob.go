@@ -1,7 +1,10 @@
 package logs
 
 import (
+	"bufio"
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"iter"
 	"time"
@@ -9,69 +12,143 @@ import (
 	logservice "github.com/harness/log-service"
 )
 
+// emptyGuard is how long a blob is protected from being replaced by nothing:
+// clients retry an upload for 2 minutes, and then some.
+const emptyGuard = 5 * time.Minute
+
 // PutBlob stores what r yields as the log of id, byte for byte and whole or
 // not at all, replacing what was there. With add it goes behind what is
-// there instead (an archive's lines, as JSON lines).
+// there instead (the lines of an archive, as JSON lines).
 //
 // An empty r that would replace a blob with content written in the last
 // minutes is refused with ErrConflict: it is a client's retry with a body
 // that it had already consumed. Writers of one identity take turns; one that
 // waits too long gets ErrUnavailable.
 func (s *Service) PutBlob(ctx context.Context, id logservice.ID, r io.Reader, add bool) error {
-	return logservice.ErrUnsupported
+	body := bufio.NewReaderSize(r, 64<<10)
+	_, err := body.Peek(1) // before the turn: nobody waits for this client
+	empty := err == io.EOF
+	if err != nil && !empty {
+		return fmt.Errorf("reading the blob: %w", err)
+	}
+	if add && s.job(id) != nil && !s.settled(ctx, id, turnWait) && s.job(id) != nil {
+		return &logservice.UnavailableError{Cause: errors.New("the log is still being archived"), RetryAfter: time.Second}
+	}
+	done, err := s.turns.take(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer done()
+	if !add && !empty {
+		return s.store.Put(ctx, id, body, BlobInfo{})
+	}
+	old, err := s.openStored(ctx, id)
+	if errors.Is(err, logservice.ErrBlobNotFound) {
+		return s.store.Put(ctx, id, body, BlobInfo{})
+	}
+	if err != nil {
+		return err
+	}
+	defer old.Close()
+	if !add {
+		if age := time.Since(old.Modified); old.Size > 0 && age < emptyGuard {
+			return logservice.Errorf(logservice.ErrConflict,
+				"an empty body would replace the log of %d bytes that was stored %s ago: delete it first if that is wanted", old.Size, age.Round(time.Second))
+		}
+		return s.store.Put(ctx, id, body, BlobInfo{})
+	}
+	if empty {
+		return nil
+	}
+	before, err := old.Range(ctx, 0, -1)
+	if err != nil {
+		return err
+	}
+	defer before.Close()
+	return s.store.Put(ctx, id, io.MultiReader(before, body), BlobInfo{})
 }
-
-// Content is a finished log, opened by Service.Blob. Close it.
-type Content struct {
-	// Size is the size of the log in bytes as Range gives it (JSON lines, or
-	// a client's own bytes); -1 where unknown: then only read it from 0.
-	Size     int64
-	Modified time.Time // zero where unknown
-	// Archive: this service archived the log; StoredZstd may be used.
-	Archive    bool
-	Lines      int64 // zero where unknown
-	Incomplete bool  // the log's writer went silent
-}
-
-// Range reads length bytes of the log from offset, or fewer where it ends; a
-// negative length reads to the end. Damage is an error of the reader, or of
-// Range, and never wrong data. It is cheap at any offset where Size is known.
-// Close the reader before the Content.
-func (c *Content) Range(ctx context.Context, offset, length int64) (io.ReadCloser, error) {
-	return nil, logservice.ErrUnsupported
-}
-
-// StoredZstd reads an archive as it is stored: zstd frames whose content is
-// what Range reads. size is in bytes. ErrUnsupported where the log is not
-// stored so (Archive is false).
-func (c *Content) StoredZstd(ctx context.Context) (r io.ReadCloser, size int64, err error) {
-	return nil, 0, logservice.ErrUnsupported
-}
-
-// Close lets the content go.
-func (c *Content) Close() error { return nil }
 
 // Blob opens the finished log of id: a blob of the store, or a closed stream
 // that waits to be archived. ErrBlobNotFound: neither exists.
 func (s *Service) Blob(ctx context.Context, id logservice.ID) (*Content, error) {
-	return nil, logservice.ErrUnsupported
+	for round := range 2 {
+		// A stream that will replace what is stored comes first.
+		if how, ok := s.waiting(ctx, id); ok && (round > 0 || how == ArchiveAlways) {
+			c, err := s.openClosed(ctx, id)
+			if !errors.Is(err, logservice.ErrStreamNotFound) {
+				return c, err
+			}
+		}
+		c, err := s.openStored(ctx, id)
+		if !errors.Is(err, logservice.ErrBlobNotFound) {
+			return c, err
+		}
+	}
+	return nil, logservice.ErrBlobNotFound
+}
+
+// waiting tells whether the stream of id is closed and to be archived.
+func (s *Service) waiting(ctx context.Context, id logservice.ID) (how Archiving, ok bool) {
+	if j := s.job(id); j != nil {
+		select {
+		case <-j.closed:
+			return j.how.Archive, j.err == nil && j.how.Archive != ArchiveNever
+		default:
+			return 0, false
+		}
+	}
+	if s.backlog.Load() {
+		info, err := s.lookup(ctx, id)
+		return info.How.Archive, err == nil && info.Closed && info.How.Archive != ArchiveNever
+	}
+	return 0, false
+}
+
+func (s *Service) openClosed(ctx context.Context, id logservice.ID) (*Content, error) {
+	c, err := s.streams.Follow(ctx, id, 0)
+	if err != nil {
+		return nil, err
+	}
+	c.Close()
+	return &Content{Size: -1, streams: s.streams, id: id}, nil
 }
 
 // BlobExists tells whether Blob would find something.
 func (s *Service) BlobExists(ctx context.Context, id logservice.ID) (bool, error) {
-	return false, logservice.ErrUnsupported
+	exists, err := s.stored(ctx, id)
+	if err != nil || exists {
+		return exists, err
+	}
+	if _, ok := s.waiting(ctx, id); ok {
+		return true, nil
+	}
+	return s.stored(ctx, id) // it may have been archived in between
 }
 
 // DeleteBlob deletes the stored log of id; one that does not exist is no
 // error.
 func (s *Service) DeleteBlob(ctx context.Context, id logservice.ID) error {
-	return logservice.ErrUnsupported
+	done, err := s.turns.take(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer done()
+	return s.store.Delete(ctx, id)
 }
 
 // DeleteBlobs deletes the stored logs of account at and below prefix (whole
 // segments) and says how many. On an error some may be gone.
-func (s *Service) DeleteBlobs(ctx context.Context, account string, prefix logservice.Key) (int, error) {
-	return 0, logservice.ErrUnsupported
+func (s *Service) DeleteBlobs(ctx context.Context, account string, prefix logservice.Key) (n int, err error) {
+	for e, err := range s.store.List(ctx, account, prefix) {
+		if err != nil {
+			return n, err
+		}
+		if err := s.DeleteBlob(ctx, logservice.ID{Account: account, Key: e.Key}); err != nil {
+			return n, err
+		}
+		n++
+	}
+	return n, nil
 }
 
 // ListBlobs yields the stored logs of account at and below prefix; see

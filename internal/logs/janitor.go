@@ -2,24 +2,149 @@ package logs
 
 import (
 	"context"
+	"errors"
 	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	logservice "github.com/harness/log-service"
 )
 
-// DefaultSweep is how often Run looks at all streams: often enough that an
-// abandoned log is archived soon after its time, seldom enough that 100,000
-// streams cost nothing.
-const DefaultSweep = 5 * time.Second
+const (
+	// DefaultSweep is how often Run looks at all streams: often enough that
+	// an abandoned log is archived soon after its time, seldom enough that
+	// 100,000 streams cost nothing.
+	DefaultSweep = 5 * time.Second
+	// stopWait bounds how long Run waits for work in flight: a server has
+	// 25 s to stop.
+	stopWait = 10 * time.Second
+)
 
 // Run does the background work until ctx ends: it finishes the archiving that
 // a former run left, and closes streams whose time to live is over, archiving
-// them marked incomplete. Without Run nothing of that happens, and closes
-// that take long are never waited for. Call it once.
+// them marked incomplete. Without Run nothing of that happens, and nothing
+// waits for the archiving that closes leave in the background. Call it once.
 //
 // Run returns nil once all background work has ended: work in flight gets at
 // most 10 s after ctx ended, what is left then is taken up by the next start.
 // So a server stops in this order: no new requests and none in flight; Run;
 // the engine; the store.
 func (s *Service) Run(ctx context.Context) error {
-	<-ctx.Done()
-	return nil
+	t := time.NewTicker(s.sweeps)
+	defer t.Stop()
+	for {
+		if err := s.sweep(ctx); err != nil && ctx.Err() == nil {
+			s.log.Warn("looking for abandoned streams failed", "error", err)
+		}
+		select {
+		case <-t.C:
+		case <-s.room:
+		case <-ctx.Done():
+			s.stop()
+			return nil
+		}
+	}
+}
+
+func (s *Service) stop() {
+	s.mu.Lock()
+	s.stopping = true
+	s.mu.Unlock()
+	s.endRetrying()
+	done := make(chan struct{})
+	go func() {
+		s.jobsDone.Wait()
+		close(done)
+	}()
+	t := time.NewTimer(stopWait)
+	defer t.Stop()
+	select {
+	case <-done:
+	case <-t.C:
+	}
+	s.endWork()
+	<-done
+}
+
+// sweep closes the streams whose time is over and sees to it that every
+// closed stream has a job.
+func (s *Service) sweep(ctx context.Context) error {
+	s.backlog.Store(false) // whoever leaves a stream from here on sets it again
+	infos, err := s.streams.List(ctx, Filter{})
+	if err != nil {
+		s.backlog.Store(true)
+		return err
+	}
+	err = s.closeAbandoned(ctx, infos)
+	return errors.Join(err, s.resume(ctx, infos))
+}
+
+// closeAbandoned closes the open ones of infos whose time to live is over.
+//
+// No line of theirs may be lost. So they are archived also where a blob
+// exists at their key: see archiveBeside.
+func (s *Service) closeAbandoned(ctx context.Context, infos []Info) error {
+	var g errgroup.Group
+	g.SetLimit(maxClosing)
+	for i := range infos {
+		info := &infos[i]
+		if info.Closed || info.TTL > 0 {
+			continue
+		}
+		g.Go(func() error {
+			s.log.Info("closing an abandoned stream", "account", info.ID.Account, "key", info.ID.Key, "lines", info.Lines)
+			_, err := s.close(ctx, info.ID, Closing{Archive: ArchiveIfMissing, Incomplete: true})
+			if errors.Is(err, logservice.ErrStreamNotFound) {
+				return nil
+			}
+			return err
+		})
+	}
+	return g.Wait()
+}
+
+// resume starts jobs for the closed ones of infos that have none.
+//
+// Since infos were made, a job may have deleted such a stream, and another
+// may have been opened under its identity: that one must not be touched. So
+// the identities are claimed first, and then the engine is asked again; what
+// is closed then stays so, since only the claimed job may delete it.
+func (s *Service) resume(ctx context.Context, infos []Info) error {
+	claimed := make(map[logservice.ID]*job)
+	for i := range infos {
+		if !infos[i].Closed {
+			continue
+		}
+		if s.full() {
+			s.backlog.Store(true)
+			break
+		}
+		if j, mine, _ := s.claim(infos[i].ID, infos[i].How); mine {
+			claimed[infos[i].ID] = j
+		}
+	}
+	if len(claimed) == 0 {
+		return nil
+	}
+	now, err := s.streams.List(ctx, Filter{})
+	if err != nil {
+		s.backlog.Store(true)
+	}
+	for i := range now {
+		if j := claimed[now[i].ID]; j != nil && now[i].Closed {
+			j.how = now[i].How
+			s.start(now[i].ID, j)
+			delete(claimed, now[i].ID)
+		}
+	}
+	for id, j := range claimed {
+		s.drop(id, j, logservice.ErrStreamNotFound)
+	}
+	return err
+}
+
+func (s *Service) full() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stopping || len(s.jobs) >= maxJobs
 }

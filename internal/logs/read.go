@@ -1,9 +1,13 @@
 package logs
 
 import (
+	"bytes"
 	"context"
+	"errors"
+	"io"
 
 	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/archive"
 )
 
 // Follow returns a cursor behind the line after (0: at the start) of the log
@@ -14,8 +18,100 @@ import (
 // blob that a client uploaded count from 1; those that are no JSON object
 // come as a line with that text. ErrStreamNotFound: neither exists.
 //
-// The cursor is used by one goroutine, with contexts that live as long as
-// ctx or longer, and must be closed.
+// The cursor is used by one goroutine, while ctx lives, and must be closed.
 func (s *Service) Follow(ctx context.Context, id logservice.ID, after int64) (c Cursor, state string, err error) {
-	return nil, logservice.StateUnknown, logservice.ErrUnsupported
+	// Between the two looks a live log may become a stored one; the second
+	// round finds what the first one missed.
+	for range 2 {
+		c, err := s.streams.Follow(ctx, id, after)
+		if err == nil {
+			return c, logservice.StateLive, nil
+		}
+		if !errors.Is(err, logservice.ErrStreamNotFound) {
+			return nil, logservice.StateUnknown, err
+		}
+		c, err = s.followStored(ctx, id, after)
+		if err == nil {
+			return c, logservice.StateArchived, nil
+		}
+		if !errors.Is(err, logservice.ErrBlobNotFound) {
+			return nil, logservice.StateUnknown, err
+		}
+	}
+	return nil, logservice.StateUnknown, logservice.ErrStreamNotFound
+}
+
+func (s *Service) followStored(ctx context.Context, id logservice.ID, after int64) (Cursor, error) {
+	b, err := s.store.Get(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	c := &storedCursor{blob: b, ready: make(chan struct{})}
+	close(c.ready)
+	info := b.Info()
+	if info.Archive {
+		r, err := s.codec.Open(ctx, b, info.Size)
+		if err != nil {
+			return nil, errors.Join(err, b.Close())
+		}
+		c.next = r.Runs(after).Next
+		return c, nil
+	}
+	c.body, err = b.Range(ctx, 0, -1)
+	if err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	p := archive.NewPlain(c.body, info.Modified)
+	c.next = func(ctx context.Context) (archive.Run, error) { return behind(ctx, p, after) }
+	return c, nil
+}
+
+// behind returns the next run of p that has lines behind after, these only.
+func behind(ctx context.Context, p *archive.Plain, after int64) (archive.Run, error) {
+	for {
+		if err := ctx.Err(); err != nil {
+			return archive.Run{}, err
+		}
+		r, err := p.Next()
+		if err != nil || r.First > after {
+			return r, err
+		}
+		skip := after + 1 - r.First
+		if skip >= r.Count {
+			continue
+		}
+		for range skip {
+			r.Data = r.Data[bytes.IndexByte(r.Data, '\n')+1:]
+		}
+		r.First, r.Count = r.First+skip, r.Count-skip
+		return r, nil
+	}
+}
+
+// storedCursor is a Cursor over a blob.
+type storedCursor struct {
+	blob  Blob
+	body  io.ReadCloser // of a client's own blob, nil for an archive
+	ready chan struct{}
+	next  func(context.Context) (archive.Run, error)
+}
+
+// Next implements Cursor.
+func (c *storedCursor) Next(ctx context.Context) ([]*Batch, error) {
+	r, err := c.next(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return []*Batch{{First: r.First, Count: r.Count, Data: r.Data, Gap: r.Gap}}, nil
+}
+
+// Ready implements Cursor: a stored log never lets anybody wait.
+func (c *storedCursor) Ready() <-chan struct{} { return c.ready }
+
+// Close implements Cursor.
+func (c *storedCursor) Close() {
+	if c.body != nil {
+		_ = c.body.Close() // read only: nothing can be lost
+	}
+	_ = c.blob.Close()
 }

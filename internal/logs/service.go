@@ -1,12 +1,22 @@
 package logs
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"log/slog"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/archive"
 )
+
+// openWait is how long Open waits for the archiving of the last stream of
+// its identity: a small log takes milliseconds, and clients give up an
+// answer after 10 s.
+const openWait = 5 * time.Second
 
 // Config of a Service. Streams and Store are required.
 type Config struct {
@@ -24,25 +34,78 @@ type Config struct {
 // Service holds the rules of the log service over one engine and one store.
 // Make one with New, and let Run go for as long as it serves. All methods may
 // be called from any number of goroutines.
+//
+//	Open, Append ─► Streams ─► Close ─► job: Streams.Follow ─► archive ─► Store.Put
+//	                   │                └─► Streams.Delete, once that is durable
+//	Follow, Blob ◄─────┴── else ◄── Store.Get
 type Service struct {
 	streams Streams
 	store   Store
 	log     *slog.Logger
+	linkKey []byte
+	sweeps  time.Duration
+	codec   *archive.Codec
+	turns   turns         // of the writers of a blob
+	slots   chan struct{} // one for each log being archived
+
+	// retrying ends when Run is told to stop, working when it waits no
+	// longer for the jobs.
+	retrying, working    context.Context
+	endRetrying, endWork context.CancelFunc
+	jobsDone             sync.WaitGroup
+	backlog              atomic.Bool   // there may be closed streams without a job
+	room                 chan struct{} // wakes Run: there is room for the backlog
+
+	mu       sync.Mutex // guards what follows, and job.deleting
+	jobs     map[logservice.ID]*job
+	stopping bool // no new jobs
 }
 
 // New returns a Service over c. It does no I/O.
 func New(c Config) *Service {
-	if c.Logger == nil {
-		c.Logger = slog.Default()
+	s := &Service{
+		streams: c.Streams,
+		store:   c.Store,
+		log:     cmp.Or(c.Logger, slog.Default()),
+		linkKey: c.LinkKey,
+		sweeps:  cmp.Or(c.Sweep, DefaultSweep),
+		codec:   archive.NewCodec(),
+		slots:   make(chan struct{}, maxArchiving),
+		room:    make(chan struct{}, 1),
+		jobs:    make(map[logservice.ID]*job),
 	}
-	return &Service{streams: c.Streams, store: c.Store, log: c.Logger}
+	s.retrying, s.endRetrying = context.WithCancel(context.Background())
+	s.working, s.endWork = context.WithCancel(context.Background())
+	s.backlog.Store(true) // what a former run left
+	return s
 }
 
 // Open opens the stream of id; see Streams.Open. Where the last stream of
 // that identity is still being archived, Open waits for that, at most 5 s; an
 // *logservice.UnavailableError after.
 func (s *Service) Open(ctx context.Context, id logservice.ID, o OpenOptions) error {
+	err := s.streams.Open(ctx, id, o)
+	if !errors.Is(err, logservice.ErrUnavailable) || !s.settled(ctx, id, openWait) {
+		return err
+	}
 	return s.streams.Open(ctx, id, o)
+}
+
+// settled waits until no job works on id. It returns false where there was
+// none, or where there is still one after wait.
+func (s *Service) settled(ctx context.Context, id logservice.ID, wait time.Duration) bool {
+	j := s.job(id)
+	if j == nil {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	select {
+	case <-j.done:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // Append adds lines to the open stream of id; see Streams.Append.

@@ -1,0 +1,137 @@
+package logs
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	logservice "github.com/harness/log-service"
+)
+
+const (
+	// maxArchiving bounds the logs that are archived at once, each with a
+	// frame or two in memory (about 1 MiB); more than there are processors,
+	// since the store's syncs are shared.
+	maxArchiving = 16
+	// maxJobs bounds the jobs, most of which wait for the store when it is
+	// down. Streams closed beyond it wait in the engine, durably, for Run to
+	// find them.
+	maxJobs = 1024
+	// Retries of a failed job: the store's trouble is over in seconds, or
+	// takes minutes.
+	firstRetry = 250 * time.Millisecond
+	lastRetry  = 30 * time.Second
+)
+
+// job is the work on a closed stream: archiving, then deleting it. At most
+// one exists for an identity, and only it deletes the stream.
+type job struct {
+	how    Closing       // set before closed is
+	closed chan struct{} // closed once the stream is, durably, or err is set
+	err    error         // why the stream could not be closed
+	done   chan struct{} // closed when the job is over
+
+	// deleting says that the stream may be gone, and another one be there
+	// under its identity. Guarded by Service.mu.
+	deleting bool
+	archived bool // of the job's goroutine
+}
+
+// job returns the job of id, or nil.
+func (s *Service) job(id logservice.ID) *job {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.jobs[id]
+}
+
+// claim returns the job of id; mine where there was none before.
+func (s *Service) claim(id logservice.ID, how Closing) (j *job, mine, deleting bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if j = s.jobs[id]; j != nil {
+		return j, false, j.deleting
+	}
+	j = &job{how: how, closed: make(chan struct{}), done: make(chan struct{})}
+	s.jobs[id] = j
+	return j, true, false
+}
+
+// drop ends a claimed job whose stream could not be closed, or needs nothing.
+func (s *Service) drop(id logservice.ID, j *job, err error) {
+	j.err = err
+	close(j.closed)
+	s.finish(id, j)
+}
+
+// start lets the claimed job of a closed stream work. Where there are too
+// many, or the service stops, the job ends at once and the stream waits.
+func (s *Service) start(id logservice.ID, j *job) {
+	close(j.closed)
+	s.mu.Lock()
+	wait := s.stopping || len(s.jobs) > maxJobs
+	if !wait {
+		s.jobsDone.Add(1)
+	}
+	s.mu.Unlock()
+	if wait {
+		s.backlog.Store(true)
+		s.finish(id, j)
+		return
+	}
+	go func() {
+		defer s.jobsDone.Done()
+		s.work(id, j)
+		if left := s.finish(id, j); left <= maxJobs/2 && s.backlog.Load() {
+			select {
+			case s.room <- struct{}{}:
+			default: // Run knows already
+			}
+		}
+	}()
+}
+
+func (s *Service) finish(id logservice.ID, j *job) (left int) {
+	s.mu.Lock()
+	delete(s.jobs, id)
+	left = len(s.jobs)
+	s.mu.Unlock()
+	close(j.done)
+	return left
+}
+
+// work repeats the job until it succeeds or the service stops.
+func (s *Service) work(id logservice.ID, j *job) {
+	b := backoff.NewExponentialBackOff()
+	b.InitialInterval, b.MaxInterval = firstRetry, lastRetry
+	_, err := backoff.Retry(s.retrying, func() (struct{}, error) {
+		return struct{}{}, s.attempt(s.working, id, j)
+	}, backoff.WithBackOff(b), backoff.WithMaxElapsedTime(0), backoff.WithNotify(func(err error, next time.Duration) {
+		s.log.Warn("archiving a log failed, its stream is kept", "account", id.Account, "key", id.Key, "error", err, "retry_in", next)
+	}))
+	if err != nil {
+		s.backlog.Store(true)
+		s.log.Info("a closed stream is left to the next start", "account", id.Account, "key", id.Key, "error", err)
+	}
+}
+
+func (s *Service) attempt(ctx context.Context, id logservice.ID, j *job) error {
+	if !j.archived {
+		err := s.archive(ctx, id, j.how)
+		if errors.Is(err, logservice.ErrStreamNotFound) {
+			return nil // gone already: nothing is left to do
+		}
+		if err != nil {
+			return err
+		}
+		j.archived = true
+	}
+	s.mu.Lock()
+	j.deleting = true
+	s.mu.Unlock()
+	if err := s.streams.Delete(ctx, id); err != nil && !errors.Is(err, logservice.ErrStreamNotFound) {
+		return err
+	}
+	return nil
+}
