@@ -50,7 +50,11 @@ func (f *outputFlag) info(ctx context.Context, s *session, t target) error {
 	if err != nil {
 		return err
 	}
-	all, err := c.Info(ctx, t.key)
+	var opts []client.InfoOption
+	if t.key != "" {
+		opts = append(opts, client.Under(t.key))
+	}
+	all, err := c.Info(ctx, opts...)
 	if err != nil {
 		return err
 	}

@@ -167,7 +167,7 @@ type last struct {
 // lastLines reads the last n lines that the log has now. Of a live log the
 // server says where they begin; an archived one is read through.
 func lastLines(ctx context.Context, c *client.Client, key logservice.Key, n int64) (l last, err error) {
-	infos, err := c.Info(ctx, key)
+	infos, err := c.Info(ctx, client.Under(key))
 	if err != nil {
 		return last{}, err
 	}

@@ -22,8 +22,8 @@ type Program struct {
 	Stderr  io.Writer
 }
 
-// root is the tree of commands, and the flags that all of them take.
-type root struct {
+// globals are the flags that every command takes.
+type globals struct {
 	Help helpFlag `short:"h" help:"Show what the command does and an example, then end."`
 
 	ServerURL string        `name:"server" placeholder:"URL" default:"${server}" env:"LOG_SERVICE_SERVER" help:"Server to talk to (${default})."`
@@ -32,6 +32,11 @@ type root struct {
 	Timeout   time.Duration `placeholder:"TIME" env:"LOG_SERVICE_TIMEOUT" help:"Give the command up after this time, for example 30s (no limit)."`
 	Quiet     bool          `short:"q" env:"LOG_SERVICE_QUIET" help:"Print no notes and no progress."`
 	Verbose   bool          `short:"v" env:"LOG_SERVICE_VERBOSE" help:"Say on standard error what is sent and retried."`
+}
+
+// root is the tree of commands.
+type root struct {
+	globals `embed:"" group:"Flags of every command:"`
 
 	Server     serverCmd     `cmd:"" help:"Run the log service."`
 	Cistore    cistoreCmd    `cmd:"" help:"Finished logs, named by project, build, stage and step."`

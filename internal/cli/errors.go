@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
-	"net/url"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -55,7 +55,7 @@ func usageError(program string, err error) error {
 			command = node.FullPath()
 		}
 	}
-	return &usage{err: err, hint: command + " --help"}
+	return &usage{err: err, hint: "see: " + command + " --help"}
 }
 
 // hinted adds a way out to an error.
@@ -107,15 +107,14 @@ func exitStatus(ctx context.Context, err error) int {
 	var (
 		u       *usage
 		setting *config.Error
-		netErr  net.Error
-		urlErr  *url.Error
+		op      *net.OpError
 	)
 	switch {
-	case errors.Is(context.Cause(ctx), errTimeout):
+	case errors.Is(err, errTimeout):
 		return exitUnavailable
 	case errors.As(err, &u), errors.As(err, &setting):
 		return exitUsage
-	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+	case ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(ctx))):
 		return exitInterrupted
 	case errors.Is(err, logservice.ErrStreamNotFound), errors.Is(err, logservice.ErrBlobNotFound):
 		return exitNotFound
@@ -127,7 +126,9 @@ func exitStatus(ctx context.Context, err error) int {
 		return exitUsage
 	case errors.Is(err, logservice.ErrUnavailable):
 		return exitUnavailable
-	case errors.As(err, &urlErr), errors.As(err, &netErr):
+	case errors.As(err, &op) && op.Op == "listen": // the server's own address
+		return exitError
+	case errors.As(err, &op), errors.Is(err, io.ErrUnexpectedEOF): // cut off while reading
 		return exitUnavailable
 	}
 	return exitError

@@ -14,7 +14,7 @@ import (
 
 // oneShot is how patient commands are that somebody waits for: a server that
 // restarts is back by then, and one that is not there is not waited for.
-var oneShot = client.Retry{Total: 5 * time.Second, First: 100 * time.Millisecond, Most: time.Second}
+var oneShot = client.Retry{Total: 3 * time.Second, First: 100 * time.Millisecond, Most: time.Second}
 
 // session is what a command runs in.
 type session struct {

@@ -1,0 +1,75 @@
+package cli
+
+import (
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/alecthomas/kong"
+)
+
+// leaves calls visit for every command that does something.
+func leaves(t *testing.T, name string, visit func(n *kong.Node)) {
+	t.Helper()
+	parser, err := newParser(&Program{Name: name, Stdout: io.Discard, Stderr: io.Discard}, &root{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var walk func(n *kong.Node)
+	walk = func(n *kong.Node) {
+		if n.Leaf() {
+			visit(n)
+		}
+		for _, child := range n.Children {
+			walk(child)
+		}
+	}
+	walk(parser.Model.Node)
+}
+
+func TestTheHelpOfEveryCommandShowsAnExampleOfIt(t *testing.T) {
+	for _, name := range []string{"log-service", "log-server"} {
+		leaves(t, name, func(n *kong.Node) {
+			if n.Help == "" || !strings.Contains(n.Detail, "Example:\n") || !strings.Contains(n.Detail, n.FullPath()) {
+				t.Errorf("%s: help %q, detail %q: no help, or no example", n.FullPath(), n.Help, n.Detail)
+			}
+		})
+	}
+}
+
+func TestTheDocumentationNamesEveryCommandAndFlag(t *testing.T) {
+	text, err := os.ReadFile("../../docs/cli.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc := string(text)
+	leaves(t, "log-service", func(n *kong.Node) {
+		if !n.Parent.Hidden && !strings.Contains(doc, n.FullPath()) {
+			t.Errorf("docs/cli.md has no example of %s", n.FullPath())
+		}
+		for _, f := range n.Flags {
+			// A flag that is on without being given is named by how to turn it off.
+			if !strings.Contains(doc, "--"+f.Name) && !strings.Contains(doc, "--no-"+f.Name) {
+				t.Errorf("docs/cli.md does not name --%s of %s", f.Name, n.FullPath())
+			}
+		}
+	})
+}
+
+func TestTheLinksOfTheREADMELeadSomewhere(t *testing.T) {
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range strings.Split(string(text), "](")[1:] {
+		link, _, _ := strings.Cut(part, ")")
+		if strings.Contains(link, "://") {
+			continue
+		}
+		if _, err := os.Stat(filepath.Join("../..", link)); err != nil {
+			t.Errorf("README.md: %v", err)
+		}
+	}
+}

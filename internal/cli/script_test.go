@@ -1,0 +1,305 @@
+package cli_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/harness/log-service/internal/cli"
+)
+
+// startTime is how long a server may take to answer, on a machine that runs
+// every test at once.
+const startTime = 30 * time.Second
+
+func TestMain(m *testing.M) {
+	program := func() { os.Exit(cli.Main("")) }
+	testscript.Main(m, map[string]func(){"log-service": program, "log-server": program})
+}
+
+// TestScripts runs testdata/*.txtar with the real programs, over real servers
+// on free ports. Beside testscript's own commands there are:
+//
+//	serve [NAME=VALUE...]   start `log-service server` with these settings, wait
+//	                        until it answers, and point the commands at it; its
+//	                        data is in $WORK/data unless told otherwise
+//	stop                    end it by SIGTERM; it must end with status 0
+//	kill                    end it by SIGKILL
+//	restart [NAME=VALUE...] stop if it runs, then serve at the same address
+//	exits N COMMAND...      run a command, which must end with status N
+//	follow FILE COMMAND...  run a command in the background, output to FILE
+//	type FILE TEXT          write to its standard input, which stays open; TEXT is
+//	                        a file's content where it begins with @
+//	interrupt FILE          send it SIGINT
+//	followed FILE STATUS    wait for it; it must end with the status
+//	shows FILE REGEXP       wait until the file matches
+//	send METHOD URL [FILE]  make an HTTP request; its answer is stdout; @FILE is
+//	                        the address that a file holds
+func TestScripts(t *testing.T) {
+	testscript.Run(t, params("testdata"))
+}
+
+func params(dir string) testscript.Params {
+	return testscript.Params{
+		Dir:                dir,
+		RequireUniqueNames: true,
+		Setup: func(env *testscript.Env) error {
+			env.Values[stateKey{}] = &state{followers: map[string]*follower{}}
+			env.Setenv("LOG_SERVICE_DATA", filepath.Join(env.WorkDir, "data"))
+			env.Setenv("LOG_SERVICE_HTTP_BIND", "127.0.0.1:0")
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"serve": cmdServe, "stop": cmdStop, "kill": cmdKill, "restart": cmdRestart, "exits": cmdExits,
+			"follow": cmdFollow, "type": cmdType, "interrupt": cmdInterrupt, "followed": cmdFollowed,
+			"shows": cmdShows, "send": cmdSend,
+		},
+	}
+}
+
+type stateKey struct{}
+
+// state is what a script has running.
+type state struct {
+	server    *exec.Cmd
+	followers map[string]*follower // by their output file
+}
+
+type follower struct {
+	*exec.Cmd
+	stdin io.WriteCloser
+}
+
+func stateOf(ts *testscript.TestScript) *state { return ts.Value(stateKey{}).(*state) }
+
+// command makes a command in the environment of the script.
+func command(ts *testscript.TestScript, name string, args ...string) *exec.Cmd {
+	path := name
+	for dir := range strings.SplitSeq(ts.Getenv("PATH"), string(os.PathListSeparator)) {
+		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
+			path = filepath.Join(dir, name)
+			break
+		}
+	}
+	cmd := exec.Command(path, args...)
+	cmd.Dir = ts.MkAbs(".")
+	for _, name := range []string{
+		"PATH", "HOME", "TMPDIR", "WORK", "LOG_SERVICE_DATA", "LOG_SERVICE_HTTP_BIND", "LOG_SERVICE_SERVER",
+		"LOG_SERVICE_DISABLE_AUTH", "LOG_SERVICE_STREAM", "GOCOVERDIR",
+	} {
+		if v := ts.Getenv(name); v != "" {
+			cmd.Env = append(cmd.Env, name+"="+v)
+		}
+	}
+	return cmd
+}
+
+var listens = regexp.MustCompile(`listens on (http://\S+)`)
+
+func cmdServe(ts *testscript.TestScript, neg bool, args []string) {
+	st := stateOf(ts)
+	if neg || st.server != nil {
+		ts.Fatalf("serve: a server runs, or !")
+	}
+	cmd := command(ts, "log-service", "server")
+	cmd.Env = append(cmd.Env, args...)
+	stderr, err := cmd.StderrPipe()
+	ts.Check(err)
+	ts.Check(cmd.Start())
+	st.server = cmd
+	ts.Defer(func() {
+		if st.server == cmd {
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait()
+		}
+	})
+	url, seen := "", ""
+	lines := bufio.NewScanner(stderr)
+	for url == "" && lines.Scan() {
+		seen += lines.Text() + "\n"
+		if m := listens.FindStringSubmatch(lines.Text()); m != nil {
+			url = m[1]
+		}
+	}
+	if url == "" {
+		ts.Fatalf("the server does not say where it listens:\n%s", seen)
+	}
+	go func() { _, _ = io.Copy(io.Discard, stderr) }() // ends with the server
+	ts.Check(healthy(url))
+	ts.Setenv("LOG_SERVICE_SERVER", url)
+}
+
+// healthy waits until the server answers.
+func healthy(url string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), startTime)
+	defer cancel()
+	for {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/healthz", nil)
+		if err != nil {
+			return err
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err == nil {
+			body, _ := io.ReadAll(resp.Body)
+			_ = resp.Body.Close()
+			if resp.StatusCode == http.StatusOK && strings.HasPrefix(string(body), "OK") {
+				return nil
+			}
+			err = fmt.Errorf("%s: %s", resp.Status, body)
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("the server does not answer: %w", err)
+		}
+	}
+}
+
+func cmdStop(ts *testscript.TestScript, neg bool, args []string) {
+	st := stateOf(ts)
+	ts.Check(st.server.Process.Signal(syscall.SIGTERM))
+	cmd := st.server
+	st.server = nil
+	if err := cmd.Wait(); err != nil {
+		ts.Fatalf("the server ended with %v", err)
+	}
+}
+
+func cmdRestart(ts *testscript.TestScript, neg bool, args []string) {
+	if stateOf(ts).server != nil {
+		cmdStop(ts, neg, nil)
+	}
+	bind := "LOG_SERVICE_HTTP_BIND=" + strings.TrimPrefix(ts.Getenv("LOG_SERVICE_SERVER"), "http://")
+	cmdServe(ts, neg, append([]string{bind}, args...))
+}
+
+func cmdKill(ts *testscript.TestScript, neg bool, args []string) {
+	st := stateOf(ts)
+	ts.Check(st.server.Process.Kill())
+	_ = st.server.Wait()
+	st.server = nil
+}
+
+func cmdExits(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) < 2 {
+		ts.Fatalf("usage: exits STATUS COMMAND...")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	got := 0
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if got != want {
+		ts.Fatalf("status %d, want %d", got, want)
+	}
+}
+
+func cmdFollow(ts *testscript.TestScript, neg bool, args []string) {
+	st := stateOf(ts)
+	if len(args) < 2 || st.followers[args[0]] != nil {
+		ts.Fatalf("usage: follow FILE COMMAND..., one for a file")
+	}
+	out, err := os.Create(ts.MkAbs(args[0]))
+	ts.Check(err)
+	cmd := command(ts, args[1], args[2:]...)
+	cmd.Stdout, cmd.Stderr = out, out
+	stdin, err := cmd.StdinPipe()
+	ts.Check(err)
+	ts.Check(cmd.Start())
+	st.followers[args[0]] = &follower{cmd, stdin}
+	ts.Defer(func() {
+		if st.followers[args[0]] != nil {
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait()
+		}
+		_ = out.Close()
+	})
+}
+
+// followerOf finds a follower, and checks how many arguments there are.
+func followerOf(ts *testscript.TestScript, args []string, n int) *follower {
+	if len(args) != n || stateOf(ts).followers[args[0]] == nil {
+		ts.Fatalf("want %d arguments, the first of them a file that follow writes", n)
+	}
+	return stateOf(ts).followers[args[0]]
+}
+
+func cmdType(ts *testscript.TestScript, neg bool, args []string) {
+	f := followerOf(ts, args, 2)
+	text := args[1]
+	if file, ok := strings.CutPrefix(text, "@"); ok {
+		text = ts.ReadFile(file)
+	}
+	_, err := io.WriteString(f.stdin, text)
+	ts.Check(err)
+}
+
+func cmdInterrupt(ts *testscript.TestScript, neg bool, args []string) {
+	ts.Check(followerOf(ts, args, 1).Process.Signal(os.Interrupt))
+}
+
+func cmdFollowed(ts *testscript.TestScript, neg bool, args []string) {
+	f := followerOf(ts, args, 2)
+	late := time.AfterFunc(startTime, func() { _ = f.Process.Kill() })
+	defer late.Stop()
+	_ = f.Wait() // the status is looked at below
+	delete(stateOf(ts).followers, args[0])
+	if got := strconv.Itoa(f.ProcessState.ExitCode()); got != args[1] {
+		ts.Fatalf("%s ended with status %s, want %s:\n%s", f, got, args[1], ts.ReadFile(args[0]))
+	}
+}
+
+func cmdShows(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: shows FILE REGEXP")
+	}
+	re := regexp.MustCompile("(?m)" + args[1])
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for limit := time.Now().Add(startTime); time.Now().Before(limit); <-tick.C {
+		if re.MatchString(ts.ReadFile(args[0])) {
+			return
+		}
+	}
+	ts.Fatalf("%s never matches %s:\n%s", args[0], args[1], ts.ReadFile(args[0]))
+}
+
+func cmdSend(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) < 2 {
+		ts.Fatalf("usage: send METHOD URL [FILE]")
+	}
+	var body io.Reader
+	if len(args) > 2 {
+		body = strings.NewReader(ts.ReadFile(args[2]))
+	}
+	url := args[1]
+	if file, ok := strings.CutPrefix(url, "@"); ok {
+		url = strings.TrimSpace(ts.ReadFile(file))
+	}
+	req, err := http.NewRequest(args[0], url, body)
+	ts.Check(err)
+	resp, err := http.DefaultClient.Do(req)
+	ts.Check(err)
+	defer resp.Body.Close()
+	_, err = io.Copy(ts.Stdout(), resp.Body)
+	ts.Check(err)
+	if resp.StatusCode/100 != 2 != neg {
+		ts.Fatalf("%s", resp.Status)
+	}
+}
