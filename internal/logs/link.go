@@ -45,16 +45,15 @@ func (s *Service) SignLink(kind LinkKind, id logservice.ID, ttl time.Duration) (
 		ttl = DefaultLinkTTL
 	}
 	l := Link{Kind: kind, ID: id, Expires: time.Now().Add(min(ttl, MaxLinkTTL)).Unix()}
-	l.Signature = base64.RawURLEncoding.EncodeToString(s.linkSum(l))
+	l.Signature = s.signature(l)
 	return l, nil
 }
 
 // VerifyLink checks that this service signed l as it stands and that its time
 // is not over: ErrForbidden otherwise, whatever is wrong.
 func (s *Service) VerifyLink(l Link) error {
-	// Strict: one signature has one spelling.
-	got, err := base64.RawURLEncoding.Strict().DecodeString(l.Signature)
-	if len(s.linkKey) == 0 || err != nil || !hmac.Equal(got, s.linkSum(l)) {
+	// The texts are compared: a decoder takes more than one for the same sum.
+	if len(s.linkKey) == 0 || !hmac.Equal([]byte(l.Signature), []byte(s.signature(l))) {
 		return logservice.Errorf(logservice.ErrForbidden, "the link is not valid: ask for a new one")
 	}
 	if time.Now().Unix() >= l.Expires {
@@ -63,9 +62,9 @@ func (s *Service) VerifyLink(l Link) error {
 	return nil
 }
 
-// linkSum is the HMAC-SHA256 of l. Each text goes with its length, so that
+// signature is the HMAC-SHA256 of l. Each text goes with its length, so that
 // no two links are the same bytes.
-func (s *Service) linkSum(l Link) []byte {
+func (s *Service) signature(l Link) string {
 	b := append([]byte("log-service link 1\x00"), byte(l.Kind))
 	b = binary.BigEndian.AppendUint64(b, uint64(l.Expires))
 	for _, text := range []string{l.ID.Account, string(l.ID.Key)} {
@@ -74,5 +73,5 @@ func (s *Service) linkSum(l Link) []byte {
 	}
 	h := hmac.New(sha256.New, s.linkKey)
 	h.Write(b)
-	return h.Sum(nil)
+	return base64.RawURLEncoding.EncodeToString(h.Sum(nil))
 }

@@ -1,0 +1,141 @@
+package logs_test
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/logs"
+)
+
+// abandon opens a stream that nobody closes.
+func (r *rig) abandon(id logservice.ID, count int) []byte {
+	r.t.Helper()
+	r.must(r.Open(r.t.Context(), id, logs.OpenOptions{TTL: 300 * time.Millisecond}))
+	data := r.append(id, 0, count)
+	eventually(r.t, "the stream is gone", func() bool {
+		infos, err := r.List(r.t.Context(), logs.Filter{})
+		r.must(err)
+		return len(infos) == 0
+	})
+	return data
+}
+
+func (r *rig) keys() (keys []string) {
+	for e, err := range r.ListBlobs(r.t.Context(), id.Account, "") {
+		r.must(err)
+		keys = append(keys, string(e.Key))
+	}
+	return keys
+}
+
+func TestAnAbandonedLogIsArchivedAndMarked(t *testing.T) {
+	r := newRig(t)
+	want := r.abandon(id, 10)
+	if c := r.wantContent(id, want); !c.Incomplete || !c.Archive {
+		t.Errorf("%+v", c)
+	}
+}
+
+func TestAnAbandonedLogThatIsInItsBlobIsNotKeptTwice(t *testing.T) {
+	r := newRig(t)
+	uploaded := append(jsonLines(0, 10), "and more\n"...)
+	r.put(id, string(uploaded))
+	r.abandon(id, 10)
+	r.wantContent(id, uploaded)
+	if k := r.keys(); len(k) != 1 {
+		t.Error(k)
+	}
+}
+
+func TestAnAbandonedLogNeverReplacesNorIsReplacedByAnotherBlob(t *testing.T) {
+	for name, key := range map[string]logservice.Key{
+		"short key": "project/step", "long key": logservice.Key(strings.Repeat("s/", 500) + "longlonglonglonglonglong"),
+		"one long segment": logservice.Key(strings.Repeat("x", logservice.MaxKeyBytes)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			id := logservice.ID{Account: id.Account, Key: key}
+			r.put(id, "another run\n")
+			want := r.abandon(id, 10)
+			r.abandon(id, 10) // the same lines: the same place
+			r.wantContent(id, []byte("another run\n"))
+			keys := r.keys()
+			if len(keys) != 2 {
+				t.Fatal(keys)
+			}
+			for _, k := range keys {
+				if beside := (logservice.ID{Account: id.Account, Key: logservice.Key(k)}); beside != id {
+					if _, err := logservice.ParseKey(k); err != nil || !strings.Contains(k, "incomplete-") {
+						t.Error(k, err)
+					}
+					if c := r.wantContent(beside, want); !c.Incomplete {
+						t.Error("not marked")
+					}
+				}
+			}
+		})
+	}
+}
+
+func TestLinksAllowOneThingForATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := logs.New(logs.Config{LinkKey: bytes.Repeat([]byte("k"), 32)})
+		a := logservice.ID{Account: "a", Key: "b/c"}
+		l, err := s.SignLink(logs.LinkDownload, a, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.VerifyLink(l); err != nil {
+			t.Error(err)
+		}
+		for name, change := range map[string]func(*logs.Link){
+			"kind":      func(l *logs.Link) { l.Kind = logs.LinkUpload },
+			"account":   func(l *logs.Link) { l.ID.Account = "b" },
+			"key":       func(l *logs.Link) { l.ID.Key = "b/d" },
+			"joined":    func(l *logs.Link) { l.ID = logservice.ID{Account: "a/b", Key: "c"} },
+			"shifted":   func(l *logs.Link) { l.ID = logservice.ID{Account: "ab", Key: "/c"} },
+			"time":      func(l *logs.Link) { l.Expires++ },
+			"empty":     func(l *logs.Link) { l.Signature = "" },
+			"shortened": func(l *logs.Link) { l.Signature = l.Signature[:20] },
+			"padded":    func(l *logs.Link) { l.Signature += "=" },
+			"a break":   func(l *logs.Link) { l.Signature += "\n" },
+			"last bits": func(l *logs.Link) { l.Signature = l.Signature[:42] + string(l.Signature[42]+1) },
+			"other key": nil,
+		} {
+			forged, by := l, s
+			if change != nil {
+				change(&forged)
+			} else {
+				by = logs.New(logs.Config{LinkKey: bytes.Repeat([]byte("x"), 32)})
+			}
+			if err := by.VerifyLink(forged); !errors.Is(err, logservice.ErrForbidden) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		long, _ := s.SignLink(logs.LinkZip, logservice.ID{Account: "a"}, 1000*time.Hour)
+		time.Sleep(logs.DefaultLinkTTL)
+		if err := s.VerifyLink(l); !errors.Is(err, logservice.ErrForbidden) {
+			t.Error("expired:", err)
+		}
+		time.Sleep(logs.MaxLinkTTL - logs.DefaultLinkTTL - time.Second)
+		if err := s.VerifyLink(long); err != nil {
+			t.Error("within a day:", err)
+		}
+		time.Sleep(time.Second)
+		if err := s.VerifyLink(long); !errors.Is(err, logservice.ErrForbidden) {
+			t.Error("after a day:", err)
+		}
+	})
+	none := logs.New(logs.Config{})
+	if _, err := none.SignLink(logs.LinkUpload, id, 0); !errors.Is(err, logservice.ErrUnsupported) {
+		t.Error(err)
+	}
+	if err := none.VerifyLink(logs.Link{Expires: 1 << 40}); !errors.Is(err, logservice.ErrForbidden) {
+		t.Error("a service without a key:", err)
+	}
+}
