@@ -56,12 +56,13 @@ func TestEveryAcknowledgedLineSurvivesKill9(t *testing.T) {
 // load is clients that write, follow, open and close logs until they are
 // told to stop.
 type load struct {
-	ctx  context.Context
-	wire *wire
-	work *errgroup.Group // writers and the makers of short logs
-	read *errgroup.Group // tailers, which end with their logs
-	stop chan struct{}
-	logs map[string]*written
+	wire    *wire
+	work    *errgroup.Group // writers and the makers of short logs
+	ctx     context.Context // of work: ends when one of them or of the tailers fails
+	read    *errgroup.Group // tailers, which end with their logs
+	readCtx context.Context
+	stop    chan struct{}
+	logs    map[string]*written
 
 	acks  atomic.Int64
 	short atomic.Int64
@@ -80,8 +81,8 @@ type written struct {
 
 func newLoad(ctx context.Context, w *wire) *load {
 	l := &load{wire: w, stop: make(chan struct{}), logs: map[string]*written{}}
-	l.read, ctx = errgroup.WithContext(ctx)
-	l.work, l.ctx = errgroup.WithContext(ctx)
+	l.read, l.readCtx = errgroup.WithContext(ctx)
+	l.work, l.ctx = errgroup.WithContext(l.readCtx)
 	return l
 }
 
@@ -120,7 +121,7 @@ func (l *load) follow(log *written, into *[]string) {
 			*into = append(*into, string(json))
 			return nil
 		}}
-		return t.run(l.ctx)
+		return t.run(l.readCtx)
 	})
 }
 

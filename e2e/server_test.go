@@ -23,9 +23,9 @@ const (
 	stopLimit  = 30 * time.Second
 )
 
-// server is a process that runs the program; it can be killed and started
+// process is the program running as a server; it can be killed and started
 // again on the same address and folder.
-type server struct {
+type process struct {
 	t      *testing.T
 	path   string // of the program
 	addr   string
@@ -41,9 +41,9 @@ type server struct {
 // startServer runs the program with the settings env (NAME=value) and waits
 // until it serves. The process does not outlive the test; what it wrote is
 // shown when the test fails.
-func startServer(t *testing.T, program string, env ...string) *server {
+func startServer(t *testing.T, program string, env ...string) *process {
 	t.Helper()
-	s := &server{t: t, path: program, addr: freeAddr(t), folder: t.TempDir()}
+	s := &process{t: t, path: program, addr: freeAddr(t), folder: t.TempDir()}
 	s.url = "http://" + s.addr
 	s.env = append([]string{
 		"PATH=" + os.Getenv("PATH"),
@@ -63,7 +63,7 @@ func startServer(t *testing.T, program string, env ...string) *server {
 
 // start runs the process, whose settings and folder are those of the time
 // before.
-func (s *server) start() {
+func (s *process) start() {
 	s.t.Helper()
 	s.cmd = exec.Command(s.path, "server")
 	s.cmd.Dir = s.folder // no .env of anybody
@@ -78,7 +78,7 @@ func (s *server) start() {
 	s.awaitReady()
 }
 
-func (s *server) awaitReady() {
+func (s *process) awaitReady() {
 	s.t.Helper()
 	c := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 5 * time.Second}
 	tick := time.NewTicker(5 * time.Millisecond)
@@ -104,7 +104,7 @@ func (s *server) awaitReady() {
 }
 
 // kill is kill -9, at once.
-func (s *server) kill() {
+func (s *process) kill() {
 	if s.cmd == nil {
 		return
 	}
@@ -114,7 +114,7 @@ func (s *server) kill() {
 }
 
 // stop is an orderly stop, which must end with status 0.
-func (s *server) stop() {
+func (s *process) stop() {
 	s.t.Helper()
 	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		s.t.Fatal(err)
@@ -173,7 +173,7 @@ func (b *logBuffer) String() string {
 
 // command runs the program as a client of the server and returns its output;
 // any other status than 0 fails the test.
-func (s *server) command(stdin []byte, args ...string) []byte {
+func (s *process) command(stdin []byte, args ...string) []byte {
 	s.t.Helper()
 	cmd := s.client(args...)
 	cmd.Stdin = bytes.NewReader(stdin)
@@ -188,7 +188,7 @@ func (s *server) command(stdin []byte, args ...string) []byte {
 
 // client prepares a run of the program as a client of the server. It is
 // killed when the test ends.
-func (s *server) client(args ...string) *exec.Cmd {
+func (s *process) client(args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(s.t.Context(), s.path, args...)
 	cmd.Dir = s.folder
 	cmd.Env = append([]string{"LOG_SERVICE_SERVER=" + s.url}, s.env[:2]...)

@@ -1,0 +1,90 @@
+package e2e_test
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+
+	"github.com/harness/log-service/internal/config"
+	"github.com/harness/log-service/internal/logs"
+	"github.com/harness/log-service/internal/server"
+	"github.com/harness/log-service/internal/stream/streamtest"
+)
+
+// The conformance suite of stream engines, through HTTP with the Go client
+// against a whole server.
+
+func TestTheServerConformsOverTheDurableEngine(t *testing.T) {
+	streamtest.Run(t, overHTTP(config.StreamDisk))
+}
+
+func TestTheServerConformsOverTheMemoryEngine(t *testing.T) {
+	b := overHTTP(config.StreamMemory)
+	b.Reopen = nil
+	streamtest.Run(t, b)
+}
+
+func overHTTP(engine string) streamtest.Backend {
+	serving := map[logs.Streams]*inProcess{} // one test at a time
+	begin := func(t *testing.T, p *inProcess) logs.Streams {
+		p.start(t)
+		r := newRemote(p.url)
+		p.client = r
+		serving[r] = p
+		return r
+	}
+	return streamtest.Backend{
+		Remote: true,
+		Open: func(t *testing.T) logs.Streams {
+			c := config.Default()
+			c.Bind = "127.0.0.1:0"
+			c.Data = t.TempDir()
+			c.BoltPath = c.Data + "/blobs.db"
+			c.Stream = engine
+			p := &inProcess{config: c}
+			t.Cleanup(func() { p.stop(t) })
+			return begin(t, p)
+		},
+		Reopen: func(t *testing.T, s logs.Streams) logs.Streams {
+			p := serving[s]
+			delete(serving, s)
+			p.stop(t)
+			return begin(t, p)
+		},
+	}
+}
+
+// inProcess is a server in the process of the tests, so that the race
+// detector and the debugger see both sides.
+type inProcess struct {
+	config config.Config
+	url    string
+	client *remote
+	cancel context.CancelFunc
+	ended  chan error
+}
+
+func (p *inProcess) start(t *testing.T) {
+	t.Helper()
+	s, err := server.New(p.config, slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.url = s.URL()
+	ctx, cancel := context.WithCancel(context.Background())
+	p.cancel, p.ended = cancel, make(chan error, 1)
+	go func() { p.ended <- s.Serve(ctx) }()
+}
+
+func (p *inProcess) stop(t *testing.T) {
+	t.Helper()
+	if p.cancel == nil {
+		return
+	}
+	p.client.done() // the stop waits 5 s for connections that were never used
+	p.cancel()
+	p.cancel = nil
+	if err := <-p.ended; err != nil {
+		t.Errorf("the server ended with %v", err)
+	}
+}
