@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"time"
@@ -11,14 +12,10 @@ import (
 func replay(readers int) measure {
 	return func(ctx context.Context, e *env) (metrics, error) {
 		const key = "replay/log"
-		lines := e.count(1_000_000, 200_000)
-		if readers > 1 {
-			lines = e.count(1_000_000, 100_000)
-		}
 		if err := e.t.open(ctx, key); err != nil {
 			return nil, err
 		}
-		if _, err := fill(ctx, e.t, key, lines); err != nil {
+		if _, err := fill(ctx, e.t, key, e.n); err != nil {
 			return nil, err
 		}
 		begin, err := e.mark()
@@ -30,7 +27,7 @@ func replay(readers int) measure {
 			return nil, err
 		}
 		defer c.p.close()
-		c.expect(int64(lines), 0)
+		c.expect(int64(e.n), 0)
 		// A hundred readers of a million lines are 20 GB: they are cut off
 		// after a while, and what they have got until then is counted.
 		end := begin.at.Add(e.span(15 * time.Second))
@@ -44,7 +41,7 @@ func replay(readers int) measure {
 		}
 		m := metrics{"lines_per_s": float64(c.frames()) / used.wall.Seconds(), "readers_done": float64(c.wanted)}
 		used.into(m, "lines", float64(c.frames()))
-		return m, nil
+		return m, e.t.drop(ctx, key)
 	}
 }
 
@@ -52,16 +49,13 @@ func replay(readers int) measure {
 // may still be in the making when the close is answered.
 func closing(ctx context.Context, e *env) (metrics, error) {
 	const key = "archive/log"
-	lines := e.count(1_000_000, 200_000)
 	if err := e.t.open(ctx, key); err != nil {
 		return nil, err
 	}
-	size, err := fill(ctx, e.t, key, lines)
+	size, err := fill(ctx, e.t, key, e.n)
 	if err != nil {
 		return nil, err
 	}
-	blobs := filepath.Join(e.t.dir, "blobs.db")
-	before, _ := diskUse(blobs) // not there before the first blob
 	begin, err := e.mark()
 	if err != nil {
 		return nil, err
@@ -77,21 +71,34 @@ func closing(ctx context.Context, e *env) (metrics, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := metrics{"lines_per_s": float64(lines) / used.wall.Seconds(), "answered_ms": ms(answered)}
-	used.into(m, "lines", float64(lines))
+	m := metrics{"lines_per_s": float64(e.n) / used.wall.Seconds(), "answered_ms": ms(answered)}
+	used.into(m, "lines", float64(e.n))
 	if e.t.pid != 0 {
 		mem, err := memoryOf(e.t.pid)
 		if err != nil {
 			return nil, err
 		}
-		after, err := diskUse(blobs)
-		if err != nil {
-			return nil, err
-		}
-		m["archive_share"] = float64(after-before) / float64(size)
 		m["peak_mb"] = float64(mem.peak) / (1 << 20)
 	}
-	return m, readBack(ctx, e.t, key, int64(lines), m)
+	if m["archive_share"], err = archiveShare(ctx, e.t, key, size); err != nil {
+		return nil, err
+	}
+	return m, readBack(ctx, e.t, key, int64(e.n), m)
+}
+
+// archiveShare is the size of an archive, as it is stored, over that of the
+// log.
+func archiveShare(ctx context.Context, t *target, key string, raw int64) (float64, error) {
+	c, err := dial(ctx, t)
+	if err != nil {
+		return 0, err
+	}
+	defer c.close()
+	size, _, err := c.download(blobPath(key), "Accept-Encoding: zstd\r\n")
+	if err == nil && !c.a.zstd {
+		err = errors.New("the server does not give archives compressed")
+	}
+	return float64(size) / float64(raw), err
 }
 
 func untilArchived(ctx context.Context, t *target, key string) error {
@@ -129,7 +136,6 @@ func readBack(ctx context.Context, t *target, key string, lines int64, m metrics
 // with archive; sixteen side by side.
 func smallLogs(ctx context.Context, e *env) (metrics, error) {
 	const pushes, lines, workers = 5, 20, 16
-	logs := e.count(10_000, 2000)
 	host := e.t.host()
 	log := newBuildLog(textSeed)
 	// Batches are prepared for a key of fixed length; each log patches its own
@@ -143,7 +149,7 @@ func smallLogs(ctx context.Context, e *env) (metrics, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = each(ctx, e.t, logs, workers, func(c *conn, i int) error {
+	err = each(ctx, e.t, e.n, workers, func(c *conn, i int) error {
 		return life(c, host, i, batches[i%workers*pushes:][:pushes])
 	})
 	if err != nil {
@@ -156,9 +162,9 @@ func smallLogs(ctx context.Context, e *env) (metrics, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := metrics{"logs_per_s": float64(logs) / used.wall.Seconds()}
-	used.into(m, "logs", float64(logs))
-	for i := 0; i < logs; i += logs / 20 {
+	m := metrics{"logs_per_s": float64(e.n) / used.wall.Seconds()}
+	used.into(m, "logs", float64(e.n))
+	for i := 0; i < e.n; i += max(1, e.n/20) {
 		if err := readBack(ctx, e.t, lifeKey(i), pushes*lines, metrics{}); err != nil {
 			return nil, err
 		}
@@ -168,12 +174,12 @@ func smallLogs(ctx context.Context, e *env) (metrics, error) {
 		if err != nil {
 			return nil, err
 		}
-		m["archive_bytes_per_log"] = float64(after) / float64(logs)
+		m["archive_bytes_per_log"] = float64(after) / float64(e.n)
 		all, err := diskUse(e.t.dir)
 		if err != nil {
 			return nil, err
 		}
-		m["disk_bytes_per_log"] = float64(all-before) / float64(logs)
+		m["disk_bytes_per_log"] = float64(all-before) / float64(e.n)
 	}
 	return m, nil
 }

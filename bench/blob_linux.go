@@ -9,7 +9,7 @@ import (
 // blob measures one large upload and its download.
 func blob(ctx context.Context, e *env) (metrics, error) {
 	const key = "blob/log"
-	size := int64(e.count(1_000_000_000, 200_000_000))
+	size := int64(e.n)
 	c, err := dial(ctx, e.t)
 	if err != nil {
 		return nil, err

@@ -54,6 +54,15 @@ func (b bound) String() string {
 	return s
 }
 
+// grouped prints n with commas.
+func grouped(n int) string {
+	s := strconv.Itoa(n)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
 // figure prints v with three digits, thousands as k, millions as M.
 func figure(v float64) string {
 	switch {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"time"
 )
 
@@ -87,9 +88,9 @@ func (c *conn) call(method, path string) (body []byte, err error) {
 	return body, nil
 }
 
-// request is one without a body.
-func request(method, path, host string) []byte {
-	return fmt.Appendf(nil, "%s %s HTTP/1.1\r\nHost: %s\r\nContent-Length: 0\r\n\r\n", method, path, host)
+// request is one without a body; headers each end in \r\n.
+func request(method, path, host string, headers ...string) []byte {
+	return fmt.Appendf(nil, "%s %s HTTP/1.1\r\nHost: %s\r\n%sContent-Length: 0\r\n\r\n", method, path, host, strings.Join(headers, ""))
 }
 
 // upload sends size bytes of body.
@@ -104,14 +105,14 @@ func (c *conn) upload(method, path string, body io.Reader, size int64) error {
 	return c.finish()
 }
 
-// download counts the bytes and lines of an answer.
-func (c *conn) download(path string) (size, lines int64, err error) {
+// download counts the bytes and line breaks of an answer.
+func (c *conn) download(path string, headers ...string) (size, lines int64, err error) {
 	c.a.onBody = func(p []byte) error {
 		size += int64(len(p))
 		lines += countLines(p)
 		return nil
 	}
 	defer func() { c.a.onBody = nil }()
-	err = c.send(request("GET", path, c.host))
+	err = c.send(request("GET", path, c.host, headers...))
 	return size, lines, err
 }

@@ -17,6 +17,7 @@ type env struct {
 	child *child  // t when this program started it
 	dir   string  // a folder of its own, on the file system that is measured
 	quick bool
+	n     int                                       // of the scenario's things: lines, streams, bytes
 	again func(ctx context.Context) (*child, error) // starts child's server once more on the same folder
 }
 
@@ -26,14 +27,6 @@ func (e *env) span(d time.Duration) time.Duration {
 		return d / 3
 	}
 	return d
-}
-
-// count is how many of something are done; quick runs do a part.
-func (e *env) count(n, quick int) int {
-	if e.quick {
-		return quick
-	}
-	return n
 }
 
 // mark is a moment, with the CPU time that had been used until then.

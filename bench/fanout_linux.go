@@ -7,18 +7,16 @@ import (
 	"time"
 )
 
-// fanOut describes one writer and many readers of one log.
+// fanOut describes one writer of e.n lines and many readers of one log.
 type fanOut struct {
 	readers int
 	batch   int           // lines
-	lines   int           // in all
-	quick   int           // lines in all of a quick run
 	every   time.Duration // between two batches; 0: as fast as acknowledged
 }
 
 func (f fanOut) measure(ctx context.Context, e *env) (metrics, error) {
 	const key = "fanout/log"
-	total := int64(e.count(f.lines, f.quick))
+	total := int64(e.n)
 	if err := e.t.open(ctx, key); err != nil {
 		return nil, err
 	}
@@ -157,6 +155,9 @@ func (c *crowd) join(t *target, get []byte) error {
 		err := a.feed(b)
 		if tl.eof && !was {
 			c.ended++
+		}
+		if err == nil && a.done() {
+			err = finish()
 		}
 		return err
 	}

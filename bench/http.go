@@ -27,6 +27,7 @@ const maxHead = 16 << 10
 // connection ends. It keeps no body; onBody sees its pieces.
 type answer struct {
 	status int
+	zstd   bool  // the body is compressed
 	length int64 // of the body, -1 until the connection ends
 	onBody func(p []byte) error
 
@@ -119,6 +120,8 @@ func (a *answer) parseHead(h []byte) error {
 			if a.length, err = strconv.ParseInt(string(value), 10, 64); err != nil {
 				return fmt.Errorf("length %q", value)
 			}
+		case bytes.EqualFold(name, []byte("Content-Encoding")):
+			a.zstd = bytes.EqualFold(value, []byte("zstd"))
 		case bytes.EqualFold(name, []byte("Transfer-Encoding")):
 			a.chunked = bytes.EqualFold(value, []byte("chunked"))
 		}

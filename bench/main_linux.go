@@ -80,7 +80,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	}
 	if o.list {
 		for _, s := range chosen {
-			fmt.Fprintf(stdout, "%-16s %s\n", s.name, s.about)
+			fmt.Fprintf(stdout, "%-16s %s\n", s.name, s.title(o.quick))
 		}
 		return nil
 	}
@@ -154,6 +154,10 @@ func (r *runner) runAll(ctx context.Context, chosen []scenario, at machine, stdo
 	for i, s := range chosen {
 		if ctx.Err() != nil {
 			return results, errors.Join(err, ctx.Err())
+		}
+		if r.addr.IsValid() && s.own {
+			fmt.Fprintf(r.log, "%2d/%d %-16s skipped: it needs a server that bench starts itself\n", i+1, len(chosen), s.name)
+			continue
 		}
 		begin := time.Now()
 		m, err1 := r.run(ctx, s)

@@ -61,19 +61,18 @@ func grown(ctx context.Context, e *env, do func() error) (float64, error) {
 
 // idleStreams measures what an open stream costs that nobody writes or reads.
 func idleStreams(ctx context.Context, e *env) (metrics, error) {
-	n := e.count(100_000, 20_000)
-	bytes, err := grown(ctx, e, func() error { return openMany(ctx, e.t, n) })
+	bytes, err := grown(ctx, e, func() error { return openMany(ctx, e.t, e.n) })
 	if err != nil {
 		return nil, err
 	}
 	m, err := memoryOf(e.t.pid)
-	return metrics{"kb_per_stream": bytes / 1024 / float64(n), "peak_mb": float64(m.peak) / (1 << 20)}, err
+	return metrics{"kb_per_stream": bytes / 1024 / float64(e.n), "peak_mb": float64(m.peak) / (1 << 20)}, err
 }
 
 // idleTailers measures what a reader costs that has got all there is.
 func idleTailers(ctx context.Context, e *env) (metrics, error) {
 	const key = "memory/tailers"
-	const n, lines = 1000, 1000
+	const lines = 1000
 	if err := e.t.open(ctx, key); err != nil {
 		return nil, err
 	}
@@ -82,21 +81,20 @@ func idleTailers(ctx context.Context, e *env) (metrics, error) {
 	}
 	var c *crowd
 	bytes, err := grown(ctx, e, func() (err error) {
-		if c, err = newCrowd(e.t, key, n); err != nil {
+		if c, err = newCrowd(e.t, key, e.n); err != nil {
 			return err
 		}
 		c.expect(lines, 0)
-		return c.until(ctx, "the last line", func() bool { return c.wanted == n })
+		return c.until(ctx, "the last line", func() bool { return c.wanted == e.n })
 	})
 	if c != nil {
 		c.p.close()
 	}
-	return metrics{"kb_per_tailer": bytes / 1024 / n}, err
+	return metrics{"kb_per_tailer": bytes / 1024 / float64(e.n)}, err
 }
 
 // idleLines measures what a line costs once nobody touches its log any more.
 func idleLines(ctx context.Context, e *env) (metrics, error) {
-	lines := e.count(2_000_000, 200_000)
 	const logs = 20
 	var sent int64
 	bytes, err := grown(ctx, e, func() error {
@@ -105,7 +103,7 @@ func idleLines(ctx context.Context, e *env) (metrics, error) {
 			if err := e.t.open(ctx, key); err != nil {
 				return err
 			}
-			n, err := fill(ctx, e.t, key, lines/logs)
+			n, err := fill(ctx, e.t, key, e.n/logs)
 			if err != nil {
 				return err
 			}
@@ -113,5 +111,5 @@ func idleLines(ctx context.Context, e *env) (metrics, error) {
 		}
 		return nil
 	})
-	return metrics{"bytes_per_line": bytes / float64(lines), "json_bytes_per_line": float64(sent) / float64(lines)}, err
+	return metrics{"bytes_per_line": bytes / float64(e.n), "json_bytes_per_line": float64(sent) / float64(e.n)}, err
 }

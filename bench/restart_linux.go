@@ -13,8 +13,7 @@ func restart(ctx context.Context, e *env) (metrics, error) {
 	if e.child == nil {
 		return nil, errors.New("restarts need a server that bench started itself")
 	}
-	n := e.count(100_000, 20_000)
-	if err := openMany(ctx, e.t, n); err != nil {
+	if err := openMany(ctx, e.t, e.n); err != nil {
 		return nil, err
 	}
 	m := metrics{}
@@ -38,8 +37,8 @@ func restart(ctx context.Context, e *env) (metrics, error) {
 		if err != nil {
 			return nil, err
 		}
-		if len(sizes) != n {
-			return nil, fmt.Errorf("%d of %d streams are open after the server was %s", len(sizes), n, how.name)
+		if len(sizes) != e.n {
+			return nil, fmt.Errorf("%d of %d streams are open after the server was %s", len(sizes), e.n, how.name)
 		}
 		mem, err := memoryOf(e.t.pid)
 		if err != nil {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -44,7 +45,7 @@ type measured struct {
 // run measures s: all subjects in turn, several times over, so that all see
 // the same moods of the machine.
 func (r *runner) run(ctx context.Context, s scenario) (*measured, error) {
-	out := &measured{Scenario: s.name, About: s.about, Rounds: r.rounds, Quick: r.quick, rows: s.rows, all: map[string][]metrics{}}
+	out := &measured{Scenario: s.name, About: s.title(r.quick), Rounds: r.rounds, Quick: r.quick, rows: s.rows, all: map[string][]metrics{}}
 	for round := range r.rounds {
 		for _, sub := range s.subjects {
 			if r.addr.IsValid() && sub.process != durable {
@@ -70,7 +71,7 @@ func (r *runner) one(ctx context.Context, s scenario, sub subject) (m metrics, e
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	e := &env{dir: dir, quick: r.quick}
+	e := &env{dir: dir, quick: r.quick, n: s.count.of(r.quick)}
 	switch {
 	case sub.process == inProcess:
 		return sub.measure(ctx, e)
@@ -126,7 +127,7 @@ func (r *runner) record(c *child, s scenario, sub subject) (stop func() error, e
 	if r.profile == "" {
 		return func() error { return nil }, nil
 	}
-	file := filepath.Join(r.profile, filepath.Base(filepath.Dir(s.name))+"-"+filepath.Base(s.name)+"-"+sub.name+".perf")
+	file := filepath.Join(r.profile, strings.ReplaceAll(s.name, "/", "-")+"-"+sub.name+".perf")
 	cmd := exec.Command("perf", "record", "-q", "-g", "-F", "499", "-o", file, "-p", fmt.Sprint(c.pid))
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("perf: %w", err)
@@ -160,10 +161,10 @@ func (m *measured) sum() {
 		m.Figures[name] = medians(rounds)
 	}
 	for _, r := range m.rows {
-		if ratio, ok := m.ratio(r); ok {
+		if ratio, ok := m.ratio(r); ok && r.against != "" {
 			m.Ratios[r.metric+"/"+r.against] = ratio
 		}
-		if verdict := m.verdict(r); verdict != "" {
+		if verdict := m.verdict(r); verdict != "" { // at most one row of a figure has targets
 			m.Targets[r.metric] = verdict
 		}
 	}

@@ -2,16 +2,35 @@ package main
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
 // scenario is one piece of work, measured on one or more subjects in turn.
 type scenario struct {
 	name     string
-	about    string
-	quick    bool // part of the quick run
+	about    string // {n} is the count
+	quick    bool   // part of the quick run
+	own      bool   // needs a server that bench started itself
+	count    count
 	subjects []subject
 	rows     []row
+}
+
+// count is how many things a scenario works with. Quick runs take fewer; zero
+// where time is the measure.
+type count struct{ full, quick int }
+
+func (c count) of(quick bool) int {
+	if quick {
+		return c.quick
+	}
+	return c.full
+}
+
+// title is what the scenario is about in a run.
+func (s scenario) title(quick bool) string {
+	return strings.ReplaceAll(s.about, "{n}", grouped(s.count.of(quick)))
 }
 
 // subject is what is measured: the server, or a reference.
@@ -62,10 +81,10 @@ func scenarios() []scenario {
 		all = append(all, pacedScenario(readers))
 	}
 	all = append(all,
-		saturatedScenario(1, 1_000_000, 200_000),
-		saturatedScenario(10, 400_000, 50_000),
-		saturatedScenario(100, 100_000, 20_000),
-		saturatedScenario(1000, 20_000, 5_000),
+		saturatedScenario(1, count{3_000_000, 1_000_000}),
+		saturatedScenario(10, count{1_000_000, 200_000}),
+		saturatedScenario(100, count{200_000, 50_000}),
+		saturatedScenario(1000, count{30_000, 10_000}),
 	)
 	all = append(all, memoryScenarios()...)
 	return append(all, logScenarios()...)
@@ -106,9 +125,10 @@ func durabilityScenario() scenario {
 		name:     "durability",
 		about:    "ingest, 64 writers, batches of 100: durable against memory",
 		quick:    true,
-		subjects: []subject{server(m), inMemory(m)},
+		subjects: []subject{server(m), inMemory(m), bare("fdatasync", syncLoop(6400))},
 		rows: []row{
 			{metric: "lines_per_s", label: "lines/s", against: "memory", first: atLeast(0.7), then: atLeast(0.9)},
+			{metric: "lines_per_s", label: "lines/s", against: "fdatasync"},
 			{metric: "cpu_s_per_m_lines", label: "CPU s per M lines", against: "memory"},
 			{metric: "put_p99_ms", label: "PUT p99, ms", against: "memory"},
 		},
@@ -116,7 +136,7 @@ func durabilityScenario() scenario {
 }
 
 func pacedScenario(readers int) scenario {
-	m := fanOut{readers: readers, batch: 10, lines: 10_000, quick: 3_000, every: 10 * time.Millisecond}.measure
+	m := fanOut{readers: readers, batch: 10, every: 10 * time.Millisecond}.measure
 	rate := row{metric: "deliveries_per_s", label: "deliveries/s", against: refFanOut}
 	p99 := row{metric: "p99_ms", label: "latency p99, ms", against: refFanOut}
 	cost := row{metric: "cpu_s_per_m_deliveries", label: "CPU s per M deliveries", against: refFanOut}
@@ -129,6 +149,7 @@ func pacedScenario(readers int) scenario {
 		name:     fmt.Sprintf("fanout/%d", readers),
 		about:    fmt.Sprintf("1,000 lines/s in batches of 10 to %d readers", readers),
 		quick:    readers >= 100,
+		count:    count{10_000, 3_000},
 		subjects: []subject{server(m), ref(refFanOut, m)},
 		rows: []row{rate,
 			{metric: "written_per_s", label: "lines/s written of 1,000", against: refFanOut},
@@ -138,16 +159,17 @@ func pacedScenario(readers int) scenario {
 	}
 }
 
-func saturatedScenario(readers, lines, quick int) scenario {
-	m := fanOut{readers: readers, batch: 100, lines: lines, quick: quick}.measure
+func saturatedScenario(readers int, lines count) scenario {
+	m := fanOut{readers: readers, batch: 100}.measure
 	rate := row{metric: "deliveries_per_s", label: "deliveries/s", against: refFanOut}
 	if readers == 1000 {
 		rate.first, rate.then = atLeast(0.6), atLeast(0.85)
 	}
 	return scenario{
 		name:     fmt.Sprintf("saturated/%d", readers),
-		about:    fmt.Sprintf("as fast as it goes in batches of 100 to %d readers", readers),
+		about:    fmt.Sprintf("{n} lines as fast as it goes in batches of 100 to %d readers", readers),
 		quick:    readers == 1000,
+		count:    lines,
 		subjects: []subject{server(m), ref(refFanOut, m)},
 		rows: []row{rate,
 			{metric: "cpu_s_per_m_deliveries", label: "CPU s per M deliveries", against: refFanOut},
@@ -159,7 +181,7 @@ func saturatedScenario(readers, lines, quick int) scenario {
 func memoryScenarios() []scenario {
 	return []scenario{
 		{
-			name: "memory/streams", about: "100,000 open streams that nobody uses", quick: true,
+			name: "memory/streams", about: "{n} open streams that nobody uses", quick: true, own: true, count: count{100_000, 100_000},
 			subjects: []subject{server(idleStreams)},
 			rows: []row{
 				{metric: "kb_per_stream", label: "KB a stream", first: atMost(0).plus(1.5), then: atMost(0).plus(0.8)},
@@ -167,12 +189,12 @@ func memoryScenarios() []scenario {
 			},
 		},
 		{
-			name: "memory/tailers", about: "1,000 readers that have got everything", quick: true,
+			name: "memory/tailers", about: "{n} readers that have got everything", quick: true, own: true, count: count{1000, 1000},
 			subjects: []subject{server(idleTailers), ref(refFanOut, idleTailers)},
 			rows:     []row{{metric: "kb_per_tailer", label: "KB a reader", against: refFanOut, first: atMost(0).plus(28), then: atMost(0).plus(16)}},
 		},
 		{
-			name: "memory/lines", about: "2,000,000 lines in 20 open logs that nobody uses",
+			name: "memory/lines", about: "{n} lines in 20 open logs that nobody uses", own: true, count: count{2_000_000, 200_000},
 			subjects: []subject{server(idleLines)},
 			rows: []row{{metric: "bytes_per_line", label: "bytes of memory a line", first: atMost(0).plus(60)},
 				{metric: "json_bytes_per_line", label: "bytes of JSON a line"}},
@@ -184,7 +206,7 @@ func logScenarios() []scenario {
 	const fsync = "fdatasync"
 	return []scenario{
 		{
-			name: "single", about: "one reader, one line at a time", quick: true,
+			name: "single", about: "one reader, one line at a time", quick: true, count: count{2000, 500},
 			subjects: []subject{server(oneByOne), ref(refFanOut, oneByOne), bare(fsync, syncLoop(1))},
 			rows: []row{
 				{metric: "p50_ms", label: "PUT to receipt p50, ms", against: fsync, first: atMost(1).plus(1)},
@@ -193,10 +215,10 @@ func logScenarios() []scenario {
 				{metric: "put_p50_ms", label: "PUT to answer p50, ms", against: refFanOut},
 			},
 		},
-		replayScenario(1, atLeast(0).plus(600_000), atLeast(0).plus(1_500_000)),
-		replayScenario(100, atLeast(0).plus(2_000_000), atLeast(0).plus(4_000_000)),
+		replayScenario(1, count{1_000_000, 300_000}, atLeast(0).plus(600_000), atLeast(0).plus(1_500_000)),
+		replayScenario(100, count{1_000_000, 100_000}, atLeast(0).plus(2_000_000), atLeast(0).plus(4_000_000)),
 		{
-			name: "archive", about: "close of a log of 1,000,000 lines until it is archived", quick: true,
+			name: "archive", about: "close of a log of {n} lines until it is archived", quick: true, count: count{1_000_000, 300_000},
 			subjects: []subject{server(closing), bare("zstd", compressing)},
 			rows: []row{
 				{metric: "lines_per_s", label: "lines/s", against: "zstd", first: atLeast(0).plus(1_000_000), then: atLeast(0).plus(2_000_000)},
@@ -207,7 +229,7 @@ func logScenarios() []scenario {
 			},
 		},
 		{
-			name: "blob", about: "blob of 1 GB", quick: true,
+			name: "blob", about: "blob of {n} bytes", quick: true, count: count{1_000_000_000, 300_000_000},
 			subjects: []subject{server(blob), ref(refDiscard, blob), bare("bolt", boltCalls)},
 			rows: []row{
 				{metric: "up_mb_per_s", label: "up, MB/s", against: "bolt", first: atLeast(0).plus(150), then: atLeast(0).plus(300)},
@@ -218,7 +240,7 @@ func logScenarios() []scenario {
 			},
 		},
 		{
-			name: "life", about: "open, 5 pushes of 20 lines, close, archive; 16 workers", quick: true,
+			name: "life", about: "{n} logs: open, 5 pushes of 20 lines, close, archive; 16 workers", quick: true, count: count{20_000, 5_000},
 			subjects: []subject{server(smallLogs)},
 			rows: []row{
 				{metric: "logs_per_s", label: "logs/s", first: atLeast(0).plus(1500), then: atLeast(0).plus(4000)},
@@ -227,7 +249,7 @@ func logScenarios() []scenario {
 			},
 		},
 		{
-			name: "restart", about: "start with 100,000 open streams", quick: true,
+			name: "restart", about: "start with {n} open streams", quick: true, own: true, count: count{100_000, 100_000},
 			subjects: []subject{server(restart)},
 			rows: []row{
 				{metric: "stopped_ready_ms", label: "ready after a stop, ms", first: atMost(0).plus(2000)},
@@ -239,11 +261,12 @@ func logScenarios() []scenario {
 	}
 }
 
-func replayScenario(readers int, first, then bound) scenario {
+func replayScenario(readers int, lines count, first, then bound) scenario {
 	m := replay(readers)
 	return scenario{
 		name:     fmt.Sprintf("replay/%d", readers),
-		about:    fmt.Sprintf("replay of 1,000,000 lines to %d readers at once", readers),
+		about:    fmt.Sprintf("replay of {n} lines to %d readers at once", readers),
+		count:    lines,
 		quick:    true,
 		subjects: []subject{server(m), ref(refFanOut, m)},
 		rows: []row{

@@ -32,10 +32,13 @@ func oneByOne(ctx context.Context, e *env) (metrics, error) {
 		if err := r.read(); err != nil {
 			return nil, err
 		}
+		if r.a.done() {
+			return nil, fmt.Errorf("the tail is refused with status %d", r.a.status)
+		}
 	}
 	received, answered := new(histogram), new(histogram)
 	b := newBatch(newBuildLog(textSeed), e.t.host(), key, 1, true)
-	for k := range int64(e.count(2000, 300)) {
+	for k := range int64(e.n) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}

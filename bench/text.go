@@ -14,7 +14,7 @@ const textSeed = 20260102
 // an archive, so that repeating it does not flatter compression.
 const poolLines = 100_000
 
-// writer of build logs: mimics what compilers, test runners, package managers
+// buildLog writes build logs: it mimics what compilers, test runners, package managers
 // and image builds print. The share of random text (hashes, numbers) is chosen
 // so that zstd at its fastest level in 256 KiB frames makes of it what it makes
 // of real build logs, 8 to 12 : 1.
@@ -91,7 +91,9 @@ const posBase = 100_000_000
 // posBase and an optional stamp of stampBytes before the message. It returns
 // the offsets of the position's and of the stamp's first digit.
 func (l *buildLog) line(b []byte, stamped bool) (line []byte, posAt, stampAt int) {
-	l.clock = l.clock.Add(time.Duration(l.rnd.IntN(40_000)) * time.Microsecond)
+	if l.rnd.IntN(3) == 0 { // output comes in bursts
+		l.clock = l.clock.Add(time.Duration(l.rnd.IntN(60_000)) * time.Microsecond)
+	}
 	b = append(b, `{"level":"info","pos":`...)
 	posAt = len(b)
 	b = fmt.Appendf(b, `%d,"out":"`, posBase)
