@@ -4,12 +4,14 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	logservice "github.com/harness/log-service"
 )
@@ -112,7 +114,7 @@ func textOf(w io.Writer, log io.Reader) error {
 			continue
 		}
 		if len(bytes.TrimSpace(buf)) > 0 {
-			if err := writeText(w, buf); err != nil {
+			if _, err := w.Write(textRow(buf)); err != nil {
 				return err
 			}
 		}
@@ -126,17 +128,24 @@ func textOf(w io.Writer, log io.Reader) error {
 	}
 }
 
-func writeText(w io.Writer, row []byte) error {
+// textRow is the text of one row.
+func textRow(row []byte) []byte {
+	var line struct {
+		Out *string `json:"out"`
+	}
+	var whole logservice.Line
 	text := row
-	var line logservice.Line
-	if json.Unmarshal(row, &line) == nil {
-		text = []byte(line.Out)
+	// A line as writers send it needs its text only; another one is read as
+	// every Go program reads it.
+	if json.Unmarshal(row, &line, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)) == nil && line.Out != nil {
+		text = []byte(*line.Out)
+	} else if whole.UnmarshalJSON(row) == nil {
+		text = []byte(whole.Out)
 	}
 	if !bytes.HasSuffix(text, []byte("\n")) {
-		text = append(bytes.Clone(text), '\n')
+		text = append(text[:len(text):len(text)], '\n')
 	}
-	_, err := w.Write(text)
-	return err
+	return text
 }
 
 // writeFile makes a file of what write writes, or leaves the old one.

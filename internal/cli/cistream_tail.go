@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"regexp"
 	"strings"
@@ -134,24 +135,35 @@ func (f *readFlags) print(ctx context.Context, s *session, c *client.Client, t t
 			return nil
 		}
 	}
-	read := c.LinesRaw
-	if follow {
-		read = c.TailRaw
+	from := client.After(after)
+	switch {
+	case show.json && follow:
+		return printEach(s, c.TailRaw(ctx, t.key, from), show.line, noJSON)
+	case show.json:
+		return printEach(s, c.LinesRaw(ctx, t.key, from), show.line, noJSON)
+	case follow:
+		return printEach(s, c.Tail(ctx, t.key, from), show.text, noText)
 	}
-	return f.each(s, read(ctx, t.key, client.After(after)), show)
+	return printEach(s, c.Lines(ctx, t.key, from), show.text, noText)
 }
 
-func (f *readFlags) each(s *session, lines iter.Seq2[client.Raw, error], show *printer) error {
-	for raw, err := range lines {
-		if gap, ok := errors.AsType[*logservice.GapError](err); ok {
-			if raw.JSON == nil {
-				fmt.Fprintf(s.Stderr, "%v\n", gap)
-				continue
-			}
-		} else if err != nil {
+// noJSON and noText tell a gap that the server has no line for.
+func noJSON(r client.Raw) bool      { return r.JSON == nil }
+func noText(l logservice.Line) bool { return l.Gap == nil }
+
+// printEach prints the lines of a reading. Lines that are gone are told: by
+// the line that stands for them in the log, or else on standard error.
+func printEach[L any](s *session, lines iter.Seq2[L, error], show func(L) error, bare func(L) bool) error {
+	for line, err := range lines {
+		gap, isGap := errors.AsType[*logservice.GapError](err)
+		switch {
+		case isGap && bare(line):
+			fmt.Fprintf(s.Stderr, "%v\n", gap)
+			continue
+		case err != nil && !isGap:
 			return err
 		}
-		if err := show.line(raw); err != nil {
+		if err := show(line); err != nil {
 			return err
 		}
 	}
@@ -199,7 +211,9 @@ func lastLines(ctx context.Context, c *client.Client, key logservice.Key, n int6
 // printer prints lines the way the flags say.
 type printer struct {
 	out        *liveWriter
-	safe       *filter // nil: raw
+	safe       *filter   // nil: raw
+	dst        io.Writer // safe, or else out
+	buf        []byte    // reused
 	json       bool
 	timestamps bool
 	match      *regexp.Regexp
@@ -207,6 +221,7 @@ type printer struct {
 
 func (f *readFlags) printer(s *session) (*printer, error) {
 	p := &printer{out: newLiveWriter(s.Stdout), json: f.Output == "json", timestamps: f.Timestamps}
+	p.dst = p.out
 	if f.Grep != "" {
 		re, err := regexp.Compile(f.Grep)
 		if err != nil {
@@ -216,36 +231,44 @@ func (f *readFlags) printer(s *session) (*printer, error) {
 	}
 	if !f.Raw && (!p.json || isTerminal(s.Stdout)) {
 		p.safe = newFilter(p.out, s.colours())
+		p.dst = p.safe
 	}
 	return p, nil
 }
 
+// line prints a line of JSON, or its text.
 func (p *printer) line(raw client.Raw) error {
-	text := string(raw.JSON)
+	var line logservice.Line
 	if !p.json || p.match != nil {
-		var line logservice.Line
 		if err := json.Unmarshal(raw.JSON, &line); err != nil {
 			return fmt.Errorf("line %d: %w", raw.Seq, err)
 		}
-		if p.match != nil && !p.match.MatchString(line.Out) {
-			return nil
-		}
-		if !p.json {
-			text = line.Out
-			if p.timestamps {
-				text = line.Time.Local().Format(time.RFC3339) + " " + text
-			}
-		}
 	}
-	if !strings.HasSuffix(text, "\n") {
-		text += "\n"
+	if !p.json {
+		return p.text(line)
 	}
-	var err error
-	if p.safe != nil {
-		_, err = p.safe.Write([]byte(text))
-	} else {
-		_, err = p.out.Write([]byte(text))
+	if p.match != nil && !p.match.MatchString(line.Out) {
+		return nil
 	}
+	p.buf = append(append(p.buf[:0], raw.JSON...), '\n')
+	_, err := p.dst.Write(p.buf)
+	return err
+}
+
+// text prints the text of a line, which need not end in a line break.
+func (p *printer) text(line logservice.Line) error {
+	if p.match != nil && !p.match.MatchString(line.Out) {
+		return nil
+	}
+	p.buf = p.buf[:0]
+	if p.timestamps {
+		p.buf = append(line.Time.Local().AppendFormat(p.buf, time.RFC3339), ' ')
+	}
+	p.buf = append(p.buf, line.Out...)
+	if !strings.HasSuffix(line.Out, "\n") {
+		p.buf = append(p.buf, '\n')
+	}
+	_, err := p.dst.Write(p.buf)
 	return err
 }
 

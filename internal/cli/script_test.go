@@ -61,6 +61,9 @@ func params(dir string) testscript.Params {
 			env.Values[stateKey{}] = &state{followers: map[string]*follower{}}
 			env.Setenv("LOG_SERVICE_DATA", filepath.Join(env.WorkDir, "data"))
 			env.Setenv("LOG_SERVICE_HTTP_BIND", "127.0.0.1:0")
+			// Without this every program that is built with the race detector
+			// sleeps for a second before it ends.
+			env.Setenv("GORACE", "atexit_sleep_ms=0")
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -99,7 +102,7 @@ func command(ts *testscript.TestScript, name string, args ...string) *exec.Cmd {
 	cmd.Dir = ts.MkAbs(".")
 	for _, name := range []string{
 		"PATH", "HOME", "TMPDIR", "WORK", "LOG_SERVICE_DATA", "LOG_SERVICE_HTTP_BIND", "LOG_SERVICE_SERVER",
-		"LOG_SERVICE_DISABLE_AUTH", "LOG_SERVICE_STREAM", "GOCOVERDIR",
+		"LOG_SERVICE_DISABLE_AUTH", "LOG_SERVICE_STREAM", "GOCOVERDIR", "GORACE",
 	} {
 		if v := ts.Getenv(name); v != "" {
 			cmd.Env = append(cmd.Env, name+"="+v)
