@@ -62,7 +62,6 @@ func (a *API) Download(c *Call, id logservice.ID) error {
 	}
 	part, err := rangeOf(c.Request, content)
 	if err != nil {
-		h.Set("Content-Range", "bytes */"+strconv.FormatInt(content.Size, 10))
 		return err
 	}
 	if content.Archive && !part.given && accepts(c.Request, "zstd") {
@@ -167,7 +166,8 @@ func rangeOf(r *http.Request, content *logs.Content) (byteRange, error) {
 		return all, nil
 	}
 	if first >= size {
-		return all, &statusError{status: http.StatusRequestedRangeNotSatisfiable, code: "range", msg: "the log ends before the range"}
+		return all, &statusError{status: http.StatusRequestedRangeNotSatisfiable, code: "range", msg: "the log ends before the range",
+			name: "Content-Range", value: "bytes */" + strconv.FormatInt(size, 10)}
 	}
 	return byteRange{given: true, first: first, length: min(last, size-1) - first + 1}, nil
 }

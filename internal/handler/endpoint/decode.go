@@ -35,7 +35,7 @@ func encodingOf(r *http.Request) (encoding, error) {
 	case "zstd":
 		return zstdEncoded, nil
 	default:
-		return 0, &statusError{status: http.StatusUnsupportedMediaType, code: "unsupported_encoding", acceptable: "gzip, zstd",
+		return 0, &statusError{status: http.StatusUnsupportedMediaType, code: "unsupported_encoding", name: "Accept-Encoding", value: "gzip, zstd",
 			msg: fmt.Sprintf("Content-Encoding %q is not supported: use gzip, zstd or none", e)}
 	}
 }
@@ -67,7 +67,7 @@ func (p *decoders) open(e encoding, r io.Reader) (*decoder, error) {
 		}
 		return d, d.explain(z.Reset(&d.source))
 	}
-	d.z, d.put = r, func() {}
+	d.z, d.put = &d.source, func() {}
 	return d, nil
 }
 

@@ -60,12 +60,11 @@ type answer struct {
 
 // statusError is an error with an answer of its own.
 type statusError struct {
-	status     int
-	code       string
-	msg, hint  string
-	cause      error
-	allow      string // of a 405
-	acceptable string // of a 415
+	status      int
+	code        string
+	msg, hint   string
+	cause       error
+	name, value string // a header that goes with it
 }
 
 func (e *statusError) Error() string { return e.msg }
@@ -106,13 +105,8 @@ func (c *Call) fail(err error) (internal bool) {
 		h.Del(name)
 	}
 	var own *statusError
-	if errors.As(err, &own) {
-		if own.allow != "" {
-			h.Set("Allow", own.allow)
-		}
-		if own.acceptable != "" {
-			h.Set("Accept-Encoding", own.acceptable)
-		}
+	if errors.As(err, &own) && own.name != "" {
+		h.Set(own.name, own.value)
 	}
 	if a.Expected > 0 {
 		h.Set(logservice.HeaderNextSequence, strconv.FormatInt(a.Expected, 10))

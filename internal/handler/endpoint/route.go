@@ -38,7 +38,7 @@ func Options(allow, cors string) Func {
 // MethodNotAllowed answers 405 for a path that allows some other methods.
 func MethodNotAllowed(allow string) Func {
 	return func(c *Call) error {
-		return &statusError{status: http.StatusMethodNotAllowed, code: "method_not_allowed", allow: allow,
+		return &statusError{status: http.StatusMethodNotAllowed, code: "method_not_allowed", name: "Allow", value: allow,
 			msg: c.Request.Method + " is not allowed here: use " + strings.ReplaceAll(allow, ", OPTIONS", "")}
 	}
 }

@@ -38,7 +38,11 @@ func (a *API) Handler(f Func) http.Handler {
 			err = f(c)
 		}
 		if r.ContentLength != 0 {
-			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(discardWait))
+			wait := discardWait
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				wait = 0 // it had its time
+			}
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(wait))
 		}
 		a.finish(c, start, err)
 	})
