@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -133,13 +134,11 @@ func TestABatchStaysValidWhenItIsNumberedAndStamped(t *testing.T) {
 }
 
 func TestTheBuildLogLooksLikeOne(t *testing.T) {
-	log := newBuildLog(textSeed)
-	var raw []byte
-	const lines = 20_000
-	for range lines {
-		raw, _, _ = log.line(raw, false)
-		raw = append(raw, '\n')
+	raw, err := io.ReadAll(newRawLog(4_000_000))
+	if err != nil {
+		t.Fatal(err)
 	}
+	lines := int(countLines(raw))
 	small, err := compressed(raw, zstd.SpeedFastest)
 	if err != nil {
 		t.Fatal(err)

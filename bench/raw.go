@@ -16,7 +16,9 @@ type rawLog struct {
 func newRawLog(size int64) *rawLog {
 	log, r := newBuildLog(textSeed), &rawLog{left: size}
 	for n := 0; n < poolLines && int64(len(r.pool)) < size; n++ {
-		r.pool, _, _ = log.line(r.pool, false)
+		var pos int
+		r.pool, pos, _ = log.line(r.pool, false)
+		digits(r.pool[pos:], posBase+int64(n), 9)
 		r.pool = append(r.pool, '\n')
 	}
 	return r

@@ -23,6 +23,7 @@ type buildLog struct {
 	clock time.Time
 	dir   string // where the build is at: neighbours share paths
 	file  string
+	kind  int // of tool that prints
 	left  int // lines until it moves on
 	step  int
 }
@@ -51,21 +52,25 @@ func (l *buildLog) text() string {
 	r := l.rnd
 	if l.left == 0 {
 		l.left = 3 + r.IntN(12)
-		l.dir = pick(r, roots)
+		l.dir, l.kind = pick(r, roots), r.IntN(100)
 	}
 	l.left--
 	l.step++
 	if l.step%2 == 1 {
 		l.file = pick(r, nouns) + "_" + pick(r, nouns)
 	}
-	switch n := r.IntN(100); {
+	n := l.kind
+	if r.IntN(3) == 0 { // most lines are of the kind of their neighbours
+		n = r.IntN(100)
+	}
+	switch {
 	case n < 30:
 		return fmt.Sprintf("cc -Wall -O2 -g -Iinclude -DVERSION=\"4.%d\" -c %s/%s.c -o build/%s.o",
 			r.IntN(9), l.dir, l.file, l.file)
 	case n < 45:
 		return fmt.Sprintf("[%4d/8412] Building CXX object %s/CMakeFiles/%s.dir/%s.cc.o", l.step%8412, l.dir, pick(r, nouns), l.file)
 	case n < 55:
-		return fmt.Sprintf("%s/%s.c:%d:%d: warning: %s", l.dir, l.file, r.IntN(1500), r.IntN(80), pick(r, warnings))
+		return fmt.Sprintf("%s/%s.c:%d:%d: warning: %s", l.dir, l.file, r.IntN(1500), r.IntN(20), pick(r, warnings))
 	case n < 65:
 		return fmt.Sprintf("compile -o $WORK/b%03d/_pkg_.a -trimpath \"$WORK/b%03d=>\" -p example.com/project/%s -complete -buildid %x",
 			l.step%900, l.step%900, l.dir, r.Uint64())
@@ -76,7 +81,7 @@ func (l *buildLog) text() string {
 	case n < 91:
 		return fmt.Sprintf("[INFO] Downloaded: https://repo.example.com/maven2/%s/%s/%d.%d.%d/%s-%d.jar (%d kB at %d kB/s)",
 			l.dir, l.file, r.IntN(9), r.IntN(30), r.IntN(12), l.file, r.IntN(9), r.IntN(900), r.IntN(5000))
-	case n < 96:
+	case n < 97:
 		return fmt.Sprintf("npm http fetch GET 200 https://npm.example.com/@project%%2f%s %dms (cache miss)", l.file, r.IntN(900))
 	default:
 		return fmt.Sprintf("#%d sha256:%016x%016x 12.%02dMB / 45.10MB %ds", l.step%40, r.Uint64(), r.Uint64(), r.IntN(100), r.IntN(60))
@@ -91,7 +96,7 @@ const posBase = 100_000_000
 // posBase and an optional stamp of stampBytes before the message. It returns
 // the offsets of the position's and of the stamp's first digit.
 func (l *buildLog) line(b []byte, stamped bool) (line []byte, posAt, stampAt int) {
-	if l.rnd.IntN(3) == 0 { // output comes in bursts
+	if l.rnd.IntN(4) == 0 { // output comes in bursts
 		l.clock = l.clock.Add(time.Duration(l.rnd.IntN(60_000)) * time.Microsecond)
 	}
 	b = append(b, `{"level":"info","pos":`...)
