@@ -34,7 +34,7 @@ func (w *Writer) take(p []byte, now time.Time) int {
 		w.partial = w.partial[:0]
 		return i + 1
 	}
-	if len(w.partial) == 0 {
+	if wholeRunes(w.partial) == 0 {
 		w.since = now
 		w.signal()
 	}
@@ -48,16 +48,15 @@ func (w *Writer) take(p []byte, now time.Time) int {
 // cutPartial makes a line of the text whose line has not ended. A character
 // at its end of which bytes are missing stays, unless all is wanted.
 func (w *Writer) cutPartial(all bool) {
-	if len(w.partial) == 0 {
-		return
-	}
 	n := len(w.partial)
 	if !all {
 		n = wholeRunes(w.partial)
 	}
+	if n == 0 {
+		return
+	}
 	w.add(w.level, w.since, w.partial[:n], nil)
 	w.partial = append(w.partial[:0], w.partial[n:]...)
-	w.since = time.Now()
 }
 
 // pieceOf is how much of text fits into one line.
@@ -69,9 +68,9 @@ func pieceOf(text string) int {
 }
 
 // wholeRunes is how much of b is left without the beginning of a character
-// at its end; all of it where that would be nothing.
+// at its end.
 func wholeRunes(b []byte) int {
-	for i := len(b) - 1; i > 0 && i >= len(b)-utf8.UTFMax; i-- {
+	for i := len(b) - 1; i >= max(0, len(b)-utf8.UTFMax); i-- {
 		if utf8.RuneStart(b[i]) {
 			if !utf8.FullRune(b[i:]) {
 				return i
@@ -131,7 +130,7 @@ func (w *Writer) due(now time.Time) (b *batch, wait time.Duration, finished bool
 	defer w.mu.Unlock()
 	hurry := w.closed || w.flushTo > w.stats.Sent
 	wait = time.Hour // whatever comes wakes the sender
-	if len(w.partial) > 0 {
+	if wholeRunes(w.partial) > 0 {
 		if left := partialAfter - now.Sub(w.since); left > 0 {
 			wait = left
 		} else {

@@ -1,0 +1,460 @@
+package client
+
+import (
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	logservice "github.com/harness/log-service"
+)
+
+// memoryLog is one stream with the rules of appending, for tests in which
+// time must be that of testing/synctest, where no real server runs.
+type memoryLog struct {
+	legacy bool // knows no offsets
+
+	mu    sync.Mutex // guards the fields below
+	lines []logservice.Line
+	at    []time.Time // when each line came
+	puts  []request
+}
+
+func (m *memoryLog) put(r request) (*http.Response, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.puts = append(m.puts, r)
+	body := io.Reader(strings.NewReader(r.Body))
+	if r.Header.Get("Content-Encoding") == "gzip" {
+		z, err := gzip.NewReader(body)
+		if err != nil {
+			return refused(400, err.Error())
+		}
+		body = z
+	}
+	var lines []logservice.Line
+	if err := json.NewDecoder(body).Decode(&lines); err != nil {
+		return refused(400, err.Error())
+	}
+	if m.legacy {
+		m.lines = append(m.lines, lines...)
+		return answered(204, "")
+	}
+	q, _ := url.ParseQuery(r.Query)
+	next := int64(len(m.lines)) + 1
+	offset, err := strconv.ParseInt(q.Get("offset"), 10, 64)
+	if err != nil {
+		offset = next
+	}
+	if offset > next {
+		return refused(409, "gap", logservice.HeaderNextSequence, strconv.FormatInt(next, 10))
+	}
+	for _, l := range lines[min(int64(len(lines)), next-offset):] {
+		m.lines = append(m.lines, l)
+		m.at = append(m.at, time.Now())
+	}
+	return answered(204, "", logservice.HeaderNextSequence, strconv.Itoa(len(m.lines)+1))
+}
+
+func (m *memoryLog) texts() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var all []string
+	for _, l := range m.lines {
+		all = append(all, l.Out)
+	}
+	return all
+}
+
+// writerTo runs f with a Writer of a log, in a bubble of its own time. fault
+// may answer the n-th request in place of the log; with late, after it.
+func writerTo(t *testing.T, fault func(n int) (resp *http.Response, late bool, err error), opts []WriterOption, f func(t *testing.T, w *Writer, m *memoryLog)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		m := &memoryLog{}
+		c, _ := scripted(t, func(n int, r request) (*http.Response, error) {
+			if fault != nil {
+				if resp, late, err := fault(n); resp != nil || err != nil {
+					if late {
+						_, _ = m.put(r)
+					}
+					return resp, err
+				}
+			}
+			return m.put(r)
+		})
+		w := c.Writer(t.Context(), key, opts...)
+		f(t, w, m)
+		_ = w.Close()
+	})
+}
+
+func TestTextIsSentAsLines(t *testing.T) {
+	writerTo(t, nil, nil, func(t *testing.T, w *Writer, m *memoryLog) {
+		for _, p := range []string{"one\ntwo\nth", "ree\r\n", "\n", "", "four"} {
+			if n, err := io.WriteString(w, p); n != len(p) || err != nil {
+				t.Fatal(n, err)
+			}
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		want := []string{"one\n", "two\n", "three\r\n", "\n", "four"}
+		if diff := cmp.Diff(want, m.texts()); diff != "" {
+			t.Error(diff)
+		}
+		for i, l := range m.lines {
+			if l.Pos != int64(i) || l.Level != "info" || l.Time.IsZero() || l.Args != nil {
+				t.Errorf("%+v", l)
+			}
+		}
+		if s := w.Stats(); s != (Stats{Lines: 5, Bytes: 20, Sent: 5}) {
+			t.Errorf("%+v", s)
+		}
+		if _, err := w.Write([]byte("x\n")); err == nil {
+			t.Error("a closed writer takes text")
+		}
+		if err := w.Close(); err != nil {
+			t.Errorf("closed again: %v", err)
+		}
+	})
+}
+
+func TestALineWaitsForOthersForAMoment(t *testing.T) {
+	writerTo(t, nil, nil, func(t *testing.T, w *Writer, m *memoryLog) {
+		start := time.Now()
+		for range 10 {
+			fmt.Fprintln(w, "x")
+			time.Sleep(linger / 20)
+		}
+		time.Sleep(time.Second)
+		if len(m.puts) != 2 { // the question for the sequence, and one batch
+			t.Errorf("%d requests", len(m.puts))
+		}
+		if took := m.at[0].Sub(start); took != linger {
+			t.Errorf("the first line came after %v", took)
+		}
+	})
+}
+
+func TestAPartialLineIsShown(t *testing.T) {
+	writerTo(t, nil, nil, func(t *testing.T, w *Writer, m *memoryLog) {
+		start := time.Now()
+		io.WriteString(w, "Password: \xc3")
+		time.Sleep(time.Second)
+		if diff := cmp.Diff([]string{"Password: "}, m.texts()); diff != "" || m.at[0].Sub(start) != partialAfter {
+			t.Errorf("after %v:\n%s", m.at[0].Sub(start), diff)
+		}
+	})
+}
+
+func TestACharacterCutInTwoIsWhole(t *testing.T) {
+	writerTo(t, nil, nil, func(t *testing.T, w *Writer, m *memoryLog) {
+		io.WriteString(w, "a\xe2")
+		time.Sleep(time.Minute)
+		io.WriteString(w, "\x82")
+		time.Sleep(time.Minute)
+		io.WriteString(w, "\xac\n")
+		_ = w.Close()
+		if diff := cmp.Diff([]string{"a", "€\n"}, m.texts()); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+func TestALongLineIsCutIntoPiecesBelowTheLimit(t *testing.T) {
+	writerTo(t, nil, nil, func(t *testing.T, w *Writer, m *memoryLog) {
+		long := strings.Repeat("\x01€", maxPieceBytes) + "\n"
+		io.WriteString(w, long)
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(m.texts(), ""); got != long {
+			t.Error("the pieces are not the line")
+		}
+		for _, l := range m.lines {
+			if n := len(appendLine(nil, l.Level, l.Pos, l.Time, []byte(l.Out), nil)); n > logservice.DefaultMaxLineBytes {
+				t.Errorf("a piece of %d bytes of JSON", n)
+			}
+		}
+	})
+}
+
+func TestFlushWaitsUntilAllIsAcknowledged(t *testing.T) {
+	fault := func(n int) (*http.Response, bool, error) {
+		time.Sleep(10 * time.Second) // a slow server
+		return nil, false, nil
+	}
+	writerTo(t, fault, nil, func(t *testing.T, w *Writer, m *memoryLog) {
+		io.WriteString(w, "a\nb")
+		if err := w.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff([]string{"a\n", "b"}, m.texts()); diff != "" {
+			t.Error(diff)
+		}
+		io.WriteString(w, "c")
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := w.Flush(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("error %v", err)
+		}
+	})
+}
+
+func TestWriteDoesNotWaitForTheNetworkUntilMemoryIsFull(t *testing.T) {
+	fault := func(n int) (*http.Response, bool, error) {
+		time.Sleep(10 * time.Second)
+		return nil, false, nil
+	}
+	writerTo(t, fault, []WriterOption{Memory(1 << 20)}, func(t *testing.T, w *Writer, m *memoryLog) {
+		line := strings.Repeat("x", 1023) + "\n"
+		written := 0
+		var filled sync.WaitGroup
+		filled.Go(func() {
+			for range 4000 {
+				if _, err := io.WriteString(w, line); err != nil {
+					t.Error(err)
+				}
+				written++
+			}
+		})
+		synctest.Wait()
+		if s := w.Stats(); written < 900 || written > 1024 || s.Pending > 1<<20+2048 {
+			t.Errorf("%d lines written, %d bytes held", written, s.Pending)
+		}
+		filled.Wait()
+		if err := w.Close(); err != nil || len(m.lines) != 4000 || w.Stats().Pending != 0 {
+			t.Errorf("%d lines came, %d bytes held, error %v", len(m.lines), w.Stats().Pending, err)
+		}
+	})
+}
+
+func TestNothingIsLostOrDoubledOverFailures(t *testing.T) {
+	fault := func(n int) (*http.Response, bool, error) {
+		switch n % 4 {
+		case 1: // the answer is lost
+			return nil, true, errCut
+		case 2:
+			return nil, false, io.EOF
+		case 3:
+			resp, _ := refused(502, "gone")
+			return resp, n%8 == 3, nil
+		}
+		return nil, false, nil
+	}
+	writerTo(t, fault, nil, func(t *testing.T, w *Writer, m *memoryLog) {
+		var want []string
+		for n := range 20000 {
+			want = append(want, fmt.Sprintf("line %d\n", n))
+			io.WriteString(w, want[n])
+			if n%1000 == 0 {
+				time.Sleep(time.Second)
+			}
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, m.texts()); diff != "" {
+			t.Error(diff)
+		}
+		if s := w.Stats(); s.Retries == 0 || s.Lost != 0 || s.Sent != 20000 {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+func TestAWriterGoesOnBehindTheLinesThatAreThere(t *testing.T) {
+	writerTo(t, nil, nil, func(t *testing.T, w *Writer, m *memoryLog) {
+		m.lines = make([]logservice.Line, 3)
+		io.WriteString(w, "a\n")
+		if err := w.Close(); err != nil || len(m.lines) != 4 || m.lines[3].Pos != 0 {
+			t.Errorf("%v, error %v", m.lines, err)
+		}
+	})
+}
+
+func TestWritersOfASharedLogUseNoOffset(t *testing.T) {
+	writerTo(t, nil, []WriterOption{Shared(), Level("warn")}, func(t *testing.T, w *Writer, m *memoryLog) {
+		io.WriteString(w, "a\n")
+		_ = w.Flush(t.Context())
+		m.lines = append(m.lines, logservice.Line{Out: "another's"})
+		io.WriteString(w, "b\n")
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff([]string{"a\n", "another's", "b\n"}, m.texts()); diff != "" || m.lines[2].Level != "warn" {
+			t.Error(diff)
+		}
+	})
+}
+
+func TestAnotherWriterIsNoticed(t *testing.T) {
+	writerTo(t, nil, nil, func(t *testing.T, w *Writer, m *memoryLog) {
+		io.WriteString(w, "a\n")
+		_ = w.Flush(t.Context())
+		m.lines = append(m.lines, make([]logservice.Line, 5)...)
+		io.WriteString(w, "b\n")
+		if err := w.Close(); !errors.Is(err, logservice.ErrConflict) || w.Stats().Lost != 1 {
+			t.Errorf("%+v, error %v", w.Stats(), err)
+		}
+	})
+}
+
+func TestLinesThatTheServerHasLostAreReported(t *testing.T) {
+	writerTo(t, nil, nil, func(t *testing.T, w *Writer, m *memoryLog) {
+		io.WriteString(w, "a\nb\nc\n")
+		_ = w.Flush(t.Context())
+		m.lines, m.at = m.lines[:1], m.at[:1]
+		io.WriteString(w, "d\n")
+		err := w.Close()
+		if diff := cmp.Diff([]string{"a\n", "d\n"}, m.texts()); diff != "" || err == nil || w.Stats().Lost != 2 {
+			t.Errorf("%+v, error %v\n%s", w.Stats(), err, diff)
+		}
+	})
+}
+
+func TestARefusalEndsTheWriterAndCountsWhatIsLost(t *testing.T) {
+	fault := func(n int) (*http.Response, bool, error) {
+		resp, err := refused(400, "stream: not found")
+		return resp, false, err
+	}
+	writerTo(t, fault, nil, func(t *testing.T, w *Writer, m *memoryLog) {
+		io.WriteString(w, "a\nb\n")
+		if err := w.Flush(t.Context()); !errors.Is(err, logservice.ErrStreamNotFound) {
+			t.Errorf("flush: %v", err)
+		}
+		if _, err := io.WriteString(w, "c\n"); !errors.Is(err, logservice.ErrStreamNotFound) {
+			t.Errorf("write: %v", err)
+		}
+		if err := w.Close(); !errors.Is(err, logservice.ErrStreamNotFound) || w.Stats().Lost != 2 {
+			t.Errorf("close: %+v, error %v", w.Stats(), err)
+		}
+	})
+}
+
+func TestCloseGivesUpOnAServerThatIsAway(t *testing.T) {
+	fault := func(n int) (*http.Response, bool, error) { return nil, false, errCut }
+	writerTo(t, fault, nil, func(t *testing.T, w *Writer, m *memoryLog) {
+		io.WriteString(w, "a\n")
+		start := time.Now()
+		err := w.Close()
+		if took := time.Since(start); !errors.Is(err, logservice.ErrUnavailable) || took != drainTime || w.Stats().Lost != 1 {
+			t.Errorf("after %v: %+v, error %v", took, w.Stats(), err)
+		}
+	})
+}
+
+func TestAWriterGivesUpAfterItsPatience(t *testing.T) {
+	fault := func(n int) (*http.Response, bool, error) { return nil, false, errCut }
+	writerTo(t, fault, []WriterOption{WriterPatience(20 * time.Minute)}, func(t *testing.T, w *Writer, m *memoryLog) {
+		io.WriteString(w, "a\n")
+		time.Sleep(19 * time.Minute)
+		if _, err := io.WriteString(w, "b\n"); err != nil {
+			t.Errorf("after 19 minutes: %v", err)
+		}
+		time.Sleep(2 * time.Minute)
+		if _, err := io.WriteString(w, "c\n"); !errors.Is(err, logservice.ErrUnavailable) || w.Stats().Lost != 2 {
+			t.Errorf("after 21 minutes: %v", err)
+		}
+	})
+}
+
+func TestTheEndOfItsContextEndsAWriter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		c, _ := scripted(t, func(int, request) (*http.Response, error) { return nil, errCut })
+		w := c.Writer(ctx, key, Memory(1))
+		io.WriteString(w, "a\n")
+		go func() {
+			time.Sleep(time.Second)
+			cancel()
+		}()
+		if _, err := io.WriteString(w, "b\n"); !errors.Is(err, context.Canceled) {
+			t.Errorf("a waiting write: %v", err)
+		}
+		if err := w.Close(); !errors.Is(err, context.Canceled) || w.Stats().Lost != 1 {
+			t.Errorf("%+v, error %v", w.Stats(), err)
+		}
+	})
+}
+
+func TestLargeBatchesAreCompressedForServersThatCanReadThem(t *testing.T) {
+	for legacy, want := range map[bool]string{false: "gzip", true: ""} {
+		synctest.Test(t, func(t *testing.T) {
+			m := &memoryLog{legacy: legacy}
+			c, _ := scripted(t, func(n int, r request) (*http.Response, error) { return m.put(r) })
+			w := c.Writer(t.Context(), key)
+			for range 1000 {
+				io.WriteString(w, "some text\n")
+			}
+			if err := w.Close(); err != nil || len(m.lines) != 1000 {
+				t.Errorf("%d lines, error %v", len(m.lines), err)
+			}
+			if got := m.puts[len(m.puts)-1].Header.Get("Content-Encoding"); got != want {
+				t.Errorf("encoding %q, want %q", got, want)
+			}
+		})
+	}
+}
+
+func TestLinesOfManyWritersStayWhole(t *testing.T) {
+	writerTo(t, nil, nil, func(t *testing.T, w *Writer, m *memoryLog) {
+		var all sync.WaitGroup
+		for n := range 8 {
+			all.Go(func() {
+				for range 1000 {
+					fmt.Fprintf(w, "writer %d\n", n)
+				}
+			})
+		}
+		all.Wait()
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		count := map[string]int{}
+		for _, text := range m.texts() {
+			count[text]++
+		}
+		for text, n := range count {
+			if n != 1000 {
+				t.Errorf("%d times %q", n, text)
+			}
+		}
+	})
+}
+
+func BenchmarkWriter(b *testing.B) {
+	c, err := New("http://localhost", WithHTTPClient(&http.Client{Transport: transportFunc(func(r *http.Request) (*http.Response, error) {
+		_, err := io.Copy(io.Discard, r.Body)
+		resp, _ := answered(204, "")
+		return resp, err
+	})}))
+	if err != nil {
+		b.Fatal(err)
+	}
+	w := c.Writer(b.Context(), key)
+	line := []byte(strings.Repeat("compile ", 15) + "\n")
+	b.SetBytes(int64(len(line)))
+	b.ReportAllocs()
+	for b.Loop() {
+		_, _ = w.Write(line)
+	}
+	_ = w.Close()
+}
+
+func memoryAnswer(m *memoryLog) func(int, request) (*http.Response, error) {
+	return func(_ int, r request) (*http.Response, error) { return m.put(r) }
+}
