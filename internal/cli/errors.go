@@ -92,12 +92,10 @@ func (p Program) report(ctx context.Context, err error) int {
 	return status
 }
 
-// parts are the errors that err joins.
+// parts are the errors that err joins, which write a line each.
 func parts(err error) []error {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		if _, single := err.(*logservice.UnavailableError); !single && strings.Contains(err.Error(), "\n") {
-			return joined.Unwrap()
-		}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok && strings.Contains(err.Error(), "\n") {
+		return joined.Unwrap()
 	}
 	return []error{err}
 }

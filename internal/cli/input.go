@@ -171,14 +171,14 @@ func textLine(r *bufio.Reader, line []byte) ([]byte, error) {
 			return line, err
 		}
 	}
-	// Cut between runes: the rest of a rune may still lie in the reader.
-	for range utf8.UTFMax - 1 {
-		next, err := r.Peek(1)
-		if err != nil || utf8.RuneStart(next[0]) {
-			break
-		}
-		line = append(line, next[0])
-		_, _ = r.Discard(1)
+	// Cut between runes: the rest of a rune may still lie in the reader. At
+	// the end of the input Peek gives less than it was asked for.
+	rest, _ := r.Peek(utf8.UTFMax - 1)
+	n := 0
+	for n < len(rest) && !utf8.RuneStart(rest[n]) {
+		n++
 	}
-	return line, nil
+	line = append(line, rest[:n]...)
+	_, err := r.Discard(n)
+	return line, err
 }

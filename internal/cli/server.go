@@ -60,12 +60,11 @@ func serverLogger(s *session, c config.Config) *slog.Logger {
 // greet tells whoever started the server what they have and what to try.
 func greet(w io.Writer, program string, c config.Config, srv *server.Server) {
 	fmt.Fprintf(w, "log-service listens on %s\n", srv.URL())
-	switch {
-	case c.Stream == config.StreamMemory:
-		fmt.Fprintf(w, "data: %s (live logs in memory only: they end with the server)\n", srv.Folder())
-	default:
-		fmt.Fprintf(w, "data: %s\n", srv.Folder())
+	kept := ""
+	if c.Stream == config.StreamMemory {
+		kept = " (live logs in memory only: they end with the server)"
 	}
+	fmt.Fprintf(w, "data: %s%s\n", srv.Folder(), kept)
 	if c.Loopback() {
 		fmt.Fprintln(w, "authentication: off; only this machine can reach the server")
 	} else {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -73,7 +74,7 @@ func (s *Server) open(c config.Config) (err error) {
 	if s.data, err = openFolder(c.Data); err != nil {
 		return err
 	}
-	if s.listener, err = net.Listen("tcp", c.Bind); err != nil {
+	if s.listener, err = (&net.ListenConfig{}).Listen(context.Background(), "tcp", c.Bind); err != nil {
 		return err
 	}
 	linkKey, err := s.data.linkKey()

@@ -60,7 +60,8 @@ func (r *running) ended(t *testing.T) {
 	if err := <-r.served; err != nil {
 		t.Errorf("Serve: %v", err)
 	}
-	if took := time.Since(begun); took > config.StopTimeout {
+	// Nothing here is left to be cut when its time is over.
+	if took := time.Since(begun); took > 8*time.Second {
 		t.Errorf("the stop took %v", took)
 	}
 }
