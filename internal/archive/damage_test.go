@@ -6,7 +6,9 @@ import (
 	"errors"
 	"hash/crc32"
 	"io"
+	"runtime"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -64,8 +66,10 @@ func TestEveryTruncationIsDamage(t *testing.T) {
 		_, err := readAll(t, c, packed[:n])
 		checkDamaged(t, "truncated", err)
 	}
-	_, err := readAll(t, c, append([]byte("more"), packed...))
-	checkDamaged(t, "bytes in front", err)
+	for _, whole := range [][]byte{packed, write(t, c)} {
+		_, err := readAll(t, c, append([]byte("more"), whole...))
+		checkDamaged(t, "bytes in front", err)
+	}
 }
 
 func TestASourceThatEndsEarlyIsDamage(t *testing.T) {
@@ -114,11 +118,40 @@ func TestForgedArchivesAreDamageAndTakeNoMemory(t *testing.T) {
 		"more lines than bytes":       {first: 1, frames: []frame{{count: 9999, length: 3000, size: 100, crc: sum}}},
 		"a huge frame":                {first: 1, frames: []frame{{count: 1, length: maxFrame + 1, size: int32(len(bomb)), crc: sum}}},
 		"an empty frame":              {first: 1, frames: []frame{{count: 1, length: 0, size: 9, crc: sum}}},
-		"sequences that overflow":     {first: 1, frames: []frame{{count: maxSequence - 1, gap: true, length: 3, size: 16}, {count: maxSequence - 1, gap: true, length: 3, size: 16}}},
 		"first zero":                  {first: 0},
 	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
 		_, err := readAll(t, c, forge(bomb, x))
+		runtime.ReadMemStats(&after)
 		checkDamaged(t, name, err)
+		if n := after.TotalAlloc - before.TotalAlloc; n > 8<<20 {
+			t.Errorf("%s: it took %d bytes", name, n)
+		}
+	}
+	packed := c.enc.EncodeAll([]byte("{}\n{}\n"), nil)
+	honest := frame{count: 2, length: 6, size: int32(len(packed)), crc: crc32.Checksum(packed, castagnoli)}
+	content := crc32.Checksum([]byte("{}\n{}\n"), castagnoli)
+	for name, change := range map[string]func(*index){
+		"":                             func(*index) {},
+		"fewer lines than it says":     func(x *index) { x.frames[0].count = 3 },
+		"more lines than it says":      func(x *index) { x.frames[0].count = 1 },
+		"a gap of two lines":           func(x *index) { x.frames[0].gap = true },
+		"shorter than it says":         func(x *index) { x.frames[0].length = 7 },
+		"another content than it says": func(x *index) { x.content++ },
+	} {
+		x := &index{first: 1, content: content, frames: []frame{honest}}
+		change(x)
+		if _, err := readAll(t, c, forge(packed, x)); name != "" {
+			checkDamaged(t, name, err)
+		} else if err != nil {
+			t.Error(err)
+		}
+	}
+	many := &index{first: 1, frames: []frame{{count: maxSequence - 1, gap: true, length: 3, size: 16}, {count: maxSequence - 1, gap: true, length: 3, size: 16}}}
+	b := many.encode()
+	if _, err := parseIndex(b[:len(b)-skippableHeader-3*seekEntrySize-seekFooterSize]); err == nil || !strings.Contains(err.Error(), "frame 2 of 2") {
+		t.Error("sequences that overflow:", err)
 	}
 	// A count of frames that no file of this size can hold.
 	data := write(t, c)

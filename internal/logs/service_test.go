@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -88,18 +89,25 @@ func newRig(t *testing.T, change ...func(*logs.Config)) *rig {
 // faultyStore lets tests make the store fail or wait.
 type faultyStore struct {
 	logs.Store
-	puts  atomic.Int64
-	fault atomic.Pointer[func(ctx context.Context, id logservice.ID) error] // of Put, before it does anything
+	misses atomic.Int64
+	fault  atomic.Pointer[func(ctx context.Context, id logservice.ID) error] // of Put, before it does anything
 }
 
 func (s *faultyStore) Put(ctx context.Context, id logservice.ID, r io.Reader, info logs.BlobInfo) error {
-	s.puts.Add(1)
 	if f := s.fault.Load(); f != nil {
 		if err := (*f)(ctx, id); err != nil {
 			return err
 		}
 	}
 	return s.Store.Put(ctx, id, r, info)
+}
+
+// Get misses a blob as often as misses says: it was stored just after.
+func (s *faultyStore) Get(ctx context.Context, id logservice.ID) (logs.Blob, error) {
+	if s.misses.Add(-1) >= 0 {
+		return nil, logservice.ErrBlobNotFound
+	}
+	return s.Store.Get(ctx, id)
 }
 
 func (s *faultyStore) failWith(f func(context.Context, logservice.ID) error) { s.fault.Store(&f) }
@@ -429,6 +437,95 @@ func TestATailGoesOnInTheArchive(t *testing.T) {
 	more, next := drain(t, c, after+1)
 	if want := append(jsonLines(0, 1000), jsonLines(1000, 1500)...); state != logservice.StateArchived || next != 2501 || !bytes.Equal(append(read, more...), want) {
 		t.Error("not every line, once:", state, next)
+	}
+}
+
+// lateStreams answers as an engine would have a moment ago.
+type lateStreams struct {
+	logs.Streams
+	misses atomic.Int64                // Follow finds nothing, so often
+	stale  atomic.Pointer[[]logs.Info] // what List answers once
+}
+
+func (s *lateStreams) Follow(ctx context.Context, id logservice.ID, after int64) (logs.Cursor, error) {
+	if s.misses.Add(-1) >= 0 {
+		return nil, logservice.ErrStreamNotFound
+	}
+	return s.Streams.Follow(ctx, id, after)
+}
+
+func (s *lateStreams) List(ctx context.Context, f logs.Filter) ([]logs.Info, error) {
+	if stale := s.stale.Swap(nil); stale != nil {
+		return *stale, nil
+	}
+	return s.Streams.List(ctx, f)
+}
+
+func lateRig(t *testing.T) (*rig, *lateStreams) {
+	var late *lateStreams
+	return newRig(t, func(c *logs.Config) {
+		late = &lateStreams{Streams: c.Streams}
+		c.Streams = late
+	}), late
+}
+
+func TestAReaderThatIsOvertakenLooksAgain(t *testing.T) {
+	r, late := lateRig(t)
+	r.write(id, 3)
+	late.misses.Store(1)
+	c, state, err := r.Follow(t.Context(), id, 0)
+	r.must(err)
+	c.Close()
+	if state != logservice.StateLive {
+		t.Error(state)
+	}
+	r.must(r.Close(t.Context(), id, logs.ArchiveAlways))
+	r.store.misses.Store(1)
+	c, state, err = r.Follow(t.Context(), id, 0)
+	r.must(err)
+	c.Close()
+	if state != logservice.StateArchived {
+		t.Error(state)
+	}
+	r.store.misses.Store(1)
+	r.wantContent(id, jsonLines(0, 3))
+	r.store.misses.Store(1)
+	if ok, err := r.BlobExists(t.Context(), id); !ok || err != nil {
+		t.Error("exists:", ok, err)
+	}
+}
+
+func TestAStreamOpenedSinceTheListingIsNotTakenForTheOldOne(t *testing.T) {
+	r, late := lateRig(t)
+	r.write(id, 3)
+	for _, how := range []logs.Archiving{logs.ArchiveNever, logs.ArchiveAlways} {
+		late.stale.Store(&[]logs.Info{{ID: id, Closed: true, How: logs.Closing{Archive: how}, TTL: time.Hour}})
+		eventually(t, "a sweep", func() bool { return late.stale.Load() == nil })
+		other := logservice.ID{Account: "acme", Key: "other"}
+		r.abandon(other, 1) // a whole sweep later
+		if next, err := r.Next(t.Context(), id); next != 4 || err != nil {
+			t.Errorf("the open stream: %d, %v", next, err)
+		}
+	}
+}
+
+func TestStoppingGivesUpWorkThatDoesNotEnd(t *testing.T) {
+	if os.Getenv("LOG_SERVICE_TEST_LONG") != "1" {
+		t.Skip("takes 10 s: set LOG_SERVICE_TEST_LONG=1")
+	}
+	r := newRig(t)
+	r.store.failWith(func(ctx context.Context, _ logservice.ID) error {
+		<-ctx.Done()
+		return ctx.Err()
+	})
+	r.write(id, 3)
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	r.must(r.Close(ctx, id, logs.ArchiveAlways))
+	begin := time.Now()
+	r.stop()
+	if took := time.Since(begin); took > 15*time.Second {
+		t.Error("it took", took)
 	}
 }
 
