@@ -114,6 +114,17 @@ func diskUse(dir string) (n int64, err error) {
 	return n, err
 }
 
+// load is the load average of the last minute: far above zero before a run, it
+// says that others shared the machine.
+func load() string {
+	b, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return "unknown"
+	}
+	one, _, _ := strings.Cut(string(b), " ")
+	return one
+}
+
 // filesystem names where dir lies: figures of durability mean nothing on one
 // that lives in memory.
 func filesystem(dir string) string {

@@ -24,6 +24,7 @@ type machine struct {
 	Commit string `json:"commit"`
 	Go     string `json:"go"`
 	Disk   string `json:"disk"`
+	Load   string `json:"load"` // before the run
 }
 
 func describe(ctx context.Context, dir string) machine {
@@ -33,6 +34,7 @@ func describe(ctx context.Context, dir string) machine {
 		Commit: commit(ctx),
 		Go:     runtime.Version(),
 		Disk:   filesystem(dir),
+		Load:   load(),
 	}
 }
 
@@ -58,8 +60,8 @@ func markdown(at machine, results []*measured) string {
 			kind = "quick"
 		}
 	}
-	fmt.Fprintf(&b, "Measured %s on %d cores, commit %s, %s, data on %s; %s run, %d round(s), medians.\n\n",
-		at.Date, at.Cores, at.Commit, at.Go, at.Disk, kind, rounds)
+	fmt.Fprintf(&b, "Measured %s on %d cores, commit %s, %s, data on %s, load average before the run %s; %s run, %d round(s), medians.\n\n",
+		at.Date, at.Cores, at.Commit, at.Go, at.Disk, at.Load, kind, rounds)
 	b.WriteString("| work | figure | log-service | reference | ratio | target: first | then | met |\n")
 	b.WriteString("|---|---|---:|---:|---:|---|---|---|\n")
 	for _, m := range results {

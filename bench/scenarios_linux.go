@@ -244,6 +244,8 @@ func logScenarios() []scenario {
 			subjects: []subject{server(smallLogs)},
 			rows: []row{
 				{metric: "logs_per_s", label: "logs/s", first: atLeast(0).plus(1500), then: atLeast(0).plus(4000)},
+				{metric: "put_p50_ms", label: "PUT p50, ms"},
+				{metric: "close_p50_ms", label: "close p50, ms"},
 				{metric: "archive_bytes_per_log", label: "bytes of disk a log, store", first: atMost(0).plus(4096)},
 				{metric: "disk_bytes_per_log", label: "bytes of disk a log, all of the data folder"},
 			},

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"time"
+)
+
+// smallLogs measures whole lives: open, five pushes of twenty lines, close
+// with archive; sixteen side by side.
+func smallLogs(ctx context.Context, e *env) (metrics, error) {
+	const pushes, lines, workers = 5, 20, 16
+	host := e.t.host()
+	log := newBuildLog(textSeed)
+	// Batches are prepared for a key of fixed length; each log patches its own
+	// number in.
+	batches := make([]*batch, workers*pushes)
+	for i := range batches {
+		batches[i] = newBatch(log, host, lifeKey(0), lines, false)
+	}
+	var steps lifeSteps
+	before, _ := diskUse(e.t.dir)
+	begin, err := e.mark()
+	if err != nil {
+		return nil, err
+	}
+	err = each(ctx, e.t, e.n, workers, func(c *conn, i int) error {
+		return steps.life(c, host, i, batches[i%workers*pushes:][:pushes])
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := untilQuiet(ctx, e.t); err != nil {
+		return nil, err
+	}
+	used, err := e.since(begin)
+	if err != nil {
+		return nil, err
+	}
+	m := metrics{"logs_per_s": float64(e.n) / used.wall.Seconds()}
+	used.into(m, "logs", float64(e.n))
+	m.latency("open_", &steps.open)
+	m.latency("put_", &steps.put)
+	m.latency("close_", &steps.close)
+	for i := 0; i < e.n; i += max(1, e.n/20) {
+		if err := readBack(ctx, e.t, lifeKey(i), pushes*lines, metrics{}); err != nil {
+			return nil, err
+		}
+	}
+	if e.t.dir != "" {
+		after, err := diskUse(filepath.Join(e.t.dir, "blobs.db"))
+		if err != nil {
+			return nil, err
+		}
+		m["archive_bytes_per_log"] = float64(after) / float64(e.n)
+		all, err := diskUse(e.t.dir)
+		if err != nil {
+			return nil, err
+		}
+		m["disk_bytes_per_log"] = float64(all-before) / float64(e.n)
+	}
+	return m, nil
+}
+
+func lifeKey(i int) string { return fmt.Sprintf("life/%07d/build/step", i) }
+
+// lifeSteps are the times of the calls of all workers.
+type lifeSteps struct {
+	mu               sync.Mutex // guards the three below
+	open, put, close histogram
+}
+
+func (s *lifeSteps) life(c *conn, host string, i int, batches []*batch) error {
+	key := lifeKey(i)
+	if err := s.step(c, &s.open, request("POST", streamPath(key), host)); err != nil {
+		return fmt.Errorf("open %s: %w", key, err)
+	}
+	for k, b := range batches {
+		b.rename(key)
+		b.number(int64(k))
+		if err := s.step(c, &s.put, b.request); err != nil {
+			return fmt.Errorf("append to %s: %w", key, err)
+		}
+	}
+	if err := s.step(c, &s.close, request("DELETE", streamPath(key), host)); err != nil {
+		return fmt.Errorf("close %s: %w", key, err)
+	}
+	return nil
+}
+
+func (s *lifeSteps) step(c *conn, h *histogram, request []byte) error {
+	at := time.Now()
+	err := c.send(request)
+	took := time.Since(at)
+	s.mu.Lock()
+	h.add(took)
+	s.mu.Unlock()
+	return err
+}
+
+// untilQuiet waits until no stream is left: all are archived.
+func untilQuiet(ctx context.Context, t *target) error {
+	for {
+		sizes, err := t.sizes(ctx)
+		if len(sizes) == 0 || err != nil {
+			return err
+		}
+		if err := pause(ctx, 5*time.Millisecond); err != nil {
+			return fmt.Errorf("waiting for %d logs to be archived: %w", len(sizes), err)
+		}
+	}
+}
