@@ -158,7 +158,7 @@ func writeFile(path string, write func(io.Writer) error) error {
 		return errors.Join(write(f), f.Close())
 	}
 	// Made like any file of the user's, with their umask.
-	f, err := os.OpenFile(path+".part-"+strconv.Itoa(os.Getpid()), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	f, err := os.OpenFile(path+".part-"+strconv.Itoa(os.Getpid()), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666) //nolint:gosec // see above
 	if err != nil {
 		return err
 	}
