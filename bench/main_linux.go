@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// maxRounds bounds the time of a run: a full round takes about six minutes.
+// maxRounds bounds the time of a run.
 const maxRounds = 9
 
 func main() {

@@ -10,9 +10,8 @@ import (
 )
 
 // poller drives many connections from one goroutine by epoll: one system call
-// for a read, none that finds nothing, and no goroutine to wake. That is about
-// a third of what the same work costs through package net, which matters where
-// the server under test shares the cores.
+// for a read, none that finds nothing, and no goroutine to wake. The server
+// under test shares the cores, so what the generator saves it does not take.
 type poller struct {
 	ep     int
 	socks  map[int32]*sock
