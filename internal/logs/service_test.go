@@ -443,8 +443,9 @@ func TestATailGoesOnInTheArchive(t *testing.T) {
 // lateStreams answers as an engine would have a moment ago.
 type lateStreams struct {
 	logs.Streams
-	misses atomic.Int64                // Follow finds nothing, so often
-	stale  atomic.Pointer[[]logs.Info] // what List answers once
+	misses  atomic.Int64                // Follow finds nothing, so often
+	deleted atomic.Pointer[func()]      // called once, after the next Delete
+	stale   atomic.Pointer[[]logs.Info] // what List answers once
 }
 
 func (s *lateStreams) Follow(ctx context.Context, id logservice.ID, after int64) (logs.Cursor, error) {
@@ -452,6 +453,14 @@ func (s *lateStreams) Follow(ctx context.Context, id logservice.ID, after int64)
 		return nil, logservice.ErrStreamNotFound
 	}
 	return s.Streams.Follow(ctx, id, after)
+}
+
+func (s *lateStreams) Delete(ctx context.Context, id logservice.ID) error {
+	err := s.Streams.Delete(ctx, id)
+	if f := s.deleted.Swap(nil); f != nil {
+		(*f)()
+	}
+	return err
 }
 
 func (s *lateStreams) List(ctx context.Context, f logs.Filter) ([]logs.Info, error) {
@@ -507,6 +516,27 @@ func TestAStreamOpenedSinceTheListingIsNotTakenForTheOldOne(t *testing.T) {
 			t.Errorf("the open stream: %d, %v", next, err)
 		}
 	}
+	r.must(r.Close(t.Context(), id, logs.ArchiveAlways))
+	r.wantNoStream(id)
+	r.wantContent(id, jsonLines(0, 3))
+}
+
+func TestAStreamOpenedRightAfterTheDeletionIsClosedOnItsOwn(t *testing.T) {
+	r, late := lateRig(t)
+	r.write(id, 3)
+	reached, release := make(chan struct{}), make(chan struct{})
+	hold := func() { close(reached); <-release }
+	late.deleted.Store(&hold)
+	closed := make(chan error, 2)
+	go func() { closed <- r.Close(t.Context(), id, logs.ArchiveAlways) }()
+	<-reached
+	want := r.write(id, 7) // the first stream is gone, its job is not over
+	go func() { closed <- r.Close(t.Context(), id, logs.ArchiveAlways) }()
+	time.AfterFunc(30*time.Millisecond, func() { close(release) })
+	r.must(<-closed)
+	r.must(<-closed)
+	r.wantNoStream(id)
+	r.wantContent(id, want)
 }
 
 func TestStoppingGivesUpWorkThatDoesNotEnd(t *testing.T) {
