@@ -1,3 +1,5 @@
+//go:build linux
+
 package bolt
 
 import (
@@ -26,6 +28,8 @@ func TestMain(m *testing.M) {
 	parts := map[string]func(args []string) error{
 		"upload for ever": childUploads,
 		"pass through":    childPassesThrough,
+		"fill up":         childFillsUp,
+		"read all":        childReadsAll,
 	}
 	name, args, _ := strings.Cut(part, "|")
 	if err := parts[name](strings.Split(args, "|")); err != nil {

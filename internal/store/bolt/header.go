@@ -64,6 +64,8 @@ func readHeader(path string) (header, error) {
 		return best, err
 	}
 	switch size := info.Size(); {
+	case size == 0:
+		return best, fmt.Errorf("%s is empty: remove it to begin with an empty store, or restore it from a backup", path)
 	case valid == 0:
 		return best, fmt.Errorf("%s is not a blob file of this program, or its beginning is damaged: restore it from a backup, or name another path for the blobs", path)
 	case best.pages > uint64(size)/pageSize:

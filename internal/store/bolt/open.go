@@ -46,7 +46,7 @@ func (s *Store) open() (err error) {
 	}
 	if err := s.attach(); err != nil {
 		if s.file != nil {
-			_ = s.file.Close() // and with it the lock; see Close on why not db
+			_ = abandon(s.file) // see Close on why not s.db.Close
 		}
 		return err
 	}

@@ -61,6 +61,7 @@ func (s *Store) record(key []byte) (rec record, err error) {
 			return err
 		}
 		rec.inline = append([]byte(nil), rec.inline...)
+		s.touch(tx, touchedByLookup)
 		return nil
 	})
 	return rec, err
@@ -224,7 +225,7 @@ func (s *Store) readChunk(dst []byte, generation uint64, n uint32, want int) (ra
 			return fmt.Errorf("%w: missing", ErrDamaged)
 		}
 		prefetch(tx, value)
-		defer forget(tx, value)
+		defer s.touch(tx, len(value)+touchedByLookup)
 		encoding, stored, err := openChunk(key, value)
 		if err != nil {
 			return err

@@ -6,4 +6,4 @@ import "go.etcd.io/bbolt"
 
 func prefetch(*bbolt.Tx, []byte) {}
 
-func forget(*bbolt.Tx, []byte) {}
+func unmap(*bbolt.Tx) {}

@@ -77,6 +77,7 @@ type Store struct {
 	generation atomic.Uint64 // the last one given out
 	uploads    chan struct{} // a place for each of maxUploads
 	uploading  atomic.Int64  // how many of them are taken
+	touched    atomic.Int64  // see residency.go
 
 	broken   atomic.Pointer[error] // set once: no transaction can begin any more
 	readOnly atomic.Pointer[error] // set once: no write is safe any more
@@ -129,10 +130,9 @@ func (s *Store) Close() error {
 		<-s.sweepDone
 		if s.broken.Load() != nil || s.readOnly.Load() != nil {
 			// A panic inside bbolt may have left its locks taken, so that
-			// its Close would never return. Closing the handle frees the
-			// file for the next process; the mapping goes with this one.
+			// its Close would never return.
 			s.broken.CompareAndSwap(nil, ptr(error(errClosed)))
-			s.closeErr = s.file.Close()
+			s.closeErr = abandon(s.file)
 			return
 		}
 		s.closeErr = s.db.Close()

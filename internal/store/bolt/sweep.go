@@ -14,9 +14,10 @@ const (
 	// sweepChunks bounds the chunks that one transaction deletes (16 MiB of
 	// raw bytes), so that nobody waits long behind a large deletion.
 	sweepChunks = 64
-	// sweepRetry is the pause after a deletion that failed, on a full disk
-	// for example.
-	sweepRetry = 5 * time.Second
+	// sweepRetry is the first pause after a deletion that failed, on a full
+	// disk for example; each further one is twice as long, up to the maximum.
+	sweepRetry    = 50 * time.Millisecond
+	maxSweepRetry = 10 * time.Second
 )
 
 // garbage is what this process knows of generations in use and to be deleted.
@@ -106,27 +107,43 @@ func (g *garbage) forget(generations []uint64) {
 // sweep is the goroutine that deletes chunks. Close ends and awaits it.
 func (s *Store) sweep() {
 	defer close(s.sweepDone)
+	pause := sweepRetry
 	for {
-		for {
-			ready := s.garbage.ready()
-			if len(ready) == 0 {
-				break
+		var again <-chan time.Time
+		if err := s.sweepReady(); err == nil {
+			pause = sweepRetry
+		} else {
+			again = time.After(pause)
+			if pause == sweepRetry {
+				s.log.Warn("removing deleted blobs waits", "file", s.path, "error", err)
 			}
-			if !s.sweepSome(ready) {
-				return
-			}
+			pause = min(2*pause, maxSweepRetry)
 		}
 		select {
 		case <-s.garbage.wake:
+		case <-again:
 		case <-s.stop:
 			return
 		}
 	}
 }
 
+// sweepReady deletes all that is doomed and not read.
+func (s *Store) sweepReady() error {
+	for {
+		ready := s.garbage.ready()
+		if len(ready) == 0 {
+			return nil
+		}
+		if err := s.sweepSome(ready); err != nil {
+			return err
+		}
+	}
+}
+
 // sweepSome deletes up to sweepChunks chunks of generations in one
-// transaction. It returns false when the store closes.
-func (s *Store) sweepSome(generations []uint64) bool {
+// transaction.
+func (s *Store) sweepSome(generations []uint64) error {
 	var gone []uint64
 	err := s.submit(context.Background(), 0, func(tx *bbolt.Tx) error {
 		gone = gone[:0]
@@ -146,34 +163,21 @@ func (s *Store) sweepSome(generations []uint64) bool {
 	switch {
 	case err == nil:
 		s.garbage.forget(gone)
-		return true
-	case errors.Is(err, ErrDamaged) && len(generations) > 1:
-		// One of them; find it, so that the others go.
-		for _, generation := range generations {
-			if !s.sweepSome([]uint64{generation}) {
-				return false
-			}
-		}
-		return true
-	case errors.Is(err, ErrDamaged):
+		return nil
+	case !errors.Is(err, ErrDamaged):
+		return err
+	case len(generations) == 1:
 		s.log.Warn("chunks of a deleted blob cannot be removed", "file", s.path, "generation", generations[0], "error", err)
 		s.garbage.forget(generations) // until the next start
-		return true
+		return nil
 	}
-	select {
-	case <-s.stop:
-		return false
-	default:
-		s.log.Warn("removing deleted blobs waits", "file", s.path, "error", err, "retry", sweepRetry)
+	// One of them is damaged: find it, so that the others go.
+	for _, generation := range generations {
+		if err := s.sweepSome([]uint64{generation}); err != nil {
+			return err
+		}
 	}
-	retry := time.NewTimer(sweepRetry)
-	defer retry.Stop()
-	select {
-	case <-s.stop:
-		return false
-	case <-retry.C:
-		return true
-	}
+	return nil
 }
 
 // deleteChunks deletes up to *left chunks of a generation, counts them off,

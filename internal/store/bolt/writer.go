@@ -86,6 +86,10 @@ func (s *Store) write() {
 		var batch []*op
 		batch, held = s.gather(first)
 		s.commit(batch)
+		_ = s.view(func(tx *bbolt.Tx) error { // only for the count of memory
+			s.touch(tx, touchedByCommit)
+			return nil
+		})
 	}
 }
 
