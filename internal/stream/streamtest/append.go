@@ -151,6 +151,16 @@ func testOffset(t *testing.T, b Backend) {
 		e.contents(t, id("a"), []string{`{"out":"x"}`, `{"out":"x"}`, `{"out":"x"}`, `{"out":"x"}`, `{"out":"x"}`})
 	})
 
+	t.Run("an offset says that lines are new, even where they repeat the last ones", func(t *testing.T) {
+		e, w := start(t, b), Writer{Name: "w"}
+		e.open(t, id("a"))
+		lines := w.Lines(3)
+		e.append(t, id("a"), at(1, lines), 4)
+		e.append(t, id("a"), at(4, lines), 7)
+		e.append(t, id("a"), at(4, lines), 7)
+		e.contents(t, id("a"), concat(lines, lines))
+	})
+
 	// Every place where a resent run of lines may begin and end, against a
 	// stream made of batches of 3: the overlap lies within a batch, on its
 	// edge, over several.

@@ -39,10 +39,11 @@ func batch(lines []string) logs.Lines {
 	return logs.Lines{Data: join(lines), Count: int64(len(lines)), Dedupe: true}
 }
 
-// at is batch with an offset.
+// at is batch with an offset, which says by itself what is a retry. Zero is
+// no offset.
 func at(offset int64, lines []string) logs.Lines {
 	l := batch(lines)
-	l.Offset = offset
+	l.Offset, l.Dedupe = offset, offset == 0
 	return l
 }
 
