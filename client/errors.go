@@ -41,7 +41,6 @@ func answerError(op string, resp *http.Response) error {
 		Hint     string `json:"hint"`
 		Request  string `json:"request_id"`
 		Expected int64  `json:"expected"`
-		Offset   int64  `json:"offset"`
 	}
 	raw, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBytes)) // a cut body leaves the status
 	ours := json.Unmarshal(raw, &body) == nil && body.Message != ""
@@ -61,7 +60,8 @@ func answerError(op string, resp *http.Response) error {
 			body.Expected = n
 		}
 		if body.Expected > 0 {
-			e.cause = &logservice.SequenceError{Offset: body.Offset, Expected: body.Expected}
+			offset, _ := strconv.ParseInt(resp.Request.URL.Query().Get("offset"), 10, 64) // as this client has sent it
+			e.cause = &logservice.SequenceError{Offset: offset, Expected: body.Expected}
 		}
 	}
 	return e

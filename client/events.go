@@ -11,9 +11,9 @@ import (
 
 const (
 	// maxEventBytes bounds one line of an event stream, and the data of one
-	// event. Servers cut a log's line at 1 MiB of JSON unless configured
-	// otherwise; the rest is for those that are.
-	maxEventBytes = 8 << 20
+	// event. Servers cut a log's line at 1 MiB of JSON, or at what they are
+	// configured to, which is never more than 64 MiB.
+	maxEventBytes = 64<<20 + 64
 	// eventBuffer is what one read asks for. It grows with a long line.
 	eventBuffer = 64 << 10
 )
@@ -33,6 +33,7 @@ type event struct {
 // once its blank line has come.
 type eventReader struct {
 	src     io.Reader
+	max     int // maxEventBytes
 	buf     []byte
 	r, w    int   // buf[r:w] is read and not yet parsed
 	scanned int   // of these, how many hold no end of line
@@ -46,7 +47,7 @@ type eventReader struct {
 }
 
 func newEventReader(src io.Reader) *eventReader {
-	return &eventReader{src: src, buf: make([]byte, eventBuffer)}
+	return &eventReader{src: src, max: maxEventBytes, buf: make([]byte, eventBuffer)}
 }
 
 // next returns the next event. An event that the end of the stream cut short
@@ -87,8 +88,8 @@ func (s *eventReader) field(line []byte) error {
 	value = bytes.TrimPrefix(value, []byte{' '})
 	switch string(name) {
 	case "data":
-		if len(s.data)+len(value) > maxEventBytes {
-			return tooLarge()
+		if len(s.data)+len(value) > s.max {
+			return s.tooLarge()
 		}
 		s.data = append(append(s.data, value...), '\n')
 	case "event":
@@ -136,8 +137,8 @@ func (s *eventReader) line() ([]byte, error) {
 			return line, nil
 		}
 		s.scanned = s.w - s.r
-		if s.scanned > maxEventBytes {
-			return nil, tooLarge()
+		if s.scanned > s.max {
+			return nil, s.tooLarge()
 		}
 		if s.err != nil {
 			return nil, s.err
@@ -177,6 +178,6 @@ func (s *eventReader) fill() {
 	s.err = err
 }
 
-func tooLarge() error {
-	return fmt.Errorf("event over %d bytes: %w", maxEventBytes, logservice.ErrTooLarge)
+func (s *eventReader) tooLarge() error {
+	return fmt.Errorf("event over %d bytes: %w", s.max, logservice.ErrTooLarge)
 }

@@ -81,18 +81,21 @@ func TestAnEndlessLineIsRefusedWithBoundedMemory(t *testing.T) {
 	for _, in := range []string{"", "data: "} {
 		src := io.MultiReader(strings.NewReader(in), endless('x'))
 		r := newEventReader(src)
+		r.max = 1 << 20
 		if _, err := r.next(); !errors.Is(err, logservice.ErrTooLarge) {
 			t.Errorf("error %v, want ErrTooLarge", err)
 		}
-		if len(r.buf) > 4*maxEventBytes {
+		if len(r.buf) > 4*r.max {
 			t.Errorf("the buffer has grown to %d bytes", len(r.buf))
 		}
 	}
 }
 
 func TestAnEventOfEndlessLinesIsRefused(t *testing.T) {
-	line := "data: " + strings.Repeat("x", 1<<20) + "\n"
-	_, err := readEvents(strings.NewReader(strings.Repeat(line, 10)))
+	line := "data: " + strings.Repeat("x", 1<<16) + "\n"
+	r := newEventReader(strings.NewReader(strings.Repeat(line, 20)))
+	r.max = 1 << 20
+	_, err := r.next()
 	if !errors.Is(err, logservice.ErrTooLarge) {
 		t.Errorf("error %v, want ErrTooLarge", err)
 	}

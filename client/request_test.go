@@ -58,7 +58,7 @@ func TestAGapIsRefusedWithTheExpectedSequence(t *testing.T) {
 		c, _ := scripted(t, func(int, request) (*http.Response, error) { return answer() })
 		_, err := c.Append(t.Context(), key, nil, Offset(9))
 		gap, ok := errors.AsType[*logservice.SequenceError](err)
-		if !ok || gap.Expected != 5 || !errors.Is(err, logservice.ErrConflict) {
+		if !ok || *gap != (logservice.SequenceError{Offset: 9, Expected: 5}) || !errors.Is(err, logservice.ErrConflict) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

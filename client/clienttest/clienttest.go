@@ -1,0 +1,90 @@
+// Package clienttest starts a real log service for tests of programs that use
+// one: on a free port of this machine, with its data in a folder of the test.
+//
+//	func TestMyProgram(t *testing.T) {
+//		srv := clienttest.NewServer(t)
+//		run(srv.URL)
+//		for line, err := range srv.Client().Lines(t.Context(), "a/b/c/d") { ... }
+//	}
+package clienttest
+
+import (
+	"context"
+	"log/slog"
+	"path/filepath"
+	"testing"
+
+	"github.com/harness/log-service/client"
+	"github.com/harness/log-service/internal/config"
+	"github.com/harness/log-service/internal/server"
+)
+
+// Server is a log service that serves until its test ends. Its methods are
+// for the goroutine of the test.
+type Server struct {
+	// URL is its address, which stays the same over restarts.
+	URL string
+
+	t      testing.TB
+	config config.Config
+	stop   context.CancelFunc // nil while stopped
+	served chan error         // what Serve has returned
+}
+
+// NewServer starts a server. A failure, also one to stop in order at the end,
+// fails t.
+func NewServer(t testing.TB) *Server {
+	t.Helper()
+	c := config.Default()
+	c.Bind = "127.0.0.1:0"
+	c.Data = t.TempDir()
+	c.BoltPath = filepath.Join(c.Data, "blobs.db")
+	s := &Server{t: t, config: c}
+	s.Start()
+	t.Cleanup(s.Stop)
+	return s
+}
+
+// Start starts a server that was stopped, with the data and at the address it
+// had.
+func (s *Server) Start() {
+	s.t.Helper()
+	if s.stop != nil {
+		return
+	}
+	srv, err := server.New(s.config, slog.New(slog.DiscardHandler))
+	if err != nil {
+		s.t.Fatalf("log service for a test: %v", err)
+	}
+	s.URL, s.config.Bind = srv.URL(), srv.Addr().String()
+	// Not the test's context: it ends before the cleanups, which may still
+	// want the server.
+	ctx, stop := context.WithCancel(context.Background())
+	s.stop, s.served = stop, make(chan error, 1)
+	go func() { s.served <- srv.Serve(ctx) }()
+}
+
+// Stop stops the server in order: its tails lose their connection, requests
+// in flight finish, everything acknowledged is kept.
+func (s *Server) Stop() {
+	s.t.Helper()
+	if s.stop == nil {
+		return
+	}
+	s.stop()
+	s.stop = nil
+	if err := <-s.served; err != nil {
+		s.t.Errorf("log service for a test: %v", err)
+	}
+}
+
+// Client returns a client of the server whose connections end with the test.
+func (s *Server) Client(opts ...client.Option) *client.Client {
+	s.t.Helper()
+	c, err := client.New(s.URL, opts...)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(c.CloseIdleConnections)
+	return c
+}
