@@ -1,0 +1,175 @@
+package client_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/client"
+	"github.com/harness/log-service/internal/config"
+	"github.com/harness/log-service/internal/server"
+)
+
+func Example() {
+	url, stop := exampleServer()
+	defer stop()
+	ctx := context.Background()
+	key := logservice.Key("project/build/stage/step")
+
+	c, err := client.New(url) // "" is http://localhost:8079
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.CloseIdleConnections()
+	if err := c.Open(ctx, key); err != nil {
+		log.Fatal(err)
+	}
+	w := c.Writer(ctx, key)
+	fmt.Fprintln(w, "compiling")
+	fmt.Fprintln(w, "done")
+	if err := w.Close(); err != nil { // every line is acknowledged
+		log.Fatal(err)
+	}
+	if err := c.Close(ctx, key); err != nil { // the log ends and is archived
+		log.Fatal(err)
+	}
+	for line, err := range c.Tail(ctx, key) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Print(line.Seq, " ", line.Out)
+	}
+	// Output:
+	// 1 compiling
+	// 2 done
+}
+
+func ExampleClient_Tail() {
+	url, stop := exampleServer()
+	defer stop()
+	ctx := context.Background()
+	c, err := client.New(url)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.CloseIdleConnections()
+
+	for line, err := range c.Tail(ctx, "project/build/stage/none") {
+		gap, lost := errors.AsType[*logservice.GapError](err)
+		switch {
+		case lost: // reading goes on
+			fmt.Printf("[lines %d to %d are lost]\n", gap.First, gap.Last)
+		case errors.Is(err, logservice.ErrStreamNotFound):
+			fmt.Println("no such log")
+		case err != nil:
+			log.Fatal(err)
+		default:
+			fmt.Print(line.Out)
+		}
+	}
+	// Output: no such log
+}
+
+func ExampleClient_Append() {
+	url, stop := exampleServer()
+	defer stop()
+	ctx := context.Background()
+	c, err := client.New(url)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.CloseIdleConnections()
+	if err := c.Open(ctx, "a/b/c/d"); err != nil {
+		log.Fatal(err)
+	}
+	next, err := c.Append(ctx, "a/b/c/d", []logservice.Line{{Level: "info", Out: "hello\n"}})
+	fmt.Println(next, err)
+	_, err = c.Append(ctx, "a/b/c/d", []logservice.Line{{Level: "info", Out: "too early\n"}}, client.Offset(9))
+	if gap, ok := errors.AsType[*logservice.SequenceError](err); ok {
+		fmt.Println("go on with line", gap.Expected)
+	}
+	// Output:
+	// 2 <nil>
+	// go on with line 2
+}
+
+func ExampleClient_Upload() {
+	url, stop := exampleServer()
+	defer stop()
+	ctx := context.Background()
+	c, err := client.New(url)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.CloseIdleConnections()
+	if err := c.Upload(ctx, "a/b/c/d", strings.NewReader("{\"out\":\"hello\\n\"}\n")); err != nil {
+		log.Fatal(err)
+	}
+	body, err := c.Download(ctx, "a/b/c/d")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer body.Close()
+	if _, err := io.Copy(os.Stdout, body); err != nil {
+		log.Fatal(err)
+	}
+	// Output: {"out":"hello\n"}
+}
+
+func ExampleNewSlogHandler() {
+	url, stop := exampleServer()
+	defer stop()
+	ctx := context.Background()
+	c, err := client.New(url)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.CloseIdleConnections()
+	if err := c.Open(ctx, "a/b/c/d"); err != nil {
+		log.Fatal(err)
+	}
+	w := c.Writer(ctx, "a/b/c/d")
+	logger := slog.New(client.NewSlogHandler(w, nil))
+	logger.Warn("disk almost full", "free", "2 GB")
+	if err := w.Close(); err != nil {
+		log.Fatal(err)
+	}
+	for line, err := range c.Lines(ctx, "a/b/c/d") {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Print(line.Level, ": ", line.Out)
+	}
+	// Output: warn: disk almost full free="2 GB"
+}
+
+// exampleServer starts a server for an example. Tests use package clienttest.
+func exampleServer() (url string, stop func()) {
+	dir, err := os.MkdirTemp("", "log-service-example-")
+	if err != nil {
+		log.Fatal(err)
+	}
+	c := config.Default()
+	c.Bind, c.Data, c.BoltPath = "127.0.0.1:0", dir, filepath.Join(dir, "blobs.db")
+	srv, err := server.New(c, slog.New(slog.DiscardHandler))
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(ctx) }()
+	return srv.URL(), func() {
+		cancel()
+		if err := <-served; err != nil {
+			log.Fatal(err)
+		}
+		_ = os.RemoveAll(dir)
+	}
+}
