@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -221,19 +222,19 @@ func TestWriteDoesNotWaitForTheNetworkUntilMemoryIsFull(t *testing.T) {
 	}
 	writerTo(t, fault, []WriterOption{Memory(1 << 20)}, func(t *testing.T, w *Writer, m *memoryLog) {
 		line := strings.Repeat("x", 1023) + "\n"
-		written := 0
+		var written atomic.Int64
 		var filled sync.WaitGroup
 		filled.Go(func() {
 			for range 4000 {
 				if _, err := io.WriteString(w, line); err != nil {
 					t.Error(err)
 				}
-				written++
+				written.Add(1)
 			}
 		})
 		synctest.Wait()
-		if s := w.Stats(); written < 900 || written > 1024 || s.Pending > 1<<20+2048 {
-			t.Errorf("%d lines written, %d bytes held", written, s.Pending)
+		if s, n := w.Stats(), written.Load(); n < 900 || n > 1024 || s.Pending > 1<<20+2048 {
+			t.Errorf("%d lines written, %d bytes held", n, s.Pending)
 		}
 		filled.Wait()
 		if err := w.Close(); err != nil || len(m.lines) != 4000 || w.Stats().Pending != 0 {
