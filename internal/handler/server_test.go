@@ -13,6 +13,7 @@ import (
 
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/internal/handler"
+	"github.com/harness/log-service/internal/handler/endpoint"
 	"github.com/harness/log-service/internal/logs"
 	"github.com/harness/log-service/internal/store/bolt"
 	"github.com/harness/log-service/internal/stream"
@@ -51,6 +52,8 @@ func startServer(t testing.TB, c handler.Config) *testServer {
 	ran := make(chan error, 1)
 	go func() { ran <- c.Service.Run(ctx) }()
 
+	tails := new(endpoint.Tails)
+	c.Tails = tails
 	server := httptest.NewServer(handler.New(c))
 	transport := &http.Transport{DisableCompression: true}
 	s := &testServer{t: t, url: server.URL, service: c.Service, client: &http.Client{
@@ -62,6 +65,7 @@ func startServer(t testing.TB, c handler.Config) *testServer {
 		transport.CloseIdleConnections()
 		server.CloseClientConnections()
 		server.Close()
+		tails.Wait()
 		stop()
 		if err := <-ran; err != nil {
 			t.Error(err)

@@ -83,7 +83,8 @@ type Lines struct {
 	Offset int64
 	// Dedupe lets the engine acknowledge, without storing it, a batch that is
 	// byte for byte one of the last batches of the stream and whose lines
-	// carry pos and time: the retry of a client that cannot say an offset.
+	// carry pos and time: the retry of a client that cannot say an offset. It
+	// means nothing beside an Offset.
 	Dedupe bool
 }
 

@@ -51,6 +51,7 @@ func (s *Server) drain() error {
 	ctx, cancel := context.WithTimeout(context.Background(), requestsTimeout)
 	defer cancel()
 	err := s.http.Shutdown(ctx)
+	s.tails.Wait()
 	if errors.Is(err, context.DeadlineExceeded) {
 		s.log.Warn("requests in flight were cut", slog.Duration("after", requestsTimeout))
 		return s.http.Close()

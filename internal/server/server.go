@@ -45,6 +45,7 @@ type Server struct {
 	service  *logs.Service
 	listener net.Listener
 	http     *http.Server
+	tails    endpoint.Tails
 
 	stopping chan struct{} // closed when an orderly stop begins
 	closed   sync.Once     // guards closeErr
@@ -158,6 +159,7 @@ func (s *Server) handlerConfig(c config.Config) handler.Config {
 		// Room for four of the largest bodies at once, or for many usual ones.
 		BodyMemory: max(endpoint.DefaultBodyMemory, 4*c.MaxBody),
 		Stop:       s.stopping,
+		Tails:      &s.tails,
 	}
 	if c.Host != "" {
 		h.BaseURL = c.Proto + "://" + c.Host

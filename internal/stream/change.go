@@ -46,7 +46,7 @@ func (s *stream) append(l logs.Lines) (next int64, err error) {
 		return s.next, nil
 	}
 	pieces, id := split(l, s.next)
-	if l.Dedupe && s.recalls(id, l.Data) {
+	if l.Dedupe && l.Offset == 0 && s.recalls(id, l.Data) {
 		return s.next, nil
 	}
 	before := s.next

@@ -51,6 +51,9 @@ type Config struct {
 	// Stop, once closed, ends every tail in order: without an end mark, so
 	// that clients reconnect. Readiness is off from then on. Nil: never.
 	Stop <-chan struct{}
+	// Tails takes the tails, which go on when their handlers have returned:
+	// wait for it behind http.Server.Shutdown. Nil: nobody waits.
+	Tails *Tails
 	// Ping is the longest silence of a tail; zero is DefaultPing.
 	Ping time.Duration
 	// Stall is how long a peer may make no progress; zero is DefaultStall.
@@ -66,6 +69,7 @@ type API struct {
 	base    string
 	maxLine int
 	stop    <-chan struct{}
+	tails   *Tails
 	ping    time.Duration
 	stall   time.Duration
 }
@@ -90,6 +94,9 @@ func New(c Config) *API {
 	if c.Stall <= 0 {
 		c.Stall = DefaultStall
 	}
+	if c.Tails == nil {
+		c.Tails = new(Tails)
+	}
 	return &API{
 		service: c.Service,
 		log:     c.Logger,
@@ -97,6 +104,7 @@ func New(c Config) *API {
 		base:    c.BaseURL,
 		maxLine: c.MaxLine,
 		stop:    c.Stop,
+		tails:   c.Tails,
 		ping:    c.Ping,
 		stall:   c.Stall,
 	}

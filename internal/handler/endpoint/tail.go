@@ -1,8 +1,10 @@
 package endpoint
 
 import (
+	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"time"
 
@@ -21,15 +23,12 @@ func (a *API) Tail(c *Call, id logservice.ID) error {
 	if err != nil {
 		return err
 	}
-	ctx := c.Request.Context()
-	cursor, state, err := a.service.Follow(ctx, id, after)
+	cursor, state, err := a.service.Follow(c.Request.Context(), id, after)
 	switch {
 	case errors.Is(err, logservice.ErrStreamNotFound):
-		state = logservice.StateUnknown
+		cursor, state = ended{}, logservice.StateUnknown
 	case err != nil:
 		return err
-	default:
-		defer cursor.Close()
 	}
 	h := c.Header()
 	h.Set("Content-Type", "text/event-stream")
@@ -38,21 +37,19 @@ func (a *API) Tail(c *Call, id logservice.ID) error {
 	h.Set("X-Accel-Buffering", "no")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set(logservice.HeaderState, state)
-	c.WriteHeader(http.StatusOK)
 	if c.Request.Method == http.MethodHead {
+		cursor.Close()
+		c.WriteHeader(http.StatusOK)
 		return nil
 	}
-	t := tail{a.paced(c)}
-	if err := t.text(pingFrame); err != nil {
-		return Aborted(err)
+	if c.Request.ProtoAtLeast(1, 1) && c.Request.ProtoMajor == 1 {
+		return a.takeOver(c, cursor)
 	}
-	if cursor == nil {
-		err = t.end()
-	} else {
-		err = a.follow(c, cursor, &t)
-	}
-	if err == nil {
-		t.done()
+	defer cursor.Close()
+	c.WriteHeader(http.StatusOK)
+	out := &plainOutput{a.paced(c)}
+	if err = a.follow(c.Request.Context(), cursor, out); err == nil {
+		out.done()
 	}
 	return Aborted(err)
 }
@@ -69,37 +66,47 @@ func resumeAfter(c *Call) (int64, error) {
 	return c.Query.Sequence("after", 0)
 }
 
-// follow sends what cursor yields until the log, the client or the server
-// ends. Lines that came together go out together: the more there are, the
-// less each costs.
-func (a *API) follow(c *Call, cursor logs.Cursor, t *tail) error {
-	ctx := c.Request.Context()
+// output is the way to one reader: a connection of our own, or an answer of
+// net/http's.
+type output interface {
+	// send sends parts as one write where it can, at the reader's pace. It
+	// consumes the slice, not the bytes.
+	send(parts net.Buffers) error
+	// quiet is how long nothing has been sent.
+	quiet(now time.Time) time.Duration
+}
+
+// follow sends what cursor yields until the log, the client (ctx) or the
+// server ends. Lines that came together go out together: the more there are,
+// the less each costs.
+func (a *API) follow(ctx context.Context, cursor logs.Cursor, out output) error {
 	idle := time.NewTimer(a.ping)
 	defer idle.Stop()
+	if err := sendText(out, pingFrame); err != nil {
+		return err
+	}
 	for {
 		batches, err := cursor.Next(ctx)
-		for _, b := range batches {
-			if _, err := t.Write(b.Encoded(frames)); err != nil {
+		if len(batches) > 0 {
+			if err := sendBatches(out, batches); err != nil {
 				return err
 			}
+			batches = nil // hold none while waiting
 		}
 		switch {
 		case errors.Is(err, io.EOF):
-			return t.end()
+			return sendText(out, eofFrame)
 		case err != nil:
 			return err
 		}
-		if err := t.flush(); err != nil {
-			return err
-		}
-		if more, err := a.wait(c, cursor, t, idle); !more {
+		if more, err := a.wait(ctx, cursor, out, idle); !more {
 			return err
 		}
 	}
 }
 
 // wait returns true once cursor has something, and pings meanwhile.
-func (a *API) wait(c *Call, cursor logs.Cursor, t *tail, idle *time.Timer) (more bool, err error) {
+func (a *API) wait(ctx context.Context, cursor logs.Cursor, out output, idle *time.Timer) (more bool, err error) {
 	ready := cursor.Ready()
 	for {
 		select {
@@ -113,36 +120,55 @@ func (a *API) wait(c *Call, cursor logs.Cursor, t *tail, idle *time.Timer) (more
 			}
 		case <-a.stop:
 			return false, nil
-		case <-c.Request.Context().Done():
-			return false, nil
+		case <-ctx.Done():
+			return false, ctx.Err()
 		case now := <-idle.C:
 			// The timer is not reset by every write: it looks when the last was.
-			if quiet := now.Sub(t.last); quiet < a.ping {
+			if quiet := out.quiet(now); quiet < a.ping {
 				idle.Reset(a.ping - quiet)
 				continue
 			}
 			idle.Reset(a.ping)
-			if err := t.text(pingFrame); err != nil {
-				return false, err
-			}
-			if err := t.flush(); err != nil {
+			if err := sendText(out, pingFrame); err != nil {
 				return false, err
 			}
 		}
 	}
 }
 
-// tail writes the events of one reader.
-type tail struct{ paced }
+func sendText(out output, s string) error { return out.send(net.Buffers{[]byte(s)}) }
 
-func (t *tail) text(s string) error {
-	_, err := t.Write([]byte(s))
-	return err
-}
-
-func (t *tail) end() error {
-	if err := t.text(eofFrame); err != nil {
-		return err
+func sendBatches(out output, batches []*logs.Batch) error {
+	parts := partsPool.Get().(*net.Buffers)
+	defer func() {
+		clear((*parts)[:cap(*parts)])
+		*parts = (*parts)[:0]
+		partsPool.Put(parts)
+	}()
+	for _, b := range batches {
+		*parts = append(*parts, b.Encoded(frames))
 	}
-	return t.flush()
+	return out.send(*parts)
 }
+
+// ended is the cursor of a log that does not exist.
+type ended struct{}
+
+func (ended) Next(context.Context) ([]*logs.Batch, error) { return nil, io.EOF }
+func (ended) Ready() <-chan struct{}                      { return nil }
+func (ended) Close()                                      {}
+
+// plainOutput is the output through net/http, for clients that speak another
+// protocol than HTTP/1.1.
+type plainOutput struct{ paced }
+
+func (o *plainOutput) send(parts net.Buffers) error {
+	for _, p := range parts {
+		if _, err := o.Write(p); err != nil {
+			return err
+		}
+	}
+	return o.flush()
+}
+
+func (o *plainOutput) quiet(now time.Time) time.Duration { return now.Sub(o.last) }

@@ -1,0 +1,179 @@
+package endpoint
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/harness/log-service/internal/logs"
+)
+
+// Tails are the connections that tails have taken over from net/http, which
+// does not wait for them any more. The zero value is ready to use.
+type Tails struct {
+	mu    sync.Mutex
+	conns map[net.Conn]struct{} // guarded by mu
+	work  sync.WaitGroup
+}
+
+// lastWrite is how long a reader may take to receive what is being written
+// to it when the server stops. It resumes elsewhere from the last whole line.
+const lastWrite = 2 * time.Second
+
+// Wait returns once every tail has ended, which Config.Stop has told them to.
+func (t *Tails) Wait() {
+	t.mu.Lock()
+	for c := range t.conns {
+		_ = c.SetWriteDeadline(time.Now().Add(lastWrite))
+	}
+	t.mu.Unlock()
+	t.work.Wait()
+}
+
+func (t *Tails) add(c net.Conn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.conns == nil {
+		t.conns = make(map[net.Conn]struct{})
+	}
+	t.conns[c] = struct{}{}
+	t.work.Add(1)
+}
+
+func (t *Tails) remove(c net.Conn) {
+	_ = c.Close()
+	t.mu.Lock()
+	delete(t.conns, c)
+	t.mu.Unlock()
+	t.work.Done()
+}
+
+// takeOver lets a tail go on without net/http. A reader costs a third of the
+// memory (no buffers, no request), and the encoded batches that all readers
+// share go from memory to the socket in one system call, uncopied.
+func (a *API) takeOver(c *Call, cursor logs.Cursor) error {
+	head := responseHead(c.Header())
+	conn, _, err := http.NewResponseController(c.ResponseWriter).Hijack()
+	if err != nil {
+		cursor.Close()
+		return err
+	}
+	c.status = http.StatusOK
+	_ = conn.SetDeadline(time.Time{})
+	a.tails.add(conn)
+	go a.run(conn, head, cursor, c.ID)
+	return nil
+}
+
+// responseHead is the head of a chunked answer of HTTP/1.1.
+func responseHead(h http.Header) []byte {
+	var b bytes.Buffer
+	b.WriteString("HTTP/1.1 200 OK\r\n")
+	_ = h.Write(&b) // a buffer takes all
+	b.WriteString("Date: " + time.Now().UTC().Format(http.TimeFormat) + "\r\nTransfer-Encoding: chunked\r\n\r\n")
+	return b.Bytes()
+}
+
+// run is a tail on its own connection, from head to end.
+func (a *API) run(conn net.Conn, head []byte, cursor logs.Cursor, requestID string) {
+	defer a.tails.remove(conn)
+	defer cursor.Close()
+	defer func() {
+		if p := recover(); p != nil {
+			a.log.Error("panic", "request_id", requestID, "panic", p, "stack", string(debug.Stack()))
+		}
+	}()
+	ctx, gone := context.WithCancel(context.Background())
+	var watch sync.WaitGroup
+	watch.Go(func() { watchPeer(conn, gone) })
+	defer watch.Wait()
+	defer conn.Close() // ends the watch
+
+	out := &chunked{conn: conn, stall: a.stall, head: head}
+	err := a.follow(ctx, cursor, out)
+	if err == nil {
+		err = out.end()
+	}
+	level := slog.LevelDebug
+	if err != nil && !lostPeer(err) {
+		level = slog.LevelError
+	}
+	a.log.Log(ctx, level, "tail ended", "request_id", requestID, "error", err)
+}
+
+// watchPeer calls gone when the peer hangs up. What it may send is ignored.
+func watchPeer(conn net.Conn, gone func()) {
+	defer gone()
+	var b [64]byte
+	for {
+		if _, err := conn.Read(b[:]); err != nil {
+			return
+		}
+	}
+}
+
+// partsPool holds lists of parts: a reader needs one only while it sends.
+var partsPool = sync.Pool{New: func() any { return new(net.Buffers) }}
+
+// chunked writes an answer in the chunked coding of RFC 9112, section 7.1,
+// straight to the connection.
+type chunked struct {
+	conn  net.Conn
+	stall time.Duration
+	head  []byte    // sent before the first chunk
+	last  time.Time // of the last write
+	armed time.Time // the write deadline
+}
+
+// sendWindow is how many bytes a reader must take within one stall: 1 KB/s.
+const sendWindow = 64 << 10
+
+var (
+	chunkEnd = []byte("\r\n")
+	lastPart = []byte("0\r\n\r\n")
+)
+
+func (o *chunked) send(parts net.Buffers) error {
+	size := 0
+	for _, p := range parts {
+		size += len(p)
+	}
+	var line [20]byte
+	lead := append(strconv.AppendInt(line[:0], int64(size), 16), chunkEnd...)
+	if o.head != nil {
+		lead = append(o.head, lead...)
+		o.head = nil
+	}
+	vec := partsPool.Get().(*net.Buffers)
+	defer partsPool.Put(vec)
+	all := append(append(append((*vec)[:0], lead), parts...), chunkEnd)
+	err := o.write(all, size)
+	clear(all)
+	*vec = all[:0]
+	return err
+}
+
+// write sends parts of size bytes. Setting a deadline costs about as much as a
+// small write: one that is old by a tenth of the stall is kept.
+func (o *chunked) write(parts net.Buffers, size int) error {
+	o.last = time.Now()
+	patience := o.stall * time.Duration(1+size/sendWindow)
+	if until := o.last.Add(patience); until.After(o.armed) {
+		o.armed = until.Add(o.stall / 10)
+		if err := o.conn.SetWriteDeadline(o.armed); err != nil {
+			return err
+		}
+	}
+	_, err := parts.WriteTo(o.conn)
+	return err
+}
+
+func (o *chunked) end() error { return o.write(net.Buffers{lastPart}, 0) }
+
+func (o *chunked) quiet(now time.Time) time.Duration { return now.Sub(o.last) }
