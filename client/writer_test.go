@@ -141,6 +141,8 @@ func TestALineWaitsForOthersForAMoment(t *testing.T) {
 			time.Sleep(linger / 20)
 		}
 		time.Sleep(time.Second)
+		m.mu.Lock()
+		defer m.mu.Unlock()
 		if len(m.puts) != 2 { // the question for the sequence, and one batch
 			t.Errorf("%d requests", len(m.puts))
 		}
@@ -155,7 +157,10 @@ func TestAPartialLineIsShown(t *testing.T) {
 		start := time.Now()
 		io.WriteString(w, "Password: \xc3")
 		time.Sleep(time.Second)
-		if diff := cmp.Diff([]string{"Password: "}, m.texts()); diff != "" || m.at[0].Sub(start) != partialAfter {
+		diff := cmp.Diff([]string{"Password: "}, m.texts())
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if diff != "" || m.at[0].Sub(start) != partialAfter {
 			t.Errorf("after %v:\n%s", m.at[0].Sub(start), diff)
 		}
 	})
