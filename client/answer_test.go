@@ -38,6 +38,9 @@ func (s *script) RoundTrip(r *http.Request) (*http.Response, error) {
 		if err != nil {
 			return nil, err
 		}
+		if r.ContentLength > 0 && r.ContentLength != int64(len(b)) { // as net/http does
+			return nil, fmt.Errorf("ContentLength=%d with Body length %d", r.ContentLength, len(b))
+		}
 		got.Body = string(b)
 	}
 	s.mu.Lock()

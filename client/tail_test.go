@@ -148,7 +148,7 @@ func TestALogThatVanishesDoesNotEndInOrder(t *testing.T) {
 			}
 			return unknown()
 		})
-		if got, err := told(c.Tail(t.Context(), key)); got != "1 2" || !errors.Is(err, logservice.ErrStreamNotFound) {
+		if got, err := told(c.Tail(t.Context(), key)); got != "1 2" || !errors.Is(err, logservice.ErrStreamNotFound) || !strings.Contains(err.Error(), "at line 2") {
 			t.Errorf("read %s, error %v", got, err)
 		}
 	})
@@ -211,7 +211,19 @@ func (c closing) RoundTrip(r *http.Request) (*http.Response, error) {
 
 func TestASlowReaderDoesNotLoseItsConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, s := scripted(t, func(int, request) (*http.Response, error) { return streamed(numbered(1, 3) + endMark) })
+		c, s := scripted(t, func(_ int, r request) (*http.Response, error) {
+			resp, err := streamed("")
+			read, write := io.Pipe() // which is as slow as its reader
+			resp.Body = read
+			go func() {
+				for n := after(r) + 1; n <= 3; n++ {
+					_, _ = io.WriteString(write, numbered(n, n))
+				}
+				_, _ = io.WriteString(write, endMark)
+			}()
+			return resp, err
+		})
+		c.http.Transport = closing{s}
 		n := 0
 		for _, err := range c.Tail(t.Context(), key) {
 			if n++; err != nil {
