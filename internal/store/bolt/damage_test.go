@@ -237,6 +237,39 @@ func TestADamagedChunkIsNamedAndNotServed(t *testing.T) {
 	awaitSwept(t, s)
 }
 
+func TestADamagedRecordIsNotServed(t *testing.T) {
+	path := dataFile(t)
+	content := storetest.Noise(2000)
+	s := openStore(t, path)
+	put(t, s, crashID, content)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file[bytes.LastIndex(file, content[:64])+900] ^= 4 // the bytes of a small blob are in its record
+	if err := os.WriteFile(path, file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s = openStore(t, path)
+	if _, err := s.Get(t.Context(), crashID); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), string(crashID.Key)) {
+		t.Errorf("Get: %v, want ErrDamaged and the key", err)
+	}
+	put(t, s, storetest.ID("acc", "other"), content)
+	var listed []string
+	for entry, err := range s.List(t.Context(), "acc", "") {
+		listed = append(listed, fmt.Sprint(entry.Key, " ", errors.Is(err, ErrDamaged)))
+	}
+	if got := strings.Join(listed, ", "); got != "build/log true, other false" {
+		t.Errorf("List = %s", got)
+	}
+	if err := s.Delete(t.Context(), crashID); err != nil {
+		t.Errorf("Delete: %v", err)
+	}
+}
+
 func TestWhatIsNoDataFileIsRefusedWithAReason(t *testing.T) {
 	write := func(content []byte) func(string) error {
 		return func(path string) error { return os.WriteFile(path, content, 0o600) }

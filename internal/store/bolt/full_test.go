@@ -110,6 +110,9 @@ func TestAFullDiskKeepsOldBlobsAndTakesNewOnesWhenThereIsRoom(t *testing.T) {
 	if !strings.Contains(out, unix.ENOSPC.Error()) {
 		t.Errorf("the error does not say that the disk is full: %s", out)
 	}
+	if !strings.Contains(out, "kept for deletions") {
+		t.Errorf("the upload was not stopped before the room for its removal was gone: %s", out)
+	}
 	s := openStore(t, path)
 	mustHold(t, s, storetest.ID("acc", "new"), storetest.Noise(8<<20))
 	if err := s.Close(); err != nil {

@@ -87,7 +87,6 @@ func (s *Store) options(path string) *bbolt.Options {
 		Timeout:      lockWait,
 		PageSize:     pageSize,
 		FreelistType: bbolt.FreelistMapType, // finds runs of pages fast in a fragmented file
-		NoStatistics: true,
 		OpenFile: func(name string, flag int, mode os.FileMode) (f *os.File, err error) {
 			s.file, err = os.OpenFile(name, flag, mode)
 			return s.file, err

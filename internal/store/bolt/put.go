@@ -204,11 +204,11 @@ func (u *upload) flush(ctx context.Context, g *group) (*group, error) {
 	if err := u.await(); err != nil {
 		return nil, err
 	}
-	if err := context.Cause(ctx); err != nil {
+	err := u.store.room(len(g.data), reserve)
+	if err != nil {
 		return nil, err
 	}
 	first := !u.started
-	var err error
 	u.pending, err = u.store.start(ctx, len(g.data), func(tx *bbolt.Tx) error {
 		if first {
 			// Until the blob is published, its chunks are what a crash
@@ -252,12 +252,16 @@ func (u *upload) publish(ctx context.Context, rec record, g *group) error {
 	s := u.store
 	rec.info.Modified = time.Now()
 	value := rec.encode(u.key)
-	size := len(value)
+	size, spare := len(value), reserve/2
 	if g != nil {
-		size += len(g.data)
+		size, spare = size+len(g.data), reserve
+	}
+	err := s.room(size, spare)
+	if err != nil {
+		return err
 	}
 	var old uint64
-	err := s.submit(ctx, size, func(tx *bbolt.Tx) error {
+	err = s.submit(ctx, size, func(tx *bbolt.Tx) error {
 		var err error
 		if old, err = s.unlink(tx, u.key); err != nil {
 			return err

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package bolt
+
+import "math"
+
+func diskRoom(string) int64 { return math.MaxInt64 }
