@@ -3,6 +3,7 @@ package client
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"sync"
@@ -116,7 +117,7 @@ func (r *bodyReader) Read(p []byte) (int, error) {
 	n, err := r.src.Read(p)
 	r.guard.arm()
 	r.read = true
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		r.err = err
 	}
 	return n, err
@@ -186,7 +187,7 @@ func (b *guardedBody) Read(p []byte) (int, error) {
 	b.guard.arm()
 	n, err := b.body.Read(p)
 	b.guard.disarm()
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		if cause := context.Cause(b.ctx); cause != nil {
 			err = cause
 		}

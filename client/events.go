@@ -2,6 +2,7 @@ package client
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -58,7 +59,7 @@ func (s *eventReader) next() (event, error) {
 	for {
 		line, err := s.line()
 		if err != nil {
-			if e := s.event(); err == io.EOF && isEnd(e) {
+			if e := s.event(); errors.Is(err, io.EOF) && isEnd(e) {
 				return e, nil
 			}
 			return event{}, err

@@ -62,7 +62,7 @@ func TestAnEventStreamIsReadAsTheStandardSays(t *testing.T) {
 				"error last": iotest.DataErrReader(strings.NewReader(c.in)),
 			} {
 				got, err := readEvents(src)
-				if diff := cmp.Diff(c.want, got); diff != "" || err != io.EOF {
+				if diff := cmp.Diff(c.want, got); diff != "" || !errors.Is(err, io.EOF) {
 					t.Errorf("%s: error %v, events (-want +got)\n%s", name, err, diff)
 				}
 			}
@@ -156,11 +156,11 @@ func FuzzEvents(f *testing.F) {
 	f.Fuzz(func(t *testing.T, in []byte, size uint8) {
 		want := plainEvents(in)
 		got, err := readEvents(bytes.NewReader(in))
-		if diff := cmp.Diff(want, got); diff != "" || err != io.EOF {
+		if diff := cmp.Diff(want, got); diff != "" || !errors.Is(err, io.EOF) {
 			t.Fatalf("error %v, events (-standard +got)\n%s", err, diff)
 		}
 		got, err = readEvents(&piecewise{in: in, size: int(size)%7 + 1})
-		if diff := cmp.Diff(want, got); diff != "" || err != io.EOF {
+		if diff := cmp.Diff(want, got); diff != "" || !errors.Is(err, io.EOF) {
 			t.Fatalf("in pieces: error %v, events (-standard +got)\n%s", err, diff)
 		}
 	})

@@ -81,19 +81,20 @@ func (c *Client) do(ctx context.Context, k *call) (*http.Response, error) {
 		}
 		c.log.DebugContext(ctx, "log service request failed, trying again", "error", err, "wait", wait)
 		if cause := sleep(ctx, wait); cause != nil {
-			return nil, fmt.Errorf("%s: %w (before that: %v)", k.op, cause, err)
+			return nil, fmt.Errorf("%s: %w (before that: %s)", k.op, cause, err.Error())
 		}
 	}
 }
 
-// run is do for answers without a body.
-func (c *Client) run(ctx context.Context, k *call) (*http.Response, error) {
+// run is do for answers without a body. It returns the next sequence, zero
+// where the answer names none.
+func (c *Client) run(ctx context.Context, k *call) (next int64, err error) {
 	resp, err := c.do(ctx, k)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
 	drain(resp)
-	return resp, nil
+	return nextSequence(resp), nil
 }
 
 // send makes one attempt.

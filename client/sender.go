@@ -105,11 +105,7 @@ func (s *sender) append(data []byte, offset int64) (next int64, err error) {
 		k.retry.Total = s.patience
 	}
 	k.onRetry = s.retried
-	resp, err := s.c.run(s.ctx, k)
-	if err != nil {
-		return 0, err
-	}
-	return nextSequence(resp), nil
+	return s.c.run(s.ctx, k)
 }
 
 // compressed returns data as gzip, in memory of its own: net/http may read a

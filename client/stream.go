@@ -98,11 +98,7 @@ func (c *Client) AppendBody(ctx context.Context, key logservice.Key, contentType
 	if err != nil {
 		return 0, err
 	}
-	resp, err := c.run(ctx, k)
-	if err != nil {
-		return 0, err
-	}
-	return nextSequence(resp), nil
+	return c.run(ctx, k)
 }
 
 func (c *Client) appendCall(key logservice.Key, contentType string, data []byte, opts []AppendOption) (*call, error) {
@@ -141,8 +137,8 @@ func encodeLines(lines []logservice.Line, now time.Time) ([]byte, error) {
 // CloseOption changes what closing does with the log.
 type CloseOption func(*call)
 
-// Snapshot(true) archives the log in any case, in place of a blob of its key;
-// Snapshot(false) never: its lines are gone. Without this option a log is
+// Snapshot with true archives the log in any case, in place of a blob of its
+// key; with false never: its lines are gone. Without this option a log is
 // archived unless there is a blob of its key.
 func Snapshot(archive bool) CloseOption {
 	return func(k *call) { k.query.Set("snapshot", strconv.FormatBool(archive)) }
