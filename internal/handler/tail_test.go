@@ -309,10 +309,10 @@ func drain(b testing.TB, conns []*counted, want int) {
 }
 
 // TestAnIdleReaderCostsLittleMemory holds a thousand tails, and counts what
-// the process has grown by. The limit is 28 KB a reader, and 2 KB for its
+// the process has grown by. The limit is 14 KB a reader, and 2 KB for its
 // other end in this test.
 func TestAnIdleReaderCostsLittleMemory(t *testing.T) {
-	const readers, limit = 1000, (28 + 2) << 10
+	const readers, limit = 1000, (14 + 2) << 10
 	s := startServer(t, handler.Config{})
 	s.must(204, "POST", streamURL, "")
 	openTails(t, s.url, 10)

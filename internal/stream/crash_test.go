@@ -21,12 +21,13 @@ type disk struct {
 	names map[string]*diskFile // as the running program sees them
 	safe  map[string]*diskFile // as of the last sync of the folder
 	ops   int
-	stop  int                   // the operation at which the machine stops; 0: never
-	fault func(op string) error // asked before each operation
+	stop  int                         // the operation at which the machine stops; 0: never
+	fault func(op, name string) error // asked before each operation
 }
 
 type diskFile struct {
 	d    *disk
+	name string
 	safe []byte      // synced
 	size int64       // as the running program sees it
 	open []diskWrite // not synced
@@ -41,13 +42,13 @@ func newDisk() *disk {
 	return &disk{names: map[string]*diskFile{}, safe: map[string]*diskFile{}}
 }
 
-func (d *disk) step(op string) error {
+func (d *disk) step(op, name string) error {
 	d.ops++
 	if d.stop > 0 && d.ops >= d.stop {
 		return errCrashed
 	}
 	if d.fault != nil {
-		return d.fault(op)
+		return d.fault(op, name)
 	}
 	return nil
 }
@@ -72,7 +73,7 @@ func (d *disk) crash(r *rand.Rand) *disk {
 				off += n
 			}
 		}
-		nf := &diskFile{d: after, safe: b, size: int64(len(b))}
+		nf := &diskFile{d: after, name: name, safe: b, size: int64(len(b))}
 		after.names[name], after.safe[name] = nf, nf
 	}
 	all := maps.Clone(d.safe)
@@ -94,10 +95,10 @@ func (d *disk) crash(r *rand.Rand) *disk {
 func (d *disk) create(name string, size int64) (file, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if err := d.step("create"); err != nil {
+	if err := d.step("create", name); err != nil {
 		return nil, err
 	}
-	f := &diskFile{d: d, safe: make([]byte, size), size: size}
+	f := &diskFile{d: d, name: name, safe: make([]byte, size), size: size}
 	d.names[name] = f
 	return f, nil
 }
@@ -115,7 +116,7 @@ func (d *disk) open(name string) (file, int64, error) {
 func (d *disk) remove(name string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if err := d.step("remove"); err != nil {
+	if err := d.step("remove", name); err != nil {
 		return err
 	}
 	delete(d.names, name)
@@ -125,10 +126,11 @@ func (d *disk) remove(name string) error {
 func (d *disk) rename(from, to string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if err := d.step("rename"); err != nil {
+	if err := d.step("rename", from); err != nil {
 		return err
 	}
 	d.names[to] = d.names[from]
+	d.names[to].name = to
 	delete(d.names, from)
 	return nil
 }
@@ -142,7 +144,7 @@ func (d *disk) list() ([]string, error) {
 func (d *disk) sync() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if err := d.step("sync folder"); err != nil {
+	if err := d.step("sync folder", ""); err != nil {
 		return err
 	}
 	d.safe = maps.Clone(d.names)
@@ -180,7 +182,7 @@ func (f *diskFile) content() []byte {
 func (f *diskFile) WriteAt(p []byte, off int64) (int, error) {
 	f.d.mu.Lock()
 	defer f.d.mu.Unlock()
-	err := f.d.step("write")
+	err := f.d.step("write", f.name)
 	if err != nil && !errors.Is(err, errCrashed) {
 		p = p[:len(p)/2] // a write that fails may have begun
 	}
@@ -192,7 +194,7 @@ func (f *diskFile) WriteAt(p []byte, off int64) (int, error) {
 func (f *diskFile) Sync() error {
 	f.d.mu.Lock()
 	defer f.d.mu.Unlock()
-	if err := f.d.step("sync"); err != nil {
+	if err := f.d.step("sync", f.name); err != nil {
 		return err
 	}
 	f.safe, f.open = f.content(), nil

@@ -40,8 +40,9 @@ func (m *memory) add(s *stream, b *logs.Batch) {
 	m.mu.Unlock()
 }
 
-// dropped notes that the batches of s are released already. Called with s.mu.
-func (m *memory) dropped(s *stream) {
+// dropped notes that the batches of a stream are released already. Called
+// with its mu.
+func (m *memory) dropped() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.stale++

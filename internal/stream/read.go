@@ -81,7 +81,9 @@ func (e *Engine) readBack(s *stream, entries []entry) (*logs.Batch, error) {
 		x := &entries[i]
 		data, ok := s.dataOf(x, buf[x.off-first.off:])
 		if !ok {
-			e.damaged(s, x)
+			if !e.damaged(s, x) {
+				return nil, os.ErrClosed
+			}
 			if i == 0 {
 				return logs.NewGap(x.first, int64(x.count)), nil
 			}
@@ -135,9 +137,14 @@ func (e *Engine) unpack(data []byte, size int64) ([]byte, bool) {
 }
 
 // damaged notes that a record cannot be read. Its segment is kept on disk
-// for good, whatever becomes of its streams.
-func (e *Engine) damaged(s *stream, x *entry) {
+// for good, whatever becomes of its streams. False: it is none of its segment
+// any more, whose file was used again since the index was asked.
+func (e *Engine) damaged(s *stream, x *entry) bool {
 	e.wal.segMu.Lock()
+	if x.seg.gone {
+		e.wal.segMu.Unlock()
+		return false
+	}
 	known := x.seg.damaged
 	x.seg.damaged = true
 	e.wal.segMu.Unlock()
@@ -145,4 +152,5 @@ func (e *Engine) damaged(s *stream, x *entry) {
 		e.log.Error("damaged record in the write-ahead log: its lines show as lost, the file is kept",
 			"segment", x.seg.name, "offset", x.off, "log", s.id.String(), "first", x.first, "lines", x.count)
 	}
+	return true
 }

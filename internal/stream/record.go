@@ -8,7 +8,7 @@ import (
 // The format of the write-ahead log. All numbers are little endian, all
 // checksums CRC-32C (Castagnoli).
 //
-//	segment  = header(64) group* zeros
+//	segment  = header(64) group* zeros       (or the old bytes of a file used again)
 //	group    = header(24) record*            one write and one sync
 //	record   = header(48) data
 //
@@ -135,6 +135,7 @@ type segmentHead struct {
 	number     uint64
 	firstGroup uint64
 	nextStream uint64
+	reused     bool // the file was another segment: what follows the last group is its old bytes
 }
 
 func (h segmentHead) encode() []byte {
@@ -144,6 +145,9 @@ func (h segmentHead) encode() []byte {
 	le.PutUint64(b[8:], h.number)
 	le.PutUint64(b[16:], h.firstGroup)
 	le.PutUint64(b[24:], h.nextStream)
+	if h.reused {
+		b[32] = 1
+	}
 	le.PutUint32(b[60:], checksum(b[:60]))
 	return b
 }
@@ -153,5 +157,5 @@ func parseSegment(b []byte) (segmentHead, bool) {
 	if len(b) < segmentHeader || string(b[:8]) != segmentMagic || le.Uint32(b[60:]) != checksum(b[:60]) {
 		return segmentHead{}, false
 	}
-	return segmentHead{number: le.Uint64(b[8:]), firstGroup: le.Uint64(b[16:]), nextStream: le.Uint64(b[24:])}, true
+	return segmentHead{number: le.Uint64(b[8:]), firstGroup: le.Uint64(b[16:]), nextStream: le.Uint64(b[24:]), reused: b[32] == 1}, true
 }

@@ -26,11 +26,15 @@ func (e *Engine) replay(f folder, segment int64) error {
 	r := &replay{
 		e: e, streams: map[uint64]*stream{}, partial: map[uint64]recentAppend{}, group: 1,
 		w: &wal{
-			folder: f, segment: segment, log: e.log, applied: e.applied, undone: e.undone, pending: newGroup(nil),
+			folder: f, segment: segment, log: e.log, applied: e.applied, undone: e.undone, pending: newGroup(nil), gather: newGathering(),
+			low: make(chan struct{}, 1), prepared: make(chan struct{}),
 			kick: make(chan struct{}, 1), done: make(chan struct{}), nextStream: func() uint64 { return e.lastNum.Load() + 1 },
 		},
 	}
 	e.wal = r.w
+	if err := r.w.dropSpares(); err != nil {
+		return err
+	}
 	if err := r.openSegments(); err != nil {
 		return err
 	}
@@ -99,7 +103,7 @@ func (r *replay) segment(seg *segment, limit uint64, limited bool) error {
 	} else if int64(n) < seg.size {
 		b = b[:n]
 	}
-	r.header(seg, b, limited)
+	reused := r.header(seg, b)
 	pos := min(segmentHeader, len(b))
 	for {
 		h, ok := parseGroup(b[pos:], seg.number)
@@ -118,7 +122,10 @@ func (r *replay) segment(seg *segment, limit uint64, limited bool) error {
 			continue
 		}
 		next := r.later(seg, b, pos+1, limit, limited)
-		if next < 0 && !(limited && r.group < limit) {
+		if next < 0 && (!limited || r.group >= limit) {
+			if reused && !ok { // the file's old bytes
+				return nil
+			}
 			return r.trim(seg, b[pos:], int64(pos), limited)
 		}
 		// Later groups were written, so this one was acknowledged: what can be
@@ -137,23 +144,24 @@ func (r *replay) segment(seg *segment, limit uint64, limited bool) error {
 }
 
 // header reads what the segment's header says beside its number.
-func (r *replay) header(seg *segment, b []byte, limited bool) {
+func (r *replay) header(seg *segment, b []byte) (reused bool) {
 	h, ok := parseSegment(b)
 	if ok && h.number == seg.number {
 		r.e.lastNum.Store(max(r.e.lastNum.Load(), h.nextStream-1))
 		if r.group == 1 {
 			r.group = h.firstGroup
 		}
-		return
+		return h.reused
 	}
 	if len(bytes.Trim(b, "\x00")) == 0 {
-		return // made, and never written
+		return false // made, and never written
 	}
 	r.damage(seg, 0, "its header is damaged")
 	if next := r.later(seg, b, segmentHeader, 0, false); next >= 0 && r.group == 1 {
 		h, _ := parseGroup(b[next:], seg.number)
 		r.group = h.number
 	}
+	return false
 }
 
 // intact reports whether every record of a group is whole.

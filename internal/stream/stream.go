@@ -221,7 +221,7 @@ func (s *stream) drop() {
 		}
 	}
 	s.index, s.recent = nil, nil
-	s.eng.memory.dropped(s)
+	s.eng.memory.dropped()
 	if s.eng.wal != nil {
 		s.eng.wal.letGo(s.segs)
 		s.segs = nil

@@ -15,7 +15,7 @@ const (
 	// segmentBytes is the size of a segment file, taken from the disk when it
 	// is made. Small enough that a finished one goes soon and that a start on
 	// a small disk takes little; a group that is larger gets a file of its own.
-	segmentBytes = 32 << 20
+	segmentBytes = 16 << 20
 	// keepBuffer is the largest group buffer kept for the next group.
 	keepBuffer = 8 << 20
 	// retryPause is how long a log that could not be written refuses at once
@@ -34,17 +34,25 @@ type wal struct {
 	applied func(*group)        // publishes a durable group; called by the committer, in order
 	undone  func(*group, error) // takes a failed group back; nothing is staged meanwhile
 
-	mu       sync.Mutex // guards the four below
+	mu       sync.Mutex // guards the five below
 	pending  *group
 	refuse   error     // why nothing is staged now
 	until    time.Time // when that ends; zero: not yet known
 	stopping bool
+	want     int // appends that the committer waits for, 0: it does not
 
 	kick chan struct{} // the committer has work
 	done chan struct{} // the committer has returned
 
-	segMu    sync.Mutex // guards segments and every segment's live
-	segments []*segment // oldest first; the last is the one written to
+	low      chan struct{} // there is no spare; closed by stop
+	prepared chan struct{} // the maker of spares has returned
+
+	segMu       sync.Mutex // guards all to the next empty line, and what segments say of it
+	segments    []*segment // oldest first; the last is the one written to
+	spares      []*spare
+	spareNumber int
+
+	gather gathering
 
 	// Owned by the committer once it runs.
 	current    *segment // nil: the next group begins a new file
@@ -63,6 +71,7 @@ type segment struct {
 	used    int64 // bytes of header and whole groups; read by others once sealed
 	live    int   // streams that need it; guarded by wal.segMu
 	sealed  bool  // nothing is written to it any more; guarded by wal.segMu
+	gone    bool  // released: its file may be another segment's by now; guarded by wal.segMu
 	damaged bool  // holds a record that cannot be read; never removed by itself; guarded by wal.segMu
 }
 
@@ -70,6 +79,7 @@ type segment struct {
 type group struct {
 	buf   []byte // room for the header, then records
 	items []staged
+	calls int      // of stage: about the writers that wait for it
 	seg   *segment // set before applied
 	base  int64    // offset of buf in seg
 
@@ -120,6 +130,11 @@ func (w *wal) stage(items ...staged) (*group, error) {
 		it.data = nil
 		g.items = append(g.items, it)
 	}
+	g.calls++
+	if w.want > 0 && g.calls >= w.want {
+		w.want = 0
+		w.gather.full <- struct{}{}
+	}
 	return g, nil
 }
 
@@ -128,6 +143,7 @@ func (w *wal) run() {
 	defer close(w.done)
 	for range w.kick {
 		for {
+			w.await()
 			w.mu.Lock()
 			g := w.pending
 			if len(g.items) == 0 {
@@ -141,7 +157,11 @@ func (w *wal) run() {
 			w.pending = newGroup(w.spare)
 			w.spare = nil
 			w.mu.Unlock()
+			began := time.Now()
 			w.commit(g)
+			w.mu.Lock()
+			w.gather.after(g.calls+w.pending.calls, time.Since(began))
+			w.mu.Unlock()
 		}
 	}
 }
@@ -187,23 +207,13 @@ func (w *wal) write(g *group) error {
 
 // rotate begins a new segment with room for a group of need bytes.
 func (w *wal) rotate(need int64) error {
-	size := max(w.segment, segmentHeader+need)
 	w.lastNumber++
-	seg := &segment{number: w.lastNumber, name: segmentName(w.lastNumber), size: size, used: segmentHeader}
-	f, err := w.folder.create(seg.name, size)
+	seg := &segment{number: w.lastNumber, name: segmentName(w.lastNumber), used: segmentHeader}
+	seg.size = max(w.segment, segmentHeader+need)
+	head := segmentHead{number: seg.number, firstGroup: w.nextGroup, nextStream: w.nextStream()}
+	f, err := w.begin(seg, head)
 	if err != nil {
 		return err
-	}
-	head := segmentHead{number: seg.number, firstGroup: w.nextGroup, nextStream: w.nextStream()}
-	_, err = f.WriteAt(head.encode(), 0)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err == nil {
-		err = w.folder.sync()
-	}
-	if err != nil {
-		return errors.Join(err, f.Close(), w.folder.remove(seg.name))
 	}
 	seg.file = f
 	if w.current != nil {
@@ -214,6 +224,36 @@ func (w *wal) rotate(need int64) error {
 	w.segMu.Unlock()
 	w.current = seg
 	return nil
+}
+
+// begin makes the file of a segment, with its header, durably.
+func (w *wal) begin(seg *segment, head segmentHead) (f file, err error) {
+	name := seg.name
+	var from *spare
+	if seg.size == w.segment {
+		from = w.takeSpare()
+	}
+	if from != nil {
+		f, name, head.reused = from.file, from.name, from.used
+	} else if f, err = w.folder.create(name, seg.size); err != nil {
+		return nil, err
+	}
+	_, err = f.WriteAt(head.encode(), 0)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err == nil && from != nil { // with its header on disk only, it takes the name
+		if err = w.folder.rename(name, seg.name); err == nil {
+			name = seg.name
+		}
+	}
+	if err == nil {
+		err = w.folder.sync()
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close(), w.folder.remove(name))
+	}
+	return f, nil
 }
 
 func (w *wal) seal(seg *segment) {
@@ -253,9 +293,11 @@ func (w *wal) stop() error {
 	default:
 	}
 	<-w.done
+	close(w.low)
+	<-w.prepared
 	w.segMu.Lock()
 	defer w.segMu.Unlock()
-	var errs []error
+	errs := []error{w.dropSpares()}
 	if w.current != nil { // give back what was taken ahead
 		errs = append(errs, w.current.file.Truncate(w.current.used))
 	}
@@ -303,12 +345,13 @@ func (w *wal) oldest() (seg *segment, live int, total int64) {
 func (w *wal) release(seg *segment) error {
 	w.segMu.Lock()
 	damaged := seg.damaged
+	seg.gone = true
 	w.segMu.Unlock()
 	var err error
 	if damaged {
 		err = w.folder.rename(seg.name, seg.name+damagedSuffix)
 	} else {
-		err = w.folder.remove(seg.name)
+		err = w.recycle(seg)
 	}
 	if err == nil || errors.Is(err, fs.ErrNotExist) {
 		// Gone for good before the next one goes, or a restart might find
