@@ -40,7 +40,9 @@ type Streams interface {
 	// archiving, until Delete; how it was closed survives a restart.
 	Close(ctx context.Context, id logservice.ID, how Closing) error
 
-	// Delete lets a stream go. Cursors that exist read on to the end.
+	// Delete lets a stream go. Cursors that exist read on to the end. That a
+	// closed stream is gone need not be durable at once: a crash may bring it
+	// back, closed as it was, for whoever archived it to delete it again.
 	Delete(ctx context.Context, id logservice.ID) error
 
 	// List describes the streams of f, open and closed, in no order.

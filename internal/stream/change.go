@@ -131,52 +131,50 @@ func timed(data []byte) bool {
 
 // Close implements logs.Streams.
 func (e *Engine) Close(_ context.Context, id logservice.ID, how logs.Closing) error {
-	return e.end(id, func(s *stream) error {
-		if s.closing {
-			return nil
-		}
-		s.closing = true
-		err := s.stage(staged{rec: record{kind: kindClose, flags: closingFlags(how)}})
-		if err != nil {
-			s.closing = false
-		}
-		return err
-	})
-}
-
-// Delete implements logs.Streams.
-func (e *Engine) Delete(_ context.Context, id logservice.ID) error {
-	return e.end(id, func(s *stream) error {
-		s.deleting = true
-		err := s.stage(staged{rec: record{kind: kindDelete}})
-		if err != nil {
-			s.deleting = false
-		}
-		return err
-	})
-}
-
-// end runs a change on the stream of id and waits until it is durable.
-func (e *Engine) end(id logservice.ID, change func(*stream) error) error {
 	s, err := e.lookup(id)
 	if err != nil {
 		return err
 	}
 	s.mu.Lock()
-	if s.deleting || s.deleted {
+	switch {
+	case s.deleting || s.deleted:
 		err = logservice.ErrStreamNotFound
-	} else {
-		err = change(s)
+	case !s.closing:
+		s.closing = true
+		if err = s.stage(staged{rec: record{kind: kindClose, flags: closingFlags(how)}}); err != nil {
+			s.closing = false
+		}
 	}
-	g, gone := s.staging, s.deleted
+	g := s.staging
 	s.mu.Unlock()
-	if gone { // without a log it is done already
-		e.forget(s)
-	}
 	if err != nil {
 		return err
 	}
 	return g.wait()
+}
+
+// Delete implements logs.Streams.
+func (e *Engine) Delete(_ context.Context, id logservice.ID) error {
+	s, err := e.lookup(id)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	closed := s.closed
+	if s.deleting || s.deleted {
+		err = logservice.ErrStreamNotFound
+	} else if err = s.stage(staged{rec: record{kind: kindDelete}}); err == nil {
+		s.deleting = true
+	}
+	g := s.staging
+	s.mu.Unlock()
+	if err == nil && !closed {
+		err = g.wait()
+	}
+	if err == nil { // a closed one at once: a crash may bring it back, as it was
+		e.forget(s)
+	}
+	return err
 }
 
 // forget takes a deleted stream out of the map.

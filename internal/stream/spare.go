@@ -17,7 +17,7 @@ const (
 	// maxSpares bounds the files kept for later segments.
 	maxSpares = 2
 	// zeroBytes is how much of a spare is written at once.
-	zeroBytes = 256 << 10
+	zeroBytes = 512 << 10
 )
 
 // spare is a file of w.segment bytes, all of them written once.
@@ -75,10 +75,9 @@ func (w *wal) makeSpare(name string) error {
 	}
 	zeros := make([]byte, zeroBytes)
 	for off := int64(0); off < w.segment && err == nil; off += zeroBytes {
-		_, err = f.WriteAt(zeros[:min(zeroBytes, w.segment-off)], off)
-	}
-	if err == nil {
-		err = f.Sync()
+		if _, err = f.WriteAt(zeros[:min(zeroBytes, w.segment-off)], off); err == nil {
+			err = f.Sync() // in small parts: a group may be waiting for the disk
+		}
 	}
 	if err != nil {
 		return errors.Join(err, f.Close(), w.folder.remove(name))
