@@ -134,7 +134,7 @@ func filesystem(dir string) string {
 	}
 	names := map[int64]string{unix.EXT4_SUPER_MAGIC: "ext4", unix.XFS_SUPER_MAGIC: "xfs", unix.BTRFS_SUPER_MAGIC: "btrfs",
 		unix.TMPFS_MAGIC: "tmpfs (in memory: durability costs nothing here)", unix.OVERLAYFS_SUPER_MAGIC: "overlayfs"}
-	if name := names[int64(s.Type)]; name != "" {
+	if name := names[int64(s.Type)]; name != "" { //nolint:unconvert // int32 on some processors
 		return name
 	}
 	return fmt.Sprintf("type %#x", s.Type)

@@ -11,9 +11,10 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/harness/log-service/internal/faultproxy"
 	"github.com/harness/log-service/internal/stream/streamtest"
-	"golang.org/x/sync/errgroup"
 )
 
 // buildLog is a real log of tens of thousands of lines: what the verbose

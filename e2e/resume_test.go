@@ -9,9 +9,10 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/harness/log-service/internal/faultproxy"
 	"github.com/harness/log-service/internal/stream/streamtest"
-	"golang.org/x/sync/errgroup"
 )
 
 // TestResumeIsExactOverAnyCutConnection writes and reads a log through

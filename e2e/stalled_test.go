@@ -11,8 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/harness/log-service/internal/stream/streamtest"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/harness/log-service/internal/stream/streamtest"
 )
 
 // TestStalledTailersDoNotGrowTheServer opens tails whose clients read

@@ -77,7 +77,7 @@ func (w *wire) persist(ctx context.Context, method, path, key, query string, bod
 		retried = true
 		select {
 		case <-ctx.Done():
-			return a, retried, fmt.Errorf("%s %s: %w (last: %v %v)", method, key, context.Cause(ctx), a, err)
+			return a, retried, fmt.Errorf("%s %s: %w (last: %v %w)", method, key, context.Cause(ctx), a, err)
 		case <-time.After(retryPause):
 		}
 	}

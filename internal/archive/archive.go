@@ -22,6 +22,7 @@
 package archive
 
 import (
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -115,7 +116,7 @@ func damaged(part, why string, args ...any) error {
 // shortOr turns the end of input into damage: the archive said that there is
 // more.
 func shortOr(part string, err error) error {
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return damaged(part, "the file ends inside it")
 	}
 	return fmt.Errorf("archive: reading %s: %w", part, err)

@@ -117,7 +117,7 @@ func readLines(t testing.TB, r *Reader, after int64) []seqLine {
 	runs := r.Runs(after)
 	for {
 		run, err := runs.Next(t.Context())
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return got
 		}
 		if err != nil {

@@ -2,6 +2,7 @@ package archive
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"testing"
 )
@@ -39,7 +40,7 @@ func BenchmarkRuns(b *testing.B) {
 	for b.Loop() {
 		runs := open(b, c, packed).Runs(0)
 		for {
-			if _, err := runs.Next(b.Context()); err == io.EOF {
+			if _, err := runs.Next(b.Context()); errors.Is(err, io.EOF) {
 				break
 			} else if err != nil {
 				b.Fatal(err)

@@ -21,7 +21,7 @@ func readAll(t testing.TB, c *Codec, data []byte) (content []byte, err error) {
 	runs := r.Runs(0)
 	for {
 		run, err := runs.Next(t.Context())
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
@@ -62,7 +62,7 @@ func TestEveryFlippedBitIsDamage(t *testing.T) {
 func TestEveryTruncationIsDamage(t *testing.T) {
 	c := NewCodec()
 	packed := write(t, c, inRuns(1, buildLog(30), 7)...)
-	for n := range len(packed) {
+	for n := range packed {
 		_, err := readAll(t, c, packed[:n])
 		checkDamaged(t, "truncated", err)
 	}

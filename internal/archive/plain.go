@@ -117,7 +117,7 @@ func (p *Plain) fill() (chunk []byte, err error) {
 			chunk = p.readLong(chunk, start)
 		}
 	}
-	if p.err != nil && p.err != io.EOF {
+	if p.err != nil && !errors.Is(p.err, io.EOF) {
 		return nil, fmt.Errorf("reading a blob: %w", p.err)
 	}
 	if p.next == 1 {

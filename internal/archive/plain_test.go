@@ -23,7 +23,7 @@ func plainLines(t testing.TB, r io.Reader) []string {
 	p := NewPlain(r, noon)
 	for {
 		run, err := p.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return got
 		}
 		if err != nil {

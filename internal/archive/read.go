@@ -3,6 +3,7 @@ package archive
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -104,7 +105,7 @@ func (c *content) WriteTo(w io.Writer) (total int64, err error) {
 			if c.err == nil {
 				c.err = c.load()
 			}
-			if c.err == io.EOF {
+			if errors.Is(c.err, io.EOF) {
 				return total, nil
 			}
 			if c.err != nil {

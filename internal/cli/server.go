@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"runtime"
 
 	"github.com/harness/log-service/internal/config"
 	"github.com/harness/log-service/internal/server"
@@ -35,6 +36,11 @@ func (c *serverCmd) Run(ctx context.Context, s *session) error {
 	}
 	if err != nil {
 		return err
+	}
+	if env["GOMAXPROCS"] == "" {
+		// While one thread waits for the disk to sync, which it does most of
+		// the time under load, as many as there are processors go on.
+		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1)
 	}
 	srv, err := server.New(settings, logger)
 	if err != nil {

@@ -7,8 +7,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/harness/log-service/internal/faultproxy"
 	"go.uber.org/goleak"
+
+	"github.com/harness/log-service/internal/faultproxy"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -8,8 +8,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/harness/log-service/internal/handler"
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/harness/log-service/internal/handler"
 )
 
 func TestAnArchiveIsSentAsItIsStoredToWhoCanReadIt(t *testing.T) {

@@ -11,8 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/harness/log-service/internal/handler"
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/harness/log-service/internal/handler"
 )
 
 const streamURL = "/stream?accountID=A&key=k"
@@ -191,7 +192,7 @@ func BenchmarkPut100(b *testing.B) {
 	} {
 		b.Run(name, func(b *testing.B) {
 			h := make()
-			r, err := http.NewRequest("PUT", streamURL, nil)
+			r, err := http.NewRequest(http.MethodPut, streamURL, nil)
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -11,13 +11,14 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/internal/handler"
 	"github.com/harness/log-service/internal/handler/endpoint"
 	"github.com/harness/log-service/internal/logs"
 	"github.com/harness/log-service/internal/store/bolt"
 	"github.com/harness/log-service/internal/stream"
-	"go.uber.org/goleak"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -25,7 +25,7 @@ type tailer struct {
 
 func (s *testServer) tail(target string, headers ...string) *tailer {
 	s.t.Helper()
-	req, err := http.NewRequestWithContext(s.t.Context(), "GET", s.url+target, nil)
+	req, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, s.url+target, nil)
 	if err != nil {
 		s.t.Fatal(err)
 	}

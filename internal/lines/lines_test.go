@@ -11,6 +11,7 @@ import (
 	"unsafe"
 
 	"github.com/google/go-cmp/cmp"
+
 	logservice "github.com/harness/log-service"
 )
 

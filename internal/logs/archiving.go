@@ -139,7 +139,7 @@ func (s *Service) compare(ctx context.Context, id logservice.ID) (name string, c
 	hash.Write([]byte(id.Key))
 	for {
 		batches, err := c.Next(ctx)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return hex.EncodeToString(hash.Sum(nil)[:8]), contained, nil
 		}
 		if err == nil && len(batches) == 0 {
@@ -199,7 +199,7 @@ func (p *packer) fill(n int) error {
 
 func (p *packer) step() (err error) {
 	batches, err := p.c.Next(p.ctx)
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		p.ended = true
 		p.sum, err = p.w.Close()
 		return err

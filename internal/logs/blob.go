@@ -27,7 +27,7 @@ const emptyGuard = 5 * time.Minute
 func (s *Service) PutBlob(ctx context.Context, id logservice.ID, r io.Reader, add bool) error {
 	body := bufio.NewReaderSize(r, 64<<10)
 	_, err := body.Peek(1) // before the turn: nobody waits for this client
-	empty := err == io.EOF
+	empty := errors.Is(err, io.EOF)
 	if err != nil && !empty {
 		return fmt.Errorf("reading the blob: %w", err)
 	}

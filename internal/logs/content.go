@@ -63,7 +63,7 @@ func (c *Content) Range(ctx context.Context, offset, length int64) (io.ReadClose
 		return nil, err
 	}
 	r := &cursorReader{ctx: ctx, c: cursor}
-	if _, err := io.CopyN(io.Discard, r, offset); err != nil && err != io.EOF {
+	if _, err := io.CopyN(io.Discard, r, offset); err != nil && !errors.Is(err, io.EOF) {
 		return nil, errors.Join(err, r.Close())
 	}
 	if length < 0 {

@@ -20,6 +20,7 @@ const (
 // another.
 type LinkKind uint8
 
+// The kinds of links.
 const (
 	LinkUpload   LinkKind = iota + 1 // PutBlob of the identity
 	LinkDownload                     // Blob of the identity

@@ -3,6 +3,7 @@ package logs_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -182,7 +183,7 @@ func drain(t testing.TB, c logs.Cursor, first int64) (data []byte, next int64) {
 	next = first
 	for {
 		batches, err := c.Next(t.Context())
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return data, next
 		}
 		if err != nil {

@@ -103,6 +103,7 @@ type Closing struct {
 // Archiving says what a close does with the log.
 type Archiving uint8
 
+// The ways to archive; the zero value is the default of a close.
 const (
 	ArchiveIfMissing Archiving = iota // unless a blob of that key exists
 	ArchiveAlways                     // replacing a blob of that key

@@ -3,6 +3,7 @@ package stream
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -98,7 +99,7 @@ func (r *replay) segment(seg *segment, limit uint64, limited bool) error {
 		r.buf = make([]byte, seg.size)
 	}
 	b := r.buf[:seg.size]
-	if n, err := seg.file.ReadAt(b, 0); err != nil && err != io.EOF {
+	if n, err := seg.file.ReadAt(b, 0); err != nil && !errors.Is(err, io.EOF) {
 		return err
 	} else if int64(n) < seg.size {
 		b = b[:n]

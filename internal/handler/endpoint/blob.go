@@ -32,10 +32,11 @@ func (a *API) store(c *Call, id logservice.ID, add bool) error {
 	}
 	rc := http.NewResponseController(c.ResponseWriter)
 	r, err := a.bodies.decoders.open(encoding, &steady{r: c.Request.Body, rc: rc, stall: a.stall})
-	defer r.Close()
 	if err != nil {
+		r.Close()
 		return err
 	}
+	defer r.Close()
 	return a.service.PutBlob(c.Request.Context(), id, r, add)
 }
 

@@ -8,8 +8,9 @@ import (
 	"slices"
 	"time"
 
-	logservice "github.com/harness/log-service"
 	"golang.org/x/sync/semaphore"
+
+	logservice "github.com/harness/log-service"
 )
 
 const (
@@ -100,10 +101,11 @@ func (s *bodies) read(c *Call) (b body, err error) {
 		}
 	}
 	r, err := s.decoders.open(encoding, c.Request.Body)
-	defer r.Close()
 	if err != nil {
+		r.Close()
 		return b, connectionError(err)
 	}
+	defer r.Close()
 	return b, b.fill(c.Request.Context(), rc, r, -1)
 }
 

@@ -9,9 +9,10 @@ import (
 	"strings"
 	"sync"
 
-	logservice "github.com/harness/log-service"
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
+
+	logservice "github.com/harness/log-service"
 )
 
 type encoding uint8
@@ -85,7 +86,7 @@ func (d *decoder) Read(p []byte) (int, error) {
 
 func (d *decoder) explain(err error) error {
 	switch {
-	case err == nil, err == io.EOF:
+	case err == nil, errors.Is(err, io.EOF):
 		return err
 	case d.source.err != nil:
 		return d.source.err
@@ -112,7 +113,7 @@ func (s *source) Read(p []byte) (int, error) {
 // connectionError says what an error of reading a request means.
 func connectionError(err error) error {
 	switch {
-	case err == nil, err == io.EOF:
+	case err == nil, errors.Is(err, io.EOF):
 		return err
 	case errors.Is(err, logservice.ErrInvalid):
 		return err // a decoder's

@@ -76,7 +76,7 @@ func TestErrorsAndTheirAnswers(t *testing.T) {
 
 func TestAPanicIsAnInternalErrorOfOneRequest(t *testing.T) {
 	resp, body, log := call(t, func(*Call) error { panic("oops: secret") }, "/")
-	if resp.StatusCode != 500 || strings.Contains(body, "oops") || !strings.Contains(log, "oops") || !strings.Contains(log, "errors_test.go") {
+	if resp.StatusCode != http.StatusInternalServerError || strings.Contains(body, "oops") || !strings.Contains(log, "oops") || !strings.Contains(log, "errors_test.go") {
 		t.Errorf("%d %s, log %s", resp.StatusCode, body, log)
 	}
 }

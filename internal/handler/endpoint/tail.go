@@ -91,7 +91,6 @@ func (a *API) follow(ctx context.Context, cursor logs.Cursor, out output) error 
 			if err := sendBatches(out, batches); err != nil {
 				return err
 			}
-			batches = nil // hold none while waiting
 		}
 		switch {
 		case errors.Is(err, io.EOF):

@@ -13,7 +13,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -67,7 +66,7 @@ func useAll(ctx context.Context, path string) (refused int, err error) {
 	s, err := Open(path, Options{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		if !strings.Contains(err.Error(), path) || strings.Contains(err.Error(), "in use") {
-			return 0, fmt.Errorf("the error does not name the file, or is about the lock: %v", err)
+			return 0, fmt.Errorf("the error does not name the file, or is about the lock: %w", err)
 		}
 		return 1, nil
 	}
@@ -326,9 +325,6 @@ func TestAFileInUseIsRefused(t *testing.T) {
 		t.Errorf("second Open: %v", err)
 	}
 	put(t, s, crashID, []byte("still works"))
-	if runtime.GOOS == "windows" {
-		return
-	}
 	for name, want := range map[string]os.FileMode{path: 0o600, filepath.Dir(path): 0o700} {
 		if info, err := os.Stat(name); err != nil || info.Mode().Perm() != want {
 			t.Errorf("mode of %s: %v, %v; want %v", name, info.Mode().Perm(), err, want)

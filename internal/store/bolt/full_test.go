@@ -45,7 +45,7 @@ func childFillsUp(args []string) error {
 	for range 3 {
 		err = store("old", storetest.Noise(40<<20))
 		if !errors.Is(err, logservice.ErrUnavailable) {
-			return fmt.Errorf("a blob larger than the room: %v, want ErrUnavailable", err)
+			return fmt.Errorf("a blob larger than the room: %w, want ErrUnavailable", err)
 		}
 	}
 	fmt.Println("refused:", err)

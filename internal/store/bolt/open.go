@@ -56,7 +56,7 @@ func (s *Store) open() (err error) {
 // attach opens the file with bbolt and reads what this program knows of it.
 func (s *Store) attach() error {
 	err := guard(func() (err error) {
-		s.db, err = bbolt.Open(s.path, 0o600, s.options(s.path))
+		s.db, err = bbolt.Open(s.path, 0o600, s.options())
 		return err
 	})
 	switch {
@@ -82,7 +82,7 @@ func (s *Store) unreadable(err error) error {
 	return fmt.Errorf("%s cannot be read: %w; restore it from a backup, or move it away to begin with an empty store", s.path, err)
 }
 
-func (s *Store) options(path string) *bbolt.Options {
+func (s *Store) options() *bbolt.Options {
 	o := &bbolt.Options{
 		Timeout:      lockWait,
 		PageSize:     pageSize,

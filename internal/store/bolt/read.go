@@ -2,6 +2,7 @@ package bolt
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -140,7 +141,7 @@ func (r *rangeReader) Read(p []byte) (int, error) {
 func (r *rangeReader) WriteTo(w io.Writer) (total int64, err error) {
 	for {
 		if err := r.next(); err != nil {
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				err = nil
 			}
 			return total, err

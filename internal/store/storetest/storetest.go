@@ -208,7 +208,7 @@ func Text(n int) []byte {
 	return b[:n]
 }
 
-// Noise: see Text.
+// Noise returns n bytes that do not compress; see Text.
 func Noise(n int) []byte {
 	b := make([]byte, n)
 	_, _ = rand.NewChaCha8([32]byte{byte(n), byte(n >> 8), byte(n >> 16)}).Read(b)

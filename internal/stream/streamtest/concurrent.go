@@ -8,9 +8,10 @@ import (
 	"sync"
 	"testing"
 
+	"golang.org/x/sync/errgroup"
+
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/internal/logs"
-	"golang.org/x/sync/errgroup"
 )
 
 // acked is a batch that an engine acknowledged: its lines are those before

@@ -7,9 +7,10 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"pgregory.net/rapid"
+
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/internal/logs"
-	"pgregory.net/rapid"
 )
 
 // testModel makes random sequences of calls and compares every answer with a
@@ -189,7 +190,7 @@ func (m *model) cursor(t *rapid.T) *modelCursor {
 func (m *model) next(t *rapid.T) {
 	c := m.cursor(t)
 	want := c.s.lines[c.after:]
-	read := c.reader.next
+	read := c.next
 	if c.remote && (len(want) > 0 || c.s.closed) {
 		read = c.wait
 	}

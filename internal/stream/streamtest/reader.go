@@ -50,12 +50,12 @@ func (r *reader) next(ctx context.Context) (lines []string, eof bool, err error)
 	bs, err := r.cur.Next(ctx)
 	if errors.Is(err, io.EOF) {
 		if len(bs) > 0 {
-			return nil, false, errors.New("Next returned batches together with io.EOF")
+			return nil, false, errors.New("a Next returned batches together with io.EOF")
 		}
 		return nil, true, nil
 	}
 	if err != nil {
-		return nil, false, fmt.Errorf("Next behind %d: %w", r.after, err)
+		return nil, false, fmt.Errorf("a Next behind %d: %w", r.after, err)
 	}
 	size := 0
 	for _, b := range bs {
@@ -67,7 +67,7 @@ func (r *reader) next(ctx context.Context) (lines []string, eof bool, err error)
 		size += len(b.Data)
 	}
 	if size > maxNext && longest(lines) < maxNext/2 {
-		return nil, false, fmt.Errorf("Next returned %d bytes at once, want at most about %d", size, maxNext/2)
+		return nil, false, fmt.Errorf("a Next returned %d bytes at once, want at most about %d", size, maxNext/2)
 	}
 	return lines, false, nil
 }
