@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"runtime"
+	"runtime/debug"
 
 	"github.com/harness/log-service/internal/config"
 	"github.com/harness/log-service/internal/server"
@@ -37,11 +38,7 @@ func (c *serverCmd) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	if env["GOMAXPROCS"] == "" {
-		// While one thread waits for the disk to sync, which it does most of
-		// the time under load, as many as there are processors go on.
-		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1)
-	}
+	tuneRuntime(env, settings)
 	srv, err := server.New(settings, logger)
 	if err != nil {
 		return err
@@ -50,6 +47,22 @@ func (c *serverCmd) Run(ctx context.Context, s *session) error {
 		greet(s.Stderr, s.Name, settings, srv)
 	}
 	return srv.Serve(ctx)
+}
+
+// tuneRuntime fits Go's runtime to the work, where the environment does not
+// say otherwise with the runtime's own variables.
+func tuneRuntime(env map[string]string, c config.Config) {
+	if env["GOMAXPROCS"] == "" {
+		// While one thread waits for the disk to sync, which it does most of
+		// the time under load, as many as there are processors go on.
+		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1)
+	}
+	if env["GOMEMLIMIT"] == "" {
+		// Room for the batches of the budget, the largest bodies in flight
+		// beside them, and some thousand readers: past it garbage is collected
+		// rather than left to grow to as much again.
+		debug.SetMemoryLimit(2*c.Memory + 128<<20)
+	}
 }
 
 func serverLogger(s *session, c config.Config) *slog.Logger {

@@ -110,6 +110,11 @@ func TestMemoryKeepsItsBudgetAndTheDiskTheRest(t *testing.T) {
 	}
 	defer e.Stop()
 	mustOpen(t, e, "k")
+	follower, err := e.Follow(t.Context(), id("k"), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer follower.Close()
 	for i := range int64(500) {
 		mustAppend(t, e, "k", i*3+1, 3)
 		if used := e.memory.used.Load(); used > 8<<10 {
@@ -155,8 +160,12 @@ func TestIdleBatchesLeaveMemoryAndTheAccountReturnsToZero(t *testing.T) {
 	defer e.Stop()
 	mustOpen(t, e, "k")
 	mustAppend(t, e, "k", 1, 100)
-	c, _ := e.Follow(t.Context(), id("k"), 0)
+	if used := e.memory.used.Load(); used != 0 {
+		t.Fatalf("%d bytes held in memory for nobody", used)
+	}
+	c, _ := e.Follow(t.Context(), id("k"), 100)
 	defer c.Close()
+	mustAppend(t, e, "k", 101, 100)
 	b, _ := c.Next(t.Context())
 	b[0].Encoded(func(b *logs.Batch) []byte { return b.Data })
 	if used := e.memory.used.Load(); used < 2*int64(len(b[0].Data)) {
@@ -166,7 +175,7 @@ func TestIdleBatchesLeaveMemoryAndTheAccountReturnsToZero(t *testing.T) {
 	if used := e.memory.used.Load(); used != 0 {
 		t.Fatalf("%d bytes accounted with nothing in memory", used)
 	}
-	mustEqual(t, e, "k", 100)
+	mustEqual(t, e, "k", 200)
 }
 
 func TestManyShortStreamsLeaveNothingBehindInMemory(t *testing.T) {

@@ -105,7 +105,6 @@ func Open(c Config) (*Engine, error) {
 			return nil, err
 		}
 		go e.wal.run()
-		go e.wal.prepare()
 	}
 	go e.keep()
 	return e, nil

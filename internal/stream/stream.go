@@ -141,6 +141,9 @@ func (s *stream) apply(it staged, seg *segment, off int64) {
 	case kindOpen:
 		s.ttl = time.Duration(it.rec.first)
 	case kindLines:
+		if seg != nil && s.refs == 0 {
+			it.batch = nil // nobody follows: whoever comes reads the disk's cache
+		}
 		s.insert(entry{
 			first: it.rec.first, count: it.rec.count, size: it.rec.size,
 			batch: it.batch, seg: seg, off: uint32(off),

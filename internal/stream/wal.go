@@ -44,9 +44,6 @@ type wal struct {
 	kick chan struct{} // the committer has work
 	done chan struct{} // the committer has returned
 
-	low      chan struct{} // there is no spare; closed by stop
-	prepared chan struct{} // the maker of spares has returned
-
 	segMu       sync.Mutex // guards all to the next empty line, and what segments say of it
 	segments    []*segment // oldest first; the last is the one written to
 	spares      []*spare
@@ -234,7 +231,7 @@ func (w *wal) begin(seg *segment, head segmentHead) (f file, err error) {
 		from = w.takeSpare()
 	}
 	if from != nil {
-		f, name, head.reused = from.file, from.name, from.used
+		f, name, head.reused = from.file, from.name, true
 	} else if f, err = w.folder.create(name, seg.size); err != nil {
 		return nil, err
 	}
@@ -293,8 +290,6 @@ func (w *wal) stop() error {
 	default:
 	}
 	<-w.done
-	close(w.low)
-	<-w.prepared
 	w.segMu.Lock()
 	defer w.segMu.Unlock()
 	errs := []error{w.dropSpares()}
