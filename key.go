@@ -53,10 +53,16 @@ func CIKey(project, build, stage, step string) (Key, error) {
 	return ParseKey(project + "/" + build + "/" + stage + "/" + step)
 }
 
+// InternalAccount holds what engines keep for themselves in a blob store. No
+// request reaches it: ParseAccount refuses it, only ID.Check lets it pass.
+const InternalAccount = ".internal"
+
 // ParseAccount checks an account identifier: 1 to MaxAccountBytes bytes of
-// UTF-8, no "/", no control characters, not "." or "..".
+// UTF-8, no "/", no control characters, not "." or ".." or InternalAccount.
 func ParseAccount(s string) (string, error) {
 	switch {
+	case s == InternalAccount:
+		return "", Invalidf("account %q is reserved", s)
 	case s == "":
 		return "", Invalidf("account is empty")
 	case len(s) > MaxAccountBytes:
@@ -78,6 +84,25 @@ func ParseID(account, key string) (ID, error) {
 		return ID{}, err
 	}
 	return ID{Account: a, Key: k}, nil
+}
+
+// Check is for stores: it returns nil for what ParseID accepts, and for
+// identities of InternalAccount.
+func (id ID) Check() error {
+	if err := CheckAccount(id.Account); err != nil {
+		return err
+	}
+	_, err := ParseKey(string(id.Key))
+	return err
+}
+
+// CheckAccount is ParseAccount for stores: it lets InternalAccount pass.
+func CheckAccount(s string) error {
+	if s == InternalAccount {
+		return nil
+	}
+	_, err := ParseAccount(s)
+	return err
 }
 
 // Under reports whether k is p or lies below it, by whole segments: "run:10"

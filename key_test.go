@@ -43,6 +43,21 @@ func TestAccountsAreNames(t *testing.T) {
 	}
 }
 
+func TestTheInternalAccountIsForStoresOnly(t *testing.T) {
+	id := ID{InternalAccount, "a/b"}
+	if _, err := ParseID(id.Account, string(id.Key)); !errors.Is(err, ErrInvalid) {
+		t.Errorf("ParseID(%v): %v, want ErrInvalid", id, err)
+	}
+	if err := id.Check(); err != nil {
+		t.Errorf("%v.Check(): %v", id, err)
+	}
+	for _, bad := range []ID{{InternalAccount, "a/../b"}, {"", "a"}, {"a/b", "c"}} {
+		if err := bad.Check(); !errors.Is(err, ErrInvalid) {
+			t.Errorf("%v.Check(): %v, want ErrInvalid", bad, err)
+		}
+	}
+}
+
 func TestAnIdentifierIsOneSegment(t *testing.T) {
 	if k, err := CIKey("1", "2", "3", "4"); err != nil || k != "1/2/3/4" {
 		t.Errorf("CIKey = %q, %v", k, err)

@@ -1,11 +1,11 @@
 package stream
 
 import (
-	"bytes"
 	"context"
 
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/internal/logs"
+	"github.com/harness/log-service/internal/stream/batches"
 )
 
 // Append implements logs.Streams.
@@ -26,7 +26,7 @@ func (e *Engine) Append(_ context.Context, id logservice.ID, l logs.Lines) (next
 	if err := g.wait(); err != nil {
 		return 0, err
 	}
-	e.memory.shrink()
+	e.memory.Shrink()
 	return next, nil
 }
 
@@ -59,38 +59,29 @@ func (s *stream) append(l logs.Lines) (next int64, err error) {
 	return s.next, nil
 }
 
-// split cuts an append into records of about pieceBytes that start at
+// split cuts an append into records of about batches.PieceBytes that start at
 // sequence first, and identifies it.
 func split(l logs.Lines, first int64) ([]staged, recentAppend) {
 	id := recentAppend{first: first}
-	if len(l.Data) <= pieceBytes { // nearly always
+	if len(l.Data) <= batches.PieceBytes { // nearly always
 		p := newPiece(l.Data, first, l.Count, 0)
 		id.add(l.Count, int64(len(l.Data)), p.rec.dataCRC)
 		return []staged{p}, id
 	}
 	var pieces []staged
-	data, left := l.Data, l.Count
-	for len(data) > 0 {
-		end, count, flags := len(data), left, uint8(0)
-		if len(data) > pieceBytes {
-			if i := bytes.LastIndexByte(data[:pieceBytes], '\n'); i >= 0 {
-				end = i + 1
-			} else {
-				end = bytes.IndexByte(data, '\n') + 1
-			}
-			if end < len(data) {
-				count, flags = int64(bytes.Count(data[:end], newline)), flagMore
-			}
+	left := l.Count
+	for data, count := range batches.Pieces(l.Data, l.Count) {
+		flags := uint8(0)
+		if left -= count; left > 0 {
+			flags = flagMore
 		}
-		p := newPiece(data[:end:end], first, count, flags)
-		id.add(count, int64(end), p.rec.dataCRC)
+		p := newPiece(data, first, count, flags)
+		id.add(count, int64(len(data)), p.rec.dataCRC)
 		pieces = append(pieces, p)
-		data, left, first = data[end:], left-count, first+count
+		first += count
 	}
 	return pieces, id
 }
-
-var newline = []byte{'\n'}
 
 func newPiece(data []byte, first, count int64, flags uint8) staged {
 	return staged{
@@ -105,7 +96,7 @@ func newPiece(data []byte, first, count int64, flags uint8) staged {
 func (s *stream) recalls(id recentAppend, data []byte) bool {
 	for i := len(s.recent) - 1; i >= 0; i-- {
 		r := s.recent[i]
-		if r.sum != id.sum || r.size != id.size || r.count != id.count || !timed(data) {
+		if r.sum != id.sum || r.size != id.size || r.count != id.count || !batches.Timed(data) {
 			continue
 		}
 		// What is not durable yet sits in a group's buffer, which nobody may
@@ -116,17 +107,6 @@ func (s *stream) recalls(id recentAppend, data []byte) bool {
 		}
 	}
 	return false
-}
-
-// timed reports whether every line of data has the members pos and time. In
-// a string the quotes would be escaped.
-func timed(data []byte) bool {
-	for line := range bytes.Lines(data) {
-		if !bytes.Contains(line, []byte(`"pos":`)) || !bytes.Contains(line, []byte(`"time":`)) {
-			return false
-		}
-	}
-	return true
 }
 
 // Close implements logs.Streams.

@@ -42,9 +42,9 @@ func (e *Engine) keep() {
 		case <-e.quit:
 			return
 		case <-tick.C:
-			e.memory.shrink()
+			e.memory.Shrink()
 			if e.wal != nil {
-				e.memory.idle(max(0, e.clock()-idleMemory))
+				e.memory.Idle(max(0, e.clock()-idleMemory))
 			}
 		case <-e.wake:
 		}

@@ -95,8 +95,8 @@ func TestALongLogMovesForwardWhileShortOnesComeAndGo(t *testing.T) {
 		}
 	}
 	e.clean()
-	if live := e.live.Load(); live != 0 || e.unpacked.Load() != 0 || e.memory.used.Load() != 0 {
-		t.Errorf("nothing is left, but live=%d unpacked=%d memory=%d", live, e.unpacked.Load(), e.memory.used.Load())
+	if live := e.live.Load(); live != 0 || e.unpacked.Load() != 0 || e.memory.Used() != 0 {
+		t.Errorf("nothing is left, but live=%d unpacked=%d memory=%d", live, e.unpacked.Load(), e.memory.Used())
 	}
 	if err := e.Stop(); err != nil {
 		t.Fatal(err)
@@ -117,7 +117,7 @@ func TestMemoryKeepsItsBudgetAndTheDiskTheRest(t *testing.T) {
 	defer follower.Close()
 	for i := range int64(500) {
 		mustAppend(t, e, "k", i*3+1, 3)
-		if used := e.memory.used.Load(); used > 8<<10 {
+		if used := e.memory.Used(); used > 8<<10 {
 			t.Fatalf("%d bytes in memory, the budget is %d", used, 8<<10)
 		}
 	}
@@ -160,7 +160,7 @@ func TestIdleBatchesLeaveMemoryAndTheAccountReturnsToZero(t *testing.T) {
 	defer e.Stop()
 	mustOpen(t, e, "k")
 	mustAppend(t, e, "k", 1, 100)
-	if used := e.memory.used.Load(); used != 0 {
+	if used := e.memory.Used(); used != 0 {
 		t.Fatalf("%d bytes held in memory for nobody", used)
 	}
 	c, _ := e.Follow(t.Context(), id("k"), 100)
@@ -168,11 +168,11 @@ func TestIdleBatchesLeaveMemoryAndTheAccountReturnsToZero(t *testing.T) {
 	mustAppend(t, e, "k", 101, 100)
 	b, _ := c.Next(t.Context())
 	b[0].Encoded(func(b *logs.Batch) []byte { return b.Data })
-	if used := e.memory.used.Load(); used < 2*int64(len(b[0].Data)) {
+	if used := e.memory.Used(); used < 2*int64(len(b[0].Data)) {
 		t.Fatalf("%d bytes accounted for a batch of %d and its encoding", used, len(b[0].Data))
 	}
-	e.memory.idle(e.clock() + time.Second)
-	if used := e.memory.used.Load(); used != 0 {
+	e.memory.Idle(e.clock() + time.Second)
+	if used := e.memory.Used(); used != 0 {
 		t.Fatalf("%d bytes accounted with nothing in memory", used)
 	}
 	mustEqual(t, e, "k", 200)
@@ -192,7 +192,7 @@ func TestManyShortStreamsLeaveNothingBehindInMemory(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if n := len(e.memory.queue); n > 2000 || e.memory.used.Load() != 0 {
-		t.Fatalf("%d items queued, %d bytes", n, e.memory.used.Load())
+	if n := e.memory.Queued(); n > 2000 || e.memory.Used() != 0 {
+		t.Fatalf("%d items queued, %d bytes", n, e.memory.Used())
 	}
 }

@@ -1,13 +1,13 @@
 package stream
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"time"
 
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/internal/logs"
+	"github.com/harness/log-service/internal/stream/batches"
 )
 
 // nextBytes is about how much one Next returns: enough that the cost of a
@@ -73,35 +73,23 @@ func (c *cursor) Next(ctx context.Context) ([]*logs.Batch, error) {
 			}
 			return nil, nil
 		}
-		batches, err := s.eng.load(s, entries)
+		found, err := s.eng.load(s, entries)
 		clear(entries) // hold no batch while waiting
 		if err != nil {
 			return nil, err
 		}
-		if len(batches) == 0 { // a segment went away meanwhile: look again
+		if len(found) == 0 { // a segment went away meanwhile: look again
 			if err := ctx.Err(); err != nil {
 				return nil, err
 			}
 			continue
 		}
-		if b := batches[0]; b.First <= c.pos {
-			batches[0] = tail(b, c.pos+1)
+		if b := found[0]; b.First <= c.pos {
+			found[0] = batches.From(b, c.pos+1)
 		}
-		c.pos = batches[len(batches)-1].Last()
-		return batches, nil
+		c.pos = found[len(found)-1].Last()
+		return found, nil
 	}
-}
-
-// tail returns what of b is left from sequence first on.
-func tail(b *logs.Batch, first int64) *logs.Batch {
-	if b.Gap {
-		return logs.NewGap(first, b.Next()-first)
-	}
-	data := b.Data
-	for range first - b.First {
-		data = data[bytes.IndexByte(data, '\n')+1:]
-	}
-	return &logs.Batch{First: first, Count: b.Next() - first, Data: data}
 }
 
 // Close implements logs.Cursor.

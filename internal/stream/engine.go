@@ -27,6 +27,7 @@ import (
 
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/internal/logs"
+	"github.com/harness/log-service/internal/stream/batches"
 )
 
 // DefaultMemory is the budget for batches in memory, over all streams.
@@ -49,7 +50,7 @@ type Config struct {
 type Engine struct {
 	log    *slog.Logger
 	start  time.Time
-	memory memory
+	memory *batches.Memory
 	wal    *wal // nil: memory only
 
 	packer   *zstd.Encoder // both are safe for concurrent use
@@ -87,8 +88,7 @@ func Open(c Config) (*Engine, error) {
 		quit:    make(chan struct{}),
 		kept:    make(chan struct{}),
 	}
-	e.memory.budget = c.Memory
-	e.memory.clock = e.clock
+	e.memory = batches.NewMemory(c.Memory, e.clock)
 	var err error
 	if e.packer, e.unpacker, err = codec(); err != nil {
 		return nil, err

@@ -12,9 +12,6 @@ import (
 )
 
 const (
-	// pieceBytes is where one append is cut into several batches, at line
-	// boundaries, so that readers move in steps of bounded size.
-	pieceBytes = 256 << 10
 	// recentAppends is how many of a stream's last appends are remembered, to
 	// know a retry by its bytes. A client retries its last batch; the rest is
 	// for several writers on one key.
@@ -150,7 +147,7 @@ func (s *stream) apply(it staged, seg *segment, off int64) {
 		})
 		s.end = max(s.end, it.rec.first+int64(it.rec.count))
 		if it.batch != nil {
-			s.eng.memory.add(s, it.batch)
+			s.eng.memory.Add(s, it.batch)
 		}
 	case kindPack:
 		s.insert(entry{
@@ -224,7 +221,7 @@ func (s *stream) drop() {
 		}
 	}
 	s.index, s.recent = nil, nil
-	s.eng.memory.dropped()
+	s.eng.memory.Forget()
 	if s.eng.wal != nil {
 		s.eng.wal.letGo(s.segs)
 		s.segs = nil

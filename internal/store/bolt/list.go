@@ -58,7 +58,7 @@ type listed struct {
 }
 
 func newListing(account string, prefix logservice.Key) (*listing, error) {
-	if _, err := logservice.ParseAccount(account); err != nil {
+	if err := logservice.CheckAccount(account); err != nil {
 		return nil, err
 	}
 	l := &listing{account: append([]byte(account), 0)}

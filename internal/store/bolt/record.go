@@ -113,7 +113,7 @@ func decodeRecord(key, b []byte) (record, error) {
 // (it is a control character), so no two identities meet; and the blobs of an
 // account lie together, in the order of their keys.
 func blobKey(id logservice.ID) ([]byte, error) {
-	if _, err := logservice.ParseID(id.Account, string(id.Key)); err != nil {
+	if err := id.Check(); err != nil {
 		return nil, err
 	}
 	b := make([]byte, 0, len(id.Account)+1+len(id.Key))

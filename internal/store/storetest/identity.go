@@ -42,6 +42,24 @@ func refusesInvalid(t *testing.T, s logs.Store) {
 	}
 }
 
+func internalAccount(t *testing.T, s logs.Store) {
+	own := ID(logservice.InternalAccount, "a/1")
+	mustPut(t, s, own, Text(100), logs.BlobInfo{Archive: true})
+	mustPut(t, s, ID("internal", "a/1"), Text(10), logs.BlobInfo{})
+	mustHold(t, s, own, Text(100))
+	for e, err := range s.List(t.Context(), logservice.InternalAccount, "a") {
+		if err != nil || e.Key != "a/1" || !e.Info.Archive {
+			t.Fatalf("listed %+v, %v", e, err)
+		}
+		if err := s.Delete(t.Context(), own); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.Get(t.Context(), own); !errors.Is(err, logservice.ErrBlobNotFound) {
+		t.Fatalf("a deleted blob: %v", err)
+	}
+}
+
 func cancelled(t *testing.T, s logs.Store) {
 	id := ID("acc", "log")
 	mustPut(t, s, id, Text(10), logs.BlobInfo{})

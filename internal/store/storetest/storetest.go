@@ -30,6 +30,7 @@ func Run(t *testing.T, open func(t *testing.T) logs.Store) {
 		{"a reader that fails leaves the old blob", failingReader},
 		{"deleting twice is no error", deletes},
 		{"invalid identities are refused", refusesInvalid},
+		{"engines keep what is theirs in an account of their own", internalAccount},
 		{"a cancelled upload leaves nothing", cancelled},
 		{"a listing is in order and by whole segments", listsSegments},
 		{"a listing of many blobs misses none", listsMany},

@@ -1,7 +1,6 @@
-package stream
+package batches
 
 import (
-	"sort"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -9,11 +8,10 @@ import (
 	"github.com/harness/log-service/internal/logs"
 )
 
-// memory keeps the batches in memory under a budget: first in, first out over
-// all streams, which is also the order in which they went to disk. What it
-// lets go of is read back from there, or, in an engine without a log, is gone
-// and shows as a gap.
-type memory struct {
+// Memory keeps the batches of all streams under one budget: first in, first
+// out. What it lets go of, its stream reads back from where it lies for good,
+// or tells as a gap. Make one with NewMemory.
+type Memory struct {
 	budget int64
 	used   atomic.Int64 // bytes of resident batches and their encoded forms
 	clock  func() time.Duration
@@ -24,25 +22,43 @@ type memory struct {
 	stale int // items whose stream is dropped, about
 }
 
+// Stream is what Memory knows of a stream.
+type Stream interface {
+	// Evict lets the batch go that starts at first, where it is still
+	// resident. Called without any lock.
+	Evict(first int64)
+	// Dropped reports whether all batches of the stream are released, for
+	// good. It takes no lock.
+	Dropped() bool
+}
+
 // resident names a batch without keeping it: a dropped stream must not be
 // held by its place in the queue.
 type resident struct {
-	s     *stream
+	s     Stream
 	first int64
 	at    time.Duration
 }
 
-// add enters a batch that its stream's index already has. Called with s.mu.
-func (m *memory) add(s *stream, b *logs.Batch) {
+// NewMemory returns a Memory of budget bytes; clock never jumps.
+func NewMemory(budget int64, clock func() time.Duration) *Memory {
+	return &Memory{budget: budget, clock: clock}
+}
+
+// Used is how many bytes are resident, encoded forms included.
+func (m *Memory) Used() int64 { return m.used.Load() }
+
+// Add enters a batch that its stream's index already has. Called with the
+// lock of s, so that no Evict comes between.
+func (m *Memory) Add(s Stream, b *logs.Batch) {
 	b.Hold(&m.used)
 	m.mu.Lock()
 	m.queue = append(m.queue, resident{s, b.First, m.clock()})
 	m.mu.Unlock()
 }
 
-// dropped notes that the batches of a stream are released already. Called
-// with its mu.
-func (m *memory) dropped() {
+// Forget notes that a stream is dropped, its batches released already.
+func (m *Memory) Forget() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.stale++
@@ -54,7 +70,7 @@ func (m *memory) dropped() {
 	m.stale = 0
 	kept := m.queue[:0]
 	for _, r := range m.queue[m.head:] {
-		if !r.s.gone.Load() {
+		if !r.s.Dropped() {
 			kept = append(kept, r)
 		}
 	}
@@ -62,21 +78,21 @@ func (m *memory) dropped() {
 	m.queue, m.head = kept, 0
 }
 
-// shrink evicts until the budget is kept. Called without any lock.
-func (m *memory) shrink() {
+// Shrink evicts until the budget is kept. Called without any lock.
+func (m *Memory) Shrink() {
 	for m.used.Load() > m.budget && m.evict(-1) {
 	}
 }
 
-// idle evicts what came in before the given time on the engine's clock.
-func (m *memory) idle(before time.Duration) {
+// Idle evicts what came in before the given time on the clock.
+func (m *Memory) Idle(before time.Duration) {
 	for m.evict(before) {
 	}
 }
 
 // evict lets the oldest batch go, unless before is not negative and the
 // batch is younger.
-func (m *memory) evict(before time.Duration) bool {
+func (m *Memory) evict(before time.Duration) bool {
 	m.mu.Lock()
 	if m.head == len(m.queue) {
 		m.mu.Unlock()
@@ -100,29 +116,13 @@ func (m *memory) evict(before time.Duration) bool {
 		m.queue, m.head = m.queue[:n], 0
 	}
 	m.mu.Unlock()
-	r.s.evict(r.first)
+	r.s.Evict(r.first)
 	return true
 }
 
-// evict takes the batch that starts at first out of memory.
-func (s *stream) evict(first int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	i := sort.Search(len(s.index), func(i int) bool { return s.index[i].first >= first })
-	if i == len(s.index) || s.index[i].first != first || s.index[i].batch == nil {
-		return
-	}
-	s.index[i].batch.Release()
-	s.index[i].batch = nil
-	if s.index[i].seg != nil {
-		return
-	}
-	// Without a log the lines are gone. Eviction is in order, so the hole is
-	// at the front, and the index forgets it.
-	n := 0
-	for n < len(s.index) && s.index[n].batch == nil {
-		s.account(&s.index[n], -1)
-		n++
-	}
-	s.index = s.index[n:]
+// Queued is how many batches wait to be let go.
+func (m *Memory) Queued() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.queue)
 }

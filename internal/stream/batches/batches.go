@@ -1,0 +1,62 @@
+// Package batches holds what every engine of live logs does with batches of
+// lines: it cuts appends into them, keeps those that readers share in memory
+// under one budget, and knows which of them may be told from a retry.
+package batches
+
+import (
+	"bytes"
+	"iter"
+
+	"github.com/harness/log-service/internal/logs"
+)
+
+// PieceBytes is where one append is cut into several batches, at line
+// boundaries, so that readers move in steps of bounded size.
+const PieceBytes = 256 << 10
+
+// Pieces cuts the count lines of data into pieces of about PieceBytes, and
+// yields them with the number of their lines. They share the bytes of data.
+func Pieces(data []byte, count int64) iter.Seq2[[]byte, int64] {
+	return func(yield func([]byte, int64) bool) {
+		for len(data) > PieceBytes {
+			end := bytes.LastIndexByte(data[:PieceBytes], '\n') + 1
+			if end == 0 {
+				end = bytes.IndexByte(data, '\n') + 1
+			}
+			if end == len(data) {
+				break
+			}
+			n := int64(bytes.Count(data[:end], newline))
+			if !yield(data[:end:end], n) {
+				return
+			}
+			data, count = data[end:], count-n
+		}
+		yield(data[:len(data):len(data)], count)
+	}
+}
+
+var newline = []byte{'\n'}
+
+// From returns what of b is left from sequence first on.
+func From(b *logs.Batch, first int64) *logs.Batch {
+	if b.Gap {
+		return logs.NewGap(first, b.Next()-first)
+	}
+	data := b.Data
+	for range first - b.First {
+		data = data[bytes.IndexByte(data, '\n')+1:]
+	}
+	return &logs.Batch{First: first, Count: b.Next() - first, Data: data}
+}
+
+// Timed reports whether every line of data has the members pos and time. In
+// a string the quotes would be escaped.
+func Timed(data []byte) bool {
+	for line := range bytes.Lines(data) {
+		if !bytes.Contains(line, []byte(`"pos":`)) || !bytes.Contains(line, []byte(`"time":`)) {
+			return false
+		}
+	}
+	return true
+}
