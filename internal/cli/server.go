@@ -84,6 +84,9 @@ func greet(w io.Writer, program string, c config.Config, srv *server.Server) {
 		kept = " (live logs in memory only: they end with the server)"
 	}
 	fmt.Fprintf(w, "data: %s%s\n", srv.Folder(), kept)
+	if a := srv.AdminAddr(); a != nil {
+		fmt.Fprintf(w, "metrics and profiles: http://%s/metrics\n", a)
+	}
 	if c.Loopback() {
 		fmt.Fprintln(w, "authentication: off; only this machine can reach the server")
 	} else {

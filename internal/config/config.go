@@ -44,6 +44,10 @@ type Config struct {
 	// server listens on all interfaces; port 0 takes a free port.
 	Bind string // LOG_SERVICE_HTTP_BIND
 
+	// AdminBind is the loopback address, host:port, of a second listener with
+	// metrics and profiles; port 0 takes a free port, empty is none.
+	AdminBind string // LOG_SERVICE_ADMIN_BIND
+
 	// Proto and Host are how clients reach the server, http or https and
 	// host[:port], for the links that it hands out. With an empty Host links
 	// are made from the address of the request that asks for one.

@@ -41,12 +41,12 @@ func TestEverySettingReachesItsField(t *testing.T) {
 		"LOG_SERVICE_HTTP_BIND=:9000", "LOG_SERVICE_HTTP_PROTO=https", "LOG_SERVICE_HTTP_HOST=logs.example.com:8443",
 		"LOG_SERVICE_DISABLE_AUTH=true", "LOG_SERVICE_DATA=/var/lib/logs", "LOG_SERVICE_STREAM=memory",
 		"LOG_SERVICE_MEMORY=1GiB", "LOG_SERVICE_MAX_LINE=64Ki", "LOG_SERVICE_MAX_BODY=8MB",
-		"LOG_SERVICE_DEBUG_MODE=1", "LOG_SERVICE_TRACE=true")
+		"LOG_SERVICE_DEBUG_MODE=1", "LOG_SERVICE_TRACE=true", "LOG_SERVICE_ADMIN_BIND=127.0.0.1:8078")
 	if err != nil || len(warnings) != 0 {
 		t.Fatal(err, warnings)
 	}
 	want := config.Config{
-		Bind: ":9000", Proto: "https", Host: "logs.example.com:8443", DisableAuth: true,
+		Bind: ":9000", AdminBind: "127.0.0.1:8078", Proto: "https", Host: "logs.example.com:8443", DisableAuth: true,
 		Data: "/var/lib/logs", BoltPath: filepath.Join("/var/lib/logs", "blobs.db"), Stream: config.StreamMemory,
 		Memory: 1 << 30, MaxLine: 64 << 10, MaxBody: 8e6, Debug: true, Trace: true,
 	}
@@ -68,6 +68,8 @@ func TestABadValueIsRefusedByNameValueAndRule(t *testing.T) {
 		{[]string{"LOG_SERVICE_HTTP_BIND=localhost:http"}, []string{`"http"`, "65535"}},
 		{[]string{"LOG_SERVICE_HTTP_BIND=127.0.0.1:99999"}, []string{"99999"}},
 		{[]string{"LOG_SERVICE_HTTP_BIND=http://localhost:1"}, []string{"host:port"}},
+		{[]string{"LOG_SERVICE_ADMIN_BIND=:8078"}, []string{"LOG_SERVICE_ADMIN_BIND", `":8078"`, "loopback"}},
+		{[]string{"LOG_SERVICE_ADMIN_BIND=8078"}, []string{"LOG_SERVICE_ADMIN_BIND", "host:port"}},
 		{[]string{"LOG_SERVICE_HTTP_PROTO=ftp"}, []string{"LOG_SERVICE_HTTP_PROTO", `"ftp"`, "http or https"}},
 		{[]string{"LOG_SERVICE_HTTP_PROTO=https"}, []string{"LOG_SERVICE_HTTP_PROTO", "LOG_SERVICE_HTTP_HOST"}},
 		{[]string{"LOG_SERVICE_HTTP_HOST=https://logs"}, []string{"host or host:port", "HTTP_PROTO"}},

@@ -87,6 +87,12 @@ func (c *Config) Validate() error {
 			Hint: "listen on 127.0.0.1, or set LOG_SERVICE_DISABLE_AUTH=true to let whoever reaches the server read and write every log",
 		}
 	}
+	if c.AdminBind != "" && !loopback(c.AdminBind) {
+		return &Error{
+			Name: Prefix + "ADMIN_BIND", Value: c.AdminBind,
+			Rule: "this listener asks nobody for a token: want a loopback address, for example 127.0.0.1:8078",
+		}
+	}
 	if c.Proto != Default().Proto && c.Host == "" {
 		return &Error{
 			Name: Prefix + "HTTP_PROTO", Value: c.Proto,
@@ -105,8 +111,10 @@ func (c *Config) Validate() error {
 // Loopback reports whether Bind is reachable from this machine only. A host
 // name other than localhost counts as reachable: what it resolves to may
 // change.
-func (c *Config) Loopback() bool {
-	host, _, err := net.SplitHostPort(c.Bind)
+func (c *Config) Loopback() bool { return loopback(c.Bind) }
+
+func loopback(bind string) bool {
+	host, _, err := net.SplitHostPort(bind)
 	if err != nil {
 		return false
 	}
@@ -117,19 +125,22 @@ func (c *Config) Loopback() bool {
 	return err == nil && ip.Unmap().IsLoopback()
 }
 
-func setBind(c *Config, v string) error {
-	host, port, err := net.SplitHostPort(v)
-	if err != nil {
-		return errors.New("want host:port, for example 127.0.0.1:8079, or :8079 for all interfaces")
+func bind(field func(*Config) *string) func(*Config, string) error {
+	return func(c *Config, v string) error {
+		host, port, err := net.SplitHostPort(v)
+		if err != nil {
+			return errors.New("want host:port, for example 127.0.0.1:8079, or :8079 for all interfaces")
+		}
+		n, err := strconv.ParseUint(port, 10, 16)
+		switch {
+		case err != nil:
+			return fmt.Errorf("port %q is not a number from 0 to %d", port, 1<<16-1)
+		case strings.ContainsAny(host, " /@"):
+			return fmt.Errorf("%q is not a host name or an address", host)
+		}
+		*field(c) = net.JoinHostPort(host, strconv.FormatUint(n, 10))
+		return nil
 	}
-	if n, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return fmt.Errorf("port %q is not a number from 0 to %d", port, 1<<16-1)
-	} else if strings.ContainsAny(host, " /@") {
-		return fmt.Errorf("%q is not a host name or an address", host)
-	} else {
-		c.Bind = net.JoinHostPort(host, strconv.FormatUint(n, 10))
-	}
-	return nil
 }
 
 func setHost(c *Config, v string) error {

@@ -19,7 +19,8 @@ type setting struct {
 // documentation names them.
 func settings() []setting {
 	return []setting{
-		{"HTTP_BIND", setBind},
+		{"HTTP_BIND", bind(func(c *Config) *string { return &c.Bind })},
+		{"ADMIN_BIND", bind(func(c *Config) *string { return &c.AdminBind })},
 		{"HTTP_PROTO", oneOf(func(c *Config) *string { return &c.Proto }, "http", "https")},
 		{"HTTP_HOST", setHost},
 		{"DISABLE_AUTH", boolean(func(c *Config) *bool { return &c.DisableAuth })},

@@ -72,6 +72,7 @@ func routes(api *endpoint.API) []route {
 
 		{method: get, pattern: "/healthz", serve: api.Health},
 		{method: get, pattern: "/ready/healthz", serve: api.Ready},
+		{method: get, pattern: "/metrics", serve: api.Metrics},
 
 		{method: post, pattern: "/rca", serve: endpoint.NotImplemented},
 		{method: post, pattern: "/stackdriver", serve: endpoint.NotImplemented},
@@ -93,10 +94,10 @@ func New(c Config) http.Handler {
 		}
 		m.add(api, r)
 	}
-	for _, m := range byPattern {
-		m.finish(api)
+	for pattern, m := range byPattern {
+		m.finish(api, pattern)
 	}
-	missing := api.Handler(func(*endpoint.Call) error {
+	missing := api.Handler(otherMethod, "other", func(*endpoint.Call) error {
 		return endpoint.NotFound("no such route", "")
 	})
 	mux.Handle("/", missing)
@@ -110,6 +111,9 @@ func New(c Config) http.Handler {
 		mux.ServeHTTP(w, r)
 	})
 }
+
+// otherMethod stands in metrics for all that clients may think of.
+const otherMethod = "other"
 
 // methods are the routes of one pattern.
 type methods struct {
@@ -135,19 +139,19 @@ func (m *methods) add(api *endpoint.API, r route) {
 		}
 	}
 	for _, name := range names {
-		m.serve[name] = api.Handler(serve)
+		m.serve[name] = api.Handler(name, r.pattern, serve)
 	}
 	m.allow = append(m.allow, names...)
 }
 
 // finish adds OPTIONS and the answer for other methods.
-func (m *methods) finish(api *endpoint.API) {
+func (m *methods) finish(api *endpoint.API, pattern string) {
 	m.allow = append(m.allow, http.MethodOptions)
 	slices.Sort(m.allow)
 	slices.Sort(m.cors)
 	allow := strings.Join(m.allow, ", ")
-	m.serve[http.MethodOptions] = api.Handler(endpoint.Options(allow, strings.Join(m.cors, ", ")))
-	m.refused = api.Handler(endpoint.MethodNotAllowed(allow))
+	m.serve[http.MethodOptions] = api.Handler(http.MethodOptions, pattern, endpoint.Options(allow, strings.Join(m.cors, ", ")))
+	m.refused = api.Handler(otherMethod, pattern, endpoint.MethodNotAllowed(allow))
 }
 
 func (m *methods) ServeHTTP(w http.ResponseWriter, r *http.Request) {

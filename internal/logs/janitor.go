@@ -93,6 +93,7 @@ func (s *Service) closeAbandoned(ctx context.Context, infos []Info) error {
 		}
 		g.Go(func() error {
 			s.log.Info("closing an abandoned stream", "account", info.ID.Account, "key", info.ID.Key, "lines", info.Lines)
+			s.metrics.abandoned.Inc()
 			_, err := s.close(ctx, info.ID, Closing{Archive: ArchiveIfMissing, Incomplete: true})
 			if errors.Is(err, logservice.ErrStreamNotFound) {
 				return nil

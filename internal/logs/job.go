@@ -108,9 +108,12 @@ func (s *Service) work(id logservice.ID, j *job) {
 	_, err := backoff.Retry(s.retrying, func() (struct{}, error) {
 		return struct{}{}, s.attempt(s.working, id, j)
 	}, backoff.WithBackOff(b), backoff.WithMaxElapsedTime(0), backoff.WithNotify(func(err error, next time.Duration) {
+		s.metrics.failed.Inc()
 		s.log.Warn("archiving a log failed, its stream is kept", "account", id.Account, "key", id.Key, "error", err, "retry_in", next)
 	}))
-	if err != nil {
+	if err == nil {
+		s.metrics.archived.Inc()
+	} else {
 		s.backlog.Store(true)
 		s.log.Info("a closed stream is left to the next start", "account", id.Account, "key", id.Key, "error", err)
 	}

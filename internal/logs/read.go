@@ -25,20 +25,52 @@ func (s *Service) Follow(ctx context.Context, id logservice.ID, after int64) (c 
 	for range 2 {
 		c, err := s.streams.Follow(ctx, id, after)
 		if err == nil {
-			return c, logservice.StateLive, nil
+			return s.reader(c), logservice.StateLive, nil
 		}
 		if !errors.Is(err, logservice.ErrStreamNotFound) {
 			return nil, logservice.StateUnknown, err
 		}
 		c, err = s.followStored(ctx, id, after)
 		if err == nil {
-			return c, logservice.StateArchived, nil
+			return s.reader(c), logservice.StateArchived, nil
 		}
 		if !errors.Is(err, logservice.ErrBlobNotFound) {
 			return nil, logservice.StateUnknown, err
 		}
 	}
 	return nil, logservice.StateUnknown, logservice.ErrStreamNotFound
+}
+
+// reader is a cursor that is counted.
+type reader struct {
+	Cursor
+	metrics *metrics
+}
+
+func (s *Service) reader(c Cursor) Cursor {
+	s.metrics.readers.Inc()
+	return &reader{c, &s.metrics}
+}
+
+// Next implements Cursor.
+func (r *reader) Next(ctx context.Context) ([]*Batch, error) {
+	batches, err := r.Cursor.Next(ctx)
+	if len(batches) > 0 {
+		lines, size := int64(0), 0
+		for _, b := range batches {
+			lines += b.Count
+			size += len(b.Data)
+		}
+		r.metrics.sentLines.Add(float64(lines))
+		r.metrics.sentBytes.Add(float64(size))
+	}
+	return batches, err
+}
+
+// Close implements Cursor.
+func (r *reader) Close() {
+	r.metrics.readers.Dec()
+	r.Cursor.Close()
 }
 
 func (s *Service) followStored(ctx context.Context, id logservice.ID, after int64) (Cursor, error) {

@@ -47,6 +47,7 @@ type Service struct {
 	codec   *archive.Codec
 	turns   turns         // of the writers of a blob
 	slots   chan struct{} // one for each log being archived
+	metrics metrics
 
 	// retrying ends when Run is told to stop, working when it waits no
 	// longer for the jobs.
@@ -71,6 +72,7 @@ func New(c Config) *Service {
 		sweeps:  cmp.Or(c.Sweep, DefaultSweep),
 		codec:   archive.NewCodec(),
 		slots:   make(chan struct{}, maxArchiving),
+		metrics: newMetrics(),
 		room:    make(chan struct{}, 1),
 		jobs:    make(map[logservice.ID]*job),
 	}
@@ -110,7 +112,12 @@ func (s *Service) settled(ctx context.Context, id logservice.ID, wait time.Durat
 
 // Append adds lines to the open stream of id; see Streams.Append.
 func (s *Service) Append(ctx context.Context, id logservice.ID, l Lines) (next int64, err error) {
-	return s.streams.Append(ctx, id, l)
+	count, size := l.Count, len(l.Data)
+	if next, err = s.streams.Append(ctx, id, l); err == nil {
+		s.metrics.lines.Add(float64(count))
+		s.metrics.bytes.Add(float64(size))
+	}
+	return next, err
 }
 
 // Next is the sequence that the next line of an open stream will get.

@@ -26,6 +26,9 @@ func (s *Server) Serve(ctx context.Context) error {
 	var work errgroup.Group
 	work.Go(func() error { return s.service.Run(background) })
 
+	adminEnded := make(chan error, 1)
+	go func() { adminEnded <- s.admin.serve() }()
+
 	failed := make(chan error, 1)
 	go func() { failed <- s.http.Serve(s.listener) }()
 
@@ -41,7 +44,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		}
 	}
 	end()
-	return errors.Join(err, work.Wait(), s.Close())
+	return errors.Join(err, work.Wait(), s.Close(), wrap("admin listener", <-adminEnded))
 }
 
 // drain ends the tails and waits for requests in flight; those that take too

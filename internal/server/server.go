@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/harness/log-service/internal/config"
 	"github.com/harness/log-service/internal/handler"
 	"github.com/harness/log-service/internal/handler/endpoint"
@@ -46,6 +48,8 @@ type Server struct {
 	listener net.Listener
 	http     *http.Server
 	tails    endpoint.Tails
+	admin    *admin // nil: none
+	registry *prometheus.Registry
 
 	stopping chan struct{} // closed when an orderly stop begins
 	closed   sync.Once     // guards closeErr
@@ -60,7 +64,7 @@ func New(c config.Config, logger *slog.Logger) (*Server, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	s := &Server{log: logger, stopping: make(chan struct{})}
+	s := &Server{log: logger, registry: newRegistry(), stopping: make(chan struct{})}
 	if err := s.open(c); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -78,6 +82,9 @@ func (s *Server) open(c config.Config) (err error) {
 	if s.listener, err = (&net.ListenConfig{}).Listen(context.Background(), "tcp", c.Bind); err != nil {
 		return err
 	}
+	if s.admin, err = s.openAdmin(c.AdminBind); err != nil {
+		return err
+	}
 	linkKey, err := s.data.linkKey()
 	if err != nil {
 		return fmt.Errorf("link key: %w", err)
@@ -93,6 +100,7 @@ func (s *Server) open(c config.Config) (err error) {
 		return fmt.Errorf("live streams: %w", err)
 	}
 	s.service = logs.New(logs.Config{Streams: s.engine, Store: s.store, Logger: s.log, LinkKey: linkKey})
+	s.measure(s.engine, s.store, s.service)
 	s.http = &http.Server{
 		Handler:           handler.New(s.handlerConfig(c)),
 		ReadHeaderTimeout: readHeaderTimeout,
@@ -118,6 +126,15 @@ func (s *Server) URL() string {
 	return "http://" + addr.String()
 }
 
+// AdminAddr is the address of the listener for metrics and profiles; nil
+// where there is none.
+func (s *Server) AdminAddr() net.Addr {
+	if s.admin == nil {
+		return nil
+	}
+	return s.admin.listener.Addr()
+}
+
 // Folder is the absolute path of the data folder.
 func (s *Server) Folder() string { return s.data.path }
 
@@ -135,6 +152,7 @@ func (s *Server) Close() error {
 				errs = append(errs, err)
 			}
 		}
+		errs = append(errs, wrap("admin listener", s.admin.close()))
 		if s.engine != nil {
 			errs = append(errs, wrap("live streams", s.engine.Stop()))
 		}
@@ -160,6 +178,8 @@ func (s *Server) handlerConfig(c config.Config) handler.Config {
 		BodyMemory: max(endpoint.DefaultBodyMemory, 4*c.MaxBody),
 		Stop:       s.stopping,
 		Tails:      &s.tails,
+		Registry:   s.registry,
+		Exposition: s.exposition(),
 	}
 	if c.Host != "" {
 		h.BaseURL = c.Proto + "://" + c.Host

@@ -53,6 +53,8 @@ type Engine struct {
 	memory *batches.Memory
 	wal    *wal // nil: memory only
 
+	metrics metrics
+
 	packer   *zstd.Encoder // both are safe for concurrent use
 	unpacker *zstd.Decoder
 
@@ -89,6 +91,7 @@ func Open(c Config) (*Engine, error) {
 		kept:    make(chan struct{}),
 	}
 	e.memory = batches.NewMemory(c.Memory, e.clock)
+	e.metrics = newMetrics(e)
 	var err error
 	if e.packer, e.unpacker, err = codec(); err != nil {
 		return nil, err

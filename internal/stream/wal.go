@@ -31,6 +31,7 @@ type wal struct {
 	folder  folder
 	segment int64 // bytes of a segment file
 	log     *slog.Logger
+	metrics *metrics
 	applied func(*group)        // publishes a durable group; called by the committer, in order
 	undone  func(*group, error) // takes a failed group back; nothing is staged meanwhile
 
@@ -164,10 +165,13 @@ func (w *wal) run() {
 }
 
 func (w *wal) commit(g *group) {
+	began := time.Now()
 	if err := w.write(g); err != nil {
+		w.metrics.failures.Inc()
 		w.fail(g, err)
 		return
 	}
+	w.metrics.committed(g.calls, len(g.buf), time.Since(began))
 	w.applied(g)
 	if cap(g.buf) <= keepBuffer {
 		w.spare = g.buf

@@ -8,8 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/sync/semaphore"
-
 	logservice "github.com/harness/log-service"
 )
 
@@ -20,15 +18,12 @@ const (
 	// trustedLength is the largest Content-Length that is believed once the
 	// first part has arrived; larger bodies grow step by step.
 	trustedLength = 1 << 20
-	// budgetWait is how long a body waits for room: retries are cheaper than
-	// queues, and clients wait 10 s for an answer.
-	budgetWait = 3 * time.Second
 )
 
 // bodies reads the bodies of appends under a budget.
 type bodies struct {
 	max    int64
-	budget *semaphore.Weighted
+	budget *budget
 	stall  time.Duration
 
 	decoders decoders
@@ -37,43 +32,37 @@ type bodies struct {
 func newBodies(limit, budget int64, stall time.Duration) *bodies {
 	// Growing the largest body holds it twice, and its decoder comes on top.
 	budget = max(budget, 3*limit, 2*zstdWindow)
-	return &bodies{max: limit, budget: semaphore.NewWeighted(budget), stall: stall}
+	return &bodies{max: limit, budget: newBudget(budget), stall: stall}
 }
 
 // body is a body in memory. release must be called once it is let go or has
 // been taken over by who accounts for it.
 type body struct {
-	data []byte // with a spare byte of capacity
-	held int64
-	from *bodies
+	data    []byte // with a spare byte of capacity
+	account string // whose share of the budget it takes
+	held    int64
+	from    *bodies
 }
 
 func (b *body) release() {
 	if b.held > 0 {
-		b.from.budget.Release(b.held)
+		b.from.budget.put(b.account, b.held)
 		b.held = 0
 	}
 }
 
 // hold takes n bytes of the budget, waiting a little.
 func (b *body) hold(ctx context.Context, n int64) error {
-	if !b.from.budget.TryAcquire(n) {
-		wait, cancel := context.WithTimeout(ctx, budgetWait)
-		defer cancel()
-		if err := b.from.budget.Acquire(wait, n); err != nil {
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			return &logservice.UnavailableError{Cause: errors.New("no memory left for request bodies"), RetryAfter: budgetWait}
-		}
+	if err := b.from.budget.take(ctx, b.account, n); err != nil {
+		return err
 	}
 	b.held += n
 	return nil
 }
 
-// read reads and decodes the body of c, whole.
-func (s *bodies) read(c *Call) (b body, err error) {
-	b = body{from: s}
+// read reads and decodes the body of c, whole, for account.
+func (s *bodies) read(c *Call, account string) (b body, err error) {
+	b = body{from: s, account: account}
 	size := c.Request.ContentLength
 	if size == 0 {
 		return b, nil
@@ -168,8 +157,10 @@ func (b *body) grow(ctx context.Context, n int64) error {
 	data := make([]byte, len(b.data), n+1)
 	copy(data, b.data)
 	b.data = data
-	b.from.budget.Release(old)
-	b.held -= old
+	if old > 0 {
+		b.from.budget.put(b.account, old)
+		b.held -= old
+	}
 	return nil
 }
 

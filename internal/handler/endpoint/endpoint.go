@@ -12,6 +12,8 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/internal/logs"
 )
@@ -58,6 +60,10 @@ type Config struct {
 	Ping time.Duration
 	// Stall is how long a peer may make no progress; zero is DefaultStall.
 	Stall time.Duration
+	// Registry takes the metrics of the requests. Nil: nobody asks for them.
+	Registry prometheus.Registerer
+	// Exposition answers GET /metrics. Nil: 501.
+	Exposition http.Handler
 }
 
 // API answers requests over one Service. Its methods may be called from any
@@ -72,6 +78,9 @@ type API struct {
 	tails   *Tails
 	ping    time.Duration
 	stall   time.Duration
+	metrics *metrics
+
+	exposition http.Handler
 }
 
 // New returns the API of c.
@@ -97,7 +106,7 @@ func New(c Config) *API {
 	if c.Tails == nil {
 		c.Tails = new(Tails)
 	}
-	return &API{
+	a := &API{
 		service: c.Service,
 		log:     c.Logger,
 		bodies:  newBodies(c.MaxBody, c.BodyMemory, c.Stall),
@@ -107,7 +116,12 @@ func New(c Config) *API {
 		tails:   c.Tails,
 		ping:    c.Ping,
 		stall:   c.Stall,
+
+		exposition: c.Exposition,
 	}
+	a.metrics = newMetrics(a.bodies)
+	a.metrics.register(c.Registry)
+	return a
 }
 
 // Func answers a call, or returns the error that answers it. Once it has
@@ -122,6 +136,7 @@ type Call struct {
 	ID      string // of the request, for people who compare logs
 
 	status int
+	cut    bool // the answer was broken off
 }
 
 // WriteHeader sends the status and remembers it.

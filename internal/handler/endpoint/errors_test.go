@@ -22,7 +22,7 @@ func call(t *testing.T, f Func, target string) (*http.Response, string, string) 
 	t.Helper()
 	var log bytes.Buffer
 	api := New(Config{Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
-	server := httptest.NewServer(api.Handler(f))
+	server := httptest.NewServer(api.Handler("GET", "/", f))
 	resp, err := server.Client().Get(server.URL + target)
 	body := ""
 	if err == nil {

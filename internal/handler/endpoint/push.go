@@ -21,7 +21,7 @@ func (a *API) Push(c *Call, id logservice.ID) error {
 	if err != nil {
 		return err
 	}
-	b, err := a.bodies.read(c)
+	b, err := a.bodies.read(c, id.Account)
 	if err != nil {
 		return err
 	}

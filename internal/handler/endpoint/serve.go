@@ -26,12 +26,17 @@ const maxRequestID = 64
 const discardWait = 5 * time.Second
 
 // Handler makes an http.Handler of f: it parses the query, gives the request
-// a name, answers errors, survives panics, and writes one line of log.
-func (a *API) Handler(f Func) http.Handler {
+// a name, answers errors, survives panics, counts, and writes one line of
+// log. Method and route are the labels to count by.
+func (a *API) Handler(method, route string, f Func) http.Handler {
+	meter := a.metrics.meter(method, route)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := &Call{ResponseWriter: w, Request: r, ID: requestID(r)}
 		start := time.Now()
 		w.Header().Set(HeaderRequestID, c.ID)
+		a.metrics.inFlight.Inc()
+		defer a.metrics.inFlight.Dec()
+		defer meter.done(c, start)
 		defer a.recovered(c, start)
 		var err error
 		if c.Query, err = ParseQuery(r.URL.RawQuery); err == nil {
@@ -58,10 +63,12 @@ func (a *API) finish(c *Call, start time.Time, err error) {
 			if !lostPeer(cut) {
 				level = slog.LevelError
 			}
+			c.cut = true
 			defer panic(http.ErrAbortHandler)
 		case c.status != 0:
 			// A part is out: what follows must not look like the rest.
 			level = slog.LevelError
+			c.cut = true
 			defer panic(http.ErrAbortHandler)
 		case c.fail(err):
 			level = slog.LevelError
@@ -114,6 +121,7 @@ func (a *API) recovered(c *Call, start time.Time) {
 	a.log.Error("panic", "request_id", c.ID, "route", c.Request.Method+" "+c.Request.Pattern,
 		"took", time.Since(start), "panic", p, "stack", string(debug.Stack()))
 	if c.status != 0 {
+		c.cut = true
 		panic(http.ErrAbortHandler)
 	}
 	c.fail(errPanic)

@@ -1,0 +1,134 @@
+package endpoint
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	logservice "github.com/harness/log-service"
+)
+
+const (
+	// shareOfFree bounds what one account may hold: this many times what is
+	// free then. Alone it gets 4/5 of the budget, two get 4/9 each, and there
+	// is always something left for an account that comes only now: no tenant
+	// can take the memory that another one needs. (It is the dynamic threshold
+	// of Choudhury and Hahne, from the shared memory of switches.)
+	shareOfFree = 4
+	// budgetWait is how long a body waits for room: retries are cheaper than
+	// queues, and clients wait 10 s for an answer.
+	budgetWait = 3 * time.Second
+	// maxWaiting bounds the bodies that wait at a time: each is looked at
+	// whenever memory comes back.
+	maxWaiting = 1024
+)
+
+// budget is the memory for the bodies of all appends in flight.
+type budget struct {
+	total int64
+
+	mu    sync.Mutex // guards what follows
+	free  int64
+	held  map[string]int64 // by account; none of zero
+	queue []*waiter        // oldest first
+	full  int64            // refusals so far
+}
+
+// waiter is a body that waits for room.
+type waiter struct {
+	account string
+	n       int64
+	granted chan struct{}
+}
+
+func newBudget(total int64) *budget {
+	return &budget{total: total, free: total, held: make(map[string]int64)}
+}
+
+// take gives n bytes to account, waiting a little for them.
+func (b *budget) take(ctx context.Context, account string, n int64) error {
+	b.mu.Lock()
+	if b.give(account, n) {
+		b.mu.Unlock()
+		return nil
+	}
+	if len(b.queue) == maxWaiting {
+		b.full++
+		b.mu.Unlock()
+		return noRoom()
+	}
+	w := &waiter{account, n, make(chan struct{})}
+	b.queue = append(b.queue, w)
+	b.mu.Unlock()
+	return b.wait(ctx, w)
+}
+
+func (b *budget) wait(ctx context.Context, w *waiter) error {
+	t := time.NewTimer(budgetWait)
+	defer t.Stop()
+	select {
+	case <-w.granted:
+		return nil
+	case <-ctx.Done():
+	case <-t.C:
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	i := slices.Index(b.queue, w)
+	if i < 0 {
+		return nil // granted just now
+	}
+	b.queue = slices.Delete(b.queue, i, i+1)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	b.full++
+	return noRoom()
+}
+
+func noRoom() error {
+	return &logservice.UnavailableError{Cause: errors.New("no memory left for request bodies"), RetryAfter: budgetWait}
+}
+
+// give takes n bytes for account where its share allows it. Called with mu.
+func (b *budget) give(account string, n int64) bool {
+	held := b.held[account] + n
+	if n > b.free || held > shareOfFree*(b.free-n) {
+		return false
+	}
+	b.free -= n
+	b.held[account] = held
+	return true
+}
+
+// put takes n bytes back, and gives them to those who wait: the oldest first,
+// but past those whose account has its share.
+func (b *budget) put(account string, n int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.free += n
+	if held := b.held[account] - n; held > 0 {
+		b.held[account] = held
+	} else {
+		delete(b.held, account)
+	}
+	if len(b.queue) == 0 {
+		return
+	}
+	b.queue = slices.DeleteFunc(b.queue, func(w *waiter) bool {
+		ok := b.give(w.account, w.n)
+		if ok {
+			close(w.granted)
+		}
+		return ok
+	})
+}
+
+// use says how much is held, and how often there was no room.
+func (b *budget) use() (held, refused int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.total - b.free, b.full
+}

@@ -1,0 +1,108 @@
+package endpoint
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	logservice "github.com/harness/log-service"
+)
+
+func TestOneAccountCannotTakeTheMemoryOfOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBudget(1000)
+		ctx := t.Context()
+		for n := range 800 {
+			if err := b.take(ctx, "flood", 1); err != nil {
+				t.Fatal(n, err)
+			}
+		}
+		// A share is all that one account gets, alone as it is.
+		begun := time.Now()
+		err := b.take(ctx, "flood", 1)
+		var u *logservice.UnavailableError
+		if !errors.As(err, &u) || u.RetryAfter <= 0 {
+			t.Fatalf("past its share: %v, want unavailable with a time to wait", err)
+		}
+		if waited := time.Since(begun); waited != budgetWait {
+			t.Errorf("waited %v, want %v", waited, budgetWait)
+		}
+		// Others get theirs at once, also a third one.
+		for _, account := range []string{"second", "third"} {
+			if err := b.take(ctx, account, 30); err != nil {
+				t.Errorf("%s: %v", account, err)
+			}
+		}
+		if held, refused := b.use(); held != 860 || refused != 1 {
+			t.Errorf("%d held, %d refused; want 860 and 1", held, refused)
+		}
+	})
+}
+
+func TestMemoryThatComesBackGoesToTheOldestThatMayHaveIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBudget(1000)
+		if err := b.take(t.Context(), "a", 800); err != nil {
+			t.Fatal(err)
+		}
+		var mu sync.Mutex
+		var order []string
+		want := func(account string, n int64) {
+			go func() {
+				err := b.take(t.Context(), account, n)
+				mu.Lock()
+				defer mu.Unlock()
+				order = append(order, fmt.Sprint(account, " ", err == nil))
+			}()
+			synctest.Wait()
+		}
+		want("b", 300)
+		want("a", 150) // has its share already
+		want("c", 180)
+		if len(order) != 0 {
+			t.Fatalf("%v did not wait", order)
+		}
+		b.put("a", 100) // 300 free: all of it for b is more than b's share, and a has its own still
+		synctest.Wait()
+		mu.Lock()
+		if fmt.Sprint(order) != "[c true]" {
+			t.Errorf("got %v first, want c past those who may not", order)
+		}
+		mu.Unlock()
+		b.put("a", 600) // 100 of a's and c's are held
+		synctest.Wait()
+		mu.Lock()
+		defer mu.Unlock()
+		if len(order) != 3 {
+			t.Errorf("with room for all, %v were served", order)
+		}
+		if len(b.queue) != 0 {
+			t.Errorf("%d left waiting", len(b.queue))
+		}
+	})
+}
+
+func TestAWaiterThatLeavesTakesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBudget(100)
+		if err := b.take(t.Context(), "a", 80); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		left := make(chan error)
+		go func() { left <- b.take(ctx, "b", 50) }()
+		synctest.Wait()
+		cancel()
+		if err := <-left; !errors.Is(err, context.Canceled) {
+			t.Errorf("error %v", err)
+		}
+		b.put("a", 80)
+		if held, _ := b.use(); held != 0 || len(b.held) != 0 || len(b.queue) != 0 {
+			t.Errorf("%d held by %v, %d waiting", held, b.held, len(b.queue))
+		}
+	})
+}

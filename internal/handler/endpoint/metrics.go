@@ -1,0 +1,92 @@
+package endpoint
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	logservice "github.com/harness/log-service"
+)
+
+// metrics count requests. Labels come from the table of routes and nothing
+// that a client chooses: their number is fixed when the server starts.
+type metrics struct {
+	requests *prometheus.CounterVec
+	seconds  *prometheus.HistogramVec
+	inFlight prometheus.Gauge
+	memory   prometheus.GaugeFunc
+	noRoom   prometheus.CounterFunc
+}
+
+// ends are the values of the label status: the class of the answer's status,
+// and cut for an answer that was broken off.
+var ends = [...]string{"2xx", "3xx", "4xx", "5xx", "cut"}
+
+const endCut = len(ends) - 1
+
+func newMetrics(b *bodies) *metrics {
+	return &metrics{
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "log_service_http_requests_total",
+			Help: "Requests answered, by method, route and class of the status; cut: the answer was broken off.",
+		}, []string{"method", "route", "status"}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "log_service_http_request_seconds",
+			Help: "Time from a request's head to the end of its answer; of a tail over HTTP/1.1, to the head of its answer.",
+			// 10 s is when clients give up.
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, 1, 2.5, 10},
+		}, []string{"method", "route"}),
+		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "log_service_http_requests_in_flight",
+			Help: "Requests being answered; tails over HTTP/1.1 do not count.",
+		}),
+		memory: prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "log_service_http_body_bytes",
+			Help: "Memory held for the bodies of appends in flight.",
+		}, func() float64 { held, _ := b.budget.use(); return float64(held) }),
+		noRoom: prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "log_service_http_bodies_refused_total",
+			Help: "Appends answered 503 for lack of memory for their bodies.",
+		}, func() float64 { _, refused := b.budget.use(); return float64(refused) }),
+	}
+}
+
+// register lets r collect m. Nil: nobody asks.
+func (m *metrics) register(r prometheus.Registerer) {
+	if r != nil {
+		r.MustRegister(m.requests, m.seconds, m.inFlight, m.memory, m.noRoom)
+	}
+}
+
+// meter counts the requests of one route.
+type meter struct {
+	ends    [len(ends)]prometheus.Counter
+	seconds prometheus.Observer
+}
+
+// meter looks a route's counters up once, so that a request does not.
+func (m *metrics) meter(method, route string) *meter {
+	x := &meter{seconds: m.seconds.WithLabelValues(method, route)}
+	for i, end := range ends {
+		x.ends[i] = m.requests.WithLabelValues(method, route, end)
+	}
+	return x
+}
+
+func (x *meter) done(c *Call, start time.Time) {
+	end := endCut
+	if !c.cut {
+		end = max(c.status/100-2, 0) // 0 is the 200 that nobody wrote
+	}
+	x.ends[end].Inc()
+	x.seconds.Observe(time.Since(start).Seconds())
+}
+
+// Metrics answers with what the server counts about itself.
+func (a *API) Metrics(c *Call) error {
+	if a.exposition == nil {
+		return logservice.Errorf(logservice.ErrUnsupported, "this server has no metrics here")
+	}
+	a.exposition.ServeHTTP(c, c.Request)
+	return nil
+}

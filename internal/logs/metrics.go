@@ -1,0 +1,49 @@
+package logs
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// metrics are what a Service counts, for all dialects together. Nothing of a
+// log's identity is a label.
+type metrics struct {
+	lines, bytes         prometheus.Counter // received
+	sentLines, sentBytes prometheus.Counter
+	readers              prometheus.Gauge
+	archived, failed     prometheus.Counter
+	abandoned            prometheus.Counter
+}
+
+func newMetrics() metrics {
+	counter := func(name, help string) prometheus.Counter {
+		return prometheus.NewCounter(prometheus.CounterOpts{Name: "log_service_" + name, Help: help})
+	}
+	return metrics{
+		lines:     counter("received_lines_total", "Lines acknowledged to their writers, recognised retries included."),
+		bytes:     counter("received_bytes_total", "Bytes of JSON of those lines."),
+		sentLines: counter("sent_lines_total", "Lines read by those who follow a log, live or archived."),
+		sentBytes: counter("sent_bytes_total", "Bytes of JSON of those lines."),
+		readers: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "log_service_tails", Help: "Readers that follow a log now.",
+		}),
+		archived:  counter("archived_total", "Closed logs that were archived, or dropped as their close asked for."),
+		failed:    counter("archive_failures_total", "Attempts to archive a closed log that failed; each is repeated."),
+		abandoned: counter("abandoned_streams_total", "Streams closed because their writer went silent past their time to live."),
+	}
+}
+
+func (m *metrics) all() []prometheus.Collector {
+	return []prometheus.Collector{m.lines, m.bytes, m.sentLines, m.sentBytes, m.readers, m.archived, m.failed, m.abandoned}
+}
+
+// Describe implements prometheus.Collector.
+func (s *Service) Describe(ch chan<- *prometheus.Desc) {
+	for _, c := range s.metrics.all() {
+		c.Describe(ch)
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (s *Service) Collect(ch chan<- prometheus.Metric) {
+	for _, c := range s.metrics.all() {
+		c.Collect(ch)
+	}
+}

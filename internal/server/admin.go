@@ -1,0 +1,92 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"time"
+)
+
+// admin is the listener for the operator of this machine: metrics and
+// profiles, without authentication, on a loopback address (config.Validate
+// sees to that).
+type admin struct {
+	listener net.Listener
+	http     *http.Server
+}
+
+// openAdmin listens on bind; empty: nil.
+func (s *Server) openAdmin(bind string) (*admin, error) {
+	if bind == "" {
+		return nil, nil
+	}
+	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", bind)
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", s.exposition())
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	return &admin{listener: l, http: &http.Server{
+		Handler:           localOnly(mux),
+		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       readHeaderTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    8 << 10,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}}, nil
+}
+
+// localOnly refuses requests for another host than this machine. A page in a
+// browser here could otherwise reach the listener under a name of its own
+// (DNS rebinding).
+func localOnly(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host, _, err := net.SplitHostPort(r.Host)
+		if err != nil {
+			host = r.Host
+		}
+		if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+			http.Error(w, "this listener is for localhost", http.StatusForbidden)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// serve answers until close.
+func (a *admin) serve() error {
+	if a == nil {
+		return nil
+	}
+	if err := a.http.Serve(a.listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// lastScrape is how long a scrape or a profile may go on when all else has
+// ended.
+const lastScrape = 500 * time.Millisecond
+
+func (a *admin) close() error {
+	if a == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), lastScrape)
+	defer cancel()
+	err := a.http.Shutdown(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = a.http.Close()
+	}
+	if lerr := a.listener.Close(); !errors.Is(lerr, net.ErrClosed) {
+		err = errors.Join(err, lerr) // it was never served
+	}
+	return err
+}
