@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"github.com/harness/log-service/internal/config"
 	"github.com/harness/log-service/internal/server"
@@ -76,6 +77,27 @@ func serverLogger(s *session, c config.Config) *slog.Logger {
 	return slog.New(slog.NewTextHandler(s.Stderr, &slog.HandlerOptions{Level: level}))
 }
 
+// authentication says who may use the server.
+func authentication(c config.Config) string {
+	var by []string
+	if c.Secret != "" {
+		by = append(by, "tokens made with the secret")
+	}
+	if len(c.JWTKeys) > 0 {
+		by = append(by, fmt.Sprintf("JSON web tokens by %s", strings.Join(c.JWTKeys, ", ")))
+	}
+	if c.GlobalToken != "" {
+		by = append(by, "the global token")
+	}
+	switch {
+	case c.AuthOn():
+		return "on: " + strings.Join(by, "; ")
+	case c.Loopback():
+		return "off; only this machine can reach the server"
+	}
+	return "off (LOG_SERVICE_DISABLE_AUTH); whoever reaches the server may read and write every log"
+}
+
 // greet tells whoever started the server what they have and what to try.
 func greet(w io.Writer, program string, c config.Config, srv *server.Server) {
 	fmt.Fprintf(w, "log-service listens on %s\n", srv.URL())
@@ -87,11 +109,7 @@ func greet(w io.Writer, program string, c config.Config, srv *server.Server) {
 	if a := srv.AdminAddr(); a != nil {
 		fmt.Fprintf(w, "metrics and profiles: http://%s/metrics\n", a)
 	}
-	if c.Loopback() {
-		fmt.Fprintln(w, "authentication: off; only this machine can reach the server")
-	} else {
-		fmt.Fprintln(w, "authentication: off (LOG_SERVICE_DISABLE_AUTH); whoever reaches the server may read and write every log")
-	}
+	fmt.Fprintln(w, "authentication: "+authentication(c))
 	flag := ""
 	if srv.URL() != "http://127.0.0.1:8079" && srv.URL() != "http://localhost:8079" {
 		flag = " --server " + srv.URL()

@@ -59,8 +59,11 @@ type Config struct {
 	Trace bool // LOG_SERVICE_TRACE
 
 	// DisableAuth says that everybody who reaches the server may read and
-	// write every log, which an address other than loopback requires.
+	// write every log, whatever else is set about tokens. An address other
+	// than loopback requires it, or a way to verify tokens.
 	DisableAuth bool // LOG_SERVICE_DISABLE_AUTH
+
+	Auth
 
 	// Data is the folder that holds all that the server keeps. It is made
 	// when missing. One server at a time uses it.
@@ -85,6 +88,50 @@ type Config struct {
 	// MaxBody bounds the body of one append in bytes, after decompression.
 	// Uploads of whole logs are not bounded by it.
 	MaxBody int64 // LOG_SERVICE_MAX_BODY
+}
+
+// Auth says which tokens count. Where nothing of it is set, authentication is
+// off.
+type Auth struct {
+	// Secret makes and verifies the tokens of accounts, in the format of the
+	// first service, and verifies JSON web tokens by HS256. OldSecrets still
+	// verify both, while their tokens run out.
+	Secret     Secret   // LOG_SERVICE_SECRET
+	OldSecrets []Secret // LOG_SERVICE_OLD_SECRETS
+
+	// GlobalToken gets tokens for accounts, lists the live logs of all of them,
+	// and deletes below a prefix. OldGlobalTokens still do.
+	GlobalToken     Secret   // LOG_SERVICE_GLOBAL_TOKEN
+	OldGlobalTokens []Secret // LOG_SERVICE_OLD_GLOBAL_TOKENS
+
+	// JWTKeys are PEM files of public keys or certificates that verify JSON
+	// web tokens by EdDSA, RS256 or ES256. They are read again on change.
+	JWTKeys []string // LOG_SERVICE_JWT_KEYS
+
+	// RevokedTokens is a file of the ids of tokens that count no more, one a
+	// line. It is read again on change.
+	RevokedTokens string // LOG_SERVICE_REVOKED_TOKENS
+}
+
+// MinSecret is the fewest bytes that a secret may have: a shorter one can be
+// found out from a token that it made.
+const MinSecret = 16
+
+// Secret is a text that no message shows.
+type Secret string
+
+// String hides the secret.
+func (Secret) String() string { return "[hidden]" }
+
+// GoString hides the secret.
+func (Secret) GoString() string { return "[hidden]" }
+
+// MarshalText hides the secret.
+func (Secret) MarshalText() ([]byte, error) { return []byte("[hidden]"), nil }
+
+// AuthOn reports whether requests need a token.
+func (c *Config) AuthOn() bool {
+	return !c.DisableAuth && (c.Secret != "" || c.GlobalToken != "" || len(c.JWTKeys) > 0)
 }
 
 // Default returns the settings of a server that nobody configured: reachable

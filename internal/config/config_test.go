@@ -2,6 +2,8 @@ package config_test
 
 import (
 	"errors"
+	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -41,7 +43,10 @@ func TestEverySettingReachesItsField(t *testing.T) {
 		"LOG_SERVICE_HTTP_BIND=:9000", "LOG_SERVICE_HTTP_PROTO=https", "LOG_SERVICE_HTTP_HOST=logs.example.com:8443",
 		"LOG_SERVICE_DISABLE_AUTH=true", "LOG_SERVICE_DATA=/var/lib/logs", "LOG_SERVICE_STREAM=memory",
 		"LOG_SERVICE_MEMORY=1GiB", "LOG_SERVICE_MAX_LINE=64Ki", "LOG_SERVICE_MAX_BODY=8MB",
-		"LOG_SERVICE_DEBUG_MODE=1", "LOG_SERVICE_TRACE=true", "LOG_SERVICE_ADMIN_BIND=127.0.0.1:8078")
+		"LOG_SERVICE_DEBUG_MODE=1", "LOG_SERVICE_TRACE=true", "LOG_SERVICE_ADMIN_BIND=127.0.0.1:8078",
+		"LOG_SERVICE_SECRET=secret-of-16-bytes", "LOG_SERVICE_OLD_SECRETS=old-secret-of-16-bytes, older-secret-of-16-bytes",
+		"LOG_SERVICE_GLOBAL_TOKEN=global-of-16-bytes", "LOG_SERVICE_OLD_GLOBAL_TOKENS=old-global-of-16-bytes",
+		"LOG_SERVICE_JWT_KEYS=a.pem,b.pem", "LOG_SERVICE_REVOKED_TOKENS=revoked")
 	if err != nil || len(warnings) != 0 {
 		t.Fatal(err, warnings)
 	}
@@ -49,6 +54,11 @@ func TestEverySettingReachesItsField(t *testing.T) {
 		Bind: ":9000", AdminBind: "127.0.0.1:8078", Proto: "https", Host: "logs.example.com:8443", DisableAuth: true,
 		Data: "/var/lib/logs", BoltPath: filepath.Join("/var/lib/logs", "blobs.db"), Stream: config.StreamMemory,
 		Memory: 1 << 30, MaxLine: 64 << 10, MaxBody: 8e6, Debug: true, Trace: true,
+		Auth: config.Auth{
+			Secret: "secret-of-16-bytes", OldSecrets: []config.Secret{"old-secret-of-16-bytes", "older-secret-of-16-bytes"},
+			GlobalToken: "global-of-16-bytes", OldGlobalTokens: []config.Secret{"old-global-of-16-bytes"},
+			JWTKeys: []string{"a.pem", "b.pem"}, RevokedTokens: "revoked",
+		},
 	}
 	if diff := cmp.Diff(want, c); diff != "" {
 		t.Error(diff)
@@ -111,9 +121,61 @@ func TestAnOpenServerNeedsTheOperatorsWord(t *testing.T) {
 	}
 }
 
+func TestWithAuthenticationTheServerIsReachable(t *testing.T) {
+	for _, kv := range []string{"LOG_SERVICE_SECRET=a-secret-of-16-bytes", "LOG_SERVICE_GLOBAL_TOKEN=a-token-of-16-bytes", "LOG_SERVICE_JWT_KEYS=keys.pem"} {
+		c, _, err := load(t, kv)
+		if err != nil || c.Bind != ":8079" || !c.AuthOn() {
+			t.Errorf("%s: bind %s, authentication %v, %v; want :8079, as clients of the first service expect", kv, c.Bind, c.AuthOn(), err)
+		}
+		if c, _, err := load(t, kv, "LOG_SERVICE_HTTP_BIND=127.0.0.1:1"); err != nil || c.Bind != "127.0.0.1:1" {
+			t.Errorf("%s and an address: bind %s, %v", kv, c.Bind, err)
+		}
+		if c, _, err := load(t, kv, "LOG_SERVICE_DISABLE_AUTH=true"); err != nil || !c.Loopback() || c.AuthOn() {
+			t.Errorf("%s, turned off: bind %s, authentication %v, %v", kv, c.Bind, c.AuthOn(), err)
+		}
+	}
+}
+
+func TestSettingsAboutTokensThatAreNotSafeAreRefused(t *testing.T) {
+	for _, c := range []struct {
+		set  []string
+		name string
+	}{
+		{[]string{"LOG_SERVICE_SECRET=keep-it"}, "LOG_SERVICE_SECRET"},
+		{[]string{"LOG_SERVICE_GLOBAL_TOKEN=keep-it"}, "LOG_SERVICE_GLOBAL_TOKEN"},
+		{[]string{"LOG_SERVICE_SECRET=a-secret-of-16-bytes", "LOG_SERVICE_OLD_SECRETS=an-old-secret-of-16-bytes,keep-it"}, "LOG_SERVICE_OLD_SECRETS"},
+		{[]string{"LOG_SERVICE_OLD_SECRETS=an-old-secret-of-16-bytes"}, "LOG_SERVICE_OLD_SECRETS"},
+		{[]string{"LOG_SERVICE_SECRET=a-secret-of-16-bytes", "LOG_SERVICE_OLD_GLOBAL_TOKENS=an-old-token-of-16-bytes"}, "LOG_SERVICE_OLD_GLOBAL_TOKENS"},
+		{[]string{"LOG_SERVICE_REVOKED_TOKENS=list"}, "LOG_SERVICE_REVOKED_TOKENS"},
+	} {
+		_, _, err := load(t, c.set...)
+		var bad *config.Error
+		if !errors.As(err, &bad) || bad.Name != c.name || strings.Contains(err.Error(), "keep-it") {
+			t.Errorf("%q: %v; want %s refused, and no secret shown", c.set, err, c.name)
+		}
+		if _, _, err := load(t, append(c.set, "LOG_SERVICE_DISABLE_AUTH=true")...); err != nil {
+			t.Errorf("%q, turned off: %v", c.set, err)
+		}
+	}
+}
+
+func TestNoMessageShowsASecret(t *testing.T) {
+	c, _, err := load(t, "LOG_SERVICE_SECRET=keep-it-keep-it-keep-it", "LOG_SERVICE_GLOBAL_TOKEN=keep-it-keep-it-keep-it")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log strings.Builder
+	slog.New(slog.NewTextHandler(&log, nil)).Info("settings", "config", c, "secret", c.Secret)
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("settings", "config", c, "secret", c.Secret)
+	fmt.Fprintf(&log, "%v %+v %#v %s %q", c, c, c, c.Secret, c.Secret)
+	if strings.Contains(log.String(), "keep-it") {
+		t.Errorf("a secret is shown: %s", log.String())
+	}
+}
+
 func TestASettingOfAMissingFeatureIsRefusedAndNotIgnored(t *testing.T) {
 	for _, kv := range []string{
-		"LOG_SERVICE_SECRET=keep-it", "LOG_SERVICE_GLOBAL_TOKEN=keep-it", "LOG_SERVICE_S3_BUCKET=logs",
+		"LOG_SERVICE_S3_BUCKET=logs",
 		"LOG_SERVICE_MINIO_BUCKET=logs", "LOG_SERVICE_S3_ENDPOINT=http://localhost:9000", "LOG_SERVICE_MINIO_PATH_STYLE=true",
 		"LOG_SERVICE_REDIS_ENDPOINT=localhost:6379", "LOG_SERVICE_REDIS_SSL_ENABLED=true", "LOG_SERVICE_REDIS_PASSWORD=keep-it",
 	} {
@@ -128,7 +190,6 @@ func TestASettingOfAMissingFeatureIsRefusedAndNotIgnored(t *testing.T) {
 	}
 	for _, harmless := range [][]string{
 		{"LOG_SERVICE_S3_BUCKET="}, {"LOG_SERVICE_REDIS_SSL_ENABLED=false"}, {"AWS_ACCESS_KEY_ID=x"},
-		{"LOG_SERVICE_SECRET=x", "LOG_SERVICE_DISABLE_AUTH=true"},
 	} {
 		if _, _, err := load(t, harmless...); err != nil {
 			t.Errorf("%q: %v", harmless, err)

@@ -69,7 +69,10 @@ func Load(env map[string]string) (c Config, warnings []string, err error) {
 	if env[Prefix+"BOLT_PATH"] == "" {
 		c.BoltPath = filepath.Join(c.Data, "blobs.db")
 	}
-	errs = append(errs, refuseMissing(env, c.DisableAuth)...)
+	if env[Prefix+"HTTP_BIND"] == "" && c.AuthOn() {
+		c.Bind = authBind
+	}
+	errs = append(errs, refuseMissing(env)...)
 	if len(errs) == 0 {
 		if err := c.Validate(); err != nil {
 			errs = append(errs, err)
@@ -78,13 +81,20 @@ func Load(env map[string]string) (c Config, warnings []string, err error) {
 	return c, unknown(env), errors.Join(errs...)
 }
 
+// authBind is where a server listens that asks for tokens and is told no
+// address: clients of the first service expect it on every interface.
+const authBind = ":8079"
+
 // Validate checks the rules that join several settings.
 func (c *Config) Validate() error {
-	if !c.Loopback() && !c.DisableAuth {
+	if err := c.validateAuth(); err != nil {
+		return err
+	}
+	if !c.Loopback() && !c.DisableAuth && !c.AuthOn() {
 		return &Error{
 			Name: Prefix + "HTTP_BIND", Value: c.Bind,
 			Rule: "other machines can reach this address, and no authentication is configured",
-			Hint: "listen on 127.0.0.1, or set LOG_SERVICE_DISABLE_AUTH=true to let whoever reaches the server read and write every log",
+			Hint: "set LOG_SERVICE_SECRET (openssl rand -base64 32 makes one), or listen on 127.0.0.1, or set LOG_SERVICE_DISABLE_AUTH=true to let whoever reaches the server read and write every log",
 		}
 	}
 	if c.AdminBind != "" && !loopback(c.AdminBind) {
@@ -104,6 +114,43 @@ func (c *Config) Validate() error {
 			Name: Prefix + "MAX_LINE", Value: FormatSize(c.MaxLine),
 			Rule: fmt.Sprintf("a line is part of a body, and %sMAX_BODY is %s", Prefix, FormatSize(c.MaxBody)),
 		}
+	}
+	return nil
+}
+
+// validateAuth checks the settings about tokens, where they count.
+func (c *Config) validateAuth() error {
+	if c.DisableAuth {
+		return nil
+	}
+	for _, s := range []struct {
+		name   string
+		values []Secret
+	}{
+		{"SECRET", []Secret{c.Secret}}, {"OLD_SECRETS", c.OldSecrets},
+		{"GLOBAL_TOKEN", []Secret{c.GlobalToken}}, {"OLD_GLOBAL_TOKENS", c.OldGlobalTokens},
+	} {
+		for _, v := range s.values {
+			if v != "" && len(v) < MinSecret {
+				return &Error{Name: Prefix + s.name, Rule: fmt.Sprintf("%d bytes can be guessed: at least %d", len(v), MinSecret),
+					Hint: "make one with: openssl rand -base64 32"}
+			}
+		}
+	}
+	for _, s := range []struct {
+		name, needs string
+		bad         bool
+	}{
+		{"OLD_SECRETS", "SECRET", len(c.OldSecrets) > 0 && c.Secret == ""},
+		{"OLD_GLOBAL_TOKENS", "GLOBAL_TOKEN", len(c.OldGlobalTokens) > 0 && c.GlobalToken == ""},
+	} {
+		if s.bad {
+			return &Error{Name: Prefix + s.name, Rule: "old ones go with a new one: set " + Prefix + s.needs + ", too"}
+		}
+	}
+	if c.RevokedTokens != "" && !c.AuthOn() {
+		return &Error{Name: Prefix + "REVOKED_TOKENS", Value: c.RevokedTokens,
+			Rule: "no tokens are asked for: set " + Prefix + "SECRET or " + Prefix + "JWT_KEYS, too"}
 	}
 	return nil
 }
@@ -152,13 +199,9 @@ func setHost(c *Config, v string) error {
 }
 
 // refuseMissing refuses the settings of missing features. "false" asks for
-// nothing, and secrets are of no consequence where authentication is off by
-// the operator's word.
-func refuseMissing(env map[string]string, authOff bool) (errs []error) {
+// nothing.
+func refuseMissing(env map[string]string) (errs []error) {
 	for _, m := range missingFeatures() {
-		if m.feature == "authentication" && authOff {
-			continue
-		}
 		for _, name := range m.names {
 			v := env[Prefix+name]
 			if b, err := strconv.ParseBool(v); v == "" || err == nil && !b {

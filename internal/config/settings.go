@@ -24,6 +24,12 @@ func settings() []setting {
 		{"HTTP_PROTO", oneOf(func(c *Config) *string { return &c.Proto }, "http", "https")},
 		{"HTTP_HOST", setHost},
 		{"DISABLE_AUTH", boolean(func(c *Config) *bool { return &c.DisableAuth })},
+		{"SECRET", secret(func(c *Config) *Secret { return &c.Secret })},
+		{"OLD_SECRETS", list(func(c *Config) *[]Secret { return &c.OldSecrets })},
+		{"GLOBAL_TOKEN", secret(func(c *Config) *Secret { return &c.GlobalToken })},
+		{"OLD_GLOBAL_TOKENS", list(func(c *Config) *[]Secret { return &c.OldGlobalTokens })},
+		{"JWT_KEYS", list(func(c *Config) *[]string { return &c.JWTKeys })},
+		{"REVOKED_TOKENS", text(func(c *Config) *string { return &c.RevokedTokens })},
 		{"DATA", text(func(c *Config) *string { return &c.Data })},
 		{"BOLT_PATH", text(func(c *Config) *string { return &c.BoltPath })},
 		{"STREAM", oneOf(func(c *Config) *string { return &c.Stream }, StreamDisk, StreamMemory)},
@@ -37,8 +43,7 @@ func settings() []setting {
 
 // A missing feature is one that other versions of the service have and this
 // one has not. Each of its settings, set to anything that asks for it, is
-// refused: a server that ignored a token would be an open one, and one that
-// ignored a bucket would keep logs where nobody looks for them.
+// refused: a server that ignored a bucket would keep logs where nobody looks for them.
 type missing struct {
 	feature string
 	hint    string
@@ -47,11 +52,6 @@ type missing struct {
 
 func missingFeatures() []missing {
 	return []missing{
-		{
-			feature: "authentication",
-			hint:    "leave it unset and keep the server on 127.0.0.1, or say LOG_SERVICE_DISABLE_AUTH=true where whoever reaches the server may read and write every log",
-			names:   []string{"SECRET", "GLOBAL_TOKEN"},
-		},
 		{
 			feature: "S3 storage",
 			hint:    "leave it unset: logs are kept in the embedded store, see LOG_SERVICE_BOLT_PATH",
@@ -80,6 +80,26 @@ func clientNames() []string {
 func text(field func(*Config) *string) func(*Config, string) error {
 	return func(c *Config, v string) error {
 		*field(c) = v
+		return nil
+	}
+}
+
+// secret reads a text whose value no message shows.
+func secret(field func(*Config) *Secret) func(*Config, string) error {
+	return func(c *Config, v string) error {
+		*field(c) = Secret(v)
+		return nil
+	}
+}
+
+// list reads texts that are separated by commas.
+func list[T ~string](field func(*Config) *[]T) func(*Config, string) error {
+	return func(c *Config, v string) error {
+		for part := range strings.SplitSeq(v, ",") {
+			if part = strings.TrimSpace(part); part != "" {
+				*field(c) = append(*field(c), T(part))
+			}
+		}
 		return nil
 	}
 }

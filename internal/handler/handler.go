@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/harness/log-service/internal/auth"
 	"github.com/harness/log-service/internal/handler/ci"
 	"github.com/harness/log-service/internal/handler/endpoint"
 	"github.com/harness/log-service/internal/handler/harness"
@@ -22,7 +23,8 @@ type Config = endpoint.Config
 // route is one row of the table.
 type route struct {
 	method  string
-	pattern string // a path as http.ServeMux reads it, without a method
+	pattern string     // a path as http.ServeMux reads it, without a method
+	needs   auth.Verbs // the caller's token must have one of these
 	serve   endpoint.Func
 	cors    bool // browsers of other origins may call it
 }
@@ -35,48 +37,52 @@ func routes(api *endpoint.API) []route {
 
 		ciStream = "/ci/{project}/{build}/{stage}/{step}/stream"
 		ciBlob   = "/ci/{project}/{build}/{stage}/{step}/blob"
+
+		list = auth.Push | auth.Tail | auth.Read // who has to do with live logs sees those of its scope
 	)
 	h, c := harness.New(api), ci.New(api)
 	return []route{
-		{method: post, pattern: "/stream", serve: h.Open},
-		{method: put, pattern: "/stream", serve: h.Push},
-		{method: get, pattern: "/stream", serve: h.Tail, cors: true},
-		{method: del, pattern: "/stream", serve: h.Close},
-		{method: get, pattern: "/stream/info", serve: h.Info, cors: true},
-		{method: get, pattern: "/info/stream", serve: h.InfoAll, cors: true},
+		{method: get, pattern: "/token", needs: auth.Global, serve: h.Token, cors: true},
 
-		{method: post, pattern: "/blob", serve: h.Upload},
-		{method: get, pattern: "/blob", serve: h.Download, cors: true},
-		{method: del, pattern: "/blob", serve: h.Delete, cors: true},
-		{method: get, pattern: "/blob/exists", serve: h.Exists, cors: true},
-		{method: post, pattern: "/blob/link/upload", serve: h.UploadLink, cors: true},
-		{method: post, pattern: "/blob/link/download", serve: h.DownloadLink, cors: true},
-		{method: post, pattern: "/blob/download", serve: h.ZipLink, cors: true},
-		{method: del, pattern: "/internal/blob", serve: h.DeleteUnder},
+		{method: post, pattern: "/stream", needs: auth.Push, serve: h.Open},
+		{method: put, pattern: "/stream", needs: auth.Push, serve: h.Push},
+		{method: get, pattern: "/stream", needs: auth.Tail, serve: h.Tail, cors: true},
+		{method: del, pattern: "/stream", needs: auth.Push, serve: h.Close},
+		{method: get, pattern: "/stream/info", needs: list, serve: h.Info, cors: true},
+		{method: get, pattern: "/info/stream", needs: auth.Global, serve: h.InfoAll, cors: true},
 
-		{method: put, pattern: endpoint.PathUploadLink, serve: api.LinkedUpload, cors: true},
-		{method: get, pattern: endpoint.PathDownloadLink, serve: api.LinkedDownload, cors: true},
-		{method: get, pattern: endpoint.PathZipLink, serve: api.LinkedZip, cors: true},
+		{method: post, pattern: "/blob", needs: auth.Write, serve: h.Upload},
+		{method: get, pattern: "/blob", needs: auth.Read, serve: h.Download, cors: true},
+		{method: del, pattern: "/blob", needs: auth.Delete, serve: h.Delete, cors: true},
+		{method: get, pattern: "/blob/exists", needs: auth.Read, serve: h.Exists, cors: true},
+		{method: post, pattern: "/blob/link/upload", needs: auth.Write, serve: h.UploadLink, cors: true},
+		{method: post, pattern: "/blob/link/download", needs: auth.Read, serve: h.DownloadLink, cors: true},
+		{method: post, pattern: "/blob/download", needs: auth.Read, serve: h.ZipLink, cors: true},
+		{method: del, pattern: "/internal/blob", needs: auth.Global, serve: h.DeleteUnder},
 
-		{method: post, pattern: ciStream, serve: c.Open},
-		{method: put, pattern: ciStream, serve: c.Push},
-		{method: get, pattern: ciStream, serve: c.Tail, cors: true},
-		{method: del, pattern: ciStream, serve: c.Close},
-		{method: post, pattern: ciBlob, serve: c.Upload},
-		{method: get, pattern: ciBlob, serve: c.Download, cors: true},
-		{method: del, pattern: ciBlob, serve: c.Delete, cors: true},
-		{method: get, pattern: ciBlob + "/exists", serve: c.Exists, cors: true},
-		{method: post, pattern: ciBlob + "/link/upload", serve: c.UploadLink, cors: true},
-		{method: post, pattern: ciBlob + "/link/download", serve: c.DownloadLink, cors: true},
-		{method: get, pattern: "/ci/streams", serve: c.Info, cors: true},
+		{method: put, pattern: endpoint.PathUploadLink, needs: auth.Public, serve: api.LinkedUpload, cors: true},
+		{method: get, pattern: endpoint.PathDownloadLink, needs: auth.Public, serve: api.LinkedDownload, cors: true},
+		{method: get, pattern: endpoint.PathZipLink, needs: auth.Public, serve: api.LinkedZip, cors: true},
 
-		{method: get, pattern: "/healthz", serve: api.Health},
-		{method: get, pattern: "/ready/healthz", serve: api.Ready},
-		{method: get, pattern: "/metrics", serve: api.Metrics},
+		{method: post, pattern: ciStream, needs: auth.Push, serve: c.Open},
+		{method: put, pattern: ciStream, needs: auth.Push, serve: c.Push},
+		{method: get, pattern: ciStream, needs: auth.Tail, serve: c.Tail, cors: true},
+		{method: del, pattern: ciStream, needs: auth.Push, serve: c.Close},
+		{method: post, pattern: ciBlob, needs: auth.Write, serve: c.Upload},
+		{method: get, pattern: ciBlob, needs: auth.Read, serve: c.Download, cors: true},
+		{method: del, pattern: ciBlob, needs: auth.Delete, serve: c.Delete, cors: true},
+		{method: get, pattern: ciBlob + "/exists", needs: auth.Read, serve: c.Exists, cors: true},
+		{method: post, pattern: ciBlob + "/link/upload", needs: auth.Write, serve: c.UploadLink, cors: true},
+		{method: post, pattern: ciBlob + "/link/download", needs: auth.Read, serve: c.DownloadLink, cors: true},
+		{method: get, pattern: "/ci/streams", needs: list, serve: c.Info, cors: true},
 
-		{method: post, pattern: "/rca", serve: endpoint.NotImplemented},
-		{method: post, pattern: "/stackdriver", serve: endpoint.NotImplemented},
-		{method: get, pattern: "/stackdriver", serve: endpoint.NotImplemented},
+		{method: get, pattern: "/healthz", needs: auth.Public, serve: api.Health},
+		{method: get, pattern: "/ready/healthz", needs: auth.Public, serve: api.Ready},
+		{method: get, pattern: "/metrics", needs: auth.Public, serve: api.Metrics},
+
+		{method: post, pattern: "/rca", needs: auth.Public, serve: endpoint.NotImplemented},
+		{method: post, pattern: "/stackdriver", needs: auth.Public, serve: endpoint.NotImplemented},
+		{method: get, pattern: "/stackdriver", needs: auth.Public, serve: endpoint.NotImplemented},
 	}
 }
 
@@ -97,7 +103,7 @@ func New(c Config) http.Handler {
 	for pattern, m := range byPattern {
 		m.finish(api, pattern)
 	}
-	missing := api.Handler(otherMethod, "other", func(*endpoint.Call) error {
+	missing := api.Handler(otherMethod, "other", auth.Public, func(*endpoint.Call) error {
 		return endpoint.NotFound("no such route", "")
 	})
 	mux.Handle("/", missing)
@@ -139,7 +145,7 @@ func (m *methods) add(api *endpoint.API, r route) {
 		}
 	}
 	for _, name := range names {
-		m.serve[name] = api.Handler(name, r.pattern, serve)
+		m.serve[name] = api.Handler(name, r.pattern, r.needs, serve)
 	}
 	m.allow = append(m.allow, names...)
 }
@@ -150,8 +156,8 @@ func (m *methods) finish(api *endpoint.API, pattern string) {
 	slices.Sort(m.allow)
 	slices.Sort(m.cors)
 	allow := strings.Join(m.allow, ", ")
-	m.serve[http.MethodOptions] = api.Handler(http.MethodOptions, pattern, endpoint.Options(allow, strings.Join(m.cors, ", ")))
-	m.refused = api.Handler(otherMethod, pattern, endpoint.MethodNotAllowed(allow))
+	m.serve[http.MethodOptions] = api.Handler(http.MethodOptions, pattern, auth.Public, endpoint.Options(allow, strings.Join(m.cors, ", ")))
+	m.refused = api.Handler(otherMethod, pattern, auth.Public, endpoint.MethodNotAllowed(allow))
 }
 
 func (m *methods) ServeHTTP(w http.ResponseWriter, r *http.Request) {

@@ -31,6 +31,9 @@ import (
 // Headers of the answer that are not named do not matter; one named without a
 // value must be absent. In an answer <any> stands for anything, <name> for
 // anything that is then {{name}} in later requests; {{server}} is the address.
+//
+// The server of auth.http asks for tokens; {{global}} is the global one, others
+// are made by scriptTokens.
 func TestTheAPIAnswersAsItsSpecificationSays(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.http")
 	if err != nil || len(files) == 0 {
@@ -42,8 +45,13 @@ func TestTheAPIAnswersAsItsSpecificationSays(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			s := startServer(t, handler.Config{})
-			vars := map[string]string{"server": s.url}
+			var c handler.Config
+			vars := map[string]string{}
+			if filepath.Base(file) == "auth.http" {
+				c.Auth, vars = scriptTokens(t)
+			}
+			s := startServer(t, c)
+			vars["server"] = s.url
 			line := 1
 			for part := range strings.SplitSeq(string(text), "###\n") {
 				e := parseExchange(t, part)
@@ -108,6 +116,9 @@ func runExchange(t *testing.T, s *testServer, where string, e exchange, vars map
 	t.Helper()
 	for name, value := range vars {
 		e.target = strings.ReplaceAll(e.target, "{{"+name+"}}", value)
+		for _, values := range e.header {
+			values[0] = strings.ReplaceAll(values[0], "{{"+name+"}}", value)
+		}
 	}
 	target := e.target
 	if strings.HasPrefix(target, "/") {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/harness/log-service/internal/auth"
 	"github.com/harness/log-service/internal/config"
 	"github.com/harness/log-service/internal/handler"
 	"github.com/harness/log-service/internal/handler/endpoint"
@@ -45,6 +46,7 @@ type Server struct {
 	engine   *stream.Engine
 	store    *bolt.Store
 	service  *logs.Service
+	auth     *auth.Verifier
 	listener net.Listener
 	http     *http.Server
 	tails    endpoint.Tails
@@ -78,6 +80,9 @@ func New(c config.Config, logger *slog.Logger) (*Server, error) {
 func (s *Server) open(c config.Config) (err error) {
 	if s.data, err = openFolder(c.Data); err != nil {
 		return err
+	}
+	if s.auth, err = newVerifier(c, s.log); err != nil {
+		return fmt.Errorf("authentication: %w", err)
 	}
 	if s.listener, err = (&net.ListenConfig{}).Listen(context.Background(), "tcp", c.Bind); err != nil {
 		return err
@@ -172,6 +177,7 @@ func (s *Server) handlerConfig(c config.Config) handler.Config {
 	h := handler.Config{
 		Service: s.service,
 		Logger:  s.log,
+		Auth:    s.auth,
 		MaxLine: int(c.MaxLine),
 		MaxBody: c.MaxBody,
 		// Room for four of the largest bodies at once, or for many usual ones.

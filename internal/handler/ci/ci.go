@@ -16,18 +16,18 @@ func New(api *endpoint.API) *Dialect { return &Dialect{api} }
 
 // account is the parameter accountID, by default the account of servers
 // without authentication.
-func account(c *endpoint.Call) (string, error) {
+func account(c *endpoint.Call) (endpoint.Account, error) {
 	a := c.Query.Get("accountID")
 	if a == "" {
 		a = logservice.DefaultAccount
 	}
-	return logservice.ParseAccount(a)
+	return c.Account(a)
 }
 
 // withStep reads the identity from the path and calls f. PathValue has each
 // part decoded once; a part with an encoded slash is refused, as it would be
 // another step's key.
-func withStep(c *endpoint.Call, f func(*endpoint.Call, logservice.ID) error) error {
+func withStep(c *endpoint.Call, f func(*endpoint.Call, endpoint.Log) error) error {
 	a, err := account(c)
 	if err != nil {
 		return err
@@ -37,7 +37,11 @@ func withStep(c *endpoint.Call, f func(*endpoint.Call, logservice.ID) error) err
 	if err != nil {
 		return err
 	}
-	return f(c, logservice.ID{Account: a, Key: key})
+	l, err := a.Log(key)
+	if err != nil {
+		return err
+	}
+	return f(c, l)
 }
 
 // Open serves POST .../stream.
@@ -76,5 +80,13 @@ func (d *Dialect) Info(c *endpoint.Call) error {
 	if err != nil {
 		return err
 	}
-	return d.api.Info(c, a)
+	prefix, err := c.Query.Prefix()
+	if err != nil {
+		return err
+	}
+	t, err := a.Listing(prefix)
+	if err != nil {
+		return err
+	}
+	return d.api.Info(c, t)
 }

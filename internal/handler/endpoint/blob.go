@@ -12,20 +12,20 @@ import (
 	"github.com/harness/log-service/internal/logs"
 )
 
-// Upload stores the body as the log of id; append=true puts it behind what is
+// Upload stores the body as the log of l; append=true puts it behind what is
 // there. A Content-Encoding is undone, the rest is kept byte for byte.
-func (a *API) Upload(c *Call, id logservice.ID) error {
+func (a *API) Upload(c *Call, l Log) error {
 	add, _, err := c.Query.Bool("append")
 	if err != nil {
 		return err
 	}
-	if err := a.store(c, id, add); err != nil {
+	if err := a.store(c, l, add); err != nil {
 		return err
 	}
 	return c.NoContent()
 }
 
-func (a *API) store(c *Call, id logservice.ID, add bool) error {
+func (a *API) store(c *Call, l Log, add bool) error {
 	encoding, err := encodingOf(c.Request)
 	if err != nil {
 		return err
@@ -37,14 +37,14 @@ func (a *API) store(c *Call, id logservice.ID, add bool) error {
 		return err
 	}
 	defer r.Close()
-	return a.service.PutBlob(c.Request.Context(), id, r, add)
+	return a.service.PutBlob(c.Request.Context(), l.id, r, add)
 }
 
-// Download answers with the stored log of id as plain text: whole, a range of
+// Download answers with the stored log of l as plain text: whole, a range of
 // it, or compressed as it is stored where the client takes zstd.
-func (a *API) Download(c *Call, id logservice.ID) error {
+func (a *API) Download(c *Call, l Log) error {
 	ctx := c.Request.Context()
-	content, err := a.service.Blob(ctx, id)
+	content, err := a.service.Blob(ctx, l.id)
 	if err != nil {
 		return err
 	}
@@ -118,25 +118,25 @@ func (a *API) send(c *Call, status int, r io.ReadCloser, size int64) error {
 }
 
 // Exists answers true or false.
-func (a *API) Exists(c *Call, id logservice.ID) error {
-	found, err := a.service.BlobExists(c.Request.Context(), id)
+func (a *API) Exists(c *Call, l Log) error {
+	found, err := a.service.BlobExists(c.Request.Context(), l.id)
 	if err != nil {
 		return err
 	}
 	return c.Text(strconv.FormatBool(found))
 }
 
-// Delete deletes the stored log of id.
-func (a *API) Delete(c *Call, id logservice.ID) error {
-	if err := a.service.DeleteBlob(c.Request.Context(), id); err != nil {
+// Delete deletes the stored log of l.
+func (a *API) Delete(c *Call, l Log) error {
+	if err := a.service.DeleteBlob(c.Request.Context(), l.id); err != nil {
 		return err
 	}
 	return c.NoContent()
 }
 
-// DeleteUnder deletes the stored logs of account at and below prefix.
-func (a *API) DeleteUnder(c *Call, account string, prefix logservice.Key) error {
-	if _, err := a.service.DeleteBlobs(c.Request.Context(), account, prefix); err != nil {
+// DeleteUnder deletes the stored logs of t.
+func (a *API) DeleteUnder(c *Call, t Tree) error {
+	if _, err := a.service.DeleteBlobs(c.Request.Context(), t.account, t.prefix); err != nil {
 		return err
 	}
 	return c.NoContent()

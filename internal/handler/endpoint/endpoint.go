@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/auth"
 	"github.com/harness/log-service/internal/logs"
 )
 
@@ -36,6 +37,8 @@ const (
 type Config struct {
 	Service *logs.Service
 	Logger  *slog.Logger // nil: slog.Default
+	// Auth verifies tokens. Nil: everybody may do everything.
+	Auth *auth.Verifier
 
 	// BaseURL is how clients reach the server, scheme://host[:port] without a
 	// slash at the end, for the links that it hands out. Empty: as the request
@@ -71,6 +74,7 @@ type Config struct {
 type API struct {
 	service *logs.Service
 	log     *slog.Logger
+	auth    *auth.Verifier
 	bodies  *bodies
 	base    string
 	maxLine int
@@ -109,6 +113,7 @@ func New(c Config) *API {
 	a := &API{
 		service: c.Service,
 		log:     c.Logger,
+		auth:    c.Auth,
 		bodies:  newBodies(c.MaxBody, c.BodyMemory, c.Stall),
 		base:    c.BaseURL,
 		maxLine: c.MaxLine,
@@ -137,6 +142,12 @@ type Call struct {
 
 	status int
 	cut    bool // the answer was broken off
+
+	needs    auth.Verbs // any of these; see Handler
+	verifier *auth.Verifier
+	token    string // of a dialect that has it elsewhere than in the usual headers
+	known    bool   // grant is that of the request's token
+	grant    auth.Grant
 }
 
 // WriteHeader sends the status and remembers it.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/auth"
 	"github.com/harness/log-service/internal/logs"
 )
 
@@ -22,7 +23,7 @@ func call(t *testing.T, f Func, target string) (*http.Response, string, string) 
 	t.Helper()
 	var log bytes.Buffer
 	api := New(Config{Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
-	server := httptest.NewServer(api.Handler("GET", "/", f))
+	server := httptest.NewServer(api.Handler("GET", "/", auth.Public, f))
 	resp, err := server.Client().Get(server.URL + target)
 	body := ""
 	if err == nil {

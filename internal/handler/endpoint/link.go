@@ -24,23 +24,22 @@ type linkAnswer struct {
 	Expires time.Duration `json:"expires"` // nanoseconds
 }
 
-// UploadLink answers with an address that takes the log of id by PUT, without
+// UploadLink answers with an address that takes the log of l by PUT, without
 // further authentication, for an hour or the time that expires names.
-func (a *API) UploadLink(c *Call, id logservice.ID) error {
-	return a.giveLink(c, logs.LinkUpload, PathUploadLink, id, "")
+func (a *API) UploadLink(c *Call, l Log) error {
+	return a.giveLink(c, logs.LinkUpload, PathUploadLink, l.id, "")
 }
 
 // DownloadLink is UploadLink for GET.
-func (a *API) DownloadLink(c *Call, id logservice.ID) error {
-	return a.giveLink(c, logs.LinkDownload, PathDownloadLink, id, "")
+func (a *API) DownloadLink(c *Call, l Log) error {
+	return a.giveLink(c, logs.LinkDownload, PathDownloadLink, l.id, "")
 }
 
-// ZipLink answers with a link to a zip of every stored log of account at and
-// below prefix. The zip is made while it is downloaded, so it is ready at
+// ZipLink answers with a link to a zip of every stored log of t. The zip is made while it is downloaded, so it is ready at
 // once; clients that poll see success at their first look.
-func (a *API) ZipLink(c *Call, account string, prefix logservice.Key) error {
+func (a *API) ZipLink(c *Call, t Tree) error {
 	found := false
-	for _, err := range a.service.ListBlobs(c.Request.Context(), account, prefix) {
+	for _, err := range a.service.ListBlobs(c.Request.Context(), t.account, t.prefix) {
 		if err != nil {
 			return err
 		}
@@ -50,7 +49,7 @@ func (a *API) ZipLink(c *Call, account string, prefix logservice.Key) error {
 	if !found {
 		return NotFound("no logs found below this prefix", "")
 	}
-	return a.giveLink(c, logs.LinkZip, PathZipLink, logservice.ID{Account: account, Key: prefix}, "success")
+	return a.giveLink(c, logs.LinkZip, PathZipLink, t.id(), "success")
 }
 
 func (a *API) giveLink(c *Call, kind logs.LinkKind, path string, id logservice.ID, status string) error {
@@ -102,23 +101,23 @@ func (a *API) baseURL(r *http.Request) string {
 }
 
 // linked reads and verifies the link that a request came by.
-func (a *API) linked(c *Call, kind logs.LinkKind) (logservice.ID, error) {
+func (a *API) linked(c *Call, kind logs.LinkKind) (Log, error) {
 	expires, err := strconv.ParseInt(c.Query.Get("expires"), 10, 64)
 	if err != nil {
-		return logservice.ID{}, logservice.ErrForbidden
+		return Log{}, logservice.ErrForbidden
 	}
 	id := logservice.ID{Account: c.Query.Get("accountID"), Key: logservice.Key(c.Query.Get("key"))}
-	return id, a.service.VerifyLink(logs.Link{Kind: kind, ID: id, Expires: expires, Signature: c.Query.Get("signature")})
+	return Log{id}, a.service.VerifyLink(logs.Link{Kind: kind, ID: id, Expires: expires, Signature: c.Query.Get("signature")})
 }
 
 // LinkedUpload takes the log that an upload link is for. It answers 200, as
 // object stores do.
 func (a *API) LinkedUpload(c *Call) error {
-	id, err := a.linked(c, logs.LinkUpload)
+	l, err := a.linked(c, logs.LinkUpload)
 	if err != nil {
 		return err
 	}
-	if err := a.store(c, id, false); err != nil {
+	if err := a.store(c, l, false); err != nil {
 		return err
 	}
 	c.WriteHeader(http.StatusOK)
@@ -127,16 +126,16 @@ func (a *API) LinkedUpload(c *Call) error {
 
 // LinkedDownload answers with the log that a download link is for.
 func (a *API) LinkedDownload(c *Call) error {
-	id, err := a.linked(c, logs.LinkDownload)
+	l, err := a.linked(c, logs.LinkDownload)
 	if err != nil {
 		return err
 	}
-	return a.Download(c, id)
+	return a.Download(c, l)
 }
 
 // LinkedZip answers with the zip that a link is for.
 func (a *API) LinkedZip(c *Call) error {
-	id, err := a.linked(c, logs.LinkZip)
+	l, err := a.linked(c, logs.LinkZip)
 	if err != nil {
 		return err
 	}
@@ -148,7 +147,7 @@ func (a *API) LinkedZip(c *Call) error {
 		return nil
 	}
 	w := a.paced(c)
-	err = a.service.Zip(c.Request.Context(), id.Account, id.Key, &w)
+	err = a.service.Zip(c.Request.Context(), l.id.Account, l.id.Key, &w)
 	w.done()
 	if err != nil && c.status != 0 {
 		return Aborted(err)

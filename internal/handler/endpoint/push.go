@@ -16,7 +16,8 @@ import (
 // Push appends the body to the open stream of id: a JSON array of lines
 // whatever its content type is, or what application/x-ndjson and text/plain
 // say. The answer names the next sequence.
-func (a *API) Push(c *Call, id logservice.ID) error {
+func (a *API) Push(c *Call, l Log) error {
+	id := l.id
 	offset, err := c.Query.Sequence("offset", 1)
 	if err != nil {
 		return err

@@ -11,6 +11,8 @@ import (
 	"os"
 	"runtime/debug"
 	"time"
+
+	"github.com/harness/log-service/internal/auth"
 )
 
 // HeaderRequestID names a request in both directions: a client's own name is
@@ -28,10 +30,13 @@ const discardWait = 5 * time.Second
 // Handler makes an http.Handler of f: it parses the query, gives the request
 // a name, answers errors, survives panics, counts, and writes one line of
 // log. Method and route are the labels to count by.
-func (a *API) Handler(method, route string, f Func) http.Handler {
+//
+// Of the verbs of needs the caller must have one; that is checked when f asks
+// for the account that it is to act in, which is what gives it a Log or a Tree.
+func (a *API) Handler(method, route string, needs auth.Verbs, f Func) http.Handler {
 	meter := a.metrics.meter(method, route)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c := &Call{ResponseWriter: w, Request: r, ID: requestID(r)}
+		c := &Call{ResponseWriter: w, Request: r, ID: requestID(r), needs: needs, verifier: a.auth}
 		start := time.Now()
 		w.Header().Set(HeaderRequestID, c.ID)
 		a.metrics.inFlight.Inc()

@@ -5,17 +5,21 @@ import (
 	"time"
 
 	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/auth"
 	"github.com/harness/log-service/internal/logs"
 )
 
 // Open opens the stream of id for timeout_seconds after its last activity.
 // An open one is kept, unless truncate=true.
-func (a *API) Open(c *Call, id logservice.ID) error {
+func (a *API) Open(c *Call, l Log) error {
 	ttl, err := c.Query.Seconds("timeout_seconds")
 	if err != nil {
 		return err
 	}
 	truncate, _, err := c.Query.Bool("truncate")
+	if err == nil && truncate {
+		err = c.also(auth.Delete, l)
+	}
 	if err != nil {
 		return err
 	}
@@ -23,41 +27,46 @@ func (a *API) Open(c *Call, id logservice.ID) error {
 		ttl = logservice.DefaultTTL
 	}
 	o := logs.OpenOptions{TTL: min(ttl, logservice.MaxTTL), Truncate: truncate}
-	if err := a.service.Open(c.Request.Context(), id, o); err != nil {
+	if err := a.service.Open(c.Request.Context(), l.id, o); err != nil {
 		return err
 	}
 	return c.NoContent()
 }
 
 // Close ends the stream of id.
-func (a *API) Close(c *Call, id logservice.ID) error {
-	how, err := archiving(c)
+func (a *API) Close(c *Call, l Log) error {
+	how, err := archiving(c, l)
 	if err != nil {
 		return err
 	}
-	if err := a.service.Close(c.Request.Context(), id, how); err != nil {
+	if err := a.service.Close(c.Request.Context(), l.id, how); err != nil {
 		return err
 	}
 	return c.NoContent()
 }
 
-// CloseUnder ends the streams of account at and below prefix.
-func (a *API) CloseUnder(c *Call, account string, prefix logservice.Key) error {
-	how, err := archiving(c)
+// CloseUnder ends the streams of t.
+func (a *API) CloseUnder(c *Call, t Tree) error {
+	how, err := archiving(c, Log{t.id()})
 	if err != nil {
 		return err
 	}
-	if err := a.service.CloseUnder(c.Request.Context(), account, prefix, how); err != nil {
+	if err := a.service.CloseUnder(c.Request.Context(), t.account, t.prefix, how); err != nil {
 		return err
 	}
 	return c.NoContent()
 }
 
-// CloseAll ends the streams of ids; those that are not open do not matter.
-func (a *API) CloseAll(c *Call, ids []logservice.ID) error {
-	how, err := archiving(c)
+// CloseAll ends the streams of several logs; those that are not open do not
+// matter.
+func (a *API) CloseAll(c *Call, several []Log) error {
+	how, err := archiving(c, several...)
 	if err != nil {
 		return err
+	}
+	ids := make([]logservice.ID, len(several))
+	for i, l := range several {
+		ids[i] = l.id
 	}
 	if err := a.service.CloseAll(c.Request.Context(), ids, how); err != nil {
 		return err
@@ -65,17 +74,23 @@ func (a *API) CloseAll(c *Call, ids []logservice.ID) error {
 	return c.NoContent()
 }
 
-func archiving(c *Call) (logs.Archiving, error) {
+// archiving says what a close does with the logs. Whoever may push may close;
+// to replace a stored log or to drop a live one takes more.
+func archiving(c *Call, several ...Log) (how logs.Archiving, err error) {
 	snapshot, given, err := c.Query.Bool("snapshot")
-	switch {
-	case err != nil:
-		return 0, err
-	case !given:
-		return logs.ArchiveIfMissing, nil
-	case snapshot:
-		return logs.ArchiveAlways, nil
+	if err != nil || !given {
+		return logs.ArchiveIfMissing, err
 	}
-	return logs.ArchiveNever, nil
+	how, verb := logs.ArchiveNever, auth.Delete
+	if snapshot {
+		how, verb = logs.ArchiveAlways, auth.Write
+	}
+	for _, l := range several {
+		if err := c.also(verb, l); err != nil {
+			return 0, err
+		}
+	}
+	return how, nil
 }
 
 type streamInfo struct {
@@ -85,19 +100,13 @@ type streamInfo struct {
 	TTL         string `json:"ttl"`
 }
 
-// Info describes the open streams of account, of all accounts where it is
-// empty: then each key has its account and a / before it. The parameter
-// prefix selects those at and below a key.
-func (a *API) Info(c *Call, account string) error {
-	filter := logs.Filter{Account: account}
-	if p := c.Query.Get("prefix"); p != "" {
-		prefix, err := logservice.ParseKey(p)
-		if err != nil {
-			return err
-		}
-		filter.Prefix = prefix
+// Info describes the open streams of t. Those of all accounts have each its
+// account and a / before its key.
+func (a *API) Info(c *Call, t Tree) error {
+	if t.account == "" && !t.all { // the filter would take it for all
+		return logservice.Invalidf("account is empty")
 	}
-	list, err := a.service.List(c.Request.Context(), filter)
+	list, err := a.service.List(c.Request.Context(), logs.Filter{Account: t.account, Prefix: t.prefix})
 	if err != nil {
 		return err
 	}
@@ -107,7 +116,7 @@ func (a *API) Info(c *Call, account string) error {
 			continue
 		}
 		name := string(s.ID.Key)
-		if account == "" {
+		if t.all {
 			name = s.ID.Account + "/" + name // injective: an account holds no /
 		}
 		streams[name] = streamInfo{

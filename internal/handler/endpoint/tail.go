@@ -18,12 +18,12 @@ import (
 //
 // A position beyond the end is kept: lines up to it are not sent when they
 // come. On a log that has ended the end mark follows at once.
-func (a *API) Tail(c *Call, id logservice.ID) error {
+func (a *API) Tail(c *Call, l Log) error {
 	after, err := resumeAfter(c)
 	if err != nil {
 		return err
 	}
-	cursor, state, err := a.service.Follow(c.Request.Context(), id, after)
+	cursor, state, err := a.service.Follow(c.Request.Context(), l.id, after)
 	switch {
 	case errors.Is(err, logservice.ErrStreamNotFound):
 		cursor, state = ended{}, logservice.StateUnknown

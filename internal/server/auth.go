@@ -1,0 +1,34 @@
+package server
+
+import (
+	"log/slog"
+	"slices"
+
+	"github.com/harness/log-service/internal/auth"
+	"github.com/harness/log-service/internal/config"
+)
+
+// newVerifier returns what verifies tokens by the settings of c: nil where
+// authentication is off.
+func newVerifier(c config.Config, log *slog.Logger) (*auth.Verifier, error) {
+	if !c.AuthOn() {
+		return nil, nil
+	}
+	return auth.New(auth.Config{
+		Secrets:      texts(c.Secret, c.OldSecrets),
+		GlobalTokens: texts(c.GlobalToken, c.OldGlobalTokens),
+		KeyFiles:     c.JWTKeys,
+		RevokedFile:  c.RevokedTokens,
+		Logger:       log,
+	})
+}
+
+// texts is the new secret and the old ones, those that are set.
+func texts(now config.Secret, old []config.Secret) (all []string) {
+	for _, s := range slices.Concat([]config.Secret{now}, old) {
+		if s != "" {
+			all = append(all, string(s))
+		}
+	}
+	return all
+}
