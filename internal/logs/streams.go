@@ -74,8 +74,8 @@ type OpenOptions struct {
 	Truncate bool
 }
 
-// Lines are what one append carries. The engine takes Data over: the caller
-// must not touch it again.
+// Lines are what one append carries. Data is the caller's again once Append
+// has returned: an engine copies what it keeps.
 type Lines struct {
 	Data  []byte // as Batch.Data
 	Count int64

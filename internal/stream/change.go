@@ -85,9 +85,8 @@ func split(l logs.Lines, first int64) ([]staged, recentAppend) {
 
 func newPiece(data []byte, first, count int64, flags uint8) staged {
 	return staged{
-		data:  data,
-		batch: &logs.Batch{First: first, Count: count, Data: data},
-		rec:   record{kind: kindLines, flags: flags, first: first, count: uint32(count), dataCRC: checksum(data)},
+		data: data,
+		rec:  record{kind: kindLines, flags: flags, first: first, count: uint32(count), dataCRC: checksum(data)},
 	}
 }
 
@@ -171,7 +170,7 @@ func (e *Engine) applied(g *group) {
 	for _, it := range g.items {
 		s := it.s
 		s.mu.Lock()
-		s.apply(it, g.seg, g.base+it.off)
+		s.apply(it, g.data(it), g.seg, g.base+it.off)
 		if s.staging == g {
 			s.staging = nil
 		}

@@ -159,13 +159,22 @@ func TestIdleBatchesLeaveMemoryAndTheAccountReturnsToZero(t *testing.T) {
 	}
 	defer e.Stop()
 	mustOpen(t, e, "k")
-	mustAppend(t, e, "k", 1, 100)
-	if used := e.memory.Used(); used != 0 {
-		t.Fatalf("%d bytes held in memory for nobody", used)
+	mustAppend(t, e, "k", 1, 3000)
+	small := e.memory.Used()
+	if small < smallLog {
+		t.Fatalf("%d bytes held of the beginning of a log", small)
 	}
-	c, _ := e.Follow(t.Context(), id("k"), 100)
+	mustAppend(t, e, "k", 3001, 100)
+	if used := e.memory.Used(); used != small {
+		t.Fatalf("%d bytes held in memory for nobody", used-small)
+	}
+	e.memory.Idle(e.clock() + time.Second)
+	if used := e.memory.Used(); used != 0 {
+		t.Fatalf("%d bytes held when their time was over", used)
+	}
+	c, _ := e.Follow(t.Context(), id("k"), 3100)
 	defer c.Close()
-	mustAppend(t, e, "k", 101, 100)
+	mustAppend(t, e, "k", 3101, 100)
 	b, _ := c.Next(t.Context())
 	b[0].Encoded(func(b *logs.Batch) []byte { return b.Data })
 	if used := e.memory.Used(); used < 2*int64(len(b[0].Data)) {
@@ -175,7 +184,7 @@ func TestIdleBatchesLeaveMemoryAndTheAccountReturnsToZero(t *testing.T) {
 	if used := e.memory.Used(); used != 0 {
 		t.Fatalf("%d bytes accounted with nothing in memory", used)
 	}
-	mustEqual(t, e, "k", 200)
+	mustEqual(t, e, "k", 3200)
 }
 
 func TestManyShortStreamsLeaveNothingBehindInMemory(t *testing.T) {

@@ -103,7 +103,7 @@ func (d *disk) create(name string, size int64) (file, error) {
 	return f, nil
 }
 
-func (d *disk) open(name string) (file, int64, error) {
+func (d *disk) open(name string, _ bool) (file, int64, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	f := d.names[name]
@@ -210,5 +210,10 @@ func (f *diskFile) Truncate(size int64) error {
 }
 
 func (f *diskFile) Close() error { return nil }
+
+func (f *diskFile) Seal() {}
+
+// block is a sector: what a crash tears.
+func (d *disk) block() int64 { return 512 }
 
 func (f *diskFile) String() string { return fmt.Sprint(f.size, " bytes") }

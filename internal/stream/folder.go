@@ -6,14 +6,18 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"unsafe"
 )
 
 // folder is where segments live. The one of the running server is a
 // directory; tests have one that loses what was not synced.
 type folder interface {
+	// block is the unit in which segments are written.
+	block() int64
 	// create makes a file of size bytes of zeros; it is durable after sync.
 	create(name string, size int64) (file, error)
-	open(name string) (file, int64, error)
+	// open opens a file for reading, and for writing where it says so.
+	open(name string, write bool) (file, int64, error)
 	remove(name string) error
 	rename(from, to string) error
 	list() ([]string, error)
@@ -23,8 +27,12 @@ type folder interface {
 
 type file interface {
 	io.ReaderAt
+	// WriteAt overwrites what is there. Whole blocks out of a blockBuffer go
+	// from there to the disk, without a copy in the system's cache.
 	io.WriterAt
 	io.Closer
+	// Seal says that nothing will be written any more.
+	Seal()
 	// Sync makes what was written durable. After an error nothing of what
 	// was written since the last Sync may be trusted.
 	Sync() error
@@ -52,11 +60,12 @@ func (d directory) create(name string, size int64) (file, error) {
 	if err := allocate(f, size); err != nil {
 		return nil, errors.Join(err, f.Close(), os.Remove(path))
 	}
-	return segmentFile{f}, nil
+	return &segmentFile{File: f, direct: openDirect(path)}, nil
 }
 
-func (d directory) open(name string) (file, int64, error) {
-	f, err := os.OpenFile(filepath.Join(string(d), name), os.O_RDWR, 0)
+func (d directory) open(name string, write bool) (file, int64, error) {
+	path := filepath.Join(string(d), name)
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -64,7 +73,11 @@ func (d directory) open(name string) (file, int64, error) {
 	if err != nil {
 		return nil, 0, errors.Join(err, f.Close())
 	}
-	return segmentFile{f}, st.Size(), nil
+	x := &segmentFile{File: f}
+	if write {
+		x.direct = openDirect(path)
+	}
+	return x, st.Size(), nil
 }
 
 func (d directory) remove(name string) error { return os.Remove(filepath.Join(string(d), name)) }
@@ -93,6 +106,54 @@ func (d directory) sync() error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
-type segmentFile struct{ *os.File }
+// segmentFile is read through the system's cache and written past it where
+// the file system can: lines are read back rarely, and the cache would take a
+// copy and a page of memory for each block.
+type segmentFile struct {
+	*os.File
+	direct *os.File // nil where writes go through the cache, too
+}
 
-func (f segmentFile) Sync() error { return datasync(f.File) }
+func (f *segmentFile) WriteAt(p []byte, off int64) (int, error) {
+	if f.direct != nil && blocks(p, off) {
+		n, err := f.direct.WriteAt(p, off)
+		if !refusesDirect(err) {
+			return n, err
+		}
+		f.Seal()
+	}
+	return f.File.WriteAt(p, off)
+}
+
+func (f *segmentFile) Sync() error { return datasync(f.File) }
+
+func (f *segmentFile) Seal() {
+	if f.direct != nil {
+		_ = f.direct.Close()
+		f.direct = nil
+	}
+}
+
+func (f *segmentFile) Close() error {
+	f.Seal()
+	return f.File.Close()
+}
+
+// blockSize is what disks and file systems ask of writes past the cache: 4096
+// serves all that are in use.
+const blockSize = 4096
+
+func (d directory) block() int64 { return blockSize }
+
+// blockBuffer returns an empty buffer with room for n bytes that begins at a
+// multiple of block in memory, as writes past the cache demand.
+func blockBuffer(n, block int) []byte {
+	b := make([]byte, n+block-1)
+	at := int(-uintptr(unsafe.Pointer(unsafe.SliceData(b))) & uintptr(block-1))
+	return b[at : at : at+n]
+}
+
+// blocks reports whether p and off are made of whole blocks.
+func blocks(p []byte, off int64) bool {
+	return uintptr(unsafe.Pointer(unsafe.SliceData(p)))%blockSize == 0 && len(p)%blockSize == 0 && off%blockSize == 0
+}

@@ -30,3 +30,17 @@ func datasync(f *os.File) error {
 		return nil
 	}
 }
+
+// openDirect opens a file for writes past the system's cache; nil where the
+// file system has none.
+func openDirect(path string) *os.File {
+	f, err := os.OpenFile(path, os.O_WRONLY|syscall.O_DIRECT, 0)
+	if err != nil {
+		return nil
+	}
+	return f
+}
+
+// refusesDirect reports that a write was not done because the file system
+// takes none past the cache.
+func refusesDirect(err error) bool { return errors.Is(err, syscall.EINVAL) }

@@ -48,7 +48,7 @@ func (w *wal) await() {
 		return
 	}
 	w.mu.Lock()
-	if n := w.pending.calls; n == 0 || n >= x.writers || w.stopping {
+	if n := w.queue[0].calls; n == 0 || n >= x.writers || len(w.queue) > 1 || w.stopping {
 		w.mu.Unlock()
 		return
 	}

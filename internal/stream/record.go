@@ -138,9 +138,10 @@ type segmentHead struct {
 	reused     bool // the file was another segment: what follows the last group is its old bytes
 }
 
-func (h segmentHead) encode() []byte {
-	b := make([]byte, segmentHeader)
-	copy(b, segmentMagic)
+// appendTo appends the encoded header to dst.
+func (h segmentHead) appendTo(dst []byte) []byte {
+	var b [segmentHeader]byte
+	copy(b[:], segmentMagic)
 	le := binary.LittleEndian
 	le.PutUint64(b[8:], h.number)
 	le.PutUint64(b[16:], h.firstGroup)
@@ -149,7 +150,7 @@ func (h segmentHead) encode() []byte {
 		b[32] = 1
 	}
 	le.PutUint32(b[60:], checksum(b[:60]))
-	return b
+	return append(dst, b[:]...)
 }
 
 func parseSegment(b []byte) (segmentHead, bool) {

@@ -27,11 +27,12 @@ func (e *Engine) replay(f folder, segment int64) error {
 	r := &replay{
 		e: e, streams: map[uint64]*stream{}, partial: map[uint64]recentAppend{}, group: 1,
 		w: &wal{
-			folder: f, segment: segment, log: e.log, metrics: &e.metrics, applied: e.applied, undone: e.undone, pending: newGroup(nil), gather: newGathering(),
+			folder: f, segment: segment, log: e.log, metrics: &e.metrics, block: f.block(), applied: e.applied, undone: e.undone, gather: newGathering(),
 			kick: make(chan struct{}, 1), done: make(chan struct{}), nextStream: func() uint64 { return e.lastNum.Load() + 1 },
 		},
 	}
 	e.wal = r.w
+	r.w.begin(0)
 	if err := r.w.dropSpares(); err != nil {
 		return err
 	}
@@ -64,7 +65,7 @@ func (r *replay) openSegments() error {
 		if !ok || err != nil || name != segmentName(number) {
 			continue
 		}
-		f, size, err := r.w.folder.open(name)
+		f, size, err := r.w.folder.open(name, false)
 		if err != nil {
 			return fmt.Errorf("segment %s: %w", name, err)
 		}
@@ -276,7 +277,7 @@ func (r *replay) record(seg *segment, rec record, data []byte, off int64) {
 	case kindPack:
 		s.end = max(s.end, rec.first+int64(rec.count))
 	}
-	s.apply(staged{s: s, rec: rec}, seg, off)
+	s.apply(staged{s: s, rec: rec}, nil, seg, off)
 }
 
 // settle enters the streams that live.

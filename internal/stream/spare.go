@@ -58,7 +58,7 @@ func (w *wal) recycle(seg *segment) error {
 	}
 	// Another handle: readers that still have the old one must not read what
 	// the next segment writes.
-	f, _, err := w.folder.open(name)
+	f, _, err := w.folder.open(name, true)
 	if err != nil {
 		return err
 	}

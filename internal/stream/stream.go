@@ -2,6 +2,7 @@ package stream
 
 import (
 	"bytes"
+	"slices"
 	"sort"
 	"sync"
 	"sync/atomic"
@@ -16,6 +17,9 @@ const (
 	// know a retry by its bytes. A client retries its last batch; the rest is
 	// for several writers on one key.
 	recentAppends = 16
+	// smallLog is how many bytes of a log are held in memory for a while though
+	// nobody follows it: small logs end soon, and are archived from there.
+	smallLog = 64 << 10
 )
 
 // stream is one live log.
@@ -101,11 +105,10 @@ func (s *stream) remember(r recentAppend) {
 
 // staged is a record on its way to the disk.
 type staged struct {
-	s     *stream
-	rec   record
-	data  []byte      // until it is copied into the group
-	batch *logs.Batch // of kindLines
-	off   int64       // of the record in its group's buffer
+	s    *stream
+	rec  record
+	data []byte // until it is copied into the group
+	off  int64  // of the record in its group
 }
 
 // stage hands records to the log, or applies them at once where there is
@@ -117,7 +120,7 @@ func (s *stream) stage(items ...staged) error {
 	}
 	if s.eng.wal == nil {
 		for _, it := range items {
-			s.apply(it, nil, 0)
+			s.apply(it, it.data, nil, 0)
 		}
 		return nil
 	}
@@ -128,8 +131,9 @@ func (s *stream) stage(items ...staged) error {
 	return err
 }
 
-// apply makes a durable record visible. The caller holds s.mu.
-func (s *stream) apply(it staged, seg *segment, off int64) {
+// apply makes a durable record visible; data is what it carries, nil in a
+// replay. The caller holds s.mu.
+func (s *stream) apply(it staged, data []byte, seg *segment, off int64) {
 	if seg != nil && !s.deleted && (len(s.segs) == 0 || s.segs[len(s.segs)-1] != seg) {
 		s.segs = append(s.segs, seg)
 		s.eng.wal.use(seg)
@@ -138,16 +142,17 @@ func (s *stream) apply(it staged, seg *segment, off int64) {
 	case kindOpen:
 		s.ttl = time.Duration(it.rec.first)
 	case kindLines:
-		if seg != nil && s.refs == 0 {
-			it.batch = nil // nobody follows: whoever comes reads the disk's cache
+		var b *logs.Batch
+		if seg == nil || data != nil && (s.refs > 0 || s.bytes < smallLog) {
+			b = &logs.Batch{First: it.rec.first, Count: int64(it.rec.count), Data: slices.Clone(data)}
 		}
 		s.insert(entry{
 			first: it.rec.first, count: it.rec.count, size: it.rec.size,
-			batch: it.batch, seg: seg, off: uint32(off),
+			batch: b, seg: seg, off: uint32(off),
 		})
 		s.end = max(s.end, it.rec.first+int64(it.rec.count))
-		if it.batch != nil {
-			s.eng.memory.Add(s, it.batch)
+		if b != nil {
+			s.eng.memory.Add(s, b)
 		}
 	case kindPack:
 		s.insert(entry{

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,8 +17,14 @@ const (
 	// is made. Small enough that a finished one goes soon and that a start on
 	// a small disk takes little; a group that is larger gets a file of its own.
 	segmentBytes = 16 << 20
-	// keepBuffer is the largest group buffer kept for the next group.
-	keepBuffer = 8 << 20
+	// groupBytes is where a group ends and the next begins: enough that a
+	// sync costs little beside the bytes that it makes durable, so few that
+	// writers of large batches do not all wait for one another.
+	groupBytes = 2 << 20
+	// keepBuffer is the largest group buffer kept for a later group, and
+	// keepBuffers how many: one that is written, one that fills, one between.
+	keepBuffer  = 4 << 20
+	keepBuffers = 3
 	// retryPause is how long a log that could not be written refuses at once
 	// before it tries a new file: a full disk must not cost a file creation a
 	// request.
@@ -25,20 +32,22 @@ const (
 )
 
 // wal is the write-ahead log that all streams share. Records are staged into
-// the pending group; one goroutine, the committer, writes group after group,
+// the youngest group; one goroutine, the committer, writes group after group,
 // each with one write and one sync, and then publishes what it holds.
 type wal struct {
 	folder  folder
 	segment int64 // bytes of a segment file
+	block   int64 // what is written begins and ends at multiples of it
 	log     *slog.Logger
 	metrics *metrics
 	applied func(*group)        // publishes a durable group; called by the committer, in order
 	undone  func(*group, error) // takes a failed group back; nothing is staged meanwhile
 
-	mu       sync.Mutex // guards the five below
-	pending  *group
-	refuse   error     // why nothing is staged now
-	until    time.Time // when that ends; zero: not yet known
+	mu       sync.Mutex // guards all to the next empty line
+	queue    []*group   // oldest first; the last one fills. Never empty
+	buffers  [][]byte   // of groups that were written
+	refuse   error      // why nothing is staged now
+	until    time.Time  // when that ends; zero: not yet known
 	stopping bool
 	want     int // appends that the committer waits for, 0: it does not
 
@@ -57,7 +66,7 @@ type wal struct {
 	nextGroup  uint64
 	lastNumber uint64 // of a segment
 	nextStream func() uint64
-	spare      []byte
+	tail       []byte // what stands in the last block of current, which the next group goes on with
 }
 
 // segment is one file of the log.
@@ -75,21 +84,58 @@ type segment struct {
 
 // group is what one sync makes durable.
 type group struct {
-	buf   []byte // room for the header, then records
+	buf   []byte // lead bytes and room for the header, then records
+	lead  int    // bytes of the block that the group begins in, before it
 	items []staged
 	calls int      // of stage: about the writers that wait for it
 	seg   *segment // set before applied
-	base  int64    // offset of buf in seg
+	base  int64    // offset of the header in seg
 
 	done chan struct{} // closed when durable and published, or failed
 	err  error         // valid once done is closed
 }
 
-func newGroup(buf []byte) *group {
-	if cap(buf) < groupHeader {
-		buf = make([]byte, groupHeader, 64<<10)
+// begin adds an empty group to the queue. The caller holds w.mu.
+func (w *wal) begin(lead int64) *group {
+	g := &group{lead: int(lead), done: make(chan struct{})}
+	if n := len(w.buffers); n > 0 {
+		g.buf, w.buffers = w.buffers[n-1], w.buffers[:n-1]
 	}
-	return &group{buf: buf[:groupHeader], done: make(chan struct{})}
+	g.buf = g.buf[:0]
+	g.reserve(g.lead+groupHeader, int(w.block))
+	g.buf = g.buf[:g.lead+groupHeader]
+	w.queue = append(w.queue, g)
+	return g
+}
+
+// reserve makes room for n more bytes, and for the rest of their last block.
+func (g *group) reserve(n, block int) {
+	if need := len(g.buf) + n + block; need > cap(g.buf) {
+		g.buf = append(blockBuffer(max(need, 2*cap(g.buf), firstBuffer), block), g.buf...)
+	}
+}
+
+// firstBuffer is the room of a new group: a few usual batches.
+const firstBuffer = 64 << 10
+
+// size is what the group takes in its segment.
+func (g *group) size() int64 { return int64(len(g.buf) - g.lead) }
+
+// data is what a record of the group carries.
+func (g *group) data(it staged) []byte {
+	at := g.lead + int(it.off) + recordHeader
+	return g.buf[at : at+int(it.rec.size)]
+}
+
+// moveTo moves the group in its buffer to where lead bytes stand before it.
+func (g *group) moveTo(lead int, block int) {
+	if lead == g.lead {
+		return
+	}
+	size := int(g.size())
+	g.reserve(max(0, lead-g.lead), block)
+	copy(g.buf[lead:lead+size], g.buf[g.lead:])
+	g.buf, g.lead = g.buf[:lead+size], lead
 }
 
 // wait returns once the group is durable and its lines can be read.
@@ -101,7 +147,7 @@ func (g *group) wait() error {
 	return g.err
 }
 
-// stage adds records to the pending group, all to the same one, and returns
+// stage adds records to the youngest group, all to the same one, and returns
 // that group.
 func (w *wal) stage(items ...staged) (*group, error) {
 	w.mu.Lock()
@@ -115,15 +161,18 @@ func (w *wal) stage(items ...staged) (*group, error) {
 		}
 		w.refuse = nil
 	}
-	g := w.pending
+	g := w.queue[len(w.queue)-1]
 	if len(g.items) == 0 {
 		select {
 		case w.kick <- struct{}{}:
 		default:
 		}
+	} else if g.size() >= groupBytes {
+		g = w.begin((int64(g.lead) + g.size()) % w.block)
 	}
 	for _, it := range items {
-		it.off = int64(len(g.buf))
+		it.off = g.size()
+		g.reserve(recordHeader+len(it.data), int(w.block))
 		g.buf = appendRecord(g.buf, it.rec, it.data)
 		it.data = nil
 		g.items = append(g.items, it)
@@ -142,26 +191,55 @@ func (w *wal) run() {
 	for range w.kick {
 		for {
 			w.await()
-			w.mu.Lock()
-			g := w.pending
-			if len(g.items) == 0 {
-				stopping := w.stopping
-				w.mu.Unlock()
-				if stopping {
-					return
-				}
+			g, stopping := w.take()
+			if stopping {
+				return
+			}
+			if g == nil {
 				break
 			}
-			w.pending = newGroup(w.spare)
-			w.spare = nil
-			w.mu.Unlock()
 			began := time.Now()
 			w.commit(g)
 			w.mu.Lock()
-			w.gather.after(g.calls+w.pending.calls, time.Since(began))
+			w.gather.after(g.calls+w.waiting(), time.Since(began))
 			w.mu.Unlock()
 		}
 	}
+}
+
+// take removes the oldest group from the queue; nil when there is nothing to
+// write.
+func (w *wal) take() (g *group, stopping bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	g = w.queue[0]
+	if len(g.items) == 0 {
+		return nil, w.stopping
+	}
+	if len(w.queue) == 1 {
+		w.begin(w.leadBehind(g))
+	}
+	w.queue = append(w.queue[:0], w.queue[1:]...)
+	return g, false
+}
+
+// leadBehind is where in its block a group will begin that follows g, the
+// next one to be written.
+func (w *wal) leadBehind(g *group) int64 {
+	if w.current == nil || !w.fits(g) {
+		return (segmentHeader + g.size()) % w.block
+	}
+	return (w.current.used + g.size()) % w.block
+}
+
+func (w *wal) fits(g *group) bool { return w.current.used+g.size() <= w.current.size }
+
+// waiting is how many appends are staged. The caller holds w.mu.
+func (w *wal) waiting() (calls int) {
+	for _, g := range w.queue {
+		calls += g.calls
+	}
+	return calls
 }
 
 func (w *wal) commit(g *group) {
@@ -173,9 +251,11 @@ func (w *wal) commit(g *group) {
 	}
 	w.metrics.committed(g.calls, len(g.buf), time.Since(began))
 	w.applied(g)
-	if cap(g.buf) <= keepBuffer {
-		w.spare = g.buf
+	w.mu.Lock()
+	if cap(g.buf) <= keepBuffer && len(w.buffers) < keepBuffers {
+		w.buffers = append(w.buffers, g.buf)
 	}
+	w.mu.Unlock()
 	g.buf = nil
 	close(g.done)
 }
@@ -183,15 +263,23 @@ func (w *wal) commit(g *group) {
 // write makes g durable. An error leaves the current segment behind for good:
 // what a failed sync left on disk is unknown, and the number of its group is
 // given again in the next segment, whose header tells a replay so.
+//
+// Whole blocks are written, so that the disk can take them from our memory:
+// the block that the last group ended in is written again, with what it has.
 func (w *wal) write(g *group) error {
-	if w.current == nil || w.current.used+int64(len(g.buf)) > w.current.size {
-		if err := w.rotate(int64(len(g.buf))); err != nil {
+	if w.current == nil || !w.fits(g) {
+		if err := w.rotate(g.size()); err != nil {
 			return err
 		}
 	}
 	seg := w.current
-	putGroup(g.buf, seg.number, w.nextGroup)
-	_, err := seg.file.WriteAt(g.buf, seg.used)
+	g.moveTo(len(w.tail), int(w.block))
+	copy(g.buf, w.tail)
+	putGroup(g.buf[g.lead:], seg.number, w.nextGroup)
+	n := len(g.buf)
+	blocks := g.buf[:w.roundUp(int64(n))]
+	clear(blocks[n:])
+	_, err := seg.file.WriteAt(blocks, seg.used-int64(g.lead))
 	if err == nil {
 		err = seg.file.Sync()
 	}
@@ -201,18 +289,21 @@ func (w *wal) write(g *group) error {
 		return err
 	}
 	g.seg, g.base = seg, seg.used
-	seg.used += int64(len(g.buf))
+	seg.used += g.size()
+	w.tail = append(w.tail[:0], g.buf[n-n%int(w.block):]...)
 	w.nextGroup++
 	return nil
 }
+
+func (w *wal) roundUp(n int64) int64 { return (n + w.block - 1) / w.block * w.block }
 
 // rotate begins a new segment with room for a group of need bytes.
 func (w *wal) rotate(need int64) error {
 	w.lastNumber++
 	seg := &segment{number: w.lastNumber, name: segmentName(w.lastNumber), used: segmentHeader}
-	seg.size = max(w.segment, segmentHeader+need)
+	seg.size = max(w.segment, w.roundUp(segmentHeader+need))
 	head := segmentHead{number: seg.number, firstGroup: w.nextGroup, nextStream: w.nextStream()}
-	f, err := w.begin(seg, head)
+	f, err := w.makeFile(seg, head)
 	if err != nil {
 		return err
 	}
@@ -227,8 +318,8 @@ func (w *wal) rotate(need int64) error {
 	return nil
 }
 
-// begin makes the file of a segment, with its header, durably.
-func (w *wal) begin(seg *segment, head segmentHead) (f file, err error) {
+// makeFile makes the file of a segment, with its header, durably.
+func (w *wal) makeFile(seg *segment, head segmentHead) (f file, err error) {
 	name := seg.name
 	var from *spare
 	if seg.size == w.segment {
@@ -239,7 +330,9 @@ func (w *wal) begin(seg *segment, head segmentHead) (f file, err error) {
 	} else if f, err = w.folder.create(name, seg.size); err != nil {
 		return nil, err
 	}
-	_, err = f.WriteAt(head.encode(), 0)
+	w.tail = head.appendTo(w.tail[:0])
+	first := append(blockBuffer(int(w.block), int(w.block)), w.tail...)
+	_, err = f.WriteAt(first[:w.block], 0)
 	if err == nil {
 		err = f.Sync()
 	}
@@ -261,6 +354,7 @@ func (w *wal) seal(seg *segment) {
 	w.segMu.Lock()
 	seg.sealed = true
 	w.segMu.Unlock()
+	seg.file.Seal()
 }
 
 // fail takes g back, and what was staged since: it stands on g's sequences.
@@ -268,11 +362,12 @@ func (w *wal) fail(g *group, cause error) {
 	err := &logservice.UnavailableError{Cause: fmt.Errorf("write-ahead log: %w", cause), RetryAfter: 2 * time.Second}
 	w.log.Error("write-ahead log cannot be written; appends are refused until it can", "error", cause)
 	w.mu.Lock()
-	later := w.pending
-	w.pending = newGroup(nil)
+	failed := append([]*group{g}, w.queue...)
+	w.queue = nil
+	w.begin(0)
 	w.refuse, w.until = err, time.Time{}
 	w.mu.Unlock()
-	for _, x := range []*group{later, g} { // the newest is undone first
+	for _, x := range slices.Backward(failed) { // the newest is undone first
 		x.err = err
 		w.undone(x, err)
 		x.buf = nil
@@ -280,8 +375,9 @@ func (w *wal) fail(g *group, cause error) {
 	w.mu.Lock()
 	w.until = time.Now().Add(retryPause)
 	w.mu.Unlock()
-	close(g.done)
-	close(later.done)
+	for _, x := range failed {
+		close(x.done)
+	}
 }
 
 // stop writes what is staged, ends the committer and closes the files.

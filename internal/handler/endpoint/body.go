@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"slices"
 	"time"
 
 	logservice "github.com/harness/log-service"
@@ -14,7 +13,7 @@ import (
 const (
 	// firstRead is what a body may hold before anything of it has arrived:
 	// usual batches fit, and a thousand clients that send nothing hold 64 MB.
-	firstRead = 64 << 10
+	firstRead = 64<<10 - 1
 	// trustedLength is the largest Content-Length that is believed once the
 	// first part has arrived; larger bodies grow step by step.
 	trustedLength = 1 << 20
@@ -27,6 +26,7 @@ type bodies struct {
 	stall  time.Duration
 
 	decoders decoders
+	buffers  buffers
 }
 
 func newBodies(limit, budget int64, stall time.Duration) *bodies {
@@ -35,8 +35,7 @@ func newBodies(limit, budget int64, stall time.Duration) *bodies {
 	return &bodies{max: limit, budget: newBudget(budget), stall: stall}
 }
 
-// body is a body in memory. release must be called once it is let go or has
-// been taken over by who accounts for it.
+// body is a body in memory. release must be called once nothing refers to it.
 type body struct {
 	data    []byte // with a spare byte of capacity
 	account string // whose share of the budget it takes
@@ -49,6 +48,8 @@ func (b *body) release() {
 		b.from.budget.put(b.account, b.held)
 		b.held = 0
 	}
+	b.from.buffers.put(b.data)
+	b.data = nil
 }
 
 // hold takes n bytes of the budget, waiting a little.
@@ -149,28 +150,20 @@ func nextSize(n, size, most int64) int64 {
 	return min(2*n, most+1)
 }
 
+// grow makes room for n bytes and the spare one.
 func (b *body) grow(ctx context.Context, n int64) error {
-	old := int64(cap(b.data))
-	if err := b.hold(ctx, n+1); err != nil {
+	size := bufferSize(n + 1)
+	if err := b.hold(ctx, size); err != nil {
 		return err
 	}
-	data := make([]byte, len(b.data), n+1)
-	copy(data, b.data)
-	b.data = data
-	if old > 0 {
-		b.from.budget.put(b.account, old)
-		b.held -= old
+	old := b.data
+	b.data = append(b.from.buffers.get(size), old...)
+	if n := int64(cap(old)); n > 0 {
+		b.from.budget.put(b.account, n)
+		b.held -= n
 	}
+	b.from.buffers.put(old)
 	return nil
-}
-
-// own returns data, a part of the body, for keeping: copied where the buffer
-// is much larger.
-func (b *body) own(data []byte) []byte {
-	if waste := cap(data) - len(data); waste > 4<<10 && waste > len(data)/4 {
-		return slices.Clip(slices.Clone(data))
-	}
-	return data
 }
 
 // extend gives the peer another stall to send something. A writer that is no

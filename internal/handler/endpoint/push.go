@@ -32,7 +32,7 @@ func (a *API) Push(c *Call, l Log) error {
 		return err
 	}
 	next, err := a.service.Append(c.Request.Context(), id, logs.Lines{
-		Data:   b.own(batch.Data),
+		Data:   batch.Data,
 		Count:  batch.Count,
 		Offset: offset,
 		Dedupe: batch.Marked && offset == 0,
