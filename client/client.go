@@ -1,6 +1,7 @@
 package client
 
 import (
+	"crypto/tls"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -89,6 +90,21 @@ func WithHTTPClient(h *http.Client) Option {
 		own := *h
 		own.Timeout = 0
 		c.http = &own
+		return nil
+	}
+}
+
+// WithTLS uses c for https: for a certificate authority of one's own, or a
+// certificate that the server asks for. It replaces an earlier WithHTTPClient
+// and is replaced by a later one.
+func WithTLS(c *tls.Config) Option {
+	return func(x *Client) error {
+		t, ok := transport().(*http.Transport)
+		if !ok {
+			return logservice.Invalidf("http.DefaultTransport is not net/http's: give WithHTTPClient a client with certificates of its own")
+		}
+		t.TLSClientConfig = c.Clone()
+		x.http = &http.Client{Transport: t}
 		return nil
 	}
 }

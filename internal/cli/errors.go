@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -93,9 +94,12 @@ func (p Program) report(ctx context.Context, err error) int {
 }
 
 // parts are the errors that err joins, which write a line each.
-func parts(err error) []error {
+func parts(err error) (all []error) {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok && strings.Contains(err.Error(), "\n") {
-		return joined.Unwrap()
+		for _, e := range joined.Unwrap() {
+			all = append(all, parts(e)...)
+		}
+		return all
 	}
 	return []error{err}
 }
@@ -112,6 +116,8 @@ func exitStatus(ctx context.Context, err error) int {
 		return exitUnavailable
 	case errors.As(err, &u), errors.As(err, &setting):
 		return exitUsage
+	case isUntrusted(err):
+		return exitError // trying again does not help
 	case ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(ctx))):
 		return exitInterrupted
 	case errors.Is(err, logservice.ErrStreamNotFound), errors.Is(err, logservice.ErrBlobNotFound):
@@ -132,6 +138,11 @@ func exitStatus(ctx context.Context, err error) int {
 	return exitError
 }
 
+func isUntrusted(err error) bool {
+	_, ok := errors.AsType[*tls.CertificateVerificationError](err)
+	return ok
+}
+
 // hint says what to do about err.
 func hint(err error, program string) string {
 	var (
@@ -148,6 +159,8 @@ func hint(err error, program string) string {
 		return u.hint
 	case errors.As(err, &setting):
 		return setting.Hint
+	case isUntrusted(err):
+		return "if the server's certificate is from an authority of your own, name that: --ca-file FILE"
 	case errors.As(err, &inUse):
 		return "stop that server, or give this one a folder of its own: LOG_SERVICE_DATA=..."
 	case errors.As(err, &listen) && listen.Op == "listen":

@@ -3,6 +3,7 @@ package cli_test
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -20,6 +21,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/harness/log-service/internal/cli"
+	"github.com/harness/log-service/internal/tlstest"
 )
 
 // startTime is how long a server may take to answer, on a machine that runs
@@ -32,14 +34,16 @@ func TestMain(m *testing.M) {
 }
 
 // TestScripts runs testdata/*.txtar with the real programs, over real servers
-// on free ports. Beside testscript's own commands there are:
+// on free ports. Beside testscript's own commands (of which stop ends a script,
+// and kill a command in the background) there are:
 //
 //	serve [NAME=VALUE...]   start `log-service server` with these settings, wait
 //	                        until it answers, and point the commands at it; its
 //	                        data is in $WORK/data unless told otherwise
-//	stop                    end it by SIGTERM; it must end with status 0
-//	kill                    end it by SIGKILL
-//	restart [NAME=VALUE...] stop if it runs, then serve at the same address
+//	certificates            make ca.pem, cert.pem and key.pem for this machine
+//	shutdown                end it by SIGTERM; it must end with status 0
+//	crash                   end it by SIGKILL
+//	restart [NAME=VALUE...] shut it down if it runs, then serve at the same address
 //	exits N COMMAND...      run a command, which must end with status N
 //	follow FILE COMMAND...  run a command in the background, output to FILE
 //	type FILE TEXT          write to its standard input, which stays open; TEXT is
@@ -67,9 +71,9 @@ func params(dir string) testscript.Params {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"serve": cmdServe, "stop": cmdStop, "kill": cmdKill, "restart": cmdRestart, "exits": cmdExits,
+			"serve": cmdServe, "shutdown": cmdShutdown, "crash": cmdCrash, "restart": cmdRestart, "exits": cmdExits,
 			"follow": cmdFollow, "type": cmdType, "interrupt": cmdInterrupt, "followed": cmdFollowed,
-			"shows": cmdShows, "send": cmdSend,
+			"shows": cmdShows, "send": cmdSend, "certificates": cmdCertificates,
 		},
 	}
 }
@@ -111,7 +115,7 @@ func command(ts *testscript.TestScript, name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-var listens = regexp.MustCompile(`listens on (http://\S+)`)
+var listens = regexp.MustCompile(`listens on (https?://\S+)`)
 
 func cmdServe(ts *testscript.TestScript, neg bool, args []string) {
 	st := stateOf(ts)
@@ -142,20 +146,28 @@ func cmdServe(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("the server does not say where it listens:\n%s", seen)
 	}
 	go func() { _, _ = io.Copy(io.Discard, stderr) }() // ends with the server
-	ts.Check(healthy(url))
+	ts.Check(healthy(url, ts.MkAbs("cert.pem"), ts.MkAbs("key.pem")))
 	ts.Setenv("LOG_SERVICE_SERVER", url)
 }
 
-// healthy waits until the server answers.
-func healthy(url string) error {
+// healthy waits until the server answers. The files hold a certificate for it
+// to see, if they exist.
+func healthy(url, cert, key string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), startTime)
 	defer cancel()
+	// Who answers is not the point here; the commands look at certificates.
+	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
+	if pair, err := tls.LoadX509KeyPair(cert, key); err == nil {
+		transport.TLSClientConfig.Certificates = []tls.Certificate{pair}
+	}
+	defer transport.CloseIdleConnections()
+	client := http.Client{Transport: transport}
 	for {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/healthz", nil)
 		if err != nil {
 			return err
 		}
-		resp, err := http.DefaultClient.Do(req)
+		resp, err := client.Do(req)
 		if err == nil {
 			body, _ := io.ReadAll(resp.Body)
 			_ = resp.Body.Close()
@@ -170,7 +182,20 @@ func healthy(url string) error {
 	}
 }
 
-func cmdStop(ts *testscript.TestScript, neg bool, args []string) {
+// fatal is a script as a tlstest.T.
+type fatal struct{ *testscript.TestScript }
+
+func (f fatal) Fatal(args ...any) { f.Fatalf("%s", fmt.Sprint(args...)) }
+
+func cmdCertificates(ts *testscript.TestScript, neg bool, args []string) {
+	a := tlstest.NewAuthority(fatal{ts})
+	cert, key := a.Leaf("server")
+	for name, content := range map[string][]byte{"ca.pem": a.PEM, "cert.pem": cert, "key.pem": key} {
+		ts.Check(os.WriteFile(ts.MkAbs(name), content, 0o600))
+	}
+}
+
+func cmdShutdown(ts *testscript.TestScript, neg bool, args []string) {
 	st := stateOf(ts)
 	ts.Check(st.server.Process.Signal(syscall.SIGTERM))
 	cmd := st.server
@@ -182,13 +207,13 @@ func cmdStop(ts *testscript.TestScript, neg bool, args []string) {
 
 func cmdRestart(ts *testscript.TestScript, neg bool, args []string) {
 	if stateOf(ts).server != nil {
-		cmdStop(ts, neg, nil)
+		cmdShutdown(ts, neg, nil)
 	}
 	bind := "LOG_SERVICE_HTTP_BIND=" + strings.TrimPrefix(ts.Getenv("LOG_SERVICE_SERVER"), "http://")
 	cmdServe(ts, neg, append([]string{bind}, args...))
 }
 
-func cmdKill(ts *testscript.TestScript, neg bool, args []string) {
+func cmdCrash(ts *testscript.TestScript, neg bool, args []string) {
 	st := stateOf(ts)
 	ts.Check(st.server.Process.Kill())
 	_ = st.server.Wait()

@@ -32,9 +32,18 @@ func (s *session) client(t target, retry client.Retry) (*client.Client, error) {
 	case s.root.Quiet:
 		level = slog.LevelError
 	}
-	c, err := client.New(s.root.ServerURL,
+	options := []client.Option{
 		client.WithAccount(t.account), client.WithToken(t.token), client.WithRetry(retry),
-		client.WithLogger(slog.New(slog.NewTextHandler(s.Stderr, &slog.HandlerOptions{Level: level}))))
+		client.WithLogger(slog.New(slog.NewTextHandler(s.Stderr, &slog.HandlerOptions{Level: level}))),
+	}
+	tls, err := s.root.tlsConfig()
+	if err != nil {
+		return nil, err
+	}
+	if tls != nil {
+		options = append(options, client.WithTLS(tls))
+	}
+	c, err := client.New(s.root.ServerURL, options...)
 	if err != nil {
 		return nil, &usage{err: err}
 	}

@@ -48,9 +48,18 @@ type Config struct {
 	// metrics and profiles; port 0 takes a free port, empty is none.
 	AdminBind string // LOG_SERVICE_ADMIN_BIND
 
+	// TLSCert and TLSKey are PEM files with the server's certificate (its
+	// chain behind it) and its key; both or none. They are read again when
+	// they change. With TLSClientCA, a PEM file of certificate authorities,
+	// clients need a certificate of one of these.
+	TLSCert     string // LOG_SERVICE_TLS_CERT
+	TLSKey      string // LOG_SERVICE_TLS_KEY
+	TLSClientCA string // LOG_SERVICE_TLS_CLIENT_CA
+
 	// Proto and Host are how clients reach the server, http or https and
 	// host[:port], for the links that it hands out. With an empty Host links
-	// are made from the address of the request that asks for one.
+	// are made from the address of the request that asks for one. Proto is
+	// https where the server speaks TLS and nobody says otherwise.
 	Proto string // LOG_SERVICE_HTTP_PROTO
 	Host  string // LOG_SERVICE_HTTP_HOST
 

@@ -46,12 +46,13 @@ func TestEverySettingReachesItsField(t *testing.T) {
 		"LOG_SERVICE_DEBUG_MODE=1", "LOG_SERVICE_TRACE=true", "LOG_SERVICE_ADMIN_BIND=127.0.0.1:8078",
 		"LOG_SERVICE_SECRET=secret-of-16-bytes", "LOG_SERVICE_OLD_SECRETS=old-secret-of-16-bytes, older-secret-of-16-bytes",
 		"LOG_SERVICE_GLOBAL_TOKEN=global-of-16-bytes", "LOG_SERVICE_OLD_GLOBAL_TOKENS=old-global-of-16-bytes",
-		"LOG_SERVICE_JWT_KEYS=a.pem,b.pem", "LOG_SERVICE_REVOKED_TOKENS=revoked")
+		"LOG_SERVICE_JWT_KEYS=a.pem,b.pem", "LOG_SERVICE_REVOKED_TOKENS=revoked",
+		"LOG_SERVICE_TLS_CERT=c.pem", "LOG_SERVICE_TLS_KEY=k.pem", "LOG_SERVICE_TLS_CLIENT_CA=a.pem")
 	if err != nil || len(warnings) != 0 {
 		t.Fatal(err, warnings)
 	}
 	want := config.Config{
-		Bind: ":9000", AdminBind: "127.0.0.1:8078", Proto: "https", Host: "logs.example.com:8443", DisableAuth: true,
+		Bind: ":9000", AdminBind: "127.0.0.1:8078", TLSCert: "c.pem", TLSKey: "k.pem", TLSClientCA: "a.pem", Proto: "https", Host: "logs.example.com:8443", DisableAuth: true,
 		Data: "/var/lib/logs", BoltPath: filepath.Join("/var/lib/logs", "blobs.db"), Stream: config.StreamMemory,
 		Memory: 1 << 30, MaxLine: 64 << 10, MaxBody: 8e6, Debug: true, Trace: true,
 		Auth: config.Auth{
@@ -69,6 +70,17 @@ func TestEverySettingReachesItsField(t *testing.T) {
 	}
 }
 
+func TestLinksOfAServerWithTLSAreHTTPS(t *testing.T) {
+	c, _, err := load(t, "LOG_SERVICE_TLS_CERT=c.pem", "LOG_SERVICE_TLS_KEY=k.pem")
+	if err != nil || c.Proto != "https" {
+		t.Error(c.Proto, err)
+	}
+	c, _, err = load(t, "LOG_SERVICE_TLS_CERT=c.pem", "LOG_SERVICE_TLS_KEY=k.pem", "LOG_SERVICE_HTTP_PROTO=http", "LOG_SERVICE_HTTP_HOST=x")
+	if err != nil || c.Proto != "http" {
+		t.Error("told otherwise:", c.Proto, err)
+	}
+}
+
 func TestABadValueIsRefusedByNameValueAndRule(t *testing.T) {
 	for _, tc := range []struct {
 		set  []string
@@ -80,6 +92,9 @@ func TestABadValueIsRefusedByNameValueAndRule(t *testing.T) {
 		{[]string{"LOG_SERVICE_HTTP_BIND=http://localhost:1"}, []string{"host:port"}},
 		{[]string{"LOG_SERVICE_ADMIN_BIND=:8078"}, []string{"LOG_SERVICE_ADMIN_BIND", `":8078"`, "loopback"}},
 		{[]string{"LOG_SERVICE_ADMIN_BIND=8078"}, []string{"LOG_SERVICE_ADMIN_BIND", "host:port"}},
+		{[]string{"LOG_SERVICE_TLS_CERT=c"}, []string{"LOG_SERVICE_TLS_CERT", "LOG_SERVICE_TLS_KEY"}},
+		{[]string{"LOG_SERVICE_TLS_KEY=k"}, []string{"LOG_SERVICE_TLS_KEY", "LOG_SERVICE_TLS_CERT"}},
+		{[]string{"LOG_SERVICE_TLS_CLIENT_CA=a"}, []string{"LOG_SERVICE_TLS_CLIENT_CA", "LOG_SERVICE_TLS_CERT"}},
 		{[]string{"LOG_SERVICE_HTTP_PROTO=ftp"}, []string{"LOG_SERVICE_HTTP_PROTO", `"ftp"`, "http or https"}},
 		{[]string{"LOG_SERVICE_HTTP_PROTO=https"}, []string{"LOG_SERVICE_HTTP_PROTO", "LOG_SERVICE_HTTP_HOST"}},
 		{[]string{"LOG_SERVICE_HTTP_HOST=https://logs"}, []string{"host or host:port", "HTTP_PROTO"}},

@@ -72,6 +72,9 @@ func Load(env map[string]string) (c Config, warnings []string, err error) {
 	if env[Prefix+"HTTP_BIND"] == "" && c.AuthOn() {
 		c.Bind = authBind
 	}
+	if env[Prefix+"HTTP_PROTO"] == "" && c.TLSCert != "" {
+		c.Proto = "https"
+	}
 	errs = append(errs, refuseMissing(env)...)
 	if len(errs) == 0 {
 		if err := c.Validate(); err != nil {
@@ -103,7 +106,10 @@ func (c *Config) Validate() error {
 			Rule: "this listener asks nobody for a token: want a loopback address, for example 127.0.0.1:8078",
 		}
 	}
-	if c.Proto != Default().Proto && c.Host == "" {
+	if err := c.validateTLS(); err != nil {
+		return err
+	}
+	if c.Proto != Default().Proto && c.Host == "" && c.TLSCert == "" {
 		return &Error{
 			Name: Prefix + "HTTP_PROTO", Value: c.Proto,
 			Rule: "the scheme of links is of no effect without their host: set LOG_SERVICE_HTTP_HOST, too",

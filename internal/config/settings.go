@@ -21,6 +21,9 @@ func settings() []setting {
 	return []setting{
 		{"HTTP_BIND", bind(func(c *Config) *string { return &c.Bind })},
 		{"ADMIN_BIND", bind(func(c *Config) *string { return &c.AdminBind })},
+		{"TLS_CERT", text(func(c *Config) *string { return &c.TLSCert })},
+		{"TLS_KEY", text(func(c *Config) *string { return &c.TLSKey })},
+		{"TLS_CLIENT_CA", text(func(c *Config) *string { return &c.TLSClientCA })},
 		{"HTTP_PROTO", oneOf(func(c *Config) *string { return &c.Proto }, "http", "https")},
 		{"HTTP_HOST", setHost},
 		{"DISABLE_AUTH", boolean(func(c *Config) *bool { return &c.DisableAuth })},
@@ -74,7 +77,7 @@ func missingFeatures() []missing {
 // clientNames are the settings of the command line's client commands, which
 // may well be in the environment of a server.
 func clientNames() []string {
-	return []string{"SERVER", "ACCOUNT", "TOKEN", "TIMEOUT", "OUTPUT", "QUIET", "VERBOSE"}
+	return []string{"SERVER", "ACCOUNT", "TOKEN", "CA_FILE", "CLIENT_CERT", "CLIENT_KEY", "TIMEOUT", "OUTPUT", "QUIET", "VERBOSE"}
 }
 
 func text(field func(*Config) *string) func(*Config, string) error {

@@ -30,7 +30,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	go func() { adminEnded <- s.admin.serve() }()
 
 	failed := make(chan error, 1)
-	go func() { failed <- s.http.Serve(s.listener) }()
+	go func() { failed <- s.serve() }()
 
 	var err error
 	select {
@@ -45,6 +45,13 @@ func (s *Server) Serve(ctx context.Context) error {
 	}
 	end()
 	return errors.Join(err, work.Wait(), s.Close(), wrap("admin listener", <-adminEnded))
+}
+
+func (s *Server) serve() error {
+	if s.tls != nil {
+		return s.http.ServeTLS(s.listener, "", "") // its config has the certificates
+	}
+	return s.http.Serve(s.listener)
 }
 
 // drain ends the tails and waits for requests in flight; those that take too

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -50,7 +51,8 @@ type Server struct {
 	listener net.Listener
 	http     *http.Server
 	tails    endpoint.Tails
-	admin    *admin // nil: none
+	admin    *admin      // nil: none
+	tls      *tls.Config // of all listeners but the admin's; nil: plain text
 	registry *prometheus.Registry
 
 	stopping chan struct{} // closed when an orderly stop begins
@@ -84,6 +86,9 @@ func (s *Server) open(c config.Config) (err error) {
 	if s.auth, err = newVerifier(c, s.log); err != nil {
 		return fmt.Errorf("authentication: %w", err)
 	}
+	if s.tls, err = newTLS(c, s.log); err != nil {
+		return fmt.Errorf("TLS: %w", err)
+	}
 	if s.listener, err = (&net.ListenConfig{}).Listen(context.Background(), "tcp", c.Bind); err != nil {
 		return err
 	}
@@ -107,6 +112,7 @@ func (s *Server) open(c config.Config) (err error) {
 	s.service = logs.New(logs.Config{Streams: s.engine, Store: s.store, Logger: s.log, LinkKey: linkKey})
 	s.measure(s.engine, s.store, s.service)
 	s.http = &http.Server{
+		TLSConfig:         s.tls.Clone(), // net/http changes it; nil is nil
 		Handler:           handler.New(s.handlerConfig(c)),
 		ReadHeaderTimeout: readHeaderTimeout,
 		IdleTimeout:       idleTimeout,
@@ -123,12 +129,16 @@ func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 
 // URL is where clients on this machine reach the server.
 func (s *Server) URL() string {
+	scheme := "http"
+	if s.tls != nil {
+		scheme = "https"
+	}
 	addr, ok := s.listener.Addr().(*net.TCPAddr)
 	if !ok || addr.IP.IsUnspecified() {
 		_, port, _ := net.SplitHostPort(s.listener.Addr().String())
-		return "http://localhost:" + port
+		return scheme + "://localhost:" + port
 	}
-	return "http://" + addr.String()
+	return scheme + "://" + addr.String()
 }
 
 // AdminAddr is the address of the listener for metrics and profiles; nil

@@ -1,6 +1,7 @@
 package endpoint
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"log/slog"
@@ -170,9 +171,29 @@ func (o *chunked) write(parts net.Buffers, size int) error {
 			return err
 		}
 	}
+	if _, ok := o.conn.(*net.TCPConn); !ok {
+		return o.join(parts)
+	}
 	_, err := parts.WriteTo(o.conn)
 	return err
 }
+
+// join writes small parts together: over TLS each write is a record of its
+// own, and a system call.
+func (o *chunked) join(parts net.Buffers) error {
+	w := joinPool.Get().(*bufio.Writer)
+	defer joinPool.Put(w)
+	w.Reset(o.conn)
+	for _, p := range parts {
+		_, _ = w.Write(p) // Flush has the error
+	}
+	err := w.Flush()
+	w.Reset(nil)
+	return err
+}
+
+// joinPool holds buffers of the size of a TLS record.
+var joinPool = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, 16<<10) }}
 
 func (o *chunked) end() error { return o.write(net.Buffers{lastPart}, 0) }
 

@@ -1,0 +1,37 @@
+package cli
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"os"
+)
+
+// tlsConfig is what the flags say about https; nil: nothing.
+func (g *globals) tlsConfig() (*tls.Config, error) {
+	if (g.Cert == "") != (g.Key == "") {
+		return nil, usagef("--client-cert and --client-key belong together: give both")
+	}
+	if g.CAFile == "" && g.Cert == "" {
+		return nil, nil
+	}
+	c := &tls.Config{MinVersion: tls.VersionTLS12}
+	if g.CAFile != "" {
+		pem, err := os.ReadFile(g.CAFile)
+		if err != nil {
+			return nil, &usage{err: fmt.Errorf("--ca-file: %w", err)}
+		}
+		c.RootCAs = x509.NewCertPool()
+		if !c.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, usagef("--ca-file %s: no certificate in PEM form", g.CAFile)
+		}
+	}
+	if g.Cert != "" {
+		pair, err := tls.LoadX509KeyPair(g.Cert, g.Key)
+		if err != nil {
+			return nil, &usage{err: fmt.Errorf("--client-cert %s with --client-key %s: %w", g.Cert, g.Key, err)}
+		}
+		c.Certificates = []tls.Certificate{pair}
+	}
+	return c, nil
+}

@@ -1,0 +1,17 @@
+package config
+
+// validateTLS checks which settings about certificates go together.
+func (c *Config) validateTLS() error {
+	needs := func(name, value, other string) error {
+		return &Error{Name: Prefix + name, Value: value, Rule: "is of no effect alone: set " + Prefix + other + ", too"}
+	}
+	switch {
+	case c.TLSCert != "" && c.TLSKey == "":
+		return needs("TLS_CERT", c.TLSCert, "TLS_KEY")
+	case c.TLSKey != "" && c.TLSCert == "":
+		return needs("TLS_KEY", c.TLSKey, "TLS_CERT")
+	case c.TLSClientCA != "" && c.TLSCert == "":
+		return needs("TLS_CLIENT_CA", c.TLSClientCA, "TLS_CERT")
+	}
+	return nil
+}

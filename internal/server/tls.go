@@ -1,0 +1,140 @@
+package server
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/harness/log-service/internal/config"
+)
+
+// checkFiles is how often, at most, a handshake looks whether the files of
+// the certificates have changed.
+const checkFiles = time.Second
+
+// certificates are the server's, read from files, and read again when these
+// change: renewing them needs no restart.
+type certificates struct {
+	cert, key, clientCA string // names of files; clientCA may be empty
+	log                 *slog.Logger
+
+	mu      sync.Mutex  // guards what follows
+	config  *tls.Config // for handshakes; never changed, only replaced
+	read    []stamp     // of the files when config was made
+	refused []stamp     // of files that made no config
+	checked time.Time
+}
+
+// stamp tells one version of a file from another.
+type stamp struct {
+	modified time.Time
+	size     int64
+}
+
+// newTLS returns the TLS configuration of all listeners: that of the files
+// which c names, as they are at each handshake. Nil where c names none. A
+// listener that changes it takes a clone.
+func newTLS(c config.Config, log *slog.Logger) (*tls.Config, error) {
+	if c.TLSCert == "" {
+		return nil, nil
+	}
+	x := &certificates{cert: c.TLSCert, key: c.TLSKey, clientCA: c.TLSClientCA, log: log}
+	var err error
+	if x.read, err = x.stamps(); err != nil {
+		return nil, err
+	}
+	if x.config, err = x.load(); err != nil {
+		return nil, err
+	}
+	outer := baseTLS()
+	outer.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return x.current(), nil }
+	return outer, nil
+}
+
+func baseTLS() *tls.Config {
+	return &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}
+}
+
+// current is the configuration for a handshake now. Files that cannot be read,
+// or do not fit each other, leave the last good one in place: a renewal may be
+// halfway through.
+func (x *certificates) current() *tls.Config {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if time.Since(x.checked) < checkFiles {
+		return x.config
+	}
+	x.checked = time.Now()
+	now, err := x.stamps()
+	if err == nil && equal(now, x.read) {
+		return x.config
+	}
+	var fresh *tls.Config
+	if err == nil {
+		fresh, err = x.load()
+	}
+	switch {
+	case err == nil:
+		x.log.Info("TLS certificates were read again")
+		x.config, x.read, x.refused = fresh, now, nil
+	case x.refused == nil || !equal(now, x.refused):
+		x.log.Error("new TLS certificates cannot be used; the old ones stay", "error", err)
+		x.refused = append([]stamp{}, now...) // said once
+	}
+	return x.config
+}
+
+func (x *certificates) stamps() ([]stamp, error) {
+	var all []stamp
+	for _, name := range []string{x.cert, x.key, x.clientCA} {
+		if name == "" {
+			continue
+		}
+		st, err := os.Stat(name)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, stamp{st.ModTime(), st.Size()})
+	}
+	return all, nil
+}
+
+func equal(a, b []stamp) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if !a[i].modified.Equal(b[i].modified) || a[i].size != b[i].size {
+			return false
+		}
+	}
+	return true
+}
+
+// load reads the files.
+func (x *certificates) load() (*tls.Config, error) {
+	cert, err := tls.LoadX509KeyPair(x.cert, x.key)
+	if err != nil {
+		return nil, fmt.Errorf("certificate %s with key %s: %w", x.cert, x.key, err)
+	}
+	c := baseTLS()
+	c.Certificates = []tls.Certificate{cert}
+	if x.clientCA == "" {
+		return c, nil
+	}
+	pem, err := os.ReadFile(x.clientCA)
+	if err != nil {
+		return nil, err
+	}
+	c.ClientCAs = x509.NewCertPool()
+	if !c.ClientCAs.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("client CA %s: %w", x.clientCA, errors.New("no certificate in PEM form"))
+	}
+	c.ClientAuth = tls.RequireAndVerifyClientCert
+	return c, nil
+}
