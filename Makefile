@@ -10,7 +10,7 @@ ifneq ($(shell command -v $(CC) 2>/dev/null),)
 RACE := -race
 endif
 
-.PHONY: help build test test-long check fuzz bench bench-quick clean
+.PHONY: help build test test-long check generate fuzz bench bench-quick clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -32,10 +32,31 @@ ifndef RACE
 	@test "$$CI" != true
 endif
 
-check: $(GOLANGCI) ## lint, and check the format and the module file
+check: $(GOLANGCI) check-proto ## lint, and check the format, the module file and the generated code
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "not formatted: run gofmt -w" >&2; exit 1; }
 	go mod tidy -diff
 	$(GOLANGCI) run ./...
+
+BUF := go tool -modfile=buf.mod buf
+
+generate: ## make the Go code of proto/ anew
+	$(BUF) generate
+
+# Old clients must keep working, so the definition is held against that of the
+# last release, or else of the last commit; a shallow clone has this one only.
+.PHONY: check-proto
+check-proto:
+	$(BUF) lint
+	rm -rf .cache/proto && mkdir -p .cache/proto/generated .cache/proto/before
+	$(BUF) generate -o .cache/proto/generated
+	@cd .cache/proto/generated && find . -name '*.go' | while read -r f; do \
+		diff -u "../../../$$f" "$$f" || { echo "$$f is not what its definition says: run make generate" >&2; exit 1; }; \
+	done
+	@base=$$(git describe --tags --abbrev=0 2>/dev/null || git rev-parse -q --verify HEAD~1 || git rev-parse HEAD); \
+	if git cat-file -e "$$base:proto" 2>/dev/null; then \
+		git archive "$$base" proto buf.yaml | tar -x -C .cache/proto/before && \
+		echo "$(BUF) breaking --against $$base" && $(BUF) breaking --against .cache/proto/before; \
+	else echo "$$base has no proto/ to compare with"; fi
 
 $(GOLANGCI):
 	GOBIN=$(CURDIR)/.cache/bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)

@@ -164,6 +164,9 @@ func hint(err error, program string) string {
 	case errors.As(err, &inUse):
 		return "stop that server, or give this one a folder of its own: LOG_SERVICE_DATA=..."
 	case errors.As(err, &listen) && listen.Op == "listen":
+		if strings.Contains(err.Error(), "LOG_SERVICE_GRPC_BIND") {
+			return "give another address, for example LOG_SERVICE_GRPC_BIND=127.0.0.1:8081, or LOG_SERVICE_GRPC_BIND=off for none"
+		}
 		return "give another address, for example LOG_SERVICE_HTTP_BIND=127.0.0.1:8080"
 	case errors.As(err, &listen) && listen.Op == "dial":
 		return fmt.Sprintf("is the server running? start one with: %s server; or name another with --server URL", program)

@@ -105,6 +105,9 @@ func greet(w io.Writer, program string, c config.Config, srv *server.Server) {
 	if c.Stream == config.StreamMemory {
 		kept = " (live logs in memory only: they end with the server)"
 	}
+	if u := srv.GRPCURL(); u != "" {
+		fmt.Fprintf(w, "live logs over gRPC: %s\n", u)
+	}
 	fmt.Fprintf(w, "data: %s%s\n", srv.Folder(), kept)
 	if a := srv.AdminAddr(); a != nil {
 		fmt.Fprintf(w, "metrics and profiles: http://%s/metrics\n", a)

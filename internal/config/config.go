@@ -20,6 +20,12 @@ const (
 	StreamMemory = "memory"
 )
 
+// Addresses of the gRPC service; see Config.GRPCBind.
+const (
+	DefaultGRPCBind = "127.0.0.1:8078"
+	GRPCOff         = "off"
+)
+
 // Limits of the settings.
 const (
 	// MinMemory is the smallest budget that still holds a few batches of
@@ -47,6 +53,11 @@ type Config struct {
 	// AdminBind is the loopback address, host:port, of a second listener with
 	// metrics and profiles; port 0 takes a free port, empty is none.
 	AdminBind string // LOG_SERVICE_ADMIN_BIND
+
+	// GRPCBind is the TCP address of the gRPC service, like Bind. Empty: that
+	// of DefaultGRPCBind, or where that is taken a free port of the same host.
+	// GRPCOff: there is none.
+	GRPCBind string // LOG_SERVICE_GRPC_BIND
 
 	// TLSCert and TLSKey are PEM files with the server's certificate (its
 	// chain behind it) and its key; both or none. They are read again when

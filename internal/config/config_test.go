@@ -43,7 +43,7 @@ func TestEverySettingReachesItsField(t *testing.T) {
 		"LOG_SERVICE_HTTP_BIND=:9000", "LOG_SERVICE_HTTP_PROTO=https", "LOG_SERVICE_HTTP_HOST=logs.example.com:8443",
 		"LOG_SERVICE_DISABLE_AUTH=true", "LOG_SERVICE_DATA=/var/lib/logs", "LOG_SERVICE_STREAM=memory",
 		"LOG_SERVICE_MEMORY=1GiB", "LOG_SERVICE_MAX_LINE=64Ki", "LOG_SERVICE_MAX_BODY=8MB",
-		"LOG_SERVICE_DEBUG_MODE=1", "LOG_SERVICE_TRACE=true", "LOG_SERVICE_ADMIN_BIND=127.0.0.1:8078",
+		"LOG_SERVICE_DEBUG_MODE=1", "LOG_SERVICE_TRACE=true", "LOG_SERVICE_ADMIN_BIND=127.0.0.1:8077", "LOG_SERVICE_GRPC_BIND=:9001",
 		"LOG_SERVICE_SECRET=secret-of-16-bytes", "LOG_SERVICE_OLD_SECRETS=old-secret-of-16-bytes, older-secret-of-16-bytes",
 		"LOG_SERVICE_GLOBAL_TOKEN=global-of-16-bytes", "LOG_SERVICE_OLD_GLOBAL_TOKENS=old-global-of-16-bytes",
 		"LOG_SERVICE_JWT_KEYS=a.pem,b.pem", "LOG_SERVICE_REVOKED_TOKENS=revoked",
@@ -52,7 +52,7 @@ func TestEverySettingReachesItsField(t *testing.T) {
 		t.Fatal(err, warnings)
 	}
 	want := config.Config{
-		Bind: ":9000", AdminBind: "127.0.0.1:8078", TLSCert: "c.pem", TLSKey: "k.pem", TLSClientCA: "a.pem", Proto: "https", Host: "logs.example.com:8443", DisableAuth: true,
+		Bind: ":9000", AdminBind: "127.0.0.1:8077", GRPCBind: ":9001", TLSCert: "c.pem", TLSKey: "k.pem", TLSClientCA: "a.pem", Proto: "https", Host: "logs.example.com:8443", DisableAuth: true,
 		Data: "/var/lib/logs", BoltPath: filepath.Join("/var/lib/logs", "blobs.db"), Stream: config.StreamMemory,
 		Memory: 1 << 30, MaxLine: 64 << 10, MaxBody: 8e6, Debug: true, Trace: true,
 		Auth: config.Auth{
@@ -90,8 +90,10 @@ func TestABadValueIsRefusedByNameValueAndRule(t *testing.T) {
 		{[]string{"LOG_SERVICE_HTTP_BIND=localhost:http"}, []string{`"http"`, "65535"}},
 		{[]string{"LOG_SERVICE_HTTP_BIND=127.0.0.1:99999"}, []string{"99999"}},
 		{[]string{"LOG_SERVICE_HTTP_BIND=http://localhost:1"}, []string{"host:port"}},
-		{[]string{"LOG_SERVICE_ADMIN_BIND=:8078"}, []string{"LOG_SERVICE_ADMIN_BIND", `":8078"`, "loopback"}},
-		{[]string{"LOG_SERVICE_ADMIN_BIND=8078"}, []string{"LOG_SERVICE_ADMIN_BIND", "host:port"}},
+		{[]string{"LOG_SERVICE_ADMIN_BIND=:8077"}, []string{"LOG_SERVICE_ADMIN_BIND", `":8077"`, "loopback"}},
+		{[]string{"LOG_SERVICE_GRPC_BIND=:9001"}, []string{"LOG_SERVICE_GRPC_BIND", `":9001"`, "no authentication"}},
+		{[]string{"LOG_SERVICE_GRPC_BIND=none"}, []string{"LOG_SERVICE_GRPC_BIND", "host:port", "off"}},
+		{[]string{"LOG_SERVICE_ADMIN_BIND=8077"}, []string{"LOG_SERVICE_ADMIN_BIND", "host:port"}},
 		{[]string{"LOG_SERVICE_TLS_CERT=c"}, []string{"LOG_SERVICE_TLS_CERT", "LOG_SERVICE_TLS_KEY"}},
 		{[]string{"LOG_SERVICE_TLS_KEY=k"}, []string{"LOG_SERVICE_TLS_KEY", "LOG_SERVICE_TLS_CERT"}},
 		{[]string{"LOG_SERVICE_TLS_CLIENT_CA=a"}, []string{"LOG_SERVICE_TLS_CLIENT_CA", "LOG_SERVICE_TLS_CERT"}},

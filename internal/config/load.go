@@ -93,9 +93,9 @@ func (c *Config) Validate() error {
 	if err := c.validateAuth(); err != nil {
 		return err
 	}
-	if !c.Loopback() && !c.DisableAuth && !c.AuthOn() {
+	if name, value := c.reachable(); name != "" && !c.DisableAuth && !c.AuthOn() {
 		return &Error{
-			Name: Prefix + "HTTP_BIND", Value: c.Bind,
+			Name: Prefix + name, Value: value,
 			Rule: "other machines can reach this address, and no authentication is configured",
 			Hint: "set LOG_SERVICE_SECRET (openssl rand -base64 32 makes one), or listen on 127.0.0.1, or set LOG_SERVICE_DISABLE_AUTH=true to let whoever reaches the server read and write every log",
 		}
@@ -103,7 +103,7 @@ func (c *Config) Validate() error {
 	if c.AdminBind != "" && !loopback(c.AdminBind) {
 		return &Error{
 			Name: Prefix + "ADMIN_BIND", Value: c.AdminBind,
-			Rule: "this listener asks nobody for a token: want a loopback address, for example 127.0.0.1:8078",
+			Rule: "this listener asks nobody for a token: want a loopback address, for example 127.0.0.1:8077",
 		}
 	}
 	if err := c.validateTLS(); err != nil {
@@ -161,11 +161,27 @@ func (c *Config) validateAuth() error {
 	return nil
 }
 
-// Loopback reports whether Bind is reachable from this machine only. A host
-// name other than localhost counts as reachable: what it resolves to may
-// change.
-func (c *Config) Loopback() bool { return loopback(c.Bind) }
+// Loopback reports whether the server is reachable from this machine only.
+func (c *Config) Loopback() bool {
+	name, _ := c.reachable()
+	return name == ""
+}
 
+// reachable returns the first setting that lets other machines reach the
+// server, without Prefix, and its value; both empty where none does.
+func (c *Config) reachable() (name, value string) {
+	switch {
+	case !loopback(c.Bind):
+		return "HTTP_BIND", c.Bind
+	case c.GRPCBind != "" && c.GRPCBind != GRPCOff && !loopback(c.GRPCBind):
+		return "GRPC_BIND", c.GRPCBind
+	}
+	return "", ""
+}
+
+// loopback reports whether an address is reachable from this machine only. A
+// host name other than localhost counts as reachable: what it resolves to may
+// change.
 func loopback(bind string) bool {
 	host, _, err := net.SplitHostPort(bind)
 	if err != nil {
@@ -194,6 +210,17 @@ func bind(field func(*Config) *string) func(*Config, string) error {
 		*field(c) = net.JoinHostPort(host, strconv.FormatUint(n, 10))
 		return nil
 	}
+}
+
+func grpcBind(c *Config, v string) error {
+	if strings.EqualFold(v, GRPCOff) {
+		c.GRPCBind = GRPCOff
+		return nil
+	}
+	if err := bind(func(c *Config) *string { return &c.GRPCBind })(c, v); err != nil {
+		return fmt.Errorf("%w; or %s for none", err, GRPCOff)
+	}
+	return nil
 }
 
 func setHost(c *Config, v string) error {

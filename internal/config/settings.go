@@ -20,6 +20,7 @@ type setting struct {
 func settings() []setting {
 	return []setting{
 		{"HTTP_BIND", bind(func(c *Config) *string { return &c.Bind })},
+		{"GRPC_BIND", grpcBind},
 		{"ADMIN_BIND", bind(func(c *Config) *string { return &c.AdminBind })},
 		{"TLS_CERT", text(func(c *Config) *string { return &c.TLSCert })},
 		{"TLS_KEY", text(func(c *Config) *string { return &c.TLSKey })},

@@ -31,20 +31,30 @@ func (s *Server) Serve(ctx context.Context) error {
 
 	failed := make(chan error, 1)
 	go func() { failed <- s.serve() }()
+	// A nil error, of a service that is off, says nothing.
+	grpcFailed := make(chan error, 1)
+	grpcEnded := make(chan struct{})
+	go func() {
+		defer close(grpcEnded)
+		if err := s.grpc.serve(); err != nil {
+			grpcFailed <- err
+		}
+	}()
 
 	var err error
 	select {
 	case err = <-failed:
 		close(s.stopping)
+	case err = <-grpcFailed:
+		err = errors.Join(wrap("gRPC listener", err), s.drain(failed))
 	case <-ctx.Done():
 		s.log.Info("stopping", slog.Any("cause", context.Cause(ctx)))
-		err = s.drain()
-		if serveErr := <-failed; !errors.Is(serveErr, http.ErrServerClosed) {
-			err = errors.Join(err, serveErr)
-		}
+		err = s.drain(failed)
 	}
 	end()
-	return errors.Join(err, work.Wait(), s.Close(), wrap("admin listener", <-adminEnded))
+	err = errors.Join(err, work.Wait(), s.Close(), wrap("admin listener", <-adminEnded))
+	<-grpcEnded
+	return err
 }
 
 func (s *Server) serve() error {
@@ -55,16 +65,23 @@ func (s *Server) serve() error {
 }
 
 // drain ends the tails and waits for requests in flight; those that take too
-// long are cut, which their clients see and retry.
-func (s *Server) drain() error {
+// long are cut, which their clients see and retry. It waits for served, what
+// the listener of HTTP ends with.
+func (s *Server) drain(served <-chan error) error {
 	close(s.stopping)
 	ctx, cancel := context.WithTimeout(context.Background(), requestsTimeout)
 	defer cancel()
+	var calls errgroup.Group
+	calls.Go(func() error { return s.grpc.shutdown(ctx) })
 	err := s.http.Shutdown(ctx)
 	s.tails.Wait()
+	err = errors.Join(err, calls.Wait())
 	if errors.Is(err, context.DeadlineExceeded) {
 		s.log.Warn("requests in flight were cut", slog.Duration("after", requestsTimeout))
-		return s.http.Close()
+		err = s.http.Close()
+	}
+	if serveErr := <-served; !errors.Is(serveErr, http.ErrServerClosed) {
+		err = errors.Join(err, serveErr)
 	}
 	return err
 }

@@ -50,6 +50,7 @@ type Server struct {
 	auth     *auth.Verifier
 	listener net.Listener
 	http     *http.Server
+	grpc     *grpcService // nil: off
 	tails    endpoint.Tails
 	admin    *admin      // nil: none
 	tls      *tls.Config // of all listeners but the admin's; nil: plain text
@@ -95,6 +96,9 @@ func (s *Server) open(c config.Config) (err error) {
 	if s.admin, err = s.openAdmin(c.AdminBind); err != nil {
 		return err
 	}
+	if s.grpc, err = s.openGRPC(c.GRPCBind); err != nil {
+		return err
+	}
 	linkKey, err := s.data.linkKey()
 	if err != nil {
 		return fmt.Errorf("link key: %w", err)
@@ -111,6 +115,7 @@ func (s *Server) open(c config.Config) (err error) {
 	}
 	s.service = logs.New(logs.Config{Streams: s.engine, Store: s.store, Logger: s.log, LinkKey: linkKey})
 	s.measure(s.engine, s.store, s.service)
+	s.grpc.answer(s.grpcConfig(c))
 	s.http = &http.Server{
 		TLSConfig:         s.tls.Clone(), // net/http changes it; nil is nil
 		Handler:           handler.New(s.handlerConfig(c)),
@@ -133,12 +138,16 @@ func (s *Server) URL() string {
 	if s.tls != nil {
 		scheme = "https"
 	}
-	addr, ok := s.listener.Addr().(*net.TCPAddr)
+	return scheme + "://" + localAddress(s.listener)
+}
+
+func localAddress(l net.Listener) string {
+	addr, ok := l.Addr().(*net.TCPAddr)
 	if !ok || addr.IP.IsUnspecified() {
-		_, port, _ := net.SplitHostPort(s.listener.Addr().String())
-		return scheme + "://localhost:" + port
+		_, port, _ := net.SplitHostPort(l.Addr().String())
+		return "localhost:" + port
 	}
-	return scheme + "://" + addr.String()
+	return addr.String()
 }
 
 // AdminAddr is the address of the listener for metrics and profiles; nil
@@ -168,6 +177,7 @@ func (s *Server) Close() error {
 			}
 		}
 		errs = append(errs, wrap("admin listener", s.admin.close()))
+		errs = append(errs, wrap("gRPC listener", s.grpc.close()))
 		if s.engine != nil {
 			errs = append(errs, wrap("live streams", s.engine.Stop()))
 		}

@@ -22,7 +22,7 @@ const (
 // bodies reads the bodies of appends under a budget.
 type bodies struct {
 	max    int64
-	budget *budget
+	budget *Budget
 	stall  time.Duration
 
 	decoders decoders
@@ -32,7 +32,7 @@ type bodies struct {
 func newBodies(limit, budget int64, stall time.Duration) *bodies {
 	// Growing the largest body holds it twice, and its decoder comes on top.
 	budget = max(budget, 3*limit, 2*zstdWindow)
-	return &bodies{max: limit, budget: newBudget(budget), stall: stall}
+	return &bodies{max: limit, budget: NewBudget(budget), stall: stall}
 }
 
 // body is a body in memory. release must be called once nothing refers to it.
@@ -45,7 +45,7 @@ type body struct {
 
 func (b *body) release() {
 	if b.held > 0 {
-		b.from.budget.put(b.account, b.held)
+		b.from.budget.Put(b.account, b.held)
 		b.held = 0
 	}
 	b.from.buffers.put(b.data)
@@ -54,7 +54,7 @@ func (b *body) release() {
 
 // hold takes n bytes of the budget, waiting a little.
 func (b *body) hold(ctx context.Context, n int64) error {
-	if err := b.from.budget.take(ctx, b.account, n); err != nil {
+	if err := b.from.budget.Take(ctx, b.account, n); err != nil {
 		return err
 	}
 	b.held += n
@@ -159,7 +159,7 @@ func (b *body) grow(ctx context.Context, n int64) error {
 	old := b.data
 	b.data = append(b.from.buffers.get(size), old...)
 	if n := int64(cap(old)); n > 0 {
-		b.from.budget.put(b.account, n)
+		b.from.budget.Put(b.account, n)
 		b.held -= n
 	}
 	b.from.buffers.put(old)

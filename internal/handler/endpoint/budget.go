@@ -25,8 +25,9 @@ const (
 	maxWaiting = 1024
 )
 
-// budget is the memory for the bodies of all appends in flight.
-type budget struct {
+// Budget is the memory for what all appends in flight carry, shared fairly
+// between accounts. Make one with NewBudget.
+type Budget struct {
 	total int64
 
 	mu    sync.Mutex // guards what follows
@@ -43,12 +44,14 @@ type waiter struct {
 	granted chan struct{}
 }
 
-func newBudget(total int64) *budget {
-	return &budget{total: total, free: total, held: make(map[string]int64)}
+// NewBudget returns a budget of total bytes.
+func NewBudget(total int64) *Budget {
+	return &Budget{total: total, free: total, held: make(map[string]int64)}
 }
 
-// take gives n bytes to account, waiting a little for them.
-func (b *budget) take(ctx context.Context, account string, n int64) error {
+// Take gives n bytes to account, waiting a little for them;
+// an *logservice.UnavailableError where there is no room then.
+func (b *Budget) Take(ctx context.Context, account string, n int64) error {
 	b.mu.Lock()
 	if b.give(account, n) {
 		b.mu.Unlock()
@@ -65,7 +68,7 @@ func (b *budget) take(ctx context.Context, account string, n int64) error {
 	return b.wait(ctx, w)
 }
 
-func (b *budget) wait(ctx context.Context, w *waiter) error {
+func (b *Budget) wait(ctx context.Context, w *waiter) error {
 	t := time.NewTimer(budgetWait)
 	defer t.Stop()
 	select {
@@ -93,7 +96,7 @@ func noRoom() error {
 }
 
 // give takes n bytes for account where its share allows it. Called with mu.
-func (b *budget) give(account string, n int64) bool {
+func (b *Budget) give(account string, n int64) bool {
 	held := b.held[account] + n
 	if n > b.free || held > shareOfFree*(b.free-n) {
 		return false
@@ -103,9 +106,9 @@ func (b *budget) give(account string, n int64) bool {
 	return true
 }
 
-// put takes n bytes back, and gives them to those who wait: the oldest first,
+// Put takes n bytes back, and gives them to those who wait: the oldest first,
 // but past those whose account has its share.
-func (b *budget) put(account string, n int64) {
+func (b *Budget) Put(account string, n int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.free += n
@@ -127,7 +130,7 @@ func (b *budget) put(account string, n int64) {
 }
 
 // use says how much is held, and how often there was no room.
-func (b *budget) use() (held, refused int64) {
+func (b *Budget) use() (held, refused int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.total - b.free, b.full

@@ -14,16 +14,16 @@ import (
 
 func TestOneAccountCannotTakeTheMemoryOfOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBudget(1000)
+		b := NewBudget(1000)
 		ctx := t.Context()
 		for n := range 800 {
-			if err := b.take(ctx, "flood", 1); err != nil {
+			if err := b.Take(ctx, "flood", 1); err != nil {
 				t.Fatal(n, err)
 			}
 		}
 		// A share is all that one account gets, alone as it is.
 		begun := time.Now()
-		err := b.take(ctx, "flood", 1)
+		err := b.Take(ctx, "flood", 1)
 		var u *logservice.UnavailableError
 		if !errors.As(err, &u) || u.RetryAfter <= 0 {
 			t.Fatalf("past its share: %v, want unavailable with a time to wait", err)
@@ -33,7 +33,7 @@ func TestOneAccountCannotTakeTheMemoryOfOthers(t *testing.T) {
 		}
 		// Others get theirs at once, also a third one.
 		for _, account := range []string{"second", "third"} {
-			if err := b.take(ctx, account, 30); err != nil {
+			if err := b.Take(ctx, account, 30); err != nil {
 				t.Errorf("%s: %v", account, err)
 			}
 		}
@@ -45,15 +45,15 @@ func TestOneAccountCannotTakeTheMemoryOfOthers(t *testing.T) {
 
 func TestMemoryThatComesBackGoesToTheOldestThatMayHaveIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBudget(1000)
-		if err := b.take(t.Context(), "a", 800); err != nil {
+		b := NewBudget(1000)
+		if err := b.Take(t.Context(), "a", 800); err != nil {
 			t.Fatal(err)
 		}
 		var mu sync.Mutex
 		var order []string
 		want := func(account string, n int64) {
 			go func() {
-				err := b.take(t.Context(), account, n)
+				err := b.Take(t.Context(), account, n)
 				mu.Lock()
 				defer mu.Unlock()
 				order = append(order, fmt.Sprint(account, " ", err == nil))
@@ -66,14 +66,14 @@ func TestMemoryThatComesBackGoesToTheOldestThatMayHaveIt(t *testing.T) {
 		if len(order) != 0 {
 			t.Fatalf("%v did not wait", order)
 		}
-		b.put("a", 100) // 300 free: all of it for b is more than b's share, and a has its own still
+		b.Put("a", 100) // 300 free: all of it for b is more than b's share, and a has its own still
 		synctest.Wait()
 		mu.Lock()
 		if fmt.Sprint(order) != "[c true]" {
 			t.Errorf("got %v first, want c past those who may not", order)
 		}
 		mu.Unlock()
-		b.put("a", 600) // 100 of a's and c's are held
+		b.Put("a", 600) // 100 of a's and c's are held
 		synctest.Wait()
 		mu.Lock()
 		defer mu.Unlock()
@@ -88,19 +88,19 @@ func TestMemoryThatComesBackGoesToTheOldestThatMayHaveIt(t *testing.T) {
 
 func TestAWaiterThatLeavesTakesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBudget(100)
-		if err := b.take(t.Context(), "a", 80); err != nil {
+		b := NewBudget(100)
+		if err := b.Take(t.Context(), "a", 80); err != nil {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		left := make(chan error)
-		go func() { left <- b.take(ctx, "b", 50) }()
+		go func() { left <- b.Take(ctx, "b", 50) }()
 		synctest.Wait()
 		cancel()
 		if err := <-left; !errors.Is(err, context.Canceled) {
 			t.Errorf("error %v", err)
 		}
-		b.put("a", 80)
+		b.Put("a", 80)
 		if held, _ := b.use(); held != 0 || len(b.held) != 0 || len(b.queue) != 0 {
 			t.Errorf("%d held by %v, %d waiting", held, b.held, len(b.queue))
 		}

@@ -11,27 +11,30 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/grpc/codes"
+
 	logservice "github.com/harness/log-service"
 )
 
-// kinds is the one table from errors to answers; the first row that matches
-// counts. The client turns the same codes and statuses back into the errors.
+// kinds is the one table from errors to answers, over HTTP and gRPC; the first
+// row that matches counts. The client turns the same codes and statuses back
+// into the errors.
 //
 // Words that clients know are fixed here; other rows answer the words of the
 // error itself (own), which name the caller's input. What any other error
 // says stays in the server's log.
 func kinds() []kind {
 	return []kind{
-		{err: logservice.ErrStreamNotFound, status: http.StatusNotFound, code: "stream_not_found",
+		{err: logservice.ErrStreamNotFound, status: http.StatusNotFound, grpc: codes.NotFound, code: "stream_not_found",
 			hint: "open the stream first, or read the archived log"},
-		{err: logservice.ErrBlobNotFound, status: http.StatusNotFound, code: "blob_not_found"},
-		{err: logservice.ErrTooLarge, status: http.StatusRequestEntityTooLarge, code: "too_large", own: true},
-		{err: logservice.ErrConflict, status: http.StatusConflict, code: "conflict", own: true},
-		{err: logservice.ErrUnauthorized, status: http.StatusBadRequest, code: "not_authenticated", own: true},
-		{err: logservice.ErrForbidden, status: http.StatusForbidden, code: "forbidden", own: true},
-		{err: logservice.ErrInvalid, status: http.StatusBadRequest, code: "invalid", own: true},
-		{err: logservice.ErrUnsupported, status: http.StatusNotImplemented, code: "unsupported", own: true},
-		{err: logservice.ErrUnavailable, status: http.StatusServiceUnavailable, code: "unavailable",
+		{err: logservice.ErrBlobNotFound, status: http.StatusNotFound, grpc: codes.NotFound, code: "blob_not_found"},
+		{err: logservice.ErrTooLarge, status: http.StatusRequestEntityTooLarge, grpc: codes.ResourceExhausted, code: "too_large", own: true},
+		{err: logservice.ErrConflict, status: http.StatusConflict, grpc: codes.Aborted, code: "conflict", own: true},
+		{err: logservice.ErrUnauthorized, status: http.StatusBadRequest, grpc: codes.Unauthenticated, code: "not_authenticated", own: true},
+		{err: logservice.ErrForbidden, status: http.StatusForbidden, grpc: codes.PermissionDenied, code: "forbidden", own: true},
+		{err: logservice.ErrInvalid, status: http.StatusBadRequest, grpc: codes.InvalidArgument, code: "invalid", own: true},
+		{err: logservice.ErrUnsupported, status: http.StatusNotImplemented, grpc: codes.Unimplemented, code: "unsupported", own: true},
+		{err: logservice.ErrUnavailable, status: http.StatusServiceUnavailable, grpc: codes.Unavailable, code: "unavailable",
 			hint: "the same request may succeed later"},
 	}
 }
@@ -39,6 +42,7 @@ func kinds() []kind {
 type kind struct {
 	err    error
 	status int
+	grpc   codes.Code
 	code   string
 	hint   string
 	own    bool
@@ -98,8 +102,7 @@ func Aborted(err error) error {
 // fail answers a call with err, and returns the status and whether err says
 // something that only the log must know.
 func (c *Call) fail(err error) (internal bool) {
-	status, a, internal := describe(err)
-	a.RequestID = c.ID
+	f := Describe(err)
 	h := c.Header()
 	for _, name := range []string{"Content-Length", "Content-Encoding", "Content-Range", "Content-Disposition", "Last-Modified", "Accept-Ranges", "Cache-Control"} {
 		h.Del(name)
@@ -108,51 +111,72 @@ func (c *Call) fail(err error) (internal bool) {
 	if errors.As(err, &own) && own.name != "" {
 		h.Set(own.name, own.value)
 	}
-	if a.Expected > 0 {
-		h.Set(logservice.HeaderNextSequence, strconv.FormatInt(a.Expected, 10))
+	if f.Expected > 0 {
+		h.Set(logservice.HeaderNextSequence, strconv.FormatInt(f.Expected, 10))
 	}
-	if status == http.StatusServiceUnavailable {
-		h.Set("Retry-After", retryAfter(err))
+	if f.RetryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(f.RetryAfter.Seconds()))))
 	}
-	_ = c.json(status, a) // the peer is gone: nobody is left to tell
-	return internal
+	a := answer{Message: f.Message, Code: f.Code, Hint: f.Hint, Offset: f.Offset, Expected: f.Expected, RequestID: c.ID}
+	_ = c.json(f.Status, a) // the peer is gone: nobody is left to tell
+	return f.Internal
 }
 
-func describe(err error) (status int, a answer, internal bool) {
+// Failure is how an error is answered, whatever the protocol.
+type Failure struct {
+	Status  int        // of HTTP
+	GRPC    codes.Code // of gRPC
+	Code    string     // for programs
+	Message string
+	Hint    string // may be empty
+
+	// Offset and Expected are those of an append that leaves a gap, else zero.
+	Offset, Expected int64
+	// RetryAfter is when the same request may succeed, zero where it will not.
+	RetryAfter time.Duration
+	// Internal: the error says something that only the log must know.
+	Internal bool
+}
+
+// Describe says how err is answered.
+func Describe(err error) Failure {
 	var own *statusError
 	if errors.As(err, &own) {
-		return own.status, answer{Message: own.msg, Code: own.code, Hint: own.hint}, false
+		return Failure{Status: own.status, GRPC: codes.InvalidArgument, Message: own.msg, Code: own.code, Hint: own.hint}
 	}
 	var gap *logservice.SequenceError
 	if errors.As(err, &gap) {
-		return http.StatusConflict, answer{Message: gap.Error(), Code: "sequence_gap", Offset: gap.Offset, Expected: gap.Expected,
-			Hint: "send the lines from the expected one on"}, false
+		return Failure{Status: http.StatusConflict, GRPC: codes.Aborted, Message: gap.Error(), Code: "sequence_gap", Offset: gap.Offset, Expected: gap.Expected,
+			Hint: "send the lines from the expected one on"}
 	}
 	for _, k := range kinds() {
 		if !errors.Is(err, k.err) {
 			continue
 		}
-		a = answer{Message: k.err.Error(), Code: k.code, Hint: k.hint}
+		f := Failure{Status: k.status, GRPC: k.grpc, Message: k.err.Error(), Code: k.code, Hint: k.hint}
 		if k.own {
-			a.Message = err.Error()
+			f.Message = err.Error()
 		}
-		return k.status, a, k.status >= 500 && !k.own
+		if k.status == http.StatusServiceUnavailable {
+			f.RetryAfter = retryAfter(err)
+		}
+		f.Internal = k.status >= 500 && !k.own
+		return f
 	}
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, context.Canceled) {
 		// The peer went away: it will not see this.
-		return http.StatusBadRequest, answer{Message: "the request ended early", Code: "invalid"}, false
+		return Failure{Status: http.StatusBadRequest, GRPC: codes.Canceled, Message: "the request ended early", Code: "invalid"}
 	}
-	return http.StatusInternalServerError, answer{Message: "internal error", Code: "internal",
-		Hint: "the server's log has more under this request_id"}, true
+	return Failure{Status: http.StatusInternalServerError, GRPC: codes.Internal, Message: "internal error", Code: "internal",
+		Hint: "the server's log has more under this request_id", Internal: true}
 }
 
-func retryAfter(err error) string {
-	wait := defaultRetryAfter
+func retryAfter(err error) time.Duration {
 	var u *logservice.UnavailableError
 	if errors.As(err, &u) && u.RetryAfter > 0 {
-		wait = u.RetryAfter
+		return u.RetryAfter
 	}
-	return strconv.Itoa(int(math.Ceil(wait.Seconds())))
+	return defaultRetryAfter
 }
 
 // json answers with v.

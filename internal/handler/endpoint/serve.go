@@ -36,7 +36,7 @@ const discardWait = 5 * time.Second
 func (a *API) Handler(method, route string, needs auth.Verbs, f Func) http.Handler {
 	meter := a.metrics.meter(method, route)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c := &Call{ResponseWriter: w, Request: r, ID: requestID(r), needs: needs, verifier: a.auth}
+		c := &Call{ResponseWriter: w, Request: r, ID: RequestID(r.Header.Get(HeaderRequestID)), needs: needs, verifier: a.auth}
 		start := time.Now()
 		w.Header().Set(HeaderRequestID, c.ID)
 		a.metrics.inFlight.Inc()
@@ -134,11 +134,11 @@ func (a *API) recovered(c *Call, start time.Time) {
 
 var errPanic = errors.New("panic")
 
-// requestID is the client's name of the request where that is short and
+// RequestID is given, the client's name of a request, where that is short and
 // plain, else a random one.
-func requestID(r *http.Request) string {
-	if id := r.Header.Get(HeaderRequestID); id != "" && len(id) <= maxRequestID && plain(id) {
-		return id
+func RequestID(given string) string {
+	if given != "" && len(given) <= maxRequestID && plain(given) {
+		return given
 	}
 	var random [8]byte
 	_, _ = rand.Read(random[:]) // never fails

@@ -1,0 +1,6 @@
+package rpc
+
+import "google.golang.org/grpc"
+
+// Services is what the listener answers, as grpc knows it.
+func (s *Server) Services() map[string]grpc.ServiceInfo { return s.grpc.GetServiceInfo() }
