@@ -13,6 +13,7 @@ import (
 
 	"github.com/harness/log-service/internal/auth"
 	"github.com/harness/log-service/internal/handler/ci"
+	"github.com/harness/log-service/internal/handler/drone"
 	"github.com/harness/log-service/internal/handler/endpoint"
 	"github.com/harness/log-service/internal/handler/harness"
 )
@@ -38,9 +39,11 @@ func routes(api *endpoint.API) []route {
 		ciStream = "/ci/{project}/{build}/{stage}/{step}/stream"
 		ciBlob   = "/ci/{project}/{build}/{stage}/{step}/blob"
 
+		droneLogs = "/rpc/v2/step/{id}/logs"
+
 		list = auth.Push | auth.Tail | auth.Read // who has to do with live logs sees those of its scope
 	)
-	h, c := harness.New(api), ci.New(api)
+	h, c, dr := harness.New(api), ci.New(api), drone.New(api)
 	return []route{
 		{method: get, pattern: "/token", needs: auth.Global, serve: h.Token, cors: true},
 
@@ -76,9 +79,12 @@ func routes(api *endpoint.API) []route {
 		{method: post, pattern: ciBlob + "/link/download", needs: auth.Read, serve: c.DownloadLink, cors: true},
 		{method: get, pattern: "/ci/streams", needs: list, serve: c.Info, cors: true},
 
+		{method: post, pattern: droneLogs + "/batch", needs: auth.Push, serve: dr.Batch},
+		{method: post, pattern: droneLogs + "/upload", needs: auth.Write, serve: dr.Upload},
+
 		{method: get, pattern: "/healthz", needs: auth.Public, serve: api.Health},
 		{method: get, pattern: "/ready/healthz", needs: auth.Public, serve: api.Ready},
-		{method: get, pattern: "/metrics", needs: auth.Public, serve: api.Metrics},
+		{method: get, pattern: "/metrics", needs: auth.Global, serve: api.Metrics},
 
 		{method: post, pattern: "/rca", needs: auth.Public, serve: endpoint.NotImplemented},
 		{method: post, pattern: "/stackdriver", needs: auth.Public, serve: endpoint.NotImplemented},

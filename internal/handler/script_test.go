@@ -30,7 +30,7 @@ import (
 //
 // Headers of the answer that are not named do not matter; one named without a
 // value must be absent. In an answer <any> stands for anything, <name> for
-// anything that is then {{name}} in later requests; {{server}} is the address.
+// anything that is then {{name}} in later exchanges; {{server}} is the address.
 //
 // The server of auth.http asks for tokens; {{global}} is the global one, others
 // are made by scriptTokens.
@@ -116,6 +116,7 @@ func runExchange(t *testing.T, s *testServer, where string, e exchange, vars map
 	t.Helper()
 	for name, value := range vars {
 		e.target = strings.ReplaceAll(e.target, "{{"+name+"}}", value)
+		e.answer = strings.ReplaceAll(e.answer, "{{"+name+"}}", value)
 		for _, values := range e.header {
 			values[0] = strings.ReplaceAll(values[0], "{{"+name+"}}", value)
 		}

@@ -13,6 +13,7 @@ const maxKept = 256
 type member struct {
 	name  string // between the quotes, escapes as sent
 	value []byte
+	at    int // where the value begins
 }
 
 // cut returns the line, a valid object, with its "out" cut so that the whole
@@ -89,7 +90,7 @@ func members(line []byte) []member {
 		i = skipSpace(line, end)
 		i = skipSpace(line, i+1)
 		stop := valueEnd(line, i)
-		ms = append(ms, member{name: string(line[start : end-1]), value: line[i:stop]})
+		ms = append(ms, member{name: string(line[start : end-1]), value: line[i:stop], at: i})
 		i = skipSpace(line, stop)
 		if line[i] == ',' {
 			i = skipSpace(line, i+1)

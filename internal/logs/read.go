@@ -20,19 +20,26 @@ import (
 //
 // The cursor is used by one goroutine, while ctx lives, and must be closed.
 func (s *Service) Follow(ctx context.Context, id logservice.ID, after int64) (c Cursor, state string, err error) {
+	if c, state, err = s.follow(ctx, id, after); err != nil {
+		return nil, state, err
+	}
+	return s.reader(c), state, nil
+}
+
+func (s *Service) follow(ctx context.Context, id logservice.ID, after int64) (c Cursor, state string, err error) {
 	// Between the two looks a live log may become a stored one; the second
 	// round finds what the first one missed.
 	for range 2 {
 		c, err := s.streams.Follow(ctx, id, after)
 		if err == nil {
-			return s.reader(c), logservice.StateLive, nil
+			return c, logservice.StateLive, nil
 		}
 		if !errors.Is(err, logservice.ErrStreamNotFound) {
 			return nil, logservice.StateUnknown, err
 		}
 		c, err = s.followStored(ctx, id, after)
 		if err == nil {
-			return s.reader(c), logservice.StateArchived, nil
+			return c, logservice.StateArchived, nil
 		}
 		if !errors.Is(err, logservice.ErrBlobNotFound) {
 			return nil, logservice.StateUnknown, err

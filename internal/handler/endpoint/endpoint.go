@@ -83,6 +83,7 @@ type API struct {
 	ping    time.Duration
 	stall   time.Duration
 	metrics *metrics
+	steps   steps
 
 	exposition http.Handler
 }
@@ -121,6 +122,7 @@ func New(c Config) *API {
 		tails:   c.Tails,
 		ping:    c.Ping,
 		stall:   c.Stall,
+		steps:   newSteps(),
 
 		exposition: c.Exposition,
 	}

@@ -23,7 +23,8 @@ func (a *API) Tail(c *Call, l Log) error {
 	if err != nil {
 		return err
 	}
-	cursor, state, err := a.service.Follow(c.Request.Context(), l.id, after)
+	// The cursor outlives the request where the tail takes its connection over.
+	cursor, state, err := a.service.Follow(context.WithoutCancel(c.Request.Context()), l.id, after)
 	switch {
 	case errors.Is(err, logservice.ErrStreamNotFound):
 		cursor, state = ended{}, logservice.StateUnknown
