@@ -39,7 +39,9 @@ type Config struct {
 	// RevokedFile lists tokens that count no more, one id a line. It is read
 	// again on change, and need not exist.
 	RevokedFile string
-	Logger      *slog.Logger // nil: slog.Default
+	// OIDC trusts an issuer of identity tokens; nil: none.
+	OIDC   *OIDC
+	Logger *slog.Logger // nil: slog.Default
 }
 
 // Verifier tells what tokens are good for. Its methods may be called from any
@@ -50,6 +52,7 @@ type Verifier struct {
 	global  [][sha256.Size]byte
 	keys    *reloaded[keySet]
 	revoked *reloaded[revokedSet]
+	oidc    *identities // nil: none are trusted
 	known   *lru.Cache[[sha256.Size]byte, knownToken]
 }
 
@@ -83,6 +86,11 @@ func New(c Config) (*Verifier, error) {
 	}
 	if v.revoked, err = reload(c.Logger, readRevoked, lists...); err != nil {
 		return nil, err
+	}
+	if c.OIDC != nil {
+		if v.oidc, err = newIdentities(*c.OIDC, c.Logger); err != nil {
+			return nil, err
+		}
 	}
 	v.known, err = lru.New[[sha256.Size]byte, knownToken](remembered)
 	return v, err
@@ -140,11 +148,15 @@ func remember(g Grant, keys *keySet, now time.Time) knownToken {
 }
 
 // verify looks at a token for the first time.
-func (v *Verifier) verify(_ context.Context, token string, sum [sha256.Size]byte, keys *keySet, now time.Time) (Grant, error) {
+func (v *Verifier) verify(ctx context.Context, token string, sum [sha256.Size]byte, keys *keySet, now time.Time) (Grant, error) {
 	if v.isGlobal(sum) {
 		return Grant{AllAccounts: true, Verbs: Global, ID: "global"}, nil
 	}
-	if isJWT(token) {
+	switch {
+	case !isJWT(token):
+	case v.oidc != nil && v.oidc.made(token):
+		return v.oidc.verify(ctx, token)
+	default:
 		return parseJWT(token, keys)
 	}
 	g, ok := parseAccountToken(token, v.secrets)
@@ -155,6 +167,14 @@ func (v *Verifier) verify(_ context.Context, token string, sum [sha256.Size]byte
 		return Grant{}, errExpired
 	}
 	return g, nil
+}
+
+// Prepare asks the issuer of identity tokens for its keys, so that the log
+// says at the start if it cannot be asked. Tokens ask again.
+func (v *Verifier) Prepare(ctx context.Context) {
+	if v != nil && v.oidc != nil {
+		_ = v.oidc.issuer.ask(ctx) // logged there
+	}
 }
 
 // isGlobal compares with every global token, in constant time.

@@ -86,6 +86,9 @@ func authentication(c config.Config) string {
 	if len(c.JWTKeys) > 0 {
 		by = append(by, fmt.Sprintf("JSON web tokens by %s", strings.Join(c.JWTKeys, ", ")))
 	}
+	if c.OIDC.Issuer != "" {
+		by = append(by, "identity tokens of "+c.OIDC.Issuer)
+	}
 	if c.GlobalToken != "" {
 		by = append(by, "the global token")
 	}

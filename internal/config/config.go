@@ -12,6 +12,7 @@ import (
 	"time"
 
 	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/auth"
 )
 
 // Engines of live streams; see Config.Stream.
@@ -128,6 +129,9 @@ type Auth struct {
 	// web tokens by EdDSA, RS256 or ES256. They are read again on change.
 	JWTKeys []string // LOG_SERVICE_JWT_KEYS
 
+	// OIDC trusts the identity tokens of an issuer, where it names one.
+	OIDC auth.OIDC // LOG_SERVICE_OIDC_ISSUER, _AUDIENCE, _CLAIMS, _ACCOUNT, _PREFIX, _VERBS
+
 	// RevokedTokens is a file of the ids of tokens that count no more, one a
 	// line. It is read again on change.
 	RevokedTokens string // LOG_SERVICE_REVOKED_TOKENS
@@ -151,7 +155,7 @@ func (Secret) MarshalText() ([]byte, error) { return []byte("[hidden]"), nil }
 
 // AuthOn reports whether requests need a token.
 func (c *Config) AuthOn() bool {
-	return !c.DisableAuth && (c.Secret != "" || c.GlobalToken != "" || len(c.JWTKeys) > 0)
+	return !c.DisableAuth && (c.Secret != "" || c.GlobalToken != "" || len(c.JWTKeys) > 0 || c.OIDC.Issuer != "")
 }
 
 // Default returns the settings of a server that nobody configured: reachable
@@ -160,6 +164,7 @@ func Default() Config {
 	return Config{
 		Bind:     "127.0.0.1:8079",
 		Proto:    "http",
+		Auth:     Auth{OIDC: auth.OIDC{Verbs: auth.Push | auth.Tail}},
 		Data:     "data",
 		BoltPath: filepath.Join("data", "blobs.db"),
 		Stream:   StreamDisk,

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/harness/log-service/internal/auth"
 	"github.com/harness/log-service/internal/config"
 )
 
@@ -47,7 +48,9 @@ func TestEverySettingReachesItsField(t *testing.T) {
 		"LOG_SERVICE_SECRET=secret-of-16-bytes", "LOG_SERVICE_OLD_SECRETS=old-secret-of-16-bytes, older-secret-of-16-bytes",
 		"LOG_SERVICE_GLOBAL_TOKEN=global-of-16-bytes", "LOG_SERVICE_OLD_GLOBAL_TOKENS=old-global-of-16-bytes",
 		"LOG_SERVICE_JWT_KEYS=a.pem,b.pem", "LOG_SERVICE_REVOKED_TOKENS=revoked",
-		"LOG_SERVICE_TLS_CERT=c.pem", "LOG_SERVICE_TLS_KEY=k.pem", "LOG_SERVICE_TLS_CLIENT_CA=a.pem")
+		"LOG_SERVICE_TLS_CERT=c.pem", "LOG_SERVICE_TLS_KEY=k.pem", "LOG_SERVICE_TLS_CLIENT_CA=a.pem",
+		"LOG_SERVICE_OIDC_ISSUER=https://issuer.example.com", "LOG_SERVICE_OIDC_AUDIENCE=logs", "LOG_SERVICE_OIDC_CLAIMS=owner=acme, kind=ci",
+		"LOG_SERVICE_OIDC_ACCOUNT=acme", "LOG_SERVICE_OIDC_PREFIX=github/{repository}", "LOG_SERVICE_OIDC_VERBS=push")
 	if err != nil || len(warnings) != 0 {
 		t.Fatal(err, warnings)
 	}
@@ -59,6 +62,10 @@ func TestEverySettingReachesItsField(t *testing.T) {
 			Secret: "secret-of-16-bytes", OldSecrets: []config.Secret{"old-secret-of-16-bytes", "older-secret-of-16-bytes"},
 			GlobalToken: "global-of-16-bytes", OldGlobalTokens: []config.Secret{"old-global-of-16-bytes"},
 			JWTKeys: []string{"a.pem", "b.pem"}, RevokedTokens: "revoked",
+			OIDC: auth.OIDC{
+				Issuer: "https://issuer.example.com", Audience: "logs", Claims: map[string]string{"owner": "acme", "kind": "ci"},
+				Account: "acme", Prefix: "github/{repository}", Verbs: auth.Push,
+			},
 		},
 	}
 	if diff := cmp.Diff(want, c); diff != "" {
@@ -106,6 +113,9 @@ func TestABadValueIsRefusedByNameValueAndRule(t *testing.T) {
 		{[]string{"LOG_SERVICE_MEMORY=256"}, []string{"1MiB", "256 bytes"}},
 		{[]string{"LOG_SERVICE_MAX_LINE=128MiB"}, []string{"1KiB to 64MiB"}},
 		{[]string{"LOG_SERVICE_MAX_LINE=2MiB", "LOG_SERVICE_MAX_BODY=1MiB"}, []string{"LOG_SERVICE_MAX_LINE", "MAX_BODY is 1MiB"}},
+		{[]string{"LOG_SERVICE_OIDC_CLAIMS=acme"}, []string{"name=value"}},
+		{[]string{"LOG_SERVICE_OIDC_CLAIMS=a=1,a=2"}, []string{"a is there twice"}},
+		{[]string{"LOG_SERVICE_OIDC_VERBS=fly"}, []string{`"fly"`, "push, tail, read"}},
 		{[]string{"LOG_SERVICE_TRACE=2", "LOG_SERVICE_STREAM=x"}, []string{"LOG_SERVICE_TRACE", "LOG_SERVICE_STREAM"}},
 	} {
 		_, _, err := load(t, tc.set...)
@@ -164,6 +174,12 @@ func TestSettingsAboutTokensThatAreNotSafeAreRefused(t *testing.T) {
 		{[]string{"LOG_SERVICE_OLD_SECRETS=an-old-secret-of-16-bytes"}, "LOG_SERVICE_OLD_SECRETS"},
 		{[]string{"LOG_SERVICE_SECRET=a-secret-of-16-bytes", "LOG_SERVICE_OLD_GLOBAL_TOKENS=an-old-token-of-16-bytes"}, "LOG_SERVICE_OLD_GLOBAL_TOKENS"},
 		{[]string{"LOG_SERVICE_REVOKED_TOKENS=list"}, "LOG_SERVICE_REVOKED_TOKENS"},
+		{[]string{"LOG_SERVICE_OIDC_AUDIENCE=logs"}, "LOG_SERVICE_OIDC_ISSUER"},
+		{[]string{"LOG_SERVICE_OIDC_ISSUER=http://issuer.example.com"}, "LOG_SERVICE_OIDC_ISSUER"},
+		{[]string{"LOG_SERVICE_OIDC_ISSUER=https://issuer.example.com"}, "LOG_SERVICE_OIDC_AUDIENCE"},
+		{[]string{"LOG_SERVICE_OIDC_ISSUER=https://issuer.example.com", "LOG_SERVICE_OIDC_AUDIENCE=a"}, "LOG_SERVICE_OIDC_ACCOUNT"},
+		{[]string{"LOG_SERVICE_OIDC_ISSUER=https://issuer.example.com", "LOG_SERVICE_OIDC_AUDIENCE=a", "LOG_SERVICE_OIDC_ACCOUNT=x", "LOG_SERVICE_OIDC_PREFIX={a}{b}"}, "LOG_SERVICE_OIDC_PREFIX"},
+		{[]string{"LOG_SERVICE_OIDC_ISSUER=https://gitlab.com", "LOG_SERVICE_OIDC_AUDIENCE=a", "LOG_SERVICE_OIDC_ACCOUNT=x"}, "LOG_SERVICE_OIDC_CLAIMS"},
 	} {
 		_, _, err := load(t, c.set...)
 		var bad *config.Error

@@ -154,11 +154,30 @@ func (c *Config) validateAuth() error {
 			return &Error{Name: Prefix + s.name, Rule: "old ones go with a new one: set " + Prefix + s.needs + ", too"}
 		}
 	}
+	if err := c.validateOIDC(); err != nil {
+		return err
+	}
 	if c.RevokedTokens != "" && !c.AuthOn() {
 		return &Error{Name: Prefix + "REVOKED_TOKENS", Value: c.RevokedTokens,
 			Rule: "no tokens are asked for: set " + Prefix + "SECRET or " + Prefix + "JWT_KEYS, too"}
 	}
 	return nil
+}
+
+func (c *Config) validateOIDC() error {
+	o := c.OIDC
+	if o.Issuer == "" {
+		if o.Audience+o.Account+o.Prefix != "" || len(o.Claims) > 0 {
+			return &Error{Name: Prefix + "OIDC_ISSUER", Rule: "it is not set, and other settings of identity tokens are"}
+		}
+		return nil
+	}
+	field, err := o.Check()
+	if err == nil {
+		return nil
+	}
+	value := map[string]string{"Issuer": o.Issuer, "Audience": o.Audience, "Account": o.Account, "Prefix": o.Prefix}[field]
+	return &Error{Name: Prefix + "OIDC_" + strings.ToUpper(field), Value: value, Rule: err.Error()}
 }
 
 // Loopback reports whether the server is reachable from this machine only.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/harness/log-service/internal/auth"
 )
 
 // Prefix begins the name of every setting.
@@ -33,6 +35,12 @@ func settings() []setting {
 		{"GLOBAL_TOKEN", secret(func(c *Config) *Secret { return &c.GlobalToken })},
 		{"OLD_GLOBAL_TOKENS", list(func(c *Config) *[]Secret { return &c.OldGlobalTokens })},
 		{"JWT_KEYS", list(func(c *Config) *[]string { return &c.JWTKeys })},
+		{"OIDC_ISSUER", text(func(c *Config) *string { return &c.OIDC.Issuer })},
+		{"OIDC_AUDIENCE", text(func(c *Config) *string { return &c.OIDC.Audience })},
+		{"OIDC_CLAIMS", pairs(func(c *Config) *map[string]string { return &c.OIDC.Claims })},
+		{"OIDC_ACCOUNT", text(func(c *Config) *string { return &c.OIDC.Account })},
+		{"OIDC_PREFIX", text(func(c *Config) *string { return &c.OIDC.Prefix })},
+		{"OIDC_VERBS", setVerbs},
 		{"REVOKED_TOKENS", text(func(c *Config) *string { return &c.RevokedTokens })},
 		{"DATA", text(func(c *Config) *string { return &c.Data })},
 		{"BOLT_PATH", text(func(c *Config) *string { return &c.BoltPath })},
@@ -106,6 +114,30 @@ func list[T ~string](field func(*Config) *[]T) func(*Config, string) error {
 		}
 		return nil
 	}
+}
+
+// pairs reads name=value pairs that are separated by commas.
+func pairs(field func(*Config) *map[string]string) func(*Config, string) error {
+	return func(c *Config, v string) error {
+		all := map[string]string{}
+		for part := range strings.SplitSeq(v, ",") {
+			name, value, ok := strings.Cut(strings.TrimSpace(part), "=")
+			if !ok || name == "" || value == "" {
+				return fmt.Errorf("want name=value, several separated by commas")
+			}
+			if _, twice := all[name]; twice {
+				return fmt.Errorf("%s is there twice", name)
+			}
+			all[name] = value
+		}
+		*field(c) = all
+		return nil
+	}
+}
+
+func setVerbs(c *Config, v string) (err error) {
+	c.OIDC.Verbs, err = auth.ParseVerbs(v)
+	return err
 }
 
 func boolean(field func(*Config) *bool) func(*Config, string) error {

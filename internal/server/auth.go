@@ -14,10 +14,15 @@ func newVerifier(c config.Config, log *slog.Logger) (*auth.Verifier, error) {
 	if !c.AuthOn() {
 		return nil, nil
 	}
+	var trusted *auth.OIDC
+	if c.OIDC.Issuer != "" {
+		trusted = &c.OIDC
+	}
 	return auth.New(auth.Config{
 		Secrets:      texts(c.Secret, c.OldSecrets),
 		GlobalTokens: texts(c.GlobalToken, c.OldGlobalTokens),
 		KeyFiles:     c.JWTKeys,
+		OIDC:         trusted,
 		RevokedFile:  c.RevokedTokens,
 		Logger:       log,
 	})
