@@ -290,7 +290,7 @@ func await(t *testing.T, v *Verifier, what string, token func(n int) string, wan
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	var err error
-	for n := 0; n < 1000; n++ {
+	for n := range 1000 {
 		<-tick.C
 		if _, err = v.Verify(t.Context(), token(n)); want == nil && err == nil || want != nil && errors.Is(err, want) {
 			return
