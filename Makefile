@@ -4,6 +4,12 @@
 GOLANGCI_VERSION := v2.15.0
 GOLANGCI := .cache/bin/golangci-lint-$(GOLANGCI_VERSION)
 
+# The object stores that the tests talk to. The tests find them by these lines
+# (internal/store/s3/s3test). MinIO takes minutes to build, once.
+MINIO_VERSION := v0.0.0-20260212201848-7aac2a2c5b7c
+VERSITYGW_VERSION := v1.8.0
+STORES := .cache/bin/minio-$(MINIO_VERSION) .cache/bin/versitygw-$(VERSITYGW_VERSION)
+
 # The race detector needs a C compiler.
 CC ?= cc
 ifneq ($(shell command -v $(CC) 2>/dev/null),)
@@ -18,11 +24,11 @@ help: ## show this list
 build: ## build the static program under both its names into bin/
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/...
 
-test: race-detector ## run all tests (minutes)
+test: race-detector test-servers ## run all tests (minutes)
 	go vet ./...
 	go test $(RACE) -timeout 20m ./...
 
-test-long: race-detector ## run all tests with the long ones: fifty kills, a million lines, a gigabyte (an hour)
+test-long: race-detector test-servers ## run all tests with the long ones: fifty kills, a million lines, a gigabyte (an hour)
 	LOG_SERVICE_TEST_LONG=1 go test $(RACE) -timeout 120m ./...
 
 .PHONY: race-detector
@@ -31,6 +37,18 @@ ifndef RACE
 	@echo "WARNING: no C compiler ($(CC)): the tests run WITHOUT the race detector" >&2
 	@test "$$CI" != true
 endif
+
+.PHONY: test-servers
+test-servers: ## install the servers that the tests talk to (without them their tests are skipped, and fail where CI=true)
+	@$(MAKE) --no-print-directory $(STORES) || { echo "WARNING: the object stores cannot be installed: their tests are SKIPPED" >&2; test "$$CI" != true; }
+
+.cache/bin/minio-$(MINIO_VERSION):
+	GOBIN=$(CURDIR)/.cache/bin go install github.com/minio/minio@$(MINIO_VERSION)
+	mv .cache/bin/minio $@
+
+.cache/bin/versitygw-$(VERSITYGW_VERSION):
+	GOBIN=$(CURDIR)/.cache/bin go install github.com/versity/versitygw/cmd/versitygw@$(VERSITYGW_VERSION)
+	mv .cache/bin/versitygw $@
 
 check: $(GOLANGCI) check-proto ## lint, and check the format, the module file and the generated code
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "not formatted: run gofmt -w" >&2; exit 1; }

@@ -99,12 +99,13 @@ func (f *readFlags) read(ctx context.Context, s *session, t target, follow bool)
 		return usagef("--after and -n both say where to begin: give one")
 	}
 	// A server that is not there shows here, without the patience that a tail
-	// has once it runs.
+	// has once it runs. Live logs are asked for: they are there when the store
+	// of finished ones is not.
 	quick, err := s.client(t, oneShot)
 	if err != nil {
 		return err
 	}
-	if _, err := quick.Exists(ctx, t.key); errors.Is(err, logservice.ErrUnavailable) {
+	if _, err := quick.Info(ctx, client.Under(t.key)); errors.Is(err, logservice.ErrUnavailable) {
 		return err
 	}
 	c, err := s.client(t, client.DefaultRetry())

@@ -21,6 +21,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/harness/log-service/internal/cli"
+	"github.com/harness/log-service/internal/store/s3/s3test"
 	"github.com/harness/log-service/internal/tlstest"
 )
 
@@ -51,6 +52,8 @@ func TestMain(m *testing.M) {
 //	interrupt FILE          send it SIGINT
 //	followed FILE STATUS    wait for it; it must end with the status
 //	shows FILE REGEXP       wait until the file matches
+//	objectstore KIND        start an object store; $OBJECTSTORE is its host:port
+//	bucket NAME             make a bucket in it
 //	send METHOD URL [FILE]  make an HTTP request; its answer is stdout; @FILE is
 //	                        the address that a file holds
 func TestScripts(t *testing.T) {
@@ -70,10 +73,20 @@ func params(dir string) testscript.Params {
 			env.Setenv("GORACE", "atexit_sleep_ms=0")
 			return nil
 		},
+		// [minio] and [versitygw]: the object store is installed, as CI says that
+		// everything is.
+		Condition: func(cond string) (bool, error) {
+			err := s3test.Installed(s3test.Kind(cond))
+			if err == nil || os.Getenv("CI") == "true" {
+				return true, nil
+			}
+			fmt.Fprintln(os.Stderr, "SKIPPED: a script:", err)
+			return false, nil
+		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"serve": cmdServe, "shutdown": cmdShutdown, "crash": cmdCrash, "restart": cmdRestart, "exits": cmdExits,
 			"follow": cmdFollow, "type": cmdType, "interrupt": cmdInterrupt, "followed": cmdFollowed,
-			"shows": cmdShows, "send": cmdSend, "certificates": cmdCertificates,
+			"shows": cmdShows, "send": cmdSend, "certificates": cmdCertificates, "objectstore": cmdObjectStore, "bucket": cmdBucket,
 		},
 	}
 }
@@ -83,6 +96,7 @@ type stateKey struct{}
 // state is what a script has running.
 type state struct {
 	server    *exec.Cmd
+	objects   *s3test.Server
 	followers map[string]*follower // by their output file
 }
 
@@ -330,4 +344,22 @@ func cmdSend(ts *testscript.TestScript, neg bool, args []string) {
 	if resp.StatusCode/100 != 2 != neg {
 		ts.Fatalf("%s", resp.Status)
 	}
+}
+
+func cmdObjectStore(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 1 {
+		ts.Fatalf("usage: objectstore KIND")
+	}
+	srv, err := s3test.New(s3test.Kind(args[0]), ts.MkAbs("."))
+	ts.Check(err)
+	ts.Defer(srv.Kill)
+	stateOf(ts).objects = srv
+	ts.Setenv("OBJECTSTORE", srv.Addr)
+}
+
+func cmdBucket(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 1 {
+		ts.Fatalf("usage: bucket NAME")
+	}
+	ts.Check(stateOf(ts).objects.MakeBucket(context.Background(), args[0]))
 }

@@ -27,8 +27,17 @@ const (
 	GRPCOff         = "off"
 )
 
+// Ways to store a closed log; see Config.ArchiveCompression.
+const (
+	CompressNone = "none"
+	CompressZstd = "zstd"
+)
+
 // Limits of the settings.
 const (
+	// MinRetention keeps a slip of the pen, 30m for 30 days, from deleting
+	// everything.
+	MinRetention = time.Hour
 	// MinMemory is the smallest budget that still holds a few batches of
 	// usual size for readers to share; below it every tail reads from disk.
 	MinMemory = 1 << 20
@@ -92,6 +101,18 @@ type Config struct {
 
 	// BoltPath is the file of the embedded blob store.
 	BoltPath string // LOG_SERVICE_BOLT_PATH
+
+	// S3 is the bucket that keeps finished logs instead of that file.
+	S3 S3
+
+	// ArchiveCompression is how closed logs are stored: CompressNone as JSON
+	// lines that every program reads, CompressZstd in less room. Empty is
+	// CompressNone in a bucket; the embedded store always compresses.
+	ArchiveCompression string // LOG_SERVICE_ARCHIVE_COMPRESSION
+
+	// Retention is how long the embedded store keeps a finished log; zero is
+	// for ever.
+	Retention time.Duration // LOG_SERVICE_RETENTION
 
 	// Stream is the engine of live streams: StreamDisk has every
 	// acknowledged line on disk, StreamMemory loses live streams when the

@@ -208,8 +208,6 @@ func TestNoMessageShowsASecret(t *testing.T) {
 
 func TestASettingOfAMissingFeatureIsRefusedAndNotIgnored(t *testing.T) {
 	for _, kv := range []string{
-		"LOG_SERVICE_S3_BUCKET=logs",
-		"LOG_SERVICE_MINIO_BUCKET=logs", "LOG_SERVICE_S3_ENDPOINT=http://localhost:9000", "LOG_SERVICE_MINIO_PATH_STYLE=true",
 		"LOG_SERVICE_REDIS_ENDPOINT=localhost:6379", "LOG_SERVICE_REDIS_SSL_ENABLED=true", "LOG_SERVICE_REDIS_PASSWORD=keep-it",
 	} {
 		_, _, err := load(t, kv)

@@ -75,13 +75,18 @@ func Load(env map[string]string) (c Config, warnings []string, err error) {
 	if env[Prefix+"HTTP_PROTO"] == "" && c.TLSCert != "" {
 		c.Proto = "https"
 	}
+	errs = append(errs, loadS3(&c, env)...)
 	errs = append(errs, refuseMissing(env)...)
 	if len(errs) == 0 {
 		if err := c.Validate(); err != nil {
 			errs = append(errs, err)
 		}
 	}
-	return c, unknown(env), errors.Join(errs...)
+	warnings = unknown(env)
+	if c.S3.Bucket != "" && env[Prefix+"BOLT_PATH"] != "" {
+		warnings = append(warnings, Prefix+"BOLT_PATH has no effect: finished logs are kept in the bucket")
+	}
+	return c, warnings, errors.Join(errs...)
 }
 
 // authBind is where a server listens that asks for tokens and is told no
@@ -113,6 +118,20 @@ func (c *Config) Validate() error {
 		return &Error{
 			Name: Prefix + "HTTP_PROTO", Value: c.Proto,
 			Rule: "the scheme of links is of no effect without their host: set LOG_SERVICE_HTTP_HOST, too",
+		}
+	}
+	if c.Retention > 0 && c.S3.Bucket != "" {
+		return &Error{
+			Name: Prefix + "RETENTION", Value: c.Retention.String(),
+			Rule: "in a bucket, how long logs are kept is a lifecycle rule of the bucket",
+			Hint: "leave it unset and make the rule, see docs/storage.md",
+		}
+	}
+	if c.ArchiveCompression == CompressNone && c.S3.Bucket == "" {
+		return &Error{
+			Name: Prefix + "ARCHIVE_COMPRESSION", Value: c.ArchiveCompression,
+			Rule: "the embedded store always compresses",
+			Hint: "leave it unset: logs are read as JSON lines all the same",
 		}
 	}
 	if c.MaxLine > c.MaxBody {

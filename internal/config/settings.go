@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/harness/log-service/internal/auth"
 )
@@ -44,6 +45,8 @@ func settings() []setting {
 		{"REVOKED_TOKENS", text(func(c *Config) *string { return &c.RevokedTokens })},
 		{"DATA", text(func(c *Config) *string { return &c.Data })},
 		{"BOLT_PATH", text(func(c *Config) *string { return &c.BoltPath })},
+		{"ARCHIVE_COMPRESSION", oneOf(func(c *Config) *string { return &c.ArchiveCompression }, CompressNone, CompressZstd)},
+		{"RETENTION", setRetention},
 		{"STREAM", oneOf(func(c *Config) *string { return &c.Stream }, StreamDisk, StreamMemory)},
 		{"MEMORY", size(func(c *Config) *int64 { return &c.Memory }, MinMemory, 1<<50)},
 		{"MAX_LINE", size(func(c *Config) *int64 { return &c.MaxLine }, MinLine, MaxLine)},
@@ -55,7 +58,8 @@ func settings() []setting {
 
 // A missing feature is one that other versions of the service have and this
 // one has not. Each of its settings, set to anything that asks for it, is
-// refused: a server that ignored a bucket would keep logs where nobody looks for them.
+// refused: a server that ignored Redis would keep
+// streams where no other node sees them.
 type missing struct {
 	feature string
 	hint    string
@@ -64,14 +68,6 @@ type missing struct {
 
 func missingFeatures() []missing {
 	return []missing{
-		{
-			feature: "S3 storage",
-			hint:    "leave it unset: logs are kept in the embedded store, see LOG_SERVICE_BOLT_PATH",
-			names: []string{
-				"S3_BUCKET", "S3_PREFIX", "S3_ENDPOINT", "S3_PATH_STYLE", "S3_REGION", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY",
-				"MINIO_BUCKET", "MINIO_PREFIX", "MINIO_ENDPOINT", "MINIO_PATH_STYLE",
-			},
-		},
 		{
 			feature: "Redis streams",
 			hint:    "leave it unset: live streams are kept by the embedded engine, see LOG_SERVICE_STREAM",
@@ -87,6 +83,18 @@ func missingFeatures() []missing {
 // may well be in the environment of a server.
 func clientNames() []string {
 	return []string{"SERVER", "ACCOUNT", "TOKEN", "CA_FILE", "CLIENT_CERT", "CLIENT_KEY", "TIMEOUT", "OUTPUT", "QUIET", "VERBOSE"}
+}
+
+func setRetention(c *Config, v string) error {
+	d, err := time.ParseDuration(v)
+	if err != nil {
+		return fmt.Errorf("want a time in hours, for example 720h for 30 days")
+	}
+	if d < MinRetention {
+		return fmt.Errorf("want at least %v; unset keeps logs for ever", MinRetention)
+	}
+	c.Retention = d
+	return nil
 }
 
 func text(field func(*Config) *string) func(*Config, string) error {

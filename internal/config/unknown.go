@@ -31,6 +31,7 @@ func names() []string {
 	for _, s := range settings() {
 		all = append(all, s.name)
 	}
+	all = append(all, s3Names()...)
 	for _, m := range missingFeatures() {
 		all = append(all, m.names...)
 	}

@@ -1,6 +1,7 @@
 package logs
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -48,6 +49,30 @@ func (s *Service) SignLink(kind LinkKind, id logservice.ID, ttl time.Duration) (
 	l := Link{Kind: kind, ID: id, Expires: time.Now().Add(min(ttl, MaxLinkTTL)).Unix()}
 	l.Signature = s.signature(l)
 	return l, nil
+}
+
+// StoreLink returns a URL of the store itself that allows kind on id for ttl
+// (as in SignLink): what it carries does not pass through the service.
+// ErrUnsupported: the store makes none, or does not have the log yet; a link
+// that SignLink makes does the same.
+func (s *Service) StoreLink(ctx context.Context, kind LinkKind, id logservice.ID, ttl time.Duration) (string, error) {
+	signer, ok := s.store.(Signer)
+	if !ok {
+		return "", logservice.ErrUnsupported
+	}
+	if ttl <= 0 {
+		ttl = DefaultLinkTTL
+	}
+	ttl = min(ttl, MaxLinkTTL)
+	switch kind {
+	case LinkUpload:
+		return signer.SignPut(ctx, id, ttl)
+	case LinkDownload:
+		if _, ok := s.waiting(ctx, id); !ok {
+			return signer.SignGet(ctx, id, ttl)
+		}
+	}
+	return "", logservice.ErrUnsupported
 }
 
 // VerifyLink checks that this service signed l as it stands and that its time

@@ -30,9 +30,36 @@ type Store interface {
 	Delete(ctx context.Context, id logservice.ID) error
 
 	// List yields the blobs of an account at and below prefix (whole
-	// segments; empty is all) in the order of their keys. It holds nothing
-	// open between two yields that would block a writer.
+	// segments; empty is all) in the order of their keys; one whose key has
+	// more than 200 bytes may come out of turn. Of Info, Size and Modified
+	// are always set. It holds nothing open between two yields that would
+	// block a writer.
 	List(ctx context.Context, account string, prefix logservice.Key) iter.Seq2[BlobEntry, error]
+}
+
+// Indexer is a Store that keeps an index beside a blob.
+type Indexer interface {
+	// PutIndexed is Put of a blob with an index (some bytes for each 256 KiB of
+	// it). It calls index when r has ended.
+	PutIndexed(ctx context.Context, id logservice.ID, r io.Reader, info BlobInfo, index func() []byte) error
+}
+
+// IndexedBlob is a Blob of an Indexer.
+type IndexedBlob interface {
+	// Index returns the index that was stored with the blob, ErrBlobNotFound
+	// where there is none (any more).
+	Index(ctx context.Context) ([]byte, error)
+}
+
+// Signer is a Store that can be used without the service by whoever has a
+// link. Signing does no I/O to speak of, so that links can be made while the
+// store is down.
+type Signer interface {
+	// SignPut returns a URL that takes the blob of id as the body of an HTTP
+	// PUT for ttl, SignGet one that gives it as stored to an HTTP GET.
+	// ErrUnsupported: not for this id.
+	SignPut(ctx context.Context, id logservice.ID, ttl time.Duration) (url string, err error)
+	SignGet(ctx context.Context, id logservice.ID, ttl time.Duration) (url string, err error)
 }
 
 // Blob is an open blob. Close it.
@@ -58,6 +85,9 @@ type BlobInfo struct {
 	// package archive); otherwise they are what a client uploaded, to be
 	// given back byte for byte.
 	Archive bool
+	// Plain says that the bytes of an archive are the lines themselves, with
+	// its index beside them; see Indexer.
+	Plain bool
 	// RawSize is the size in bytes of the NDJSON inside an archive, and Lines
 	// how many lines it has. Zero where unknown.
 	RawSize int64

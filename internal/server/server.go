@@ -19,7 +19,6 @@ import (
 	"github.com/harness/log-service/internal/handler"
 	"github.com/harness/log-service/internal/handler/endpoint"
 	"github.com/harness/log-service/internal/logs"
-	"github.com/harness/log-service/internal/store/bolt"
 	"github.com/harness/log-service/internal/stream"
 )
 
@@ -45,7 +44,7 @@ type Server struct {
 	log      *slog.Logger
 	data     *folder
 	engine   *stream.Engine
-	store    *bolt.Store
+	store    store
 	service  *logs.Service
 	auth     *auth.Verifier
 	listener net.Listener
@@ -103,8 +102,8 @@ func (s *Server) open(c config.Config) (err error) {
 	if err != nil {
 		return fmt.Errorf("link key: %w", err)
 	}
-	if s.store, err = bolt.Open(c.BoltPath, bolt.Options{Logger: s.log}); err != nil {
-		return fmt.Errorf("blob store: %w", err)
+	if s.store, err = openStore(c, s.log); err != nil {
+		return err
 	}
 	engine := stream.Config{Memory: c.Memory, Logger: s.log}
 	if c.Stream == config.StreamDisk {

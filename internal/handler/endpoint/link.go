@@ -1,6 +1,7 @@
 package endpoint
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -57,15 +58,27 @@ func (a *API) giveLink(c *Call, kind logs.LinkKind, path string, id logservice.I
 	if err != nil {
 		return err
 	}
-	l, err := a.service.SignLink(kind, id, ttl)
+	link, err := a.service.StoreLink(c.Request.Context(), kind, id, ttl)
+	if errors.Is(err, logservice.ErrUnsupported) {
+		link, err = a.ownLink(c.Request, kind, path, id, ttl)
+	}
 	if err != nil {
 		return err
+	}
+	return c.json(http.StatusOK, linkAnswer{Link: link, Status: status, Expires: ttl})
+}
+
+// ownLink is a link that this server serves itself.
+func (a *API) ownLink(r *http.Request, kind logs.LinkKind, path string, id logservice.ID, ttl time.Duration) (string, error) {
+	l, err := a.service.SignLink(kind, id, ttl)
+	if err != nil {
+		return "", err
 	}
 	q := url.Values{
 		"accountID": {l.ID.Account}, "key": {string(l.ID.Key)},
 		"expires": {strconv.FormatInt(l.Expires, 10)}, "signature": {l.Signature},
 	}
-	return c.json(http.StatusOK, linkAnswer{Link: a.baseURL(c.Request) + path + "?" + q.Encode(), Status: status, Expires: ttl})
+	return a.baseURL(r) + path + "?" + q.Encode(), nil
 }
 
 func linkTTL(c *Call) (time.Duration, error) {

@@ -13,7 +13,7 @@ import (
 
 func TestStoreKeepsTheContract(t *testing.T) {
 	defer goleak.VerifyNone(t)
-	storetest.Run(t, func(t *testing.T) logs.Store { return openStore(t, dataFile(t)) })
+	storetest.Run(t, func(t *testing.T) logs.Store { return openStore(t, dataFile(t)) }, storetest.Limits{})
 }
 
 func dataFile(t testing.TB) string { return filepath.Join(t.TempDir(), "data", "blobs.db") }

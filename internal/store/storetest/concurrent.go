@@ -90,6 +90,51 @@ func outlives(t *testing.T, s logs.Store) {
 	}
 }
 
+// endsOrOutlives is outlives for a store that cannot keep what is replaced:
+// its readers get an error, never other bytes.
+func endsOrOutlives(t *testing.T, s logs.Store) {
+	for _, size := range []int{100, 6<<20 + 5} {
+		id := ID("acc", "log")
+		first := Noise(size)
+		mustPut(t, s, id, first, logs.BlobInfo{})
+		old := mustGet(t, s, id)
+		r, err := old.Range(t.Context(), 0, -1) // begun before, read after
+		if err != nil {
+			t.Fatal(err)
+		}
+		mustPut(t, s, id, Text(size), logs.BlobInfo{})
+		got, err := io.ReadAll(r)
+		if !bytes.Equal(got, first[:len(got)]) || err == nil && len(got) < len(first) {
+			t.Fatalf("the reader of the replaced blob got %d bytes that are not its, or too few: %v", len(got), err)
+		}
+		if _, err := old.Range(t.Context(), 1, -1); !ended(err) {
+			t.Errorf("Range of the replaced blob: %v", err)
+		}
+		if err := s.Delete(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := old.Range(t.Context(), 0, -1); !ended(err) {
+			t.Errorf("Range of the deleted blob: %v", err)
+		}
+		for range 2 {
+			if err := errors.Join(r.Close(), old.Close()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := old.Range(t.Context(), 0, 1); err == nil {
+			t.Error("Range after Close: no error")
+		}
+		if _, err := r.Read(make([]byte, 1)); err == nil || err == io.EOF {
+			t.Errorf("Read after Close: %v, want an error", err)
+		}
+	}
+}
+
+// ended tells the errors of reading on in a blob that was replaced.
+func ended(err error) bool {
+	return errors.Is(err, logservice.ErrUnavailable) || errors.Is(err, logservice.ErrBlobNotFound)
+}
+
 func parallelRanges(t *testing.T, s logs.Store) {
 	want := Text(4*chunk + 7)
 	mustPut(t, s, ID("acc", "log"), want, logs.BlobInfo{})
@@ -117,7 +162,18 @@ func parallelRanges(t *testing.T, s logs.Store) {
 
 // neverMixed replaces and deletes a blob while readers check that each blob
 // they open is of one piece.
-func neverMixed(t *testing.T, s logs.Store) {
+func neverMixed(t *testing.T, s logs.Store) { mixing(t, s, func(err error) error { return err }) }
+
+func neverMixedUnlessEnded(t *testing.T, s logs.Store) {
+	mixing(t, s, func(err error) error {
+		if ended(err) {
+			return nil
+		}
+		return err
+	})
+}
+
+func mixing(t *testing.T, s logs.Store, wrong func(error) error) {
 	id := ID("acc", "log")
 	version := func(v int) []byte { return bytes.Repeat([]byte{byte(v)}, 100+(v%3)*chunk) }
 	var stop atomic.Bool
@@ -139,7 +195,7 @@ func neverMixed(t *testing.T, s logs.Store) {
 	for range 4 {
 		all.Go(func() error {
 			for !stop.Load() {
-				if err := checkWhole(t, s, id, version); err != nil {
+				if err := wrong(checkWhole(t, s, id, version)); err != nil {
 					return err
 				}
 			}

@@ -48,7 +48,7 @@ func internalAccount(t *testing.T, s logs.Store) {
 	mustPut(t, s, ID("internal", "a/1"), Text(10), logs.BlobInfo{})
 	mustHold(t, s, own, Text(100))
 	for e, err := range s.List(t.Context(), logservice.InternalAccount, "a") {
-		if err != nil || e.Key != "a/1" || !e.Info.Archive {
+		if err != nil || e.Key != "a/1" || e.Info.Size != 100 {
 			t.Fatalf("listed %+v, %v", e, err)
 		}
 		if err := s.Delete(t.Context(), own); err != nil {

@@ -1,0 +1,46 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+
+	"github.com/harness/log-service/internal/config"
+	"github.com/harness/log-service/internal/logs"
+	"github.com/harness/log-service/internal/store/bolt"
+	"github.com/harness/log-service/internal/store/s3"
+)
+
+// store is what keeps finished logs.
+type store interface {
+	logs.Store
+	io.Closer
+}
+
+// openStore opens the bucket where there is one, else the embedded store.
+func openStore(c config.Config, logger *slog.Logger) (store, error) {
+	if c.S3.Bucket == "" {
+		s, err := bolt.Open(c.BoltPath, bolt.Options{Logger: logger})
+		if err != nil {
+			return nil, fmt.Errorf("blob store: %w", err)
+		}
+		return s, nil
+	}
+	if _, err := os.Stat(c.BoltPath); err == nil {
+		logger.Warn("the logs of the embedded store are not served while finished logs are kept in a bucket", "file", c.BoltPath)
+	}
+	addressing := map[string]s3.Addressing{"": s3.Auto, config.AddressPath: s3.Paths, config.AddressHost: s3.Hosts}
+	s, err := s3.Open(context.Background(), s3.Config{
+		Bucket: c.S3.Bucket, Prefix: c.S3.Prefix,
+		Endpoint: c.S3.Endpoint, LinkEndpoint: c.S3.LinkEndpoint,
+		Region: c.S3.Region, Addressing: addressing[c.S3.Addressing],
+		AccessKeyID: c.S3.AccessKeyID, SecretAccessKey: string(c.S3.SecretAccessKey), SessionToken: string(c.S3.SessionToken),
+		CACert: c.S3.CACert, Checksum: c.S3.Checksum, Logger: logger,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("object store: %w", err)
+	}
+	return s, nil
+}

@@ -1,0 +1,264 @@
+package s3
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/credentials"
+	"github.com/minio/minio-go/v7/pkg/s3utils"
+	"golang.org/x/sync/semaphore"
+)
+
+// Addressing says where a request names its bucket.
+type Addressing int
+
+// The ways to address a bucket.
+const (
+	Auto  Addressing = iota // by host at providers that are known to offer it, else by path
+	Paths                   // https://host/bucket/name
+	Hosts                   // https://bucket.host/name
+)
+
+// Config of a Store. Bucket is required.
+type Config struct {
+	Bucket string
+	Prefix string // of all names; slashes at its ends do not matter
+	// Endpoint is the store's URL, or its host[:port] alone: https then, but
+	// http on a loopback address. Empty is AWS.
+	Endpoint string
+	// LinkEndpoint is Endpoint as the users of links reach it; empty: the same.
+	LinkEndpoint string
+	// Region is by default asked for at AWS, and us-east-1 elsewhere.
+	Region     string
+	Addressing Addressing
+	// AccessKeyID and SecretAccessKey, and SessionToken with temporary ones.
+	// Without them the usual places are searched, in this order: the AWS
+	// credentials file, a web identity token, the container's and the
+	// machine's role.
+	AccessKeyID, SecretAccessKey, SessionToken string
+	// CACert is a file with certificates to trust beside the system's.
+	CACert string
+	// Checksum asks the store to check and keep a CRC-32C of each upload, which
+	// not every store can. Uploads are signed with their SHA-256 in any case.
+	Checksum bool
+	Logger   *slog.Logger // nil: slog.Default
+}
+
+// Open returns a Store over the bucket of c. Where the store answers and
+// refuses (no such bucket, wrong credentials), the error says so; a store
+// that does not answer is only logged, since it may come back.
+func Open(ctx context.Context, c Config) (*Store, error) {
+	prefix := strings.Trim(c.Prefix, "/")
+	if err := checkNames(c.Bucket, prefix); err != nil {
+		return nil, err
+	}
+	if prefix != "" {
+		prefix += "/"
+	}
+	transport, err := newTransport(c.CACert)
+	if err != nil {
+		return nil, err
+	}
+	client, err := newClient(c, c.Endpoint, transport)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{
+		log:       cmp.Or(c.Logger, slog.Default()),
+		client:    minio.Core{Client: client},
+		links:     client,
+		transport: transport,
+		bucket:    c.Bucket,
+		names:     names{prefix: prefix},
+		checksum:  c.Checksum,
+		memory:    semaphore.NewWeighted(partMemory),
+	}
+	if c.LinkEndpoint != "" {
+		if s.links, err = newClient(c, c.LinkEndpoint, transport); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.check(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func checkNames(bucket, prefix string) error {
+	if err := s3utils.CheckValidBucketName(bucket); err != nil {
+		return fmt.Errorf("bucket %q: %w", bucket, err)
+	}
+	if len(prefix) > maxPrefix {
+		return fmt.Errorf("prefix of %d bytes is too long: at most %d", len(prefix), maxPrefix)
+	}
+	if prefix == "" {
+		return nil
+	}
+	for segment := range strings.SplitSeq(prefix, "/") {
+		if segment == "" || segment == "." || segment == ".." || strings.ContainsAny(segment, "\\\x00!") {
+			return fmt.Errorf("prefix %q: a segment is empty, a dot or two, or has a backslash or an exclamation mark in it", prefix)
+		}
+	}
+	return nil
+}
+
+func newClient(c Config, endpoint string, transport *http.Transport) (*minio.Client, error) {
+	host, secure, err := parseEndpoint(endpoint)
+	if err != nil {
+		return nil, err
+	}
+	region := c.Region
+	if region == "" && endpoint != "" {
+		region = "us-east-1" // what stores that have none take
+	}
+	lookup := map[Addressing]minio.BucketLookupType{Auto: minio.BucketLookupAuto, Paths: minio.BucketLookupPath, Hosts: minio.BucketLookupDNS}
+	return minio.New(host, &minio.Options{
+		Creds: creds(c), Secure: secure, Transport: transport, Region: region,
+		BucketLookup: lookup[c.Addressing], MaxRetries: attempts,
+	})
+}
+
+func creds(c Config) *credentials.Credentials {
+	if c.AccessKeyID != "" {
+		return credentials.NewStaticV4(c.AccessKeyID, c.SecretAccessKey, c.SessionToken)
+	}
+	return credentials.NewChainCredentials([]credentials.Provider{
+		&credentials.FileAWSCredentials{},
+		&credentials.IAM{Client: &http.Client{Timeout: answerTime}},
+	})
+}
+
+// parseEndpoint splits an endpoint into what the client wants.
+func parseEndpoint(endpoint string) (host string, secure bool, err error) {
+	if endpoint == "" {
+		return "s3.amazonaws.com", true, nil
+	}
+	if !strings.Contains(endpoint, "://") {
+		scheme := "https://"
+		if loopback(endpoint) {
+			scheme = "http://"
+		}
+		endpoint = scheme + endpoint
+	}
+	u, err := url.Parse(endpoint)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || strings.Trim(u.Path, "/") != "" || u.User != nil || u.RawQuery != "" {
+		return "", false, errors.New("endpoint: want http://host:port or https://host, without a path, a user or a query")
+	}
+	return u.Host, u.Scheme == "https", nil
+}
+
+func loopback(hostport string) bool {
+	host, _, err := net.SplitHostPort(hostport)
+	if err != nil {
+		host = hostport
+	}
+	ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return host == "localhost" || err == nil && ip.IsLoopback()
+}
+
+func newTransport(caCert string) (*http.Transport, error) {
+	roots, err := x509.SystemCertPool()
+	if err != nil {
+		roots = x509.NewCertPool()
+	}
+	if caCert != "" {
+		pem, err := os.ReadFile(caCert)
+		if err != nil {
+			return nil, fmt.Errorf("certificates: %w", err)
+		}
+		if !roots.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("certificates: %s holds none in PEM form", caCert)
+		}
+	}
+	dialer := net.Dialer{Timeout: answerTime / 2}
+	return &http.Transport{
+		Proxy: http.ProxyFromEnvironment,
+		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			c, err := dialer.DialContext(ctx, network, addr)
+			if err != nil {
+				return nil, err
+			}
+			return &patient{c}, nil
+		},
+		TLSClientConfig:     &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout: answerTime / 2,
+		// As many as there may be archivings and then some readers: a new
+		// connection costs round trips.
+		MaxIdleConnsPerHost: 64,
+		IdleConnTimeout:     stallTime / 2,
+		// Bytes come as they are stored.
+		DisableCompression: true,
+	}, nil
+}
+
+// patient is a connection that fails when nothing moves for stallTime. What
+// moves in one direction lets the other one wait, too: an upload may take as
+// long as it needs, with its answer behind it.
+type patient struct{ net.Conn }
+
+func (c *patient) Read(b []byte) (int, error) {
+	_ = c.SetDeadline(time.Now().Add(stallTime)) // a closed connection says so itself
+	return c.Conn.Read(b)
+}
+
+func (c *patient) Write(b []byte) (int, error) {
+	_ = c.SetDeadline(time.Now().Add(stallTime))
+	return c.Conn.Write(b)
+}
+
+// check asks for the bucket as a listing does.
+func (s *Store) check(ctx context.Context) error {
+	limited, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	var err error
+	for o := range s.client.ListObjectsIter(limited, s.bucket, minio.ListObjectsOptions{Prefix: s.names.prefix, MaxKeys: 1, Recursive: true}) {
+		err = o.Err
+		break
+	}
+	if err == nil {
+		return nil
+	}
+	where := fmt.Sprintf("bucket %q at %s", s.bucket, s.client.EndpointURL())
+	r := minio.ToErrorResponse(err)
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case r.Code == minio.NoSuchBucket:
+		return fmt.Errorf("%s does not exist: make it first", where)
+	case r.StatusCode >= 400 && r.StatusCode < 500:
+		if !s.hasCredentials() {
+			return fmt.Errorf("%s: the store refuses: no credentials were found (%s)", where, r.Code)
+		}
+		return fmt.Errorf("%s: the store refuses: %s (%s)", where, r.Message, r.Code)
+	case misconfigured(err):
+		return fmt.Errorf("%s: %w", where, err)
+	}
+	s.log.Error("the object store does not answer: until it does, finished logs wait on this machine, and stored ones cannot be read",
+		"bucket", s.bucket, "endpoint", s.client.EndpointURL().String(), "error", err)
+	return nil
+}
+
+func (s *Store) hasCredentials() bool {
+	v, err := s.client.GetCreds()
+	return err == nil && v.AccessKeyID != ""
+}
+
+// misconfigured tells errors that no waiting mends.
+func misconfigured(err error) bool {
+	var untrusted *tls.CertificateVerificationError
+	var noTLS tls.RecordHeaderError
+	return errors.As(err, &untrusted) || errors.As(err, &noTLS) || strings.Contains(err.Error(), "server gave HTTP response to HTTPS client")
+}

@@ -1,0 +1,223 @@
+package s3
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+
+	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/logs"
+)
+
+const (
+	// maxResumes is how often a download that was cut goes on without having
+	// got a byte since.
+	maxResumes = 3
+	// resumePause is the pause before the second attempt; before the third it
+	// is twice as long.
+	resumePause = 200 * time.Millisecond
+	// maxIndex bounds the index of a blob in memory: that of the longest log
+	// (see package archive).
+	maxIndex = 32 << 20
+)
+
+// Get opens a blob; see logs.Store. A blob that is replaced or deleted
+// afterwards cannot be read on: ErrUnavailable or ErrBlobNotFound.
+func (s *Store) Get(ctx context.Context, id logservice.ID) (logs.Blob, error) {
+	name, _, err := s.name(id)
+	if err != nil {
+		return nil, err
+	}
+	o, err := s.stat(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return &blob{store: s, name: name, object: o, info: infoOf(o)}, nil
+}
+
+func (s *Store) stat(ctx context.Context, name string) (minio.ObjectInfo, error) {
+	limited, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	o, err := s.client.StatObject(limited, s.bucket, name, minio.StatObjectOptions{})
+	return o, s.fault(ctx, "look at", err)
+}
+
+// blob is an open blob.
+type blob struct {
+	store  *Store
+	name   string
+	object minio.ObjectInfo
+	info   logs.BlobInfo
+	closed atomic.Bool
+}
+
+func (b *blob) Info() logs.BlobInfo { return b.info }
+
+func (b *blob) Close() error {
+	b.closed.Store(true)
+	return nil
+}
+
+// Index reads the index of a blob; see logs.IndexedBlob.
+func (b *blob) Index(ctx context.Context) ([]byte, error) {
+	m := b.object.UserMetadata
+	if text := m[metaIndex]; text != "" {
+		return base64.StdEncoding.DecodeString(text)
+	}
+	if m[metaIndexID] == "" {
+		return nil, logservice.ErrBlobNotFound
+	}
+	limited, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	body, o, _, err := b.store.client.GetObject(limited, b.store.bucket, indexOf(b.name), minio.GetObjectOptions{})
+	if err != nil {
+		return nil, b.store.fault(ctx, "read an index", err)
+	}
+	defer body.Close()
+	if o.UserMetadata[metaIndexID] != m[metaIndexID] || o.Size > maxIndex {
+		return nil, logservice.ErrBlobNotFound // it is of another object
+	}
+	index, err := io.ReadAll(io.LimitReader(body, maxIndex))
+	return index, b.store.fault(ctx, "read an index", err)
+}
+
+// Range opens a part of the blob; see logs.Blob.
+func (b *blob) Range(ctx context.Context, offset, length int64) (io.ReadCloser, error) {
+	if offset < 0 {
+		return nil, logservice.Invalidf("offset %d is negative", offset)
+	}
+	if b.closed.Load() {
+		return nil, fmt.Errorf("blob: %w", os.ErrClosed)
+	}
+	left := max(0, b.info.Size-offset)
+	if length >= 0 {
+		left = min(left, length)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	r := &rangeReader{ctx: ctx, cancel: cancel, blob: b, offset: offset, left: left}
+	if left > 0 {
+		if err := r.open(); err != nil {
+			cancel()
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
+// rangeReader reads a range, and goes on where a connection was cut. It is
+// used by one goroutine.
+type rangeReader struct {
+	ctx    context.Context
+	cancel context.CancelFunc
+	blob   *blob
+	offset int64         // of the next byte
+	left   int64         // bytes to the end of the range
+	body   io.ReadCloser // nil: none is open
+	cuts   int           // since the last byte
+	err    error
+}
+
+// open asks for what is left, of the very object that the blob is.
+func (r *rangeReader) open() error {
+	s := r.blob.store
+	var o minio.GetObjectOptions
+	if err := o.SetRange(r.offset, r.offset+r.left-1); err != nil {
+		return err
+	}
+	if err := o.SetMatchETag(r.blob.object.ETag); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(r.ctx)
+	late := time.AfterFunc(answerTime, cancel)
+	body, got, header, err := s.client.GetObject(ctx, s.bucket, r.blob.name, o)
+	if err != nil {
+		cancel()
+		return s.fault(r.ctx, "read", err)
+	}
+	r.body = &cancelled{body, cancel}
+	// Not every store looks at the condition and the bytes in one moment.
+	want := fmt.Sprintf("bytes %d-%d/%d", r.offset, r.offset+r.left-1, r.blob.info.Size)
+	switch {
+	case !late.Stop():
+		err = context.DeadlineExceeded
+	case got.ETag != r.blob.object.ETag || header.Get("Content-Range") != want:
+		err = fmt.Errorf("asked for %s of %s, got %s of %s", want, r.blob.object.ETag, header.Get("Content-Range"), got.ETag)
+	}
+	if err != nil {
+		_ = r.body.Close()
+	}
+	return s.fault(r.ctx, "read", err)
+}
+
+// cancelled ends a request with its body.
+type cancelled struct {
+	io.ReadCloser
+	cancel context.CancelFunc
+}
+
+func (c *cancelled) Close() error {
+	c.cancel() // first: what is unread need not come
+	return c.ReadCloser.Close()
+}
+
+func (r *rangeReader) Read(p []byte) (int, error) {
+	for {
+		switch {
+		case r.err != nil:
+			return 0, r.err
+		case r.left == 0:
+			return 0, io.EOF
+		case len(p) == 0:
+			return 0, nil
+		}
+		n, err := r.body.Read(p[:min(int64(len(p)), r.left)])
+		r.offset, r.left = r.offset+int64(n), r.left-int64(n)
+		if n > 0 {
+			r.cuts = 0
+		}
+		if err != nil && r.left > 0 {
+			r.err = r.resume(err)
+		}
+		if n > 0 {
+			return n, nil
+		}
+	}
+}
+
+// resume goes on behind a cut.
+func (r *rangeReader) resume(cut error) error {
+	_ = r.body.Close()
+	for ; r.cuts < maxResumes; r.cuts++ {
+		if r.cuts > 0 {
+			select {
+			case <-time.After(resumePause * time.Duration(r.cuts)):
+			case <-r.ctx.Done():
+			}
+		}
+		if cause := context.Cause(r.ctx); cause != nil {
+			return cause
+		}
+		err := r.open()
+		if err == nil {
+			r.cuts++
+			return nil
+		}
+		cut = err
+	}
+	return r.blob.store.fault(r.ctx, "read", cut)
+}
+
+func (r *rangeReader) Close() error {
+	r.cancel()
+	if r.body != nil {
+		_ = r.body.Close() // read only: nothing can be lost
+	}
+	r.err = fmt.Errorf("blob range: %w", os.ErrClosed)
+	return nil
+}

@@ -1,0 +1,37 @@
+package s3test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync/atomic"
+	"testing"
+)
+
+// Run starts a server that the test's end stops. Where its program is not
+// installed the test is skipped, and fails where CI says that everything is.
+func Run(t testing.TB, kind Kind) *Server {
+	t.Helper()
+	s, err := New(kind, t.TempDir())
+	if errors.Is(err, ErrMissing) && os.Getenv("CI") != "true" {
+		fmt.Fprintf(os.Stderr, "SKIPPED: %s: %v\n", t.Name(), err)
+		t.Skipf("SKIPPED: %v", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Kill)
+	return s
+}
+
+var buckets atomic.Int64
+
+// Bucket makes a bucket of its own for a test.
+func (s *Server) Bucket(t testing.TB) string {
+	t.Helper()
+	name := fmt.Sprintf("bucket-%d", buckets.Add(1))
+	if err := s.MakeBucket(t.Context(), name); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
