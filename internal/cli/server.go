@@ -58,6 +58,12 @@ func tuneRuntime(env map[string]string, c config.Config) {
 		// the time under load, as many as there are processors go on.
 		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1)
 	}
+	if env["GOGC"] == "" {
+		// Little lives on the heap, and much passes through: collecting at
+		// twice of what lives would do it many times a second for nothing. A
+		// quiet server gives its garbage back all the same, see server.Serve.
+		debug.SetGCPercent(300)
+	}
 	if env["GOMEMLIMIT"] == "" {
 		// Room for the batches of the budget, the largest bodies in flight
 		// beside them, and some thousand readers: past it garbage is collected

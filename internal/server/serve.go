@@ -26,6 +26,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	var work errgroup.Group
 	work.Go(func() error { return s.service.Run(background) })
 	work.Go(func() error { s.auth.Prepare(background); return nil })
+	work.Go(func() error { reclaim(background); return nil })
 
 	adminEnded := make(chan error, 1)
 	go func() { adminEnded <- s.admin.serve() }()
