@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"runtime"
 	"runtime/metrics"
 	"testing"
 	"time"
@@ -13,24 +14,27 @@ func TestTheMemoryOfABurstIsGivenBackOnceItIsQuiet(t *testing.T) {
 	go func() { defer close(ended); reclaim(ctx) }()
 	defer func() { cancel(); <-ended }()
 
-	var burst [][]byte
-	for range 64 {
-		b := make([]byte, 1<<20)
-		for i := 0; i < len(b); i += 4096 {
-			b[i] = 1
-		}
-		burst = append(burst, b)
-	}
 	inUse := func() uint64 {
 		s := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/heap/free:bytes"}, {Name: "/memory/classes/heap/unused:bytes"}}
 		metrics.Read(s)
 		return s[0].Value.Uint64() + s[1].Value.Uint64() + s[2].Value.Uint64()
 	}
-	peak := inUse()
-	if len(burst) != 64 || peak < 64<<20 {
+	var peak uint64
+	func() {
+		var burst [][]byte
+		for range 64 {
+			b := make([]byte, 1<<20)
+			for i := 0; i < len(b); i += 4096 {
+				b[i] = 1
+			}
+			burst = append(burst, b)
+		}
+		peak = inUse()
+		runtime.KeepAlive(burst)
+	}()
+	if peak < 64<<20 {
 		t.Fatalf("the burst took only %d bytes", peak)
 	}
-	burst = nil
 	for deadline := time.Now().Add(30 * time.Second); inUse() > peak-48<<20; {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d of %d bytes are still held", inUse(), peak)
