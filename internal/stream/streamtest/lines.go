@@ -52,7 +52,7 @@ func plain(lines ...string) logs.Lines {
 	return logs.Lines{Data: join(lines), Count: int64(len(lines))}
 }
 
-// join returns fresh bytes at each call: an engine takes them over.
+// join returns fresh bytes at each call: they are gone after an append.
 func join(lines []string) []byte {
 	var b bytes.Buffer
 	for _, l := range lines {
