@@ -98,6 +98,17 @@ func (r *remote) Close(ctx context.Context, id logservice.ID, how logs.Closing) 
 // Delete is what a service does by itself.
 func (r *remote) Delete(context.Context, logservice.ID) error { return logservice.ErrUnsupported }
 
+// Stat, Due and Claim are between a service and its engine.
+func (r *remote) Stat(context.Context, logservice.ID) (logs.Info, error) {
+	return logs.Info{}, logservice.ErrUnsupported
+}
+
+func (r *remote) Due(context.Context) ([]logs.Info, error) { return nil, logservice.ErrUnsupported }
+
+func (r *remote) Claim(context.Context, logservice.ID) (logs.Claim, error) {
+	return nil, logservice.ErrUnsupported
+}
+
 func (r *remote) List(ctx context.Context, f logs.Filter) ([]logs.Info, error) {
 	c, err := r.client(f.Account)
 	if err != nil {

@@ -22,8 +22,9 @@ const smallArchive = 256 << 10
 // errNotClosed: the engine has not closed a stream that it said to have.
 var errNotClosed = errors.New("the stream to be archived is not closed")
 
-// archive stores the log of a closed stream, as how says.
-func (s *Service) archive(ctx context.Context, id logservice.ID, how Closing) error {
+// archive stores the log of a claimed stream, as it was closed.
+func (s *Service) archive(ctx context.Context, id logservice.ID, c Claim) error {
+	how := c.How()
 	if how.Archive == ArchiveNever {
 		return nil
 	}
@@ -44,12 +45,12 @@ func (s *Service) archive(ctx context.Context, id logservice.ID, how Closing) er
 		case err != nil:
 			return err
 		case exists && how.Incomplete:
-			return s.archiveBeside(ctx, id)
+			return s.archiveBeside(ctx, id, c)
 		case exists:
 			return nil
 		}
 	}
-	return s.putArchive(ctx, id, id, how.Incomplete)
+	return s.putArchive(ctx, id, id, c)
 }
 
 // stored tells whether the store has a blob of id.
@@ -64,14 +65,15 @@ func (s *Service) stored(ctx context.Context, id logservice.ID) (bool, error) {
 	return true, b.Close()
 }
 
-// putArchive stores the log of the closed stream from under the identity to.
-func (s *Service) putArchive(ctx context.Context, from, to logservice.ID, incomplete bool) error {
+// putArchive stores the log of the claimed stream from under the identity to.
+func (s *Service) putArchive(ctx context.Context, from, to logservice.ID, claim Claim) error {
 	c, err := s.streams.Follow(ctx, from, 0)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	p := newPacker(ctx, s.codec, c, incomplete)
+	incomplete := claim.How().Incomplete
+	p := newPacker(ctx, s.codec, c, claim)
 	if err := p.fill(smallArchive); err != nil {
 		return err
 	}
@@ -90,7 +92,7 @@ func (s *Service) putArchive(ctx context.Context, from, to logservice.ID, incomp
 // "<key>/incomplete-<hash of its lines>", where listings, zip files and
 // deletions of the key's prefix find it. The name follows from the lines, so
 // a repetition changes nothing.
-func (s *Service) archiveBeside(ctx context.Context, id logservice.ID) error {
+func (s *Service) archiveBeside(ctx context.Context, id logservice.ID, c Claim) error {
 	name, contained, err := s.compare(ctx, id)
 	if err != nil || contained {
 		return err
@@ -109,7 +111,7 @@ func (s *Service) archiveBeside(ctx context.Context, id logservice.ID) error {
 	}
 	beside := logservice.ID{Account: id.Account, Key: logservice.Key(parent + suffix)}
 	s.log.Warn("an abandoned log has a blob already, archiving it beside that", "account", id.Account, "key", id.Key, "archive", beside.Key)
-	return s.putArchive(ctx, id, beside, true)
+	return s.putArchive(ctx, id, beside, c)
 }
 
 // compare tells whether the blob of id begins with all lines of the stream
@@ -173,6 +175,7 @@ func isDamage(err error) bool {
 type packer struct {
 	ctx   context.Context
 	c     Cursor
+	claim Claim
 	w     *archive.Writer
 	out   bytes.Buffer // archive bytes that are not read yet
 	sum   archive.Summary
@@ -180,10 +183,10 @@ type packer struct {
 	err   error
 }
 
-func newPacker(ctx context.Context, codec *archive.Codec, c Cursor, incomplete bool) *packer {
-	p := &packer{ctx: ctx, c: c}
+func newPacker(ctx context.Context, codec *archive.Codec, c Cursor, claim Claim) *packer {
+	p := &packer{ctx: ctx, c: c, claim: claim}
 	p.w = codec.NewWriter(&p.out)
-	if incomplete {
+	if claim.How().Incomplete {
 		p.w.MarkIncomplete()
 	}
 	return p
@@ -200,6 +203,11 @@ func (p *packer) fill(n int) error {
 func (p *packer) step() (err error) {
 	batches, err := p.c.Next(p.ctx)
 	if errors.Is(err, io.EOF) {
+		// A service that was thought dead must not replace what the one that
+		// took over has stored, or somebody since.
+		if err := p.claim.Held(p.ctx); err != nil {
+			return err
+		}
 		p.ended = true
 		p.sum, err = p.w.Close()
 		return err

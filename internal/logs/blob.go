@@ -97,11 +97,9 @@ func (s *Service) waiting(ctx context.Context, id logservice.ID) (how Archiving,
 			return 0, false
 		}
 	}
-	if s.backlog.Load() {
-		info, err := s.lookup(ctx, id)
-		return info.How.Archive, err == nil && info.Closed && info.How.Archive != ArchiveNever
-	}
-	return 0, false
+	// One that another service closed, or that a former run left.
+	info, err := s.streams.Stat(ctx, id)
+	return info.How.Archive, err == nil && info.Closed && info.How.Archive != ArchiveNever
 }
 
 func (s *Service) openClosed(ctx context.Context, id logservice.ID) (*Content, error) {

@@ -122,7 +122,7 @@ func (s *Service) closeClaimed(ctx context.Context, id logservice.ID, j *job) er
 	if err == nil && s.backlog.Load() {
 		// It may have been closed before, in another way.
 		var info Info
-		if info, err = s.lookup(ctx, id); err == nil {
+		if info, err = s.streams.Stat(ctx, id); err == nil {
 			j.how = info.How
 		}
 	}
@@ -138,21 +138,6 @@ func (s *Service) closeClaimed(ctx context.Context, id logservice.ID, j *job) er
 	}
 	s.start(id, j)
 	return nil
-}
-
-// lookup finds what the engine says of one stream. It may look at all
-// streams of the account: not for the usual way of a close.
-func (s *Service) lookup(ctx context.Context, id logservice.ID) (Info, error) {
-	infos, err := s.streams.List(ctx, Filter{Account: id.Account, Prefix: id.Key})
-	if err != nil {
-		return Info{}, err
-	}
-	for i := range infos {
-		if infos[i].ID == id {
-			return infos[i], nil
-		}
-	}
-	return Info{}, logservice.ErrStreamNotFound
 }
 
 func reached(ctx context.Context, c <-chan struct{}) error {

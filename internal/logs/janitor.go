@@ -67,10 +67,10 @@ func (s *Service) stop() {
 }
 
 // sweep closes the streams whose time is over and sees to it that every
-// closed stream has a job.
+// closed stream has a job, here or at another service.
 func (s *Service) sweep(ctx context.Context) error {
 	s.backlog.Store(false) // whoever leaves a stream from here on sets it again
-	infos, err := s.streams.List(ctx, Filter{})
+	infos, err := s.streams.Due(ctx)
 	if err != nil {
 		s.backlog.Store(true)
 		return err
@@ -108,10 +108,9 @@ func (s *Service) closeAbandoned(ctx context.Context, infos []Info) error {
 //
 // Since infos were made, a job may have deleted such a stream, and another
 // may have been opened under its identity: that one must not be touched. So
-// the identities are claimed first, and then the engine is asked again; what
-// is closed then stays so, since only the claimed job may delete it.
-func (s *Service) resume(ctx context.Context, infos []Info) error {
-	claimed := make(map[logservice.ID]*job)
+// the identities are claimed first, and then the streams: what is closed then
+// stays so, since only whoever claimed it may delete it.
+func (s *Service) resume(ctx context.Context, infos []Info) (err error) {
 	for i := range infos {
 		if !infos[i].Closed {
 			continue
@@ -120,26 +119,22 @@ func (s *Service) resume(ctx context.Context, infos []Info) error {
 			s.backlog.Store(true)
 			break
 		}
-		if j, mine, _ := s.claim(infos[i].ID, infos[i].How); mine {
-			claimed[infos[i].ID] = j
+		id := infos[i].ID
+		j, mine, _ := s.claim(id, infos[i].How)
+		if !mine {
+			continue
 		}
-	}
-	if len(claimed) == 0 {
-		return nil
-	}
-	now, err := s.streams.List(ctx, Filter{})
-	if err != nil {
-		s.backlog.Store(true)
-	}
-	for i := range now {
-		if j := claimed[now[i].ID]; j != nil && now[i].Closed {
-			j.how = now[i].How
-			s.start(now[i].ID, j)
-			delete(claimed, now[i].ID)
+		c, claimErr := s.streams.Claim(ctx, id)
+		if claimErr != nil {
+			if !errors.Is(claimErr, logservice.ErrStreamNotFound) && !errors.Is(claimErr, ErrClaimed) {
+				s.backlog.Store(true)
+				err = claimErr
+			}
+			s.drop(id, j, claimErr)
+			continue
 		}
-	}
-	for id, j := range claimed {
-		s.drop(id, j, logservice.ErrStreamNotFound)
+		j.how, j.stream = c.How(), c
+		s.start(id, j)
 	}
 	return err
 }

@@ -23,6 +23,11 @@ const (
 	// takes minutes.
 	firstRetry = 250 * time.Millisecond
 	lastRetry  = 30 * time.Second
+	// claimedRetry is how soon a job looks again at a stream that another
+	// service archives, for those who wait for that.
+	claimedRetry = 250 * time.Millisecond
+	// releaseTime bounds giving a claim up.
+	releaseTime = 2 * time.Second
 )
 
 // job is the work on a closed stream: archiving, then deleting it. At most
@@ -36,7 +41,10 @@ type job struct {
 	// deleting says that the stream may be gone, and another one be there
 	// under its identity. Guarded by Service.mu.
 	deleting bool
-	archived bool // of the job's goroutine
+
+	// Of the job's goroutine.
+	stream   Claim // nil: not yet claimed
+	archived bool
 }
 
 // job returns the job of id, or nil.
@@ -108,33 +116,62 @@ func (s *Service) work(id logservice.ID, j *job) {
 	_, err := backoff.Retry(s.retrying, func() (struct{}, error) {
 		return struct{}{}, s.attempt(s.working, id, j)
 	}, backoff.WithBackOff(b), backoff.WithMaxElapsedTime(0), backoff.WithNotify(func(err error, next time.Duration) {
+		if errors.Is(err, ErrClaimed) {
+			return // another service is at it
+		}
 		s.metrics.failed.Inc()
 		s.log.Warn("archiving a log failed, its stream is kept", "account", id.Account, "key", id.Key, "error", err, "retry_in", next)
 	}))
-	if err == nil {
-		s.metrics.archived.Inc()
-	} else {
+	switch {
+	case err != nil:
 		s.backlog.Store(true)
 		s.log.Info("a closed stream is left to the next start", "account", id.Account, "key", id.Key, "error", err)
+		if j.stream != nil {
+			ctx, cancel := context.WithTimeout(context.Background(), releaseTime)
+			defer cancel()
+			j.stream.Release(ctx)
+		}
+	case j.archived:
+		s.metrics.archived.Inc()
 	}
 }
 
 func (s *Service) attempt(ctx context.Context, id logservice.ID, j *job) error {
-	if !j.archived {
-		err := s.archive(ctx, id, j.how)
-		if errors.Is(err, logservice.ErrStreamNotFound) {
-			return nil // gone already: nothing is left to do
+	err := s.finishStream(ctx, id, j)
+	switch {
+	case errors.Is(err, logservice.ErrStreamNotFound):
+		return nil // gone already: nothing is left to do
+	case errors.Is(err, ErrClaimed):
+		// The other service will delete the stream, and then there may be
+		// another one of that name.
+		j.stream = nil
+		s.mayDelete(j)
+		return errors.Join(err, &backoff.RetryAfterError{Duration: claimedRetry})
+	}
+	return err
+}
+
+// finishStream claims, archives and deletes a closed stream; repeated, it
+// goes on where it failed.
+func (s *Service) finishStream(ctx context.Context, id logservice.ID, j *job) (err error) {
+	if j.stream == nil {
+		if j.stream, err = s.streams.Claim(ctx, id); err != nil {
+			j.stream = nil
+			return err
 		}
-		if err != nil {
+	}
+	if !j.archived {
+		if err := s.archive(ctx, id, j.stream); err != nil {
 			return err
 		}
 		j.archived = true
 	}
+	s.mayDelete(j)
+	return j.stream.Delete(ctx)
+}
+
+func (s *Service) mayDelete(j *job) {
 	s.mu.Lock()
 	j.deleting = true
 	s.mu.Unlock()
-	if err := s.streams.Delete(ctx, id); err != nil && !errors.Is(err, logservice.ErrStreamNotFound) {
-		return err
-	}
-	return nil
 }

@@ -222,7 +222,7 @@ type lateStreams struct {
 	logs.Streams
 	misses  atomic.Int64                // Follow finds nothing, so often
 	deleted atomic.Pointer[func()]      // called once, after the next Delete
-	stale   atomic.Pointer[[]logs.Info] // what List answers once
+	stale   atomic.Pointer[[]logs.Info] // what Due answers once
 }
 
 func (s *lateStreams) Follow(ctx context.Context, id logservice.ID, after int64) (logs.Cursor, error) {
@@ -232,19 +232,32 @@ func (s *lateStreams) Follow(ctx context.Context, id logservice.ID, after int64)
 	return s.Streams.Follow(ctx, id, after)
 }
 
-func (s *lateStreams) Delete(ctx context.Context, id logservice.ID) error {
-	err := s.Streams.Delete(ctx, id)
-	if f := s.deleted.Swap(nil); f != nil {
+func (s *lateStreams) Claim(ctx context.Context, id logservice.ID) (logs.Claim, error) {
+	c, err := s.Streams.Claim(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return &lateClaim{c, s}, nil
+}
+
+type lateClaim struct {
+	logs.Claim
+	s *lateStreams
+}
+
+func (c *lateClaim) Delete(ctx context.Context) error {
+	err := c.Claim.Delete(ctx)
+	if f := c.s.deleted.Swap(nil); f != nil {
 		(*f)()
 	}
 	return err
 }
 
-func (s *lateStreams) List(ctx context.Context, f logs.Filter) ([]logs.Info, error) {
+func (s *lateStreams) Due(ctx context.Context) ([]logs.Info, error) {
 	if stale := s.stale.Swap(nil); stale != nil {
 		return *stale, nil
 	}
-	return s.Streams.List(ctx, f)
+	return s.Streams.Due(ctx)
 }
 
 func lateRig(t *testing.T) (*rig, *lateStreams) {

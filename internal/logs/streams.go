@@ -3,6 +3,7 @@ package logs
 import (
 	"bytes"
 	"context"
+	"errors"
 	"time"
 
 	logservice "github.com/harness/log-service"
@@ -47,6 +48,43 @@ type Streams interface {
 
 	// List describes the streams of f, open and closed, in no order.
 	List(ctx context.Context, f Filter) ([]Info, error)
+
+	// Stat describes one stream.
+	Stat(ctx context.Context, id logservice.ID) (Info, error)
+
+	// Due describes the streams that a service must see to: closed ones, and
+	// open ones whose time to live is over. Where several services share an
+	// engine, a stream that one of them has is not told to the others while
+	// that one lives.
+	Due(ctx context.Context) ([]Info, error)
+
+	// Claim takes a closed stream for one service to archive and delete.
+	// ErrStreamNotFound: there is no closed stream; ErrClaimed: another
+	// service has it. A service that dies loses its claims.
+	Claim(ctx context.Context, id logservice.ID) (Claim, error)
+}
+
+// ErrClaimed says that another service archives a stream.
+var ErrClaimed = errors.New("another server archives the stream")
+
+// Claim is a closed stream that one service archives.
+type Claim interface {
+	// How says how the stream was closed.
+	How() Closing
+	// Held returns nil while the claim stands, ErrClaimed where another
+	// service has taken it over.
+	Held(ctx context.Context) error
+	// Delete lets the stream go, as Streams.Delete. ErrStreamNotFound: it is
+	// not this claim's any more, and nothing was done.
+	Delete(ctx context.Context) error
+	// Release gives the claim up, for another service to take it at once.
+	Release(ctx context.Context)
+}
+
+// Checker is an engine that can say whether its backend works.
+type Checker interface {
+	// Check asks the backend. ErrUnavailable says what is wrong with it.
+	Check(ctx context.Context) error
 }
 
 // Cursor reads one stream in order. It is used by one goroutine and must be
@@ -129,6 +167,9 @@ type Info struct {
 	TTL    time.Duration
 	Closed bool
 	How    Closing // of a closed one
+	// Node names the server that the stream is written through, where there
+	// may be several.
+	Node string
 }
 
 // From drops the lines below sequence next, which the stream has already.

@@ -138,6 +138,10 @@ func (e *Engine) Delete(_ context.Context, id logservice.ID) error {
 	if err != nil {
 		return err
 	}
+	return e.remove(s)
+}
+
+func (e *Engine) remove(s *stream) (err error) {
 	s.mu.Lock()
 	closed := s.closed
 	if s.deleting || s.deleted {

@@ -48,6 +48,7 @@ func Run(t *testing.T, b Backend) {
 		{"follow", testFollow},
 		{"ready", testReady},
 		{"close and delete", testClose},
+		{"claim", testClaim},
 		{"list", testList},
 		{"time to live", testTTL},
 		{"identities are apart", testIsolation},

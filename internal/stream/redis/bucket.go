@@ -1,0 +1,181 @@
+package redis
+
+import (
+	"context"
+	"sync"
+
+	logservice "github.com/harness/log-service"
+)
+
+// bucket is a sixteenth of the streams: those whose keys share a hash tag.
+// This node reads those of them that it has cursors of with one connection.
+type bucket struct {
+	e     *Engine
+	root  string // of the keys
+	marks marks
+	moves moves
+
+	mu        sync.Mutex             // guards what follows, and follower.refs
+	current   map[string]*follower   // by name, of the youngest generation
+	followers map[*follower]struct{} // all that have cursors
+	leaving   []*follower            // whose last cursor is closed, to be told
+	changed   bool                   // the followers are others than those being read
+	reading   func()                 // ends the read that waits in Redis; nil: none does
+	woken     int64                  // wake-ups sent
+
+	work   chan struct{} // the reader has work
+	wakes  chan struct{} // the waker has
+	counts chan struct{} // the teller has
+}
+
+func newBucket(e *Engine, root string) *bucket {
+	return &bucket{
+		e: e, root: root, marks: marks{m: map[string]mark{}}, moves: moves{m: map[string]bool{}},
+		current: map[string]*follower{}, followers: map[*follower]struct{}{},
+		work: make(chan struct{}, 1), wakes: make(chan struct{}, 1), counts: make(chan struct{}, 1),
+	}
+}
+
+func (b *bucket) newFollower(name string) *follower {
+	return &follower{b: b, name: name, id: b.e.node + "/" + token(), loading: make(chan struct{}, 1), refs: 1}
+}
+
+func poke(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// follow returns the follower of a stream with one more cursor. Redis is asked
+// each time: what this node follows may have been deleted meanwhile.
+func (b *bucket) follow(ctx context.Context, name string) (*follower, error) {
+	b.mu.Lock()
+	f := b.current[name]
+	if f != nil {
+		f.refs++
+	}
+	b.mu.Unlock()
+	if f == nil {
+		f = b.newFollower(name)
+	}
+	for {
+		a, err := b.e.call(ctx, b.e.scripts.follow, b.root, name, b.e.now(), f.id, "", "0")
+		if err == nil && a.int(0) != 1 {
+			err = logservice.ErrStreamNotFound
+		}
+		if err != nil {
+			b.leave(f)
+			return nil, err
+		}
+		gen, next, closed := a.text(1), a.int(2), a.int(3) == 1
+		b.marks.set(name, gen, next)
+		if f.gen == "" {
+			f = b.begin(f, gen, next)
+		}
+		if f.gen == gen {
+			f.add(nil, next, closed)
+			poke(b.counts)
+			return f, nil
+		}
+		// What this node follows was deleted, and this is another stream.
+		b.leave(f)
+		f = b.newFollower(name)
+	}
+}
+
+// begin lets f follow generation gen, or returns the one that does already:
+// two cursors came at once.
+func (b *bucket) begin(f *follower, gen string, next int64) *follower {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	f.gen = gen
+	if other := b.current[f.name]; other != nil && other.gen == gen {
+		other.refs++
+		f.refs = 0
+		b.leaving = append(b.leaving, f)
+		return other
+	}
+	f.pos, f.end, f.told = next, next, 1
+	b.current[f.name] = f
+	b.followers[f] = struct{}{}
+	b.change()
+	return f
+}
+
+// leave takes a cursor off f, and lets f go with its last one.
+func (b *bucket) leave(f *follower) {
+	b.mu.Lock()
+	f.refs--
+	last := f.refs == 0
+	if last {
+		if b.current[f.name] == f {
+			delete(b.current, f.name)
+		}
+		if _, ok := b.followers[f]; ok {
+			delete(b.followers, f)
+			b.change()
+		}
+		b.leaving = append(b.leaving, f)
+	}
+	b.mu.Unlock()
+	poke(b.counts)
+	if last {
+		f.drop()
+	}
+}
+
+// cursors counts those of this node.
+func (b *bucket) cursors(name, gen string) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if f := b.current[name]; f != nil && f.gen == gen {
+		return f.refs
+	}
+	return 0
+}
+
+// tell keeps Redis informed of how many cursors this node has, until the
+// engine stops. What changes while it is at it is told at once, so a thousand
+// cursors that come together are told with a call or two.
+func (b *bucket) tell() {
+	for {
+		select {
+		case <-b.e.running.Done():
+			return
+		case <-b.counts:
+		}
+		b.mu.Lock()
+		leaving := b.leaving
+		b.leaving = nil
+		var changed []*follower
+		var refs []int
+		for f := range b.followers {
+			if f.told != f.refs {
+				changed, refs = append(changed, f), append(refs, f.refs)
+			}
+		}
+		b.mu.Unlock()
+		for i, f := range changed {
+			if b.count(f, refs[i]) {
+				f.told = refs[i]
+			}
+		}
+		for _, f := range leaving {
+			b.count(f, 0)
+		}
+	}
+}
+
+// count tells Redis the cursors of one follower. Where that fails, a later
+// change or the end of this node's lease puts it right.
+func (b *bucket) count(f *follower, cursors int) bool {
+	a, err := b.e.call(b.e.running, b.e.scripts.subscribers, b.root, f.name, b.e.now(), f.id, f.gen, itoa(int64(cursors)))
+	if err != nil {
+		return false
+	}
+	if a.int(0) == 1 {
+		b.e.bury(b, f.name, f.gen)
+	}
+	return true
+}

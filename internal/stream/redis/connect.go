@@ -1,0 +1,204 @@
+package redis
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/harness/log-service/internal/logs"
+)
+
+const (
+	// dialTimeout bounds a connection: one machine room, and some patience.
+	dialTimeout = 5 * time.Second
+	// keepAlive finds connections whose other end is gone.
+	keepAlive = 2 * time.Second
+	// connections is how many connections, as a power of two, carry appends:
+	// two let one be written to while the other is.
+	connections = 1
+)
+
+// minVersion is the first Redis that has what the scripts use.
+var minVersion = [2]int{6, 2}
+
+// A StartError says why an engine cannot use a Redis, and what to do.
+type StartError struct {
+	Addresses string
+	Cause     error
+	Hint      string
+}
+
+func (e *StartError) Error() string {
+	return fmt.Sprintf("redis at %s: %v; %s", e.Addresses, e.Cause, e.Hint)
+}
+func (e *StartError) Unwrap() error { return e.Cause }
+
+func connect(_ context.Context, c Config) (rueidis.Client, error) {
+	o := rueidis.ClientOption{
+		InitAddress: c.Addresses, Username: c.Username, Password: c.Password, TLSConfig: c.TLS,
+		ClientName:        "log-service",
+		Dialer:            net.Dialer{Timeout: dialTimeout, KeepAlive: keepAlive},
+		ConnWriteTimeout:  callTimeout,
+		PipelineMultiplex: connections,
+		DisableCache:      true,
+		ClientSetInfo:     rueidis.DisableClientSetInfo,
+	}
+	if c.MasterName != "" {
+		o.Sentinel = rueidis.SentinelOption{
+			MasterSet: c.MasterName, Username: c.SentinelUsername, Password: c.SentinelPassword,
+			TLSConfig: c.TLS, Dialer: o.Dialer, TopologyRefreshInterval: heartbeat,
+		}
+	}
+	client, err := rueidis.NewClient(o)
+	if err != nil {
+		return nil, startError(c, err)
+	}
+	return client, nil
+}
+
+// startError adds the way out to what went wrong at the start.
+func startError(c Config, err error) error {
+	e := &StartError{Addresses: strings.Join(c.Addresses, ", "), Cause: err}
+	text := err.Error()
+	var opErr *net.OpError
+	var unknownAuthority x509.UnknownAuthorityError
+	var recordHeader tls.RecordHeaderError
+	switch {
+	case strings.Contains(text, "WRONGPASS"), strings.Contains(text, "invalid username-password"), strings.Contains(text, "invalid password"):
+		e.Hint = "check the user name and the password: LOG_SERVICE_REDIS_USERNAME, LOG_SERVICE_REDIS_PASSWORD"
+	case strings.Contains(text, "NOAUTH"):
+		e.Hint = "it wants a password: set LOG_SERVICE_REDIS_PASSWORD"
+	case strings.Contains(text, "without any password configured"):
+		e.Hint = "it has no password: leave LOG_SERVICE_REDIS_PASSWORD unset"
+	case strings.Contains(text, "NOPERM"), strings.Contains(text, "can't run this command"), strings.Contains(text, "can't access at least one of the keys"):
+		e.Hint = fmt.Sprintf("give its user the rights of a node, for example: ACL SETUSER %s on >PASSWORD ~%s* %s", orDefault(c.Username), c.Prefix, rights)
+	case strings.Contains(text, "No such master"), c.MasterName != "" && errors.Is(err, rueidis.Nil):
+		e.Hint = fmt.Sprintf("the sentinels know no master of the name %q: check LOG_SERVICE_REDIS_MASTER_NAME", c.MasterName)
+	case errors.As(err, &unknownAuthority):
+		e.Hint = "its certificate is of an authority that this machine does not know: name it with LOG_SERVICE_REDIS_SSL_CA_CERT_PATH"
+	case errors.As(err, &recordHeader), strings.Contains(text, "first record does not look like a TLS handshake"):
+		e.Hint = "it does not speak TLS: leave LOG_SERVICE_REDIS_SSL_ENABLED unset"
+	case errors.As(err, &opErr) && opErr.Op == "dial":
+		e.Hint = "nobody answers there: check the address (LOG_SERVICE_REDIS_ENDPOINT, LOG_SERVICE_REDIS_SENTINEL_ADDRS) and that Redis runs"
+	case c.TLS == nil && (strings.Contains(text, "EOF") || strings.Contains(text, "reset by peer")):
+		e.Hint = "it hangs up: where it speaks TLS, set LOG_SERVICE_REDIS_SSL_ENABLED=true"
+	default:
+		e.Hint = "see docs/scaling.md for what a node needs of Redis"
+	}
+	return e
+}
+
+func orDefault(user string) string {
+	if user == "" {
+		return "default"
+	}
+	return user
+}
+
+// rights are what a node needs; see docs/scaling.md.
+const rights = "+@connection +@scripting +@hash +@sortedset +@stream +@keyspace +time +wait"
+
+// check tries everything that the engine does with Redis, on keys of its own,
+// so that what is missing is known at the start and not at the first log.
+func (e *Engine) check(ctx context.Context) error {
+	fail := func(err error) error { return startError(e.config, err) }
+	if err := e.checkVersion(ctx); err != nil {
+		return err
+	}
+	if err := e.heartbeat(ctx); err != nil {
+		return fail(err)
+	}
+	b := newBucket(e, e.buckets[0].root+"check:"+e.node+":")
+	how := encodeHow(logs.Closing{})
+	for _, call := range []struct {
+		script *script
+		args   []string
+	}{
+		{e.scripts.open, []string{"check", "0", "g", "1000", "0", e.node}},
+		{e.scripts.append, []string{"check", "0", e.node, "0", "", "0", "1000", "", "1", "", "1", "{}\n"}},
+		{e.scripts.follow, []string{"check", "0", e.node + "/check", "", "0"}},
+		{e.scripts.read, []string{"check", "0", "g", "0", "1"}},
+		{e.scripts.list, []string{"", "0", "-", "+", "1"}},
+		{e.scripts.part, []string{"check", "0", e.node, "g", ""}},
+		{e.scripts.moved, []string{"check", "0", e.node, "g", "1", "2", "1-2-check", "67"}},
+		{e.scripts.close, []string{"check", "0", e.node, how}},
+		{e.scripts.due, []string{"", "1", "1", "1"}},
+		{e.scripts.claim, []string{"check", "0", e.node, "", "1"}},
+		{e.scripts.held, []string{"check", "0", e.node, "g", "0"}},
+		{e.scripts.delete, []string{"check", "0", "g", e.node}},
+		{e.scripts.subscribers, []string{"check", "0", e.node + "/check", "g", "0"}},
+		{e.scripts.bury, []string{"check", "0", "g", "1"}},
+	} {
+		if _, err := e.call(ctx, call.script, b.root, call.args...); err != nil {
+			return fail(err)
+		}
+	}
+	c := e.client
+	err := c.Do(ctx, c.B().Xread().Count(1).Block(1).Streams().Key(b.wakeKey()).Id("0-0").Build()).Error()
+	if err != nil && !rueidis.IsRedisNil(err) {
+		return fail(err)
+	}
+	e.running = ctx // for the wake-up alone; Open sets it
+	if err := b.sendWake(1); err != nil {
+		return fail(err)
+	}
+	if err := c.Do(ctx, c.B().Del().Key(b.wakeKey()).Build()).Error(); err != nil {
+		return fail(err)
+	}
+	return e.checkReplicas(ctx)
+}
+
+func (e *Engine) checkVersion(ctx context.Context) error {
+	hello, err := e.client.Do(ctx, e.client.B().Arbitrary("HELLO").Build()).AsStrMap()
+	if err != nil {
+		return startError(e.config, err)
+	}
+	version := hello["version"]
+	major, rest, _ := strings.Cut(version, ".")
+	minor, _, _ := strings.Cut(rest, ".")
+	n, err := strconv.Atoi(major)
+	m, err2 := strconv.Atoi(minor)
+	if err != nil || err2 != nil {
+		e.log.Warn("Redis tells a version that is no number", "version", version)
+		return nil
+	}
+	if n < minVersion[0] || n == minVersion[0] && m < minVersion[1] {
+		return &StartError{
+			Addresses: strings.Join(e.config.Addresses, ", "), Cause: fmt.Errorf("it is of version %s", version),
+			Hint: fmt.Sprintf("a node needs %d.%d or later", minVersion[0], minVersion[1]),
+		}
+	}
+	e.log.Info("streams are in Redis", slog.String("version", version), slog.String("mode", hello["mode"]), slog.String("node", e.node))
+	return nil
+}
+
+// checkReplicas warns where appends would wait for replicas that are not there.
+func (e *Engine) checkReplicas(ctx context.Context) error {
+	want := int64(e.config.Replicas)
+	if want == 0 {
+		return nil
+	}
+	n, err := e.client.Do(ctx, e.client.B().Wait().Numreplicas(want).Timeout(time.Second.Milliseconds()).Build()).AsInt64()
+	if err != nil {
+		return startError(e.config, err)
+	}
+	if n < want {
+		e.log.Warn("appends wait for more replicas than Redis has now: they are refused until there are enough", "want", want, "have", n)
+	}
+	return nil
+}
+
+// Check implements logs.Checker: it asks Redis.
+func (e *Engine) Check(ctx context.Context) error {
+	_, err := e.call(ctx, e.scripts.held, e.buckets[0].root, "", "0", "", "", "0")
+	return err
+}

@@ -1,0 +1,194 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"sort"
+	"sync"
+	"sync/atomic"
+
+	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/logs"
+	"github.com/harness/log-service/internal/stream/batches"
+)
+
+// follower is a stream as the readers of this node see it. What comes is read
+// once, by the bucket's reader; what came before is read when somebody asks,
+// and kept a while for the others. It lives from its first cursor to its last.
+type follower struct {
+	b         *bucket
+	name, gen string
+	id        string // in the hash of the stream's readers
+
+	dropped atomic.Bool
+	loading chan struct{} // holds one while a cursor reads what is not in memory
+
+	mu       sync.Mutex    // guards what follows
+	resident []*logs.Batch // by sequence; what is not there is in Redis or in a part
+	end      int64         // lines below exist
+	closed   bool          // none come
+	broken   error         // this node cannot follow any more
+	changed  chan struct{} // closed and dropped when cursors have something to see
+
+	refs int   // cursors; guarded by bucket.mu
+	told int   // cursors that Redis knows of; of the bucket's teller
+	pos  int64 // the next sequence to be read; of the bucket's reader
+	done bool  // nothing more is to be read; of the bucket's reader
+}
+
+// Dropped implements batches.Stream.
+func (f *follower) Dropped() bool { return f.dropped.Load() }
+
+// Evict implements batches.Stream.
+func (f *follower) Evict(first int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	i := f.search(first)
+	if i == len(f.resident) || f.resident[i].First != first {
+		return
+	}
+	f.resident[i].Release()
+	n := copy(f.resident[i:], f.resident[i+1:])
+	f.resident[i+n] = nil
+	f.resident = f.resident[:i+n]
+}
+
+// search finds the first resident batch that ends behind seq. The caller
+// holds mu.
+func (f *follower) search(seq int64) int {
+	n := len(f.resident)
+	if n > 0 && f.resident[n-1].First <= seq { // the common reader is at the end
+		if f.resident[n-1].Next() > seq {
+			return n - 1
+		}
+		return n
+	}
+	return sort.Search(n, func(i int) bool { return f.resident[i].Next() > seq })
+}
+
+// drop lets go of everything: the last cursor is closed.
+func (f *follower) drop() {
+	f.dropped.Store(true)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, b := range f.resident {
+		b.Release()
+	}
+	f.resident = nil
+	f.b.e.memory.Forget()
+}
+
+// insert makes b resident, unless what it covers is already.
+func (f *follower) insert(b *logs.Batch) {
+	i := f.search(b.First)
+	if f.dropped.Load() || i < len(f.resident) && f.resident[i].First < b.Next() {
+		return
+	}
+	f.resident = append(f.resident, nil)
+	copy(f.resident[i+1:], f.resident[i:])
+	f.resident[i] = b
+	f.b.e.memory.Add(f, b)
+}
+
+// add takes in what was read: batches, and how far the stream goes.
+func (f *follower) add(found []*logs.Batch, end int64, closed bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, b := range found {
+		f.insert(b)
+	}
+	if end > f.end || closed && !f.closed {
+		f.end, f.closed = max(f.end, end), f.closed || closed
+		f.wake()
+	}
+}
+
+// fail ends the cursors with err: their readers go on elsewhere.
+func (f *follower) fail(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.broken == nil && !f.closed {
+		f.broken = err
+		f.wake()
+	}
+}
+
+// wake is called with mu held.
+func (f *follower) wake() {
+	if f.changed != nil {
+		close(f.changed)
+		f.changed = nil
+	}
+}
+
+// after appends to dst the resident batches behind after, up to about limit
+// bytes. The caller holds mu.
+func (f *follower) after(dst []*logs.Batch, after int64, limit int) []*logs.Batch {
+	next := after + 1
+	n := 0
+	for i := f.search(next); i < len(f.resident) && n < limit; i++ {
+		b := f.resident[i]
+		if b.First > next {
+			break
+		}
+		if b.First < next {
+			b = batches.From(b, next)
+		}
+		dst = append(dst, b)
+		n, next = n+len(b.Data), b.Next()
+	}
+	return dst
+}
+
+// load reads lines behind after from Redis or the blob store; cursors that
+// want the same wait for one of them. No batches and no error: look again.
+func (f *follower) load(ctx context.Context, after int64) ([]*logs.Batch, error) {
+	select {
+	case f.loading <- struct{}{}:
+		defer func() { <-f.loading }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	f.mu.Lock()
+	found := f.after(nil, after, nextBytes)
+	f.mu.Unlock()
+	if len(found) > 0 {
+		return found, nil
+	}
+	e := f.b.e
+	name, entries, err := e.fetch(ctx, f.b, f.name, f.gen, after, nextBytes)
+	if err != nil {
+		return nil, err
+	}
+	if p, ok := parsePart(f.gen, name); ok && p.next > after+1 {
+		if found, err = e.readPart(ctx, p, after); err != nil && len(found) == 0 {
+			return nil, err
+		}
+		f.add(found, 0, false)
+		return first(found, nextBytes), nil
+	}
+	if len(entries) == 0 {
+		return nil, &logservice.UnavailableError{Cause: errors.New("redis: the lines of a stream are gone")}
+	}
+	last := entries[len(entries)-1]
+	found = toBatches(entries)
+	if from := entries[0].first; from > after+1 {
+		found = append([]*logs.Batch{logs.NewGap(after+1, from-after-1)}, found...)
+	}
+	f.add(found, last.next, last.end)
+	if len(found) > 0 && found[0].First <= after {
+		found[0] = batches.From(found[0], after+1)
+	}
+	return first(found, nextBytes), nil
+}
+
+// first is as many of found as one Next returns.
+func first(found []*logs.Batch, limit int) []*logs.Batch {
+	n := 0
+	for i, b := range found {
+		if n += len(b.Data); n >= limit {
+			return found[:i+1]
+		}
+	}
+	return found
+}

@@ -1,0 +1,19 @@
+-- ARGV: name, now, node, generation, first, next, part, bytes
+-- Records a part that is durable in the blob store, and only then trims.
+-- A part of '' lets the claim go.
+local m = redis.call('HMGET', meta, 'g', 'p', 'h', 'm')
+if m[1] ~= ARGV[4] or m[4] ~= ARGV[3] then
+	return {0}
+end
+if ARGV[7] == '' then
+	redis.call('HDEL', meta, 'm')
+	return {1, tonumber(m[3])}
+end
+if m[2] ~= ARGV[5] then
+	return {0}
+end
+local held = tonumber(m[3]) - tonumber(ARGV[8])
+redis.call('ZADD', key('p', m[1]), ARGV[5], ARGV[7])
+redis.call('HSET', meta, 'p', ARGV[6], 'h', held)
+redis.call('XTRIM', key('d', m[1]), 'MINID', ARGV[6])
+return {1, held}

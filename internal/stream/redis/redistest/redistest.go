@@ -1,0 +1,219 @@
+// Package redistest starts real Redis servers for tests: on free ports of this
+// machine, with their files in a folder of the test, gone when it ends.
+package redistest
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// startLimit bounds a start on a machine that does much else.
+const startLimit = 30 * time.Second
+
+// commandLimit bounds one command; the making of a Cluster is the longest.
+const commandLimit = 20 * time.Second
+
+// Server is one redis-server. Its methods are for the goroutine of the test.
+type Server struct {
+	Addr string // host:port
+	Dir  string
+
+	t      testing.TB
+	args   []string
+	tls    *TLS
+	pass   string
+	cmd    *exec.Cmd
+	exited chan error
+}
+
+// Program finds redis-server or redis-sentinel. Where it is missing the test
+// is skipped, and fails where CI=true.
+func Program(t testing.TB, name string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err == nil {
+		return path
+	}
+	if os.Getenv("CI") == "true" {
+		t.Fatalf("%s is missing: install it (Debian: apt-get install redis-server redis-sentinel)", name)
+	}
+	t.Skipf("SKIPPED, NOT TESTED: %s is missing (Debian: apt-get install redis-server redis-sentinel)", name)
+	return ""
+}
+
+// Start starts a Redis that keeps an append-only file, with more arguments as
+// redis-server takes them.
+func Start(t testing.TB, args ...string) *Server {
+	t.Helper()
+	return start(t, nil, args...)
+}
+
+func start(t testing.TB, tls *TLS, args ...string) *Server {
+	t.Helper()
+	s := &Server{t: t, Dir: t.TempDir(), tls: tls}
+	port := freePort(t)
+	s.Addr = net.JoinHostPort("127.0.0.1", port)
+	s.args = []string{"--bind", "127.0.0.1", "--dir", s.Dir, "--save", "", "--appendonly", "yes", "--daemonize", "no"}
+	if tls == nil {
+		s.args = append(s.args, "--port", port)
+	} else {
+		s.args = append(s.args, "--port", "0", "--tls-port", port, "--tls-cert-file", tls.Cert, "--tls-key-file", tls.Key,
+			"--tls-ca-cert-file", tls.CA, "--tls-auth-clients", "no", "--tls-replication", "yes", "--tls-cluster", "yes")
+	}
+	s.args = append(s.args, args...)
+	for i, a := range args {
+		if a == "--requirepass" {
+			s.pass = args[i+1]
+		}
+	}
+	t.Cleanup(s.Kill)
+	s.Restart()
+	return s
+}
+
+// Restart starts the server again, at the address and over the files it had.
+func (s *Server) Restart() {
+	s.t.Helper()
+	s.Kill()
+	out, err := os.OpenFile(filepath.Join(s.Dir, "log"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer out.Close()
+	s.cmd = exec.Command(Program(s.t, "redis-server"), s.args...)
+	s.cmd.Stdout, s.cmd.Stderr = out, out
+	if err := s.cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	cmd, exited := s.cmd, make(chan error, 1)
+	s.exited = exited
+	go func() { exited <- cmd.Wait() }()
+	s.await("PONG", "PING")
+}
+
+// await waits until the answer to a command holds want.
+func (s *Server) await(want string, args ...string) {
+	s.t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	limit := time.After(startLimit)
+	for {
+		out, err := s.command(args...)
+		if err == nil && strings.Contains(out, want) {
+			return
+		}
+		select {
+		case err := <-s.exited:
+			s.exited <- err
+			log, _ := os.ReadFile(filepath.Join(s.Dir, "log"))
+			s.t.Fatalf("redis-server ended: %v\n%s", err, log)
+		case <-limit:
+			s.t.Fatalf("redis at %s: %v answers %q, %v, not %q within %v", s.Addr, args, out, err, want, startLimit)
+		case <-tick.C:
+		}
+	}
+}
+
+// Kill is kill -9, at once.
+func (s *Server) Kill() {
+	if s.cmd == nil {
+		return
+	}
+	_ = s.cmd.Process.Kill()
+	<-s.exited
+	s.cmd = nil
+}
+
+// Pause hangs the server: it takes connections and answers nothing.
+func (s *Server) Pause() { s.signal(syscall.SIGSTOP) }
+
+// Resume lets a hung server go on.
+func (s *Server) Resume() { s.signal(syscall.SIGCONT) }
+
+func (s *Server) signal(sig syscall.Signal) {
+	s.t.Helper()
+	if err := s.cmd.Process.Signal(sig); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// PID is the server's process.
+func (s *Server) PID() int { return s.cmd.Process.Pid }
+
+// Do sends one command on a connection of its own and returns the answer as
+// redis-cli prints it to a pipe.
+func (s *Server) Do(args ...string) string {
+	s.t.Helper()
+	out, err := s.command(args...)
+	if err != nil {
+		s.t.Fatalf("redis-cli %v: %v %s", args, err, out)
+	}
+	return out
+}
+
+func (s *Server) command(args ...string) (string, error) {
+	host, port, _ := net.SplitHostPort(s.Addr)
+	flags := []string{"-h", host, "-p", port}
+	if s.tls != nil {
+		flags = append(flags, "--tls", "--cacert", s.tls.CA)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), commandLimit)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, Program(s.t, "redis-cli"), append(flags, args...)...)
+	if s.pass != "" {
+		cmd.Env = append(os.Environ(), "REDISCLI_AUTH="+s.pass)
+	}
+	out, err := cmd.CombinedOutput()
+	if err == nil && bytes.HasPrefix(out, []byte("ERR")) {
+		err = fmt.Errorf("%s", bytes.TrimSpace(out))
+	}
+	return string(bytes.TrimSpace(out)), err
+}
+
+// Info reads one field of INFO.
+func (s *Server) Info(field string) string {
+	s.t.Helper()
+	r := bufio.NewScanner(strings.NewReader(s.Do("INFO", "everything")))
+	for r.Scan() {
+		if v, ok := strings.CutPrefix(r.Text(), field+":"); ok {
+			return strings.TrimSpace(v)
+		}
+	}
+	s.t.Fatalf("INFO has no %s", field)
+	return ""
+}
+
+// freePort is a port where nobody listens, below those that systems give to
+// outgoing connections; the one of a Cluster's bus, 10000 above, is free too.
+func freePort(t testing.TB) string {
+	t.Helper()
+	for range 200 {
+		port := 10_000 + rand.IntN(12_000)
+		if listens(port) || listens(port+10_000) {
+			continue
+		}
+		return strconv.Itoa(port)
+	}
+	t.Fatal("no free port")
+	return ""
+}
+
+func listens(port int) bool {
+	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	if err == nil {
+		_ = l.Close()
+	}
+	return err != nil
+}

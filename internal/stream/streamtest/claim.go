@@ -1,0 +1,118 @@
+package streamtest
+
+import (
+	"testing"
+	"time"
+
+	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/logs"
+)
+
+func testClaim(t *testing.T, b Backend) {
+	if b.Remote {
+		t.Skip("claims are between a service and its engine")
+	}
+	claim := func(t *testing.T, e engine, id logservice.ID) logs.Claim {
+		t.Helper()
+		c, err := e.Claim(t.Context(), id)
+		if err != nil {
+			t.Fatalf("claim of %q: %v", id, err)
+		}
+		return c
+	}
+
+	t.Run("only a closed stream can be claimed", func(t *testing.T) {
+		e := start(t, b)
+		_, err := e.Claim(t.Context(), id("a"))
+		wantErr(t, err, logservice.ErrStreamNotFound, "claim of an unknown stream")
+		e.open(t, id("a"))
+		_, err = e.Claim(t.Context(), id("a"))
+		wantErr(t, err, logservice.ErrStreamNotFound, "claim of an open stream")
+		e.close(t, id("a"))
+		claim(t, e, id("a"))
+		e.remove(t, id("a"))
+		_, err = e.Claim(t.Context(), id("a"))
+		wantErr(t, err, logservice.ErrStreamNotFound, "claim of a deleted stream")
+	})
+
+	t.Run("tells how the stream was closed, stands, and deletes it", func(t *testing.T) {
+		e, w := start(t, b), Writer{Name: "w"}
+		e.open(t, id("a"))
+		lines := w.Lines(3)
+		e.append(t, id("a"), batch(lines), 4)
+		how := logs.Closing{Archive: logs.ArchiveAlways, Incomplete: true}
+		if err := e.Close(t.Context(), id("a"), how); err != nil {
+			t.Fatal(err)
+		}
+		c := claim(t, e, id("a"))
+		if c.How() != how {
+			t.Errorf("claimed as closed %+v, want %+v", c.How(), how)
+		}
+		if err := c.Held(t.Context()); err != nil {
+			t.Errorf("a fresh claim: %v", err)
+		}
+		e.contents(t, id("a"), lines)
+		c.Release(t.Context())
+		c = claim(t, e, id("a"))
+		if err := c.Delete(t.Context()); err != nil {
+			t.Fatalf("delete: %v", err)
+		}
+		_, err := e.Stat(t.Context(), id("a"))
+		wantErr(t, err, logservice.ErrStreamNotFound, "stat of a deleted stream")
+	})
+
+	t.Run("never deletes another stream of the same name", func(t *testing.T) {
+		e, w := start(t, b), Writer{Name: "w"}
+		e.open(t, id("a"))
+		e.close(t, id("a"))
+		old := claim(t, e, id("a"))
+		e.remove(t, id("a"))
+		e.open(t, id("a"))
+		lines := w.Lines(3)
+		e.append(t, id("a"), batch(lines), 4)
+		wantErr(t, old.Delete(t.Context()), logservice.ErrStreamNotFound, "delete by an old claim")
+		e.contents(t, id("a"), lines)
+		e.close(t, id("a"))
+		wantErr(t, old.Delete(t.Context()), logservice.ErrStreamNotFound, "delete by an old claim")
+		e.contents(t, id("a"), lines)
+	})
+
+	t.Run("what is closed or past its time is due, and told to somebody", func(t *testing.T) {
+		e := start(t, b)
+		e.open(t, id("open"))
+		e.open(t, id("closed"))
+		e.close(t, id("closed"))
+		if err := e.Open(t.Context(), id("abandoned"), logs.OpenOptions{TTL: time.Millisecond}); err != nil {
+			t.Fatal(err)
+		}
+		seen := map[logservice.ID]logs.Info{}
+		eventually(t, "two streams are due", func() (bool, string) {
+			due, err := e.Due(t.Context())
+			if err != nil {
+				t.Fatalf("due: %v", err)
+			}
+			for _, info := range due {
+				seen[info.ID] = info
+			}
+			return counted(len(seen), 2)
+		})
+		if !seen[id("closed")].Closed || seen[id("abandoned")].Closed || seen[id("abandoned")].TTL > 0 {
+			t.Errorf("due are %+v", seen)
+		}
+	})
+
+	t.Run("stat tells what a listing tells", func(t *testing.T) {
+		e, w := start(t, b), Writer{Name: "w"}
+		_, err := e.Stat(t.Context(), id("a"))
+		wantErr(t, err, logservice.ErrStreamNotFound, "stat of an unknown stream")
+		e.open(t, id("a"))
+		e.open(t, id("a/b"))
+		e.append(t, id("a"), batch(w.Lines(2)), 3)
+		got, err := e.Stat(t.Context(), id("a"))
+		want, _ := e.info(t, id("a"))
+		got.TTL, want.TTL = 0, 0
+		if err != nil || got != want || got.Lines != 2 {
+			t.Errorf("stat tells %+v and %v, a listing %+v", got, err, want)
+		}
+	})
+}
