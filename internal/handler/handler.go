@@ -51,6 +51,7 @@ func routes(api *endpoint.API) []route {
 		{method: put, pattern: "/stream", needs: auth.Push, serve: h.Push},
 		{method: get, pattern: "/stream", needs: auth.Tail, serve: h.Tail, cors: true},
 		{method: del, pattern: "/stream", needs: auth.Push, serve: h.Close},
+		{method: post, pattern: "/stream/ticket", needs: auth.Tail, serve: h.Ticket, cors: true},
 		{method: get, pattern: "/stream/info", needs: list, serve: h.Info, cors: true},
 		{method: get, pattern: "/info/stream", needs: auth.Global, serve: h.InfoAll, cors: true},
 

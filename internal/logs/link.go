@@ -26,6 +26,7 @@ const (
 	LinkUpload   LinkKind = iota + 1 // PutBlob of the identity
 	LinkDownload                     // Blob of the identity
 	LinkZip                          // Zip of the account and, as prefix, the key (may be empty)
+	LinkTail                         // Follow of the identity
 )
 
 // Link is the right to one action on one identity, for whoever holds it.

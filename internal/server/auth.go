@@ -1,6 +1,8 @@
 package server
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
 	"log/slog"
 	"slices"
 
@@ -26,6 +28,17 @@ func newVerifier(c config.Config, log *slog.Logger) (*auth.Verifier, error) {
 		RevokedFile:  c.RevokedTokens,
 		Logger:       log,
 	})
+}
+
+// linkKey is what links and tickets are signed with. One that comes from the
+// secret lets each of several servers take the links of the others.
+func linkKey(c config.Config, data *folder) ([]byte, error) {
+	if c.Secret == "" {
+		return data.linkKey()
+	}
+	h := hmac.New(sha256.New, []byte(c.Secret))
+	h.Write([]byte("log-service link key 1"))
+	return h.Sum(nil), nil
 }
 
 // texts is the new secret and the old ones, those that are set.

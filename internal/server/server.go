@@ -98,7 +98,7 @@ func (s *Server) open(c config.Config) (err error) {
 	if s.grpc, err = s.openGRPC(c.GRPCBind); err != nil {
 		return err
 	}
-	linkKey, err := s.data.linkKey()
+	linkKey, err := linkKey(c, s.data)
 	if err != nil {
 		return fmt.Errorf("link key: %w", err)
 	}

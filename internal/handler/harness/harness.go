@@ -67,8 +67,25 @@ func (d *Dialect) Open(c *endpoint.Call) error { return withLog(c, d.api.Open) }
 // Push serves PUT /stream.
 func (d *Dialect) Push(c *endpoint.Call) error { return withLog(c, d.api.Push) }
 
-// Tail serves GET /stream.
-func (d *Dialect) Tail(c *endpoint.Call) error { return withLog(c, d.api.Tail) }
+// Tail serves GET /stream, for a token or for a ticket.
+func (d *Dialect) Tail(c *endpoint.Call) error {
+	ticket := c.Query.Get("ticket")
+	if ticket == "" {
+		return withLog(c, d.api.Tail)
+	}
+	id, err := logservice.ParseID(c.Query.Get("accountID"), c.Query.Get("key"))
+	if err != nil {
+		return err
+	}
+	l, err := d.api.Ticketed(id, ticket)
+	if err != nil {
+		return err
+	}
+	return d.api.Tail(c, l)
+}
+
+// Ticket serves POST /stream/ticket.
+func (d *Dialect) Ticket(c *endpoint.Call) error { return withLog(c, d.api.Ticket) }
 
 // Close serves DELETE /stream: one stream, all at and below the key
 // (prefix=true), or those of keyList.

@@ -1,0 +1,44 @@
+package endpoint
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/logs"
+)
+
+// TicketTTL is how long a ticket counts: browsers connect at once, and what
+// stands in an address ends up in histories and in the logs of proxies.
+const TicketTTL = time.Minute
+
+type ticketAnswer struct {
+	Ticket  string        `json:"ticket"`
+	Expires time.Duration `json:"expires"` // nanoseconds
+}
+
+// Ticket answers with a ticket to follow l: the EventSource of browsers can
+// send no header, and a token in an address would be good for more, for
+// longer.
+func (a *API) Ticket(c *Call, l Log) error {
+	t, err := a.service.SignLink(logs.LinkTail, l.id, TicketTTL)
+	if err != nil {
+		return err
+	}
+	c.Header().Set("Cache-Control", "no-store")
+	return c.json(http.StatusOK, ticketAnswer{Ticket: strconv.FormatInt(t.Expires, 10) + "." + t.Signature, Expires: TicketTTL})
+}
+
+// Ticketed is the log of id where ticket is one to follow it.
+func (a *API) Ticketed(id logservice.ID, ticket string) (Log, error) {
+	expires, signature, _ := strings.Cut(ticket, ".")
+	until, err := strconv.ParseInt(expires, 10, 64)
+	if err != nil || a.service.VerifyLink(logs.Link{Kind: logs.LinkTail, ID: id, Expires: until, Signature: signature}) != nil {
+		return Log{}, &statusError{status: http.StatusForbidden, code: "forbidden",
+			msg: "operation not permitted for accountID: " + id.Account, hint: "the ticket is not one for this log, or is past its time: get a new one",
+			cause: logservice.ErrForbidden}
+	}
+	return Log{id}, nil
+}

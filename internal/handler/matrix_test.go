@@ -1,0 +1,416 @@
+package handler_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/dchest/authcookie"
+
+	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/auth"
+	"github.com/harness/log-service/internal/handler"
+)
+
+// access is what a route must ask of its caller, decided here once more: a
+// route that is not in this list fails the test, and so does one whose row in
+// the table says something else.
+var access = map[string]auth.Verbs{
+	"GET /token":                            auth.Global,
+	"POST /stream":                          auth.Push,
+	"PUT /stream":                           auth.Push,
+	"GET /stream":                           auth.Tail,
+	"DELETE /stream":                        auth.Push,
+	"POST /stream/ticket":                   auth.Tail,
+	"GET /stream/info":                      auth.Push | auth.Tail | auth.Read,
+	"GET /info/stream":                      auth.Global,
+	"POST /blob":                            auth.Write,
+	"GET /blob":                             auth.Read,
+	"DELETE /blob":                          auth.Delete,
+	"GET /blob/exists":                      auth.Read,
+	"POST /blob/link/upload":                auth.Write,
+	"POST /blob/link/download":              auth.Read,
+	"POST /blob/download":                   auth.Read,
+	"DELETE /internal/blob":                 auth.Global,
+	"PUT /link/upload":                      auth.Public,
+	"GET /link/download":                    auth.Public,
+	"GET /link/zip":                         auth.Public,
+	"POST " + ciPath + "stream":             auth.Push,
+	"PUT " + ciPath + "stream":              auth.Push,
+	"GET " + ciPath + "stream":              auth.Tail,
+	"DELETE " + ciPath + "stream":           auth.Push,
+	"POST " + ciPath + "blob":               auth.Write,
+	"GET " + ciPath + "blob":                auth.Read,
+	"DELETE " + ciPath + "blob":             auth.Delete,
+	"GET " + ciPath + "blob/exists":         auth.Read,
+	"POST " + ciPath + "blob/link/upload":   auth.Write,
+	"POST " + ciPath + "blob/link/download": auth.Read,
+	"GET /ci/streams":                       auth.Push | auth.Tail | auth.Read,
+	"POST /rpc/v2/step/{id}/logs/batch":     auth.Push,
+	"POST /rpc/v2/step/{id}/logs/upload":    auth.Write,
+	"GET /healthz":                          auth.Public,
+	"GET /ready/healthz":                    auth.Public,
+	"GET /metrics":                          auth.Global,
+	"POST /rca":                             auth.Public,
+	"POST /stackdriver":                     auth.Public,
+	"GET /stackdriver":                      auth.Public,
+}
+
+const ciPath = "/ci/{project}/{build}/{stage}/{step}/"
+
+// What a refusal looks like; clients know these words.
+const (
+	noToken    = "no token in header"
+	notAllowed = "operation not permitted for accountID: "
+	notGlobal  = "token in request not authorized for receiving tokens"
+)
+
+// marker is in every line of the logs that nobody but their owner may see.
+const marker = "SECRET-OF-A"
+
+// matrix is the server of the test, its log, and every token it was sent.
+type matrix struct {
+	*testServer
+	log    lockedBuffer
+	tokens []string
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// outcome is what a probe was answered.
+type outcome struct {
+	status  int
+	message string // error_msg
+	body    string // of all but tails
+}
+
+func (o outcome) refused() bool {
+	return o.message == noToken || o.message == notGlobal || strings.HasPrefix(o.message, notAllowed)
+}
+
+// probe sends a request with a token the way that the place says.
+func (m *matrix) probe(r handler.Row, method, key, place, token string) outcome {
+	m.t.Helper()
+	parts := strings.Split(key, "/")
+	path := r.Pattern
+	for i, name := range []string{"{project}", "{build}", "{stage}", "{step}"} {
+		path = strings.Replace(path, name, parts[i], 1)
+	}
+	path = strings.Replace(path, "{id}", "7", 1)
+	q := url.Values{"accountID": {"A"}, "key": {key}, "prefix": {key}}
+	if path == "/stream" && r.Method == http.MethodDelete {
+		q.Del("prefix")
+	}
+	if place == "query" {
+		q.Set("X-Harness-Token", token)
+	}
+	ctx, cancel := context.WithTimeout(m.t.Context(), 20*time.Second)
+	defer cancel()
+	var body io.Reader
+	if method == http.MethodPut || method == http.MethodPost {
+		body = strings.NewReader(`[{"out":"changed"}]`)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, m.url+path+"?"+q.Encode(), body)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	switch place {
+	case "header":
+		req.Header.Set("X-Harness-Token", token)
+	case "bearer":
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	if token != "" {
+		m.tokens = append(m.tokens, token)
+	}
+	resp, err := m.client.Do(req)
+	if err != nil {
+		m.t.Fatalf("%s %s: %v", method, path, err)
+	}
+	defer resp.Body.Close()
+	o := outcome{status: resp.StatusCode}
+	if resp.Header.Get("Content-Type") != "text/event-stream" {
+		b, _ := io.ReadAll(resp.Body)
+		o.body = string(b)
+	}
+	var e struct {
+		Message string `json:"error_msg"`
+	}
+	if resp.StatusCode >= 400 && json.Unmarshal([]byte(o.body), &e) == nil {
+		o.message = e.Message
+	}
+	return o
+}
+
+// methodsOf is the method of a row, and those that come with it.
+func methodsOf(r handler.Row) []string {
+	if r.Method == http.MethodGet {
+		return []string{http.MethodGet, http.MethodHead}
+	}
+	return []string{r.Method}
+}
+
+func newMatrix(t *testing.T) *matrix {
+	t.Helper()
+	m := &matrix{}
+	logger := slog.New(slog.NewTextHandler(&m.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	revoked := filepath.Join(t.TempDir(), "revoked")
+	if err := os.WriteFile(revoked, []byte("stolen\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	v, err := auth.New(auth.Config{Secrets: []string{testSecret}, GlobalTokens: []string{globalToken}, RevokedFile: revoked, Logger: logger})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.testServer = startServer(t, handler.Config{Auth: v, Logger: logger})
+	return m
+}
+
+// fill makes logs of account A and one of B, live and stored.
+func (m *matrix) fill() {
+	m.t.Helper()
+	for account, text := range map[string]string{"A": marker, "B": "mine"} {
+		token := m.cookie(account, time.Hour, testSecret)
+		for _, key := range []string{"p/1/x/y", "p/2/x/y", "drone/step/7"} {
+			q := "accountID=" + account + "&key=" + key
+			m.must(204, http.MethodPost, "/stream?"+q, "", "X-Harness-Token", token)
+			m.must(204, http.MethodPut, "/stream?"+q, `[{"out":"`+text+`"}]`, "X-Harness-Token", token)
+			m.must(204, http.MethodPost, "/blob?"+q, text, "X-Harness-Token", token)
+		}
+	}
+}
+
+func (m *matrix) cookie(account string, ttl time.Duration, secret string) string {
+	return authcookie.NewSinceNow(account, ttl, []byte(secret))
+}
+
+func (m *matrix) scoped(g auth.Grant) string { return tokenFor(m.t, testSecret, g) }
+
+// but is every verb except those of v.
+func but(v auth.Verbs) auth.Verbs {
+	return (auth.Push | auth.Tail | auth.Read | auth.Write | auth.Delete) &^ v
+}
+
+// bad is every kind of token that is not good for a route about account A
+// below p/1, with how it comes and the words it is refused with.
+func (m *matrix) bad(needs auth.Verbs) map[string][3]string {
+	refusal := notAllowed
+	if needs == auth.Global {
+		refusal = notGlobal
+	}
+	kinds := map[string][3]string{
+		"none":                           {"", "", noToken},
+		"an empty one":                   {"header", "", noToken},
+		"a query token":                  {"query", m.cookie("A", time.Hour, testSecret), noToken},
+		"malformed":                      {"header", "malformed", refusal},
+		"malformed, with dots":           {"bearer", "mal.for.med", refusal},
+		"expired":                        {"header", m.cookie("A", -time.Hour, testSecret), refusal},
+		"expired, with a scope":          {"bearer", m.scoped(auth.Grant{Account: "A", Verbs: auth.Admin, Expires: time.Now().Add(-time.Hour)}), refusal},
+		"forged":                         {"header", m.cookie("A", time.Hour, otherSecret), refusal},
+		"forged, with a scope":           {"bearer", tokenFor(m.t, otherSecret, auth.Grant{AllAccounts: true, Verbs: auth.Admin}), refusal},
+		"revoked":                        {"bearer", m.scoped(auth.Grant{AllAccounts: true, Verbs: auth.Admin, ID: "stolen"}), refusal},
+		"of another account":             {"header", m.cookie("B", time.Hour, testSecret), refusal},
+		"of another account, any verb":   {"bearer", m.scoped(auth.Grant{Account: "B", Verbs: auth.Admin}), refusal},
+		"of the account's begin":         {"header", m.cookie("A ", time.Hour, testSecret), refusal},
+		"of all accounts, another verb":  {"bearer", m.scoped(auth.Grant{AllAccounts: true, Verbs: but(needs)}), refusal},
+		"of the account, another verb":   {"bearer", m.scoped(auth.Grant{Account: "A", Verbs: but(needs)}), refusal},
+		"for another key":                {"bearer", m.scoped(auth.Grant{Account: "A", Verbs: auth.Admin, Prefix: "p/2"}), refusal},
+		"for a key that begins the same": {"bearer", m.scoped(auth.Grant{Account: "A", Verbs: auth.Admin, Prefix: "p/1/x/y/z"}), refusal},
+		"for all accounts, another key":  {"bearer", m.scoped(auth.Grant{AllAccounts: true, Verbs: auth.Admin, Prefix: "q"}), refusal},
+		"the global token":               {"header", globalToken, refusal},
+	}
+	if needs == auth.Global {
+		delete(kinds, "the global token")
+		kinds["of the account, all of it"] = [3]string{"header", m.cookie("A", time.Hour, testSecret), refusal}
+	}
+	return kinds
+}
+
+// TestEveryRouteAgainstEveryKindOfToken is the authorisation matrix. It is made
+// of the real table of routes.
+func TestEveryRouteAgainstEveryKindOfToken(t *testing.T) {
+	m := newMatrix(t)
+	m.fill()
+	before := m.state()
+	seen := map[string]bool{}
+	for _, r := range handler.Table() {
+		name := r.Method + " " + r.Pattern
+		seen[name] = true
+		if want, ok := access[name]; !ok || want != r.Needs {
+			t.Errorf("%s needs %v, and the list of this test says %v (listed: %v)", name, r.Needs, want, ok)
+			continue
+		}
+		if r.Needs == auth.Public {
+			continue
+		}
+		for kind, c := range m.bad(r.Needs) {
+			m.refuses(r, kind, c)
+		}
+	}
+	for name := range access {
+		if !seen[name] {
+			t.Errorf("%s is in the list of this test, and no route", name)
+		}
+	}
+	if after := m.state(); after != before {
+		t.Errorf("refused requests changed something:\n%s\nwas\n%s", after, before)
+	}
+	for _, r := range handler.Table() {
+		m.admits(r)
+	}
+	m.keepsTokensSecret()
+}
+
+// refuses checks that a kind of token is refused, and learns nothing.
+func (m *matrix) refuses(r handler.Row, kind string, c [3]string) {
+	m.t.Helper()
+	place, token, words := c[0], c[1], c[2]
+	own := strings.HasPrefix(r.Pattern, "/rpc/") // about the account that the token is for
+	switch {
+	case own && strings.HasPrefix(kind, "of another account"), own && kind == "of the account's begin":
+		return // it is good for a log of its own
+	case r.Pattern == "/token" && place == "query":
+		words = notGlobal // that route alone looks there
+	case r.Needs == auth.Push|auth.Tail|auth.Read && kind == "for a key that begins the same":
+		return // a listing of what it is for
+	}
+	for _, method := range methodsOf(r) {
+		what := method + " " + r.Pattern + " with a token " + kind
+		there := m.probe(r, method, "p/1/x/y", place, token)
+		missing := m.probe(r, method, "p/1/n/n", place, token)
+		if method == http.MethodHead {
+			if there.status != 400 && there.status != 403 {
+				m.t.Errorf("%s: %d", what, there.status)
+			}
+			continue
+		}
+		status := http.StatusForbidden
+		if words != notAllowed {
+			status = http.StatusBadRequest
+		}
+		if there.status != status || !strings.HasPrefix(there.message, words) {
+			m.t.Errorf("%s: %d %q, want %d %q", what, there.status, there.message, status, words)
+		}
+		if strings.Contains(there.body, marker) || (token != "" && strings.Contains(there.body, token)) {
+			m.t.Errorf("%s: the answer %q tells a secret", what, there.body)
+		}
+		if there.status != missing.status || there.message != missing.message {
+			m.t.Errorf("%s: %+v for a log that exists, %+v for one that does not", what, there, missing)
+		}
+	}
+}
+
+// admits checks that what is good for a route is not refused.
+func (m *matrix) admits(r handler.Row) {
+	m.t.Helper()
+	good := map[string][2]string{
+		"no token":  {"", ""},
+		"any token": {"header", "any"},
+	}
+	switch r.Needs {
+	case auth.Public:
+	case auth.Global:
+		good = map[string][2]string{
+			"the global token": {"header", globalToken},
+			"an operator's":    {"bearer", m.scoped(auth.Grant{AllAccounts: true, Verbs: auth.Admin})},
+		}
+	default:
+		good = map[string][2]string{
+			"the account's":       {"header", m.cookie("A", time.Hour, testSecret)},
+			"the account's, sent": {"bearer", m.cookie("A", time.Hour, testSecret)},
+			"an operator's":       {"bearer", m.scoped(auth.Grant{AllAccounts: true, Verbs: auth.Admin})},
+		}
+		for _, verb := range []auth.Verbs{auth.Push, auth.Tail, auth.Read, auth.Write, auth.Delete} {
+			if verb&r.Needs == 0 {
+				continue
+			}
+			for _, prefix := range []string{"p/1", "p/1/x/y"} {
+				if strings.HasPrefix(r.Pattern, "/rpc/") {
+					prefix = "drone/step/7"
+				}
+				good["for "+verb.String()+" below "+prefix] = [2]string{"bearer",
+					m.scoped(auth.Grant{Account: "A", Verbs: verb, Prefix: logservice.Key(prefix)})}
+			}
+		}
+	}
+	for kind, c := range good {
+		for _, method := range methodsOf(r) {
+			if o := m.probe(r, method, "p/1/x/y", c[0], c[1]); o.refused() || (method == http.MethodHead && r.Needs != auth.Public && (o.status == 403 || o.status == 400)) {
+				m.t.Errorf("%s %s with %s: %d %s", method, r.Pattern, kind, o.status, o.body)
+			}
+		}
+	}
+}
+
+// keepsTokensSecret looks for every token in what the server has logged.
+func (m *matrix) keepsTokensSecret() {
+	m.t.Helper()
+	log := m.log.String()
+	if strings.Count(log, "msg=request") < 500 {
+		m.t.Fatalf("the log has too few requests to say anything:\n%.2000s", log)
+	}
+	for _, token := range append(m.tokens, globalToken, testSecret) {
+		if len(token) > len("malformed, and not much longer") && strings.Contains(log, token) || token == globalToken && strings.Contains(log, token) {
+			m.t.Fatalf("the log holds the token %s", token)
+		}
+	}
+	for _, word := range []string{"X-Harness-Token", "Bearer ", "signature=", "ticket="} {
+		if strings.Contains(log, word) {
+			m.t.Errorf("the log holds %q: what stands behind it may be a secret", word)
+		}
+	}
+}
+
+// state is everything that the service keeps, as its owners see it.
+func (m *matrix) state() string {
+	m.t.Helper()
+	var b strings.Builder
+	for _, account := range []string{"A", "B"} {
+		token := m.cookie(account, time.Hour, testSecret)
+		info := m.must(200, http.MethodGet, "/stream/info?accountID="+account, "", "X-Harness-Token", token).body
+		var list struct {
+			Streams map[string]struct {
+				Size, Bytes int64
+			} `json:"streams"`
+		}
+		if err := json.Unmarshal([]byte(info), &list); err != nil {
+			m.t.Fatal(err)
+		}
+		text, _ := json.Marshal(list)
+		b.Write(text)
+		for _, key := range []string{"p/1/x/y", "p/2/x/y", "p/1/n/n", "drone/step/7"} {
+			a := m.do(http.MethodGet, "/blob?accountID="+account+"&key="+key, nil, "X-Harness-Token", token)
+			if a.status != 200 {
+				a.body = ""
+			}
+			b.WriteString("\n" + key + ": " + a.body)
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
+}
