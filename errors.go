@@ -29,6 +29,9 @@ var (
 	// ErrUnavailable: the server or a backend cannot do this now; the same
 	// request may succeed later. An *UnavailableError says when to try again.
 	ErrUnavailable = errors.New("temporarily unavailable")
+	// ErrLimit: the account has reached one of its limits. It comes as a part
+	// of an *UnavailableError, since the same request may succeed later.
+	ErrLimit = errors.New("limit reached")
 	// ErrUnsupported: the server does not offer this.
 	ErrUnsupported = errors.New("not supported")
 )

@@ -127,9 +127,16 @@ type Config struct {
 	// cut and marked.
 	MaxLine int64 // LOG_SERVICE_MAX_LINE
 
-	// MaxBody bounds the body of one append in bytes, after decompression.
-	// Uploads of whole logs are not bounded by it.
-	MaxBody int64 // LOG_SERVICE_MAX_BODY
+	// MaxBody bounds the body of one append in bytes, MaxUpload that of a
+	// whole log; both after decompression.
+	MaxBody   int64 // LOG_SERVICE_MAX_BODY
+	MaxUpload int64 // LOG_SERVICE_MAX_UPLOAD
+
+	// The limits of each account; 0 is none. See logs.Limits.
+	AccountStreams int64 // LOG_SERVICE_ACCOUNT_MAX_STREAMS
+	AccountTails   int64 // LOG_SERVICE_ACCOUNT_MAX_TAILS
+	AccountRate    int64 // LOG_SERVICE_ACCOUNT_MAX_RATE, bytes a second
+	AccountStored  int64 // LOG_SERVICE_ACCOUNT_MAX_STORED, bytes
 }
 
 // Auth says which tokens count. Where nothing of it is set, authentication is
@@ -192,5 +199,11 @@ func Default() Config {
 		Memory:   256 << 20,
 		MaxLine:  logservice.DefaultMaxLineBytes,
 		MaxBody:  logservice.DefaultMaxBodyBytes,
+		// A hundred times the longest log that anybody reads.
+		MaxUpload: 16 << 30,
+		// Far past what a healthy tenant has: streams that nobody closes, and
+		// viewers in a loop, end there.
+		AccountStreams: 200_000,
+		AccountTails:   20_000,
 	}
 }

@@ -3,6 +3,7 @@ package config
 import (
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -27,6 +28,8 @@ func TestTheDocumentationNamesEverySetting(t *testing.T) {
 	for name, want := range map[string]string{
 		"HTTP_BIND": def.Bind, "HTTP_PROTO": def.Proto, "DATA": def.Data, "STREAM": def.Stream,
 		"MEMORY": FormatSize(def.Memory), "MAX_LINE": FormatSize(def.MaxLine), "MAX_BODY": FormatSize(def.MaxBody),
+		"MAX_UPLOAD": FormatSize(def.MaxUpload), "ACCOUNT_MAX_STREAMS": strconv.FormatInt(def.AccountStreams, 10),
+		"ACCOUNT_MAX_TAILS": strconv.FormatInt(def.AccountTails, 10),
 	} {
 		if !strings.Contains(string(doc), "| `"+Prefix+name+"` | `"+want+"` |") {
 			t.Errorf("docs/configuration.md does not give %s as the default of %s%s", want, Prefix, name)

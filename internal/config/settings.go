@@ -51,6 +51,11 @@ func settings() []setting {
 		{"MEMORY", size(func(c *Config) *int64 { return &c.Memory }, MinMemory, 1<<50)},
 		{"MAX_LINE", size(func(c *Config) *int64 { return &c.MaxLine }, MinLine, MaxLine)},
 		{"MAX_BODY", size(func(c *Config) *int64 { return &c.MaxBody }, MinLine, MaxBody)},
+		{"MAX_UPLOAD", size(func(c *Config) *int64 { return &c.MaxUpload }, MinLine, 1<<50)},
+		{"ACCOUNT_MAX_STREAMS", count(func(c *Config) *int64 { return &c.AccountStreams })},
+		{"ACCOUNT_MAX_TAILS", count(func(c *Config) *int64 { return &c.AccountTails })},
+		{"ACCOUNT_MAX_RATE", size(func(c *Config) *int64 { return &c.AccountRate }, 0, 1<<50)},
+		{"ACCOUNT_MAX_STORED", size(func(c *Config) *int64 { return &c.AccountStored }, 0, 1<<60)},
 		{"DEBUG_MODE", boolean(func(c *Config) *bool { return &c.Debug })},
 		{"TRACE", boolean(func(c *Config) *bool { return &c.Trace })},
 	}
@@ -168,6 +173,17 @@ func oneOf(field func(*Config) *string, allowed ...string) func(*Config, string)
 			}
 		}
 		return fmt.Errorf("want %s", strings.Join(allowed, " or "))
+	}
+}
+
+func count(field func(*Config) *int64) func(*Config, string) error {
+	return func(c *Config, v string) error {
+		n, err := strconv.ParseInt(v, 10, 64)
+		if err != nil || n < 0 {
+			return fmt.Errorf("want a whole number, 0 for no limit")
+		}
+		*field(c) = n
+		return nil
 	}
 }
 

@@ -33,7 +33,7 @@ type testServer struct {
 
 // startServer starts a server over a durable engine and a bolt store. The
 // service and the log of c are set.
-func startServer(t testing.TB, c handler.Config) *testServer {
+func startServer(t testing.TB, c handler.Config, limits ...logs.Limits) *testServer {
 	t.Helper()
 	quiet := slog.New(slog.DiscardHandler)
 	if c.Logger == nil {
@@ -48,7 +48,11 @@ func startServer(t testing.TB, c handler.Config) *testServer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.Service = logs.New(logs.Config{Streams: engine, Store: store, Logger: quiet, LinkKey: []byte(strings.Repeat("k", 32))})
+	rules := logs.Config{Streams: engine, Store: store, Logger: quiet, LinkKey: []byte(strings.Repeat("k", 32))}
+	for _, l := range limits {
+		rules.Limits = l
+	}
+	c.Service = logs.New(rules)
 	ctx, stop := context.WithCancel(context.Background())
 	ran := make(chan error, 1)
 	go func() { ran <- c.Service.Run(ctx) }()

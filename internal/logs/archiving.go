@@ -81,7 +81,7 @@ func (s *Service) putArchive(ctx context.Context, from, to logservice.ID, claim 
 	if p.ended {
 		info.RawSize, info.Lines = p.sum.RawSize, p.sum.Lines
 	}
-	return s.store.Put(ctx, to, p, info)
+	return s.store.Put(ctx, to, s.accounts.counted(to.Account, p), info)
 }
 
 // archiveBeside archives an abandoned log whose key has a blob already. Most

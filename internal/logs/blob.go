@@ -25,7 +25,10 @@ const emptyGuard = 5 * time.Minute
 // that it had already consumed. Writers of one identity take turns; one that
 // waits too long gets ErrUnavailable.
 func (s *Service) PutBlob(ctx context.Context, id logservice.ID, r io.Reader, add bool) error {
-	body := bufio.NewReaderSize(r, 64<<10)
+	if err := s.accounts.stores(id.Account); err != nil {
+		return s.refused(err)
+	}
+	body := bufio.NewReaderSize(s.accounts.counted(id.Account, r), 64<<10)
 	_, err := body.Peek(1) // before the turn: nobody waits for this client
 	empty := errors.Is(err, io.EOF)
 	if err != nil && !empty {

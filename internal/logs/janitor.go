@@ -3,6 +3,7 @@ package logs
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -32,6 +33,9 @@ const (
 func (s *Service) Run(ctx context.Context) error {
 	t := time.NewTicker(s.sweeps)
 	defer t.Stop()
+	var measuring sync.WaitGroup
+	measuring.Go(func() { s.measure(ctx) })
+	defer measuring.Wait()
 	for {
 		if err := s.sweep(ctx); err != nil && ctx.Err() == nil {
 			s.log.Warn("looking for abandoned streams failed", "error", err)
@@ -75,6 +79,7 @@ func (s *Service) sweep(ctx context.Context) error {
 		s.backlog.Store(true)
 		return err
 	}
+	s.accounts.sweep(infos, time.Now())
 	err = s.closeAbandoned(ctx, infos)
 	return errors.Join(err, s.resume(ctx, infos))
 }

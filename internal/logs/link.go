@@ -39,10 +39,15 @@ type Link struct {
 
 // SignLink makes a link that may be used for ttl: zero or less is
 // DefaultLinkTTL, more than MaxLinkTTL is cut to it. ErrUnsupported: the
-// service has no LinkKey.
+// service has no LinkKey. ErrLimit: an upload for an account that is full.
 func (s *Service) SignLink(kind LinkKind, id logservice.ID, ttl time.Duration) (Link, error) {
 	if len(s.linkKey) == 0 {
 		return Link{}, logservice.Errorf(logservice.ErrUnsupported, "this server makes no links: it has no key to sign them")
+	}
+	if kind == LinkUpload {
+		if err := s.accounts.stores(id.Account); err != nil {
+			return Link{}, s.refused(err)
+		}
 	}
 	if ttl <= 0 {
 		ttl = DefaultLinkTTL

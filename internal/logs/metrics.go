@@ -10,9 +10,16 @@ type metrics struct {
 	readers              prometheus.Gauge
 	archived, failed     prometheus.Counter
 	abandoned            prometheus.Counter
+	refused              *prometheus.CounterVec // by limit
 }
 
 func newMetrics() metrics {
+	refused := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "log_service_limited_total", Help: "Requests refused with 503 because their account was at a limit.",
+	}, []string{"limit"})
+	for _, l := range []string{limitStreams, limitTails, limitRate, limitStored} {
+		refused.WithLabelValues(l)
+	}
 	counter := func(name, help string) prometheus.Counter {
 		return prometheus.NewCounter(prometheus.CounterOpts{Name: "log_service_" + name, Help: help})
 	}
@@ -24,6 +31,7 @@ func newMetrics() metrics {
 		readers: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "log_service_tails", Help: "Readers that follow a log now.",
 		}),
+		refused:   refused,
 		archived:  counter("archived_total", "Closed logs that were archived, or dropped as their close asked for."),
 		failed:    counter("archive_failures_total", "Attempts to archive a closed log that failed; each is repeated."),
 		abandoned: counter("abandoned_streams_total", "Streams closed because their writer went silent past their time to live."),
@@ -31,7 +39,7 @@ func newMetrics() metrics {
 }
 
 func (m *metrics) all() []prometheus.Collector {
-	return []prometheus.Collector{m.lines, m.bytes, m.sentLines, m.sentBytes, m.readers, m.archived, m.failed, m.abandoned}
+	return []prometheus.Collector{m.lines, m.bytes, m.sentLines, m.sentBytes, m.readers, m.archived, m.failed, m.abandoned, m.refused}
 }
 
 // Describe implements prometheus.Collector.

@@ -20,10 +20,16 @@ import (
 //
 // The cursor is used by one goroutine, while ctx lives, and must be closed.
 func (s *Service) Follow(ctx context.Context, id logservice.ID, after int64) (c Cursor, state string, err error) {
+	leave, err := s.accounts.follow(id.Account)
+	if err != nil {
+		return nil, logservice.StateUnknown, s.refused(err)
+	}
 	if c, state, err = s.follow(ctx, id, after); err != nil {
+		leave()
 		return nil, state, err
 	}
-	return s.reader(c), state, nil
+	s.metrics.readers.Inc()
+	return &reader{c, &s.metrics, leave}, state, nil
 }
 
 func (s *Service) follow(ctx context.Context, id logservice.ID, after int64) (c Cursor, state string, err error) {
@@ -52,11 +58,7 @@ func (s *Service) follow(ctx context.Context, id logservice.ID, after int64) (c 
 type reader struct {
 	Cursor
 	metrics *metrics
-}
-
-func (s *Service) reader(c Cursor) Cursor {
-	s.metrics.readers.Inc()
-	return &reader{c, &s.metrics}
+	leave   func()
 }
 
 // Next implements Cursor.
@@ -77,6 +79,7 @@ func (r *reader) Next(ctx context.Context) ([]*Batch, error) {
 // Close implements Cursor.
 func (r *reader) Close() {
 	r.metrics.readers.Dec()
+	r.leave()
 	r.Cursor.Close()
 }
 

@@ -29,6 +29,8 @@ type Config struct {
 	// Sweep is how often Run looks for abandoned streams; zero is
 	// DefaultSweep.
 	Sweep time.Duration
+	// Limits are those of each account.
+	Limits Limits
 }
 
 // Service holds the rules of the log service over one engine and one store.
@@ -48,6 +50,8 @@ type Service struct {
 	turns   turns         // of the writers of a blob
 	slots   chan struct{} // one for each log being archived
 	metrics metrics
+
+	accounts *accounts
 
 	// retrying ends when Run is told to stop, working when it waits no
 	// longer for the jobs.
@@ -73,8 +77,10 @@ func New(c Config) *Service {
 		codec:   archive.NewCodec(),
 		slots:   make(chan struct{}, maxArchiving),
 		metrics: newMetrics(),
-		room:    make(chan struct{}, 1),
-		jobs:    make(map[logservice.ID]*job),
+
+		accounts: newAccounts(c.Limits),
+		room:     make(chan struct{}, 1),
+		jobs:     make(map[logservice.ID]*job),
 	}
 	s.retrying, s.endRetrying = context.WithCancel(context.Background())
 	s.working, s.endWork = context.WithCancel(context.Background())
@@ -86,11 +92,17 @@ func New(c Config) *Service {
 // that identity is still being archived, Open waits for that, at most 5 s; an
 // *logservice.UnavailableError after.
 func (s *Service) Open(ctx context.Context, id logservice.ID, o OpenOptions) error {
-	err := s.streams.Open(ctx, id, o)
-	if !errors.Is(err, logservice.ErrUnavailable) || !s.settled(ctx, id, openWait) {
-		return err
+	if err := s.mayOpen(ctx, id); err != nil {
+		return s.refused(err)
 	}
-	return s.streams.Open(ctx, id, o)
+	err := s.streams.Open(ctx, id, o)
+	if errors.Is(err, logservice.ErrUnavailable) && s.settled(ctx, id, openWait) {
+		err = s.streams.Open(ctx, id, o)
+	}
+	if err == nil {
+		s.accounts.opened(id.Account, 1)
+	}
+	return err
 }
 
 // settled waits until no job works on id. It returns false where there was
@@ -113,6 +125,9 @@ func (s *Service) settled(ctx context.Context, id logservice.ID, wait time.Durat
 // Append adds lines to the open stream of id; see Streams.Append.
 func (s *Service) Append(ctx context.Context, id logservice.ID, l Lines) (next int64, err error) {
 	count, size := l.Count, len(l.Data)
+	if err := s.accounts.appended(id.Account, size); err != nil {
+		return 0, s.refused(err)
+	}
 	if next, err = s.streams.Append(ctx, id, l); err == nil {
 		s.metrics.lines.Add(float64(count))
 		s.metrics.bytes.Add(float64(size))

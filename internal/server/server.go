@@ -112,7 +112,7 @@ func (s *Server) open(c config.Config) (err error) {
 	if s.engine, err = stream.Open(engine); err != nil {
 		return fmt.Errorf("live streams: %w", err)
 	}
-	s.service = logs.New(logs.Config{Streams: s.engine, Store: s.store, Logger: s.log, LinkKey: linkKey})
+	s.service = logs.New(logs.Config{Streams: s.engine, Store: s.store, Logger: s.log, LinkKey: linkKey, Limits: limits(c)})
 	s.measure(s.engine, s.store, s.service)
 	s.grpc.answer(s.grpcConfig(c))
 	s.http = &http.Server{
@@ -199,6 +199,8 @@ func (s *Server) handlerConfig(c config.Config) handler.Config {
 		Auth:    s.auth,
 		MaxLine: int(c.MaxLine),
 		MaxBody: c.MaxBody,
+
+		MaxUpload: c.MaxUpload,
 		// Room for four of the largest bodies at once, or for many usual ones.
 		BodyMemory: max(endpoint.DefaultBodyMemory, 4*c.MaxBody),
 		Stop:       s.stopping,
@@ -210,6 +212,13 @@ func (s *Server) handlerConfig(c config.Config) handler.Config {
 		h.BaseURL = c.Proto + "://" + c.Host
 	}
 	return h
+}
+
+func limits(c config.Config) logs.Limits {
+	return logs.Limits{
+		Streams: c.AccountStreams, Tails: c.AccountTails, Stored: c.AccountStored,
+		Rate: c.AccountRate, Burst: c.MaxBody, // the largest append passes after a pause
+	}
 }
 
 func wrap(what string, err error) error {

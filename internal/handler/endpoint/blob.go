@@ -37,7 +37,22 @@ func (a *API) store(c *Call, l Log, add bool) error {
 		return err
 	}
 	defer r.Close()
-	return a.service.PutBlob(c.Request.Context(), l.id, r, add)
+	return a.service.PutBlob(c.Request.Context(), l.id, &atMost{r: r, left: a.upload, most: a.upload}, add)
+}
+
+// atMost refuses what is longer than it may be, as it comes: what a compressed
+// body becomes is not known before.
+type atMost struct {
+	r          io.Reader
+	left, most int64
+}
+
+func (m *atMost) Read(p []byte) (int, error) {
+	n, err := m.r.Read(p)
+	if m.left -= int64(n); m.left < 0 {
+		return 0, logservice.Errorf(logservice.ErrTooLarge, "upload too large: at most %d bytes, decompressed", m.most)
+	}
+	return n, err
 }
 
 // Download answers with the stored log of l as plain text: whole, a range of

@@ -24,6 +24,8 @@ const (
 	// DefaultBodyMemory is the budget for all bodies of appends in flight:
 	// four of the largest.
 	DefaultBodyMemory = 4 * logservice.DefaultMaxBodyBytes
+	// DefaultMaxUpload keeps a compressed body from filling the store.
+	DefaultMaxUpload = 16 << 30
 	// DefaultPing is the longest silence of a tail: proxies and clients take
 	// a connection for dead after 30 s and more.
 	DefaultPing = 15 * time.Second
@@ -50,6 +52,9 @@ type Config struct {
 	// MaxBody bounds the body of one append in bytes, decompressed; zero is
 	// logservice.DefaultMaxBodyBytes.
 	MaxBody int64
+	// MaxUpload bounds the body of an upload in bytes, decompressed; zero is
+	// DefaultMaxUpload.
+	MaxUpload int64
 	// BodyMemory is the budget in bytes for the bodies of all appends in
 	// flight; at least three times MaxBody.
 	BodyMemory int64
@@ -78,6 +83,7 @@ type API struct {
 	bodies  *bodies
 	base    string
 	maxLine int
+	upload  int64 // the largest
 	stop    <-chan struct{}
 	tails   *Tails
 	ping    time.Duration
@@ -102,6 +108,9 @@ func New(c Config) *API {
 	if c.BodyMemory <= 0 {
 		c.BodyMemory = DefaultBodyMemory
 	}
+	if c.MaxUpload <= 0 {
+		c.MaxUpload = DefaultMaxUpload
+	}
 	if c.Ping <= 0 {
 		c.Ping = DefaultPing
 	}
@@ -118,6 +127,7 @@ func New(c Config) *API {
 		bodies:  newBodies(c.MaxBody, c.BodyMemory, c.Stall),
 		base:    c.BaseURL,
 		maxLine: c.MaxLine,
+		upload:  c.MaxUpload,
 		stop:    c.Stop,
 		tails:   c.Tails,
 		ping:    c.Ping,

@@ -1,0 +1,71 @@
+package logs
+
+import (
+	"context"
+	"time"
+)
+
+const (
+	// measureEvery is how often what an account stores is summed up: listing
+	// a store costs requests and time.
+	measureEvery = 5 * time.Minute
+	// measureShare bounds the time that goes into it: a listing is repeated
+	// after this many times what it took, at the earliest.
+	measureShare = 20
+)
+
+// measure sums up what accounts have stored, until ctx ends.
+func (s *Service) measure(ctx context.Context) {
+	if s.accounts.limits.Stored <= 0 {
+		return
+	}
+	t := time.NewTicker(s.sweeps)
+	defer t.Stop()
+	for {
+		for _, name := range s.accounts.unmeasured(time.Now()) {
+			if err := s.measureAccount(ctx, name); err != nil && ctx.Err() == nil {
+				s.log.Warn("summing up what an account stores failed; its limit goes by the last sum", "account", name, "error", err)
+			}
+		}
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// unmeasured are the accounts whose sum is due.
+func (a *accounts) unmeasured(now time.Time) (names []string) {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	for name, u := range a.byName {
+		if now.Sub(u.measured) >= max(measureEvery, measureShare*u.took) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func (s *Service) measureAccount(ctx context.Context, name string) (err error) {
+	begun := time.Now()
+	total := int64(0)
+	for e, lerr := range s.store.List(ctx, name, "") {
+		if lerr != nil {
+			err = lerr
+			break
+		}
+		total += e.Info.Size
+	}
+	s.accounts.mu.Lock()
+	defer s.accounts.mu.Unlock()
+	u := s.accounts.byName[name]
+	if u == nil {
+		return err
+	}
+	u.measured, u.took = time.Now(), time.Since(begun)
+	if err == nil {
+		u.stored.Store(total)
+	}
+	return err
+}
