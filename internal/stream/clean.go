@@ -32,7 +32,7 @@ func (e *Engine) poke() {
 	}
 }
 
-// keep evicts idle memory and lets segments go, until Stop.
+// keep evicts idle memory, lets segments go and prepares new ones, until Stop.
 func (e *Engine) keep() {
 	defer close(e.kept)
 	tick := time.NewTicker(time.Second)
@@ -50,7 +50,18 @@ func (e *Engine) keep() {
 		}
 		if e.wal != nil {
 			e.clean()
+			e.prepare()
 		}
+	}
+}
+
+// prepare writes the file of the next segment where that pays.
+func (e *Engine) prepare() {
+	if !e.wal.wantsSpare() {
+		return
+	}
+	if err := e.wal.makeSpare(); err != nil {
+		e.log.Debug("no file for a later segment could be written in advance", "error", err)
 	}
 }
 

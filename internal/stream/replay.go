@@ -27,7 +27,7 @@ func (e *Engine) replay(f folder, segment int64) error {
 	r := &replay{
 		e: e, streams: map[uint64]*stream{}, partial: map[uint64]recentAppend{}, group: 1,
 		w: &wal{
-			folder: f, segment: segment, log: e.log, metrics: &e.metrics, block: f.block(), applied: e.applied, undone: e.undone, gather: newGathering(),
+			folder: f, segment: segment, log: e.log, metrics: &e.metrics, block: f.block(), applied: e.applied, undone: e.undone, poke: e.poke, gather: newGathering(),
 			kick: make(chan struct{}, 1), done: make(chan struct{}), nextStream: func() uint64 { return e.lastNum.Load() + 1 },
 		},
 	}

@@ -9,12 +9,20 @@ import (
 // A file whose blocks were written before is synced with one write to the
 // disk; one whose room was only allocated, with two or more, for the file
 // system must also note which blocks are in use. So the files of released
-// segments are used again.
+// segments are used again, and where none are released and syncs are many, the
+// next segment's file is written once in advance.
 
 const (
 	sparePrefix = "spare-"
 	// maxSpares bounds the files kept for later segments.
 	maxSpares = 4
+	// syncsWorthASpare is how many groups of a segment make it worth writing
+	// the next one's file in advance: with fewer, larger ones the disk has
+	// better things to do.
+	syncsWorthASpare = 32
+	// spareStep is how much of a spare is written at once: what a group may
+	// have to wait behind.
+	spareStep = 1 << 20
 )
 
 // spare is the file of a former segment, of w.segment bytes. Its old bytes
@@ -35,6 +43,41 @@ func (w *wal) takeSpare() *spare {
 	s := w.spares[n-1]
 	w.spares = w.spares[:n-1]
 	return s
+}
+
+// wantsSpare reports whether the segment that was just begun should be
+// followed by one whose file is written in advance.
+func (w *wal) wantsSpare() bool {
+	w.segMu.Lock()
+	defer w.segMu.Unlock()
+	return w.spareWanted && len(w.spares) == 0
+}
+
+// makeSpare writes the file of a later segment. It is called by one goroutine,
+// and costs nothing where it fails.
+func (w *wal) makeSpare() error {
+	w.segMu.Lock()
+	w.spareWanted = false
+	name := w.spareName()
+	w.segMu.Unlock()
+	f, err := w.folder.create(name, w.segment)
+	if err != nil {
+		return err
+	}
+	zeros := blockBuffer(spareStep, int(w.block))[:spareStep]
+	for off := int64(0); off < w.segment && err == nil; off += spareStep {
+		_, err = f.WriteAt(zeros[:min(spareStep, w.segment-off)], off)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if err != nil {
+		return errors.Join(err, f.Close(), w.folder.remove(name))
+	}
+	w.segMu.Lock()
+	w.spares = append(w.spares, &spare{name: name, file: f})
+	w.segMu.Unlock()
+	return nil
 }
 
 // spareName is a name that no spare had. The caller holds w.segMu.

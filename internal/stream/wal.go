@@ -42,6 +42,7 @@ type wal struct {
 	metrics *metrics
 	applied func(*group)        // publishes a durable group; called by the committer, in order
 	undone  func(*group, error) // takes a failed group back; nothing is staged meanwhile
+	poke    func()              // wakes the keeper
 
 	mu       sync.Mutex // guards all to the next empty line
 	queue    []*group   // oldest first; the last one fills. Never empty
@@ -58,6 +59,7 @@ type wal struct {
 	segments    []*segment // oldest first; the last is the one written to
 	spares      []*spare
 	spareNumber int
+	spareWanted bool
 
 	gather gathering
 
@@ -65,6 +67,7 @@ type wal struct {
 	current    *segment // nil: the next group begins a new file
 	nextGroup  uint64
 	lastNumber uint64 // of a segment
+	groups     int    // written to current
 	nextStream func() uint64
 	tail       []byte // what stands in the last block of current, which the next group goes on with
 }
@@ -292,6 +295,7 @@ func (w *wal) write(g *group) error {
 	seg.used += g.size()
 	w.tail = append(w.tail[:0], g.buf[n-n%int(w.block):]...)
 	w.nextGroup++
+	w.groups++
 	return nil
 }
 
@@ -313,8 +317,10 @@ func (w *wal) rotate(need int64) error {
 	}
 	w.segMu.Lock()
 	w.segments = append(w.segments, seg)
+	w.spareWanted = w.groups >= syncsWorthASpare
 	w.segMu.Unlock()
-	w.current = seg
+	w.poke()
+	w.current, w.groups = seg, 0
 	return nil
 }
 
