@@ -32,6 +32,19 @@ func newAccountToken(account string, expires time.Time, secret []byte) string {
 	return base64.URLEncoding.EncodeToString(append(b, accountSum(b, secret)...))
 }
 
+// NewAccountToken makes an account token; see AccountToken of a Verifier for
+// those of a server.
+func NewAccountToken(account string, expires time.Time, secret string) (string, error) {
+	account, err := logservice.ParseAccount(account)
+	if err != nil {
+		return "", err
+	}
+	if last := time.Unix(1<<32-1, 0); expires.After(last) {
+		return "", logservice.Invalidf("an account token cannot live longer than %s: its format ends there", last.UTC().Format(time.DateOnly))
+	}
+	return newAccountToken(account, expires, []byte(secret)), nil
+}
+
 // accountSum is HMAC-SHA256 of data under a key that is HMAC-SHA256 of data
 // under the secret.
 func accountSum(data, secret []byte) []byte {

@@ -47,6 +47,7 @@ type root struct {
 	Logs       logsCmd       `cmd:"" help:"Print a log, live or finished."`
 	Store      storeCmd      `cmd:"" hidden:"" help:"Finished logs, named by account, token and key."`
 	Stream     streamCmd     `cmd:"" hidden:"" help:"Live logs, named by account, token and key."`
+	Tokens     tokenCmd      `cmd:"" name:"token" help:"Make tokens, see what they are good for, take them back."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`
 	Completion completionCmd `cmd:"" help:"Print a completion script for a shell."`
 }

@@ -161,6 +161,10 @@ func hint(err error, program string) string {
 		return setting.Hint
 	case isUntrusted(err):
 		return "if the server's certificate is from an authority of your own, name that: --ca-file FILE"
+	case errors.Is(err, logservice.ErrUnauthorized):
+		return "give a token with --token, or in LOG_SERVICE_TOKEN"
+	case errors.Is(err, logservice.ErrForbidden):
+		return serverHint(err)
 	case errors.As(err, &inUse):
 		return "stop that server, or give this one a folder of its own: LOG_SERVICE_DATA=..."
 	case errors.As(err, &listen) && listen.Op == "listen":

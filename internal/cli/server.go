@@ -126,9 +126,13 @@ func greet(w io.Writer, program string, c config.Config, srv *server.Server) {
 	if srv.URL() != "http://127.0.0.1:8079" && srv.URL() != "http://localhost:8079" {
 		flag = " --server " + srv.URL()
 	}
+	token := ""
+	if c.AuthOn() && c.Secret != "" {
+		token = "  export LOG_SERVICE_TOKEN=\"$(" + program + " token create --verbs admin)\"   # with LOG_SERVICE_SECRET set there, too\n"
+	}
 	fmt.Fprintf(w, `try, in another terminal:
-  %[1]s cistream open 1 2 3 4%[2]s
+%[3]s  %[1]s cistream open 1 2 3 4%[2]s
   %[1]s cistream push 1 2 3 4 "echo hello"%[2]s
   %[1]s cistream tail 1 2 3 4%[2]s
-`, program, flag)
+`, program, flag, token)
 }

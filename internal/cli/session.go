@@ -59,6 +59,14 @@ func isTerminal(v any) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
+// serverHint is what the server says to whoever may not do something.
+func serverHint(err error) string {
+	if e, ok := errors.AsType[*client.Error](err); ok {
+		return e.Hint
+	}
+	return ""
+}
+
 // requestID is the server's name for the request that failed.
 func requestID(err error) string {
 	if e, ok := errors.AsType[*client.Error](err); ok {

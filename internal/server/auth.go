@@ -10,9 +10,9 @@ import (
 	"github.com/harness/log-service/internal/config"
 )
 
-// newVerifier returns what verifies tokens by the settings of c: nil where
+// NewVerifier returns what verifies tokens by the settings of c: nil where
 // authentication is off.
-func newVerifier(c config.Config, log *slog.Logger) (*auth.Verifier, error) {
+func NewVerifier(c config.Config, log *slog.Logger) (*auth.Verifier, error) {
 	if !c.AuthOn() {
 		return nil, nil
 	}

@@ -83,7 +83,7 @@ func (s *Server) open(c config.Config) (err error) {
 	if s.data, err = openFolder(c.Data); err != nil {
 		return err
 	}
-	if s.auth, err = newVerifier(c, s.log); err != nil {
+	if s.auth, err = NewVerifier(c, s.log); err != nil {
 		return fmt.Errorf("authentication: %w", err)
 	}
 	if s.tls, err = newTLS(c, s.log); err != nil {

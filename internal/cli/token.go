@@ -1,0 +1,198 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/harness/log-service/internal/auth"
+	"github.com/harness/log-service/internal/config"
+)
+
+type tokenCmd struct {
+	Create  tokenCreate  `cmd:"" help:"Make a token and print it."`
+	Inspect tokenInspect `cmd:"" help:"Print what a token is good for."`
+	Revoke  tokenRevoke  `cmd:"" help:"Put a token on the list of those that count no more."`
+}
+
+// Formats of new tokens.
+const (
+	formatJWT     = "jwt"
+	formatAccount = "account"
+)
+
+// maxTokenTTL bounds the life of a token: what lives longer is a password.
+const maxTokenTTL = 366 * 24 * time.Hour
+
+// serverSettings are the settings of a server, where commands beside it need
+// some of them.
+type serverSettings struct {
+	EnvFile string `name:"env-file" placeholder:"FILE" default:".env" help:"Read the server's settings from this file, too; the real environment wins (${default}, if it exists)."`
+}
+
+func (c *serverSettings) load(s *session) (config.Config, error) {
+	env, err := config.Environ(s.Environ, c.EnvFile, c.EnvFile != defaultEnvFile)
+	if err != nil {
+		return config.Config{}, &usage{err: err}
+	}
+	settings, _, err := config.Load(env)
+	return settings, err
+}
+
+type tokenCreate struct {
+	AllAccounts bool          `name:"all-accounts" help:"For all accounts instead of the one of --account."`
+	Prefix      string        `placeholder:"KEY" help:"Only for logs at and below this key (all of the account)."`
+	Verbs       string        `placeholder:"LIST" help:"What it may do, separated by commas: push, tail, read, write, delete, or admin for all of these."`
+	Expires     time.Duration `default:"1h" help:"How long it lives (${default})."`
+	ID          string        `name:"id" placeholder:"NAME" help:"Name to revoke it by (a random one)."`
+	KeyFile     string        `name:"key-file" placeholder:"FILE" help:"Sign with this private key, PEM, whose public half is in LOG_SERVICE_JWT_KEYS of the server (LOG_SERVICE_SECRET)."`
+	Format      string        `enum:"jwt,account" default:"jwt" help:"jwt, or account for the format of the first service, which is for everything in an account (${default})."`
+	serverSettings
+}
+
+func (*tokenCreate) Help() string {
+	return "The secret is read from LOG_SERVICE_SECRET or the file .env, where the server has it.\n\n" +
+		example("log-service token create --account A --prefix p/1 --verbs push,tail --expires 1h",
+			"log-service token create --all-accounts --verbs admin --key-file private.pem")
+}
+
+func (c *tokenCreate) Run(s *session) error {
+	if c.Expires <= 0 || c.Expires > maxTokenTTL {
+		return usagef("--expires %v: want more than nothing and at most %v", c.Expires, maxTokenTTL)
+	}
+	settings, err := c.load(s)
+	if err != nil {
+		return err
+	}
+	make := c.scoped
+	if c.Format == formatAccount {
+		make = c.whole
+	}
+	token, err := make(s, string(settings.Secret))
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(s.Stdout, token)
+	return err
+}
+
+var errNoSecret = &usage{
+	err:  errors.New("nothing to make a token with: LOG_SERVICE_SECRET is not set"),
+	hint: "set it to the server's secret, or sign with --key-file FILE (openssl genpkey -algorithm ed25519 makes one)",
+}
+
+// whole makes a token in the format of the first service.
+func (c *tokenCreate) whole(s *session, secret string) (string, error) {
+	switch {
+	case c.Prefix != "" || c.Verbs != "" || c.AllAccounts || c.KeyFile != "" || c.ID != "":
+		return "", usagef("--format account is for everything in one account, and made with the secret: it takes no --prefix, --verbs, --all-accounts, --id or --key-file")
+	case secret == "":
+		return "", errNoSecret
+	}
+	return auth.NewAccountToken(s.root.Account, time.Now().Add(c.Expires), secret)
+}
+
+// scoped makes a JSON web token.
+func (c *tokenCreate) scoped(s *session, secret string) (string, error) {
+	if c.Verbs == "" {
+		return "", usagef("--verbs is missing: name what the token may do, such as push,tail")
+	}
+	verbs, err := auth.ParseVerbs(c.Verbs)
+	if err != nil {
+		return "", &usage{err: err}
+	}
+	if strings.ContainsAny(c.ID, " \t\r\n#") {
+		return "", usagef("--id %q holds a space or a #, which end a name in the list of revoked tokens", c.ID)
+	}
+	prefix, err := parseOptionalKey(strings.TrimSuffix(c.Prefix, "/"))
+	if err != nil {
+		return "", &usage{err: err}
+	}
+	g := auth.Grant{Account: s.root.Account, Prefix: prefix, Verbs: verbs, Expires: time.Now().Add(c.Expires), ID: c.ID}
+	if c.AllAccounts {
+		g.Account, g.AllAccounts = "", true
+	}
+	signer, err := c.signer(secret)
+	if err != nil {
+		return "", err
+	}
+	token, g, err := signer.Sign(g, time.Now())
+	if err == nil && !s.root.Quiet {
+		fmt.Fprintf(s.Stderr, "token %s, until %s\n", g.ID, g.Expires.UTC().Format(time.RFC3339))
+	}
+	return token, err
+}
+
+func (c *tokenCreate) signer(secret string) (*auth.Signer, error) {
+	if c.KeyFile != "" {
+		key, err := auth.ReadPrivateKey(c.KeyFile)
+		if err != nil {
+			return nil, &usage{err: err}
+		}
+		return auth.NewSigner(key)
+	}
+	if secret == "" {
+		return nil, errNoSecret
+	}
+	return auth.NewSigner([]byte(secret))
+}
+
+// tokenArgument is a token on the command line or, which keeps it out of
+// process lists and histories, on standard input.
+type tokenArgument struct {
+	Text string `arg:"" optional:"" name:"token" help:"The token, or - to read it from standard input (--token)."`
+}
+
+func (a *tokenArgument) read(s *session) (string, error) {
+	switch a.Text {
+	case "-":
+		line, err := bufio.NewReader(io.LimitReader(s.Stdin, 64<<10)).ReadString('\n')
+		if err != nil && !errors.Is(err, io.EOF) {
+			return "", err
+		}
+		a.Text = strings.TrimSpace(line)
+	case "":
+		a.Text = s.root.Token
+	}
+	if a.Text == "" {
+		return "", usagef("no token: give one, or - to read it from standard input")
+	}
+	return a.Text, nil
+}
+
+type tokenInspect struct {
+	tokenArgument
+	serverSettings
+	outputFlag
+}
+
+func (*tokenInspect) Help() string {
+	return "What the token says is printed in any case. With the server's settings in the environment it is verified, too; " +
+		"one that is refused ends with status 4.\n\n" + example("log-service token inspect -", "log-service token inspect TOKEN -o json")
+}
+
+func (c *tokenInspect) Run(ctx context.Context, s *session) error {
+	token, err := c.read(s)
+	if err != nil {
+		return err
+	}
+	i, err := auth.Inspect(token)
+	if err != nil {
+		return &usage{err: err}
+	}
+	settings, err := c.load(s)
+	if err != nil {
+		return err
+	}
+	v := verification(ctx, settings, token)
+	if c.Output == "json" {
+		err = printTokenJSON(s, i, v)
+	} else {
+		err = printToken(s, i, v)
+	}
+	return errors.Join(err, v.err)
+}
