@@ -38,8 +38,7 @@ func (c *Client) Upload(ctx context.Context, key logservice.Key, r io.Reader, op
 	for _, o := range opts {
 		o(k)
 	}
-	_, err = c.run(ctx, k)
-	return err
+	return c.run(ctx, k)
 }
 
 // DownloadOption changes what Download reads.
@@ -105,8 +104,7 @@ func (c *Client) Delete(ctx context.Context, key logservice.Key) error {
 	if err != nil {
 		return err
 	}
-	_, err = c.run(ctx, k)
-	return err
+	return c.run(ctx, k)
 }
 
 // Link is an address that allows one action on one log to whoever has it.

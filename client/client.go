@@ -3,10 +3,13 @@ package client
 import (
 	"crypto/tls"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/url"
+	"strings"
 
 	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/client/internal/transport"
 )
 
 // HeaderToken carries the token of a request.
@@ -23,6 +26,9 @@ type Client struct {
 	account string
 	token   string
 	http    *http.Client
+	live    transport.Transport // carries the calls about live logs
+	dial    transport.Dial      // for grpc and grpcs addresses; nil: none
+	tls     *tls.Config         // of WithTLS
 	log     *slog.Logger
 	retry   Retry
 	// local says that the server is on this machine, where compressing costs
@@ -33,24 +39,25 @@ type Client struct {
 // Option changes how New makes a Client.
 type Option func(*Client) error
 
-// New returns a client of the server at endpoint, an http or https address
-// that may end in a path. Empty means logservice.DefaultServer. Nothing is
-// sent yet.
+// New returns a client of the server at endpoint: an http or https address
+// that may end in a path, or, with the Transport of package client/rpc among
+// the options, a grpc or grpcs address. Empty means logservice.DefaultServer.
+// Nothing is sent yet.
+//
+// Over gRPC there are live logs only: calls about finished ones are
+// logservice.ErrUnsupported.
 func New(endpoint string, opts ...Option) (*Client, error) {
 	if endpoint == "" {
 		endpoint = logservice.DefaultServer
 	}
-	base, err := url.Parse(endpoint)
-	if err != nil || (base.Scheme != "http" && base.Scheme != "https") || base.Host == "" {
-		return nil, logservice.Invalidf("server address %q is not a URL: write it like %s", endpoint, logservice.DefaultServer)
-	}
-	if base.User != nil || base.RawQuery != "" || base.Fragment != "" {
-		return nil, logservice.Invalidf("server address of host %q may have a path, but no user, query or fragment", base.Host)
+	base, err := parseEndpoint(endpoint)
+	if err != nil {
+		return nil, err
 	}
 	c := &Client{
 		base:    base,
 		account: logservice.DefaultAccount,
-		http:    &http.Client{Transport: transport()},
+		http:    &http.Client{Transport: httpTransport()},
 		log:     slog.New(slog.DiscardHandler),
 		retry:   DefaultRetry(),
 		local:   isLoopback(base.Hostname()),
@@ -61,7 +68,64 @@ func New(endpoint string, opts ...Option) (*Client, error) {
 		}
 	}
 	c.http.CheckRedirect = c.checkRedirect(c.http.CheckRedirect)
-	return c, nil
+	c.live = overHTTP{c}
+	if c.isGRPC() {
+		err = c.useGRPC()
+	}
+	return c, err
+}
+
+func parseEndpoint(endpoint string) (*url.URL, error) {
+	base, err := url.Parse(endpoint)
+	if err != nil || base.Host == "" {
+		return nil, logservice.Invalidf("server address %q is not a URL: write it like %s", endpoint, logservice.DefaultServer)
+	}
+	grpc := base.Scheme == schemeGRPC || base.Scheme == schemeGRPCS
+	switch {
+	case base.Scheme != "http" && base.Scheme != "https" && !grpc:
+		return nil, logservice.Invalidf("server address %q is not a URL of http, https, grpc or grpcs: write it like %s", endpoint, logservice.DefaultServer)
+	case base.User != nil || base.RawQuery != "" || base.Fragment != "":
+		return nil, logservice.Invalidf("server address of host %q may have a path, but no user, query or fragment", base.Host)
+	case grpc && strings.Trim(base.Path, "/") != "":
+		return nil, logservice.Invalidf("server address %q has a path, which gRPC has not", endpoint)
+	}
+	return base, nil
+}
+
+const (
+	schemeGRPC  = "grpc"
+	schemeGRPCS = "grpcs" // with TLS
+	// portGRPC is where servers listen when nobody says otherwise.
+	portGRPC = "8078"
+)
+
+func (c *Client) isGRPC() bool { return c.base.Scheme == schemeGRPC || c.base.Scheme == schemeGRPCS }
+
+func (c *Client) useGRPC() (err error) {
+	if c.dial == nil {
+		return logservice.Errorf(logservice.ErrUnsupported,
+			"server address %s needs the option rpc.Transport() of package github.com/harness/log-service/client/rpc", c.base)
+	}
+	config := transport.Config{Address: c.base.Host, Account: c.account, Token: c.token}
+	if c.base.Port() == "" {
+		config.Address = net.JoinHostPort(c.base.Hostname(), portGRPC)
+	}
+	if c.base.Scheme == schemeGRPCS {
+		if config.TLS = c.tls; config.TLS == nil {
+			config.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+		}
+	}
+	c.live, err = c.dial(config)
+	return err
+}
+
+// WithTransport is what rpc.Transport of package client/rpc is made of: use
+// that.
+func WithTransport(dial transport.Dial) Option {
+	return func(c *Client) error {
+		c.dial = dial
+		return nil
+	}
 }
 
 // WithToken sends token with every request.
@@ -94,17 +158,18 @@ func WithHTTPClient(h *http.Client) Option {
 	}
 }
 
-// WithTLS uses c for https: for a certificate authority of one's own, or a
+// WithTLS uses c for https and grpcs: for a certificate authority of one's own, or a
 // certificate that the server asks for. It replaces an earlier WithHTTPClient
 // and is replaced by a later one.
 func WithTLS(c *tls.Config) Option {
 	return func(x *Client) error {
-		t, ok := transport().(*http.Transport)
+		t, ok := httpTransport().(*http.Transport)
 		if !ok {
 			return logservice.Invalidf("http.DefaultTransport is not net/http's: give WithHTTPClient a client with certificates of its own")
 		}
 		t.TLSClientConfig = c.Clone()
 		x.http = &http.Client{Transport: t}
+		x.tls = c.Clone()
 		return nil
 	}
 }
@@ -131,9 +196,12 @@ func (c *Client) Account() string { return c.account }
 
 // CloseIdleConnections closes the connections that no call uses now. The
 // client stays usable.
-func (c *Client) CloseIdleConnections() { c.http.CloseIdleConnections() }
+func (c *Client) CloseIdleConnections() {
+	c.http.CloseIdleConnections()
+	c.live.CloseIdle()
+}
 
-func transport() http.RoundTripper {
+func httpTransport() http.RoundTripper {
 	t, ok := http.DefaultTransport.(*http.Transport)
 	if !ok { // the program has put its own in place
 		return http.DefaultTransport

@@ -1,5 +1,6 @@
 // Package client talks to a log service over HTTP. It needs the standard
-// library only.
+// library only. With the option of package client/rpc it does the same for
+// live logs over gRPC.
 //
 // A log is named by an account (set once, see WithAccount) and a key such as
 // "project/build/stage/step". Its life, as a program sees it:

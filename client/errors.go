@@ -11,6 +11,7 @@ import (
 	"time"
 
 	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/client/internal/transport"
 )
 
 // maxErrorBytes is how much of an error's body is read: what is beyond it is
@@ -21,7 +22,7 @@ const maxErrorBytes = 64 << 10
 // that its status stands for.
 type Error struct {
 	Op        string // what was asked, for example "append to a/b/c/d"
-	Status    int    // of HTTP
+	Status    int    // of HTTP; over gRPC the one that HTTP would have
 	Code      string // the server's name of the error; may be empty
 	Message   string // the server's words
 	Hint      string // what the server suggests; may be empty
@@ -67,16 +68,59 @@ func answerError(op string, resp *http.Response) error {
 	return e
 }
 
-// causeOf is the table from the wire to the errors of package logservice. A
-// missing log is told by its words, because its status differs between calls.
+// refusalError is the error of a refusal that did not come over HTTP.
+func refusalError(op string, r *transport.Refusal) error {
+	e := &Error{Op: op, Status: r.Status, Code: r.Code, Message: r.Message, Hint: r.Hint, RequestID: r.RequestID}
+	switch {
+	case r.Expected > 0:
+		e.cause = &logservice.SequenceError{Offset: r.Offset, Expected: r.Expected}
+	case r.Status == http.StatusServiceUnavailable:
+		e.cause = &logservice.UnavailableError{Cause: errors.New(r.Message), RetryAfter: r.RetryAfter}
+	default:
+		e.cause = sentinel(r.Code)
+	}
+	return e
+}
+
+// sentinel is the table from the names of errors on the wire, which are the
+// same over HTTP and gRPC, to the errors of package logservice. Nil: the name
+// is unknown, or says nothing.
+func sentinel(code string) error {
+	switch code {
+	case "stream_not_found":
+		return logservice.ErrStreamNotFound
+	case "blob_not_found":
+		return logservice.ErrBlobNotFound
+	case "too_large":
+		return logservice.ErrTooLarge
+	case "conflict", "sequence_gap":
+		return logservice.ErrConflict
+	case "not_authenticated":
+		return logservice.ErrUnauthorized
+	case "forbidden":
+		return logservice.ErrForbidden
+	case "invalid":
+		return logservice.ErrInvalid
+	case "unsupported":
+		return logservice.ErrUnsupported
+	}
+	return nil
+}
+
+// causeOf finds the error of package logservice that an answer over HTTP
+// stands for. A missing log is told by its words, because its status differs
+// between calls; what names no error of ours, by its status.
 func causeOf(resp *http.Response, e *Error, ours bool) error {
 	switch {
 	case e.Message == logservice.ErrStreamNotFound.Error():
 		return logservice.ErrStreamNotFound
 	case e.Message == logservice.ErrBlobNotFound.Error():
 		return logservice.ErrBlobNotFound
-	case e.Code == "not_authenticated" || e.Message == "no token in header": // with status 400
+	case e.Message == "no token in header": // with status 400
 		return logservice.ErrUnauthorized
+	}
+	if err := sentinel(e.Code); err != nil {
+		return err
 	}
 	switch e.Status {
 	case http.StatusNotFound:

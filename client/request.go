@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -23,78 +22,71 @@ var errStalled = errors.New("the server stopped answering")
 
 // call is one request, sent as often as it takes.
 type call struct {
-	op           string // for messages: "append to a/b/c/d"
+	attempts
 	method, path string
 	query        url.Values
 	header       http.Header // nil: nothing beside what every request has
 	body         *body       // nil: none
 	stall        time.Duration
-	retry        Retry
 	// once forbids to repeat a request that the server may have carried out.
 	once bool
-	// onRetry, if set, is told of every repetition.
-	onRetry func()
-	// doubtful is set by do: an attempt before the last one failed such that
-	// the server may have carried it out.
-	doubtful bool
 }
 
 // newCall returns a call about key, or the error of an invalid one.
 func (c *Client) newCall(what, method, path string, key logservice.Key) (*call, error) {
-	if _, err := logservice.ParseKey(string(key)); err != nil {
-		return nil, fmt.Errorf("%s: %w", what, err)
+	if err := checkKey(what, key); err != nil {
+		return nil, err
 	}
-	k := c.accountCall(what+" "+string(key), method, path)
-	k.query.Set("key", string(key))
-	return k, nil
+	return c.keyCall(what, method, path, string(key)), nil
+}
+
+func checkKey(what string, key logservice.Key) error {
+	if _, err := logservice.ParseKey(string(key)); err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
+}
+
+// keyCall returns a call about a valid key.
+func (c *Client) keyCall(what, method, path, key string) *call {
+	k := c.accountCall(what+" "+key, method, path)
+	k.query.Set("key", key)
+	return k
 }
 
 // accountCall returns a call about the whole account.
 func (c *Client) accountCall(op, method, path string) *call {
 	return &call{
-		op: op, method: method, path: path,
+		attempts: attempts{op: op, retry: c.retry},
+		method:   method, path: path,
 		query: url.Values{"accountID": {c.account}},
 		stall: stallTimeout,
-		retry: c.retry,
 	}
 }
 
 // do sends k until the server accepts it, and returns the answer, whose
 // status is 2xx; the caller closes its body.
-func (c *Client) do(ctx context.Context, k *call) (*http.Response, error) {
-	p := pauses{Retry: k.retry}
-	for {
-		resp, err := c.send(ctx, k)
-		if err == nil {
-			return resp, nil
-		}
-		if ctx.Err() != nil || !repeatable(err) || (k.once && doubtful(err)) || !k.body.rewind() {
-			return nil, err
-		}
-		wait, again := p.after(wantedPause(err))
-		if !again {
-			return nil, err
-		}
-		k.doubtful = k.doubtful || doubtful(err)
-		if k.onRetry != nil {
-			k.onRetry()
-		}
-		c.log.DebugContext(ctx, "log service request failed, trying again", "error", err, "wait", wait)
-		if cause := sleep(ctx, wait); cause != nil {
-			return nil, fmt.Errorf("%s: %w (before that: %s)", k.op, cause, err.Error())
-		}
+func (c *Client) do(ctx context.Context, k *call) (resp *http.Response, err error) {
+	if c.isGRPC() {
+		return nil, fmt.Errorf("%s: %w", k.op, logservice.Errorf(logservice.ErrUnsupported,
+			"finished logs are not served over gRPC (%s): use the server's http or https address", c.base))
 	}
+	k.again = func(err error) bool { return (!k.once || !doubtful(err)) && k.body.rewind() }
+	err = c.repeat(ctx, &k.attempts, func() error {
+		resp, err = c.send(ctx, k) //nolint:bodyclose // the caller does
+		return err
+	})
+	return resp, err
 }
 
-// run is do for answers without a body. It returns the next sequence, zero
-// where the answer names none.
-func (c *Client) run(ctx context.Context, k *call) (next int64, err error) {
+// run is do for answers without a body.
+func (c *Client) run(ctx context.Context, k *call) error {
 	resp, err := c.do(ctx, k)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	drain(resp)
-	return nextSequence(resp), nil
+	return nil
 }
 
 // send makes one attempt.
@@ -168,41 +160,6 @@ func (c *Client) networkError(ctx, attempt context.Context, k *call, err error) 
 type sourceError struct{ error }
 
 func (e *sourceError) Unwrap() error { return e.error }
-
-// repeatable reports whether the same request may succeed later.
-func repeatable(err error) bool {
-	if e, ok := errors.AsType[*Error](err); ok {
-		switch e.Status {
-		case http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-			return true
-		}
-		return false
-	}
-	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return false
-	}
-	return errors.Is(err, logservice.ErrUnavailable)
-}
-
-// doubtful reports whether a failed request may have been carried out: not
-// when no connection was made, nor when the server said that it is not able
-// to.
-func doubtful(err error) bool {
-	if e, ok := errors.AsType[*Error](err); ok {
-		return e.Status >= 500 && e.Status != http.StatusServiceUnavailable
-	}
-	if e, ok := errors.AsType[*net.OpError](err); ok && e.Op == "dial" {
-		return false
-	}
-	return true
-}
-
-func wantedPause(err error) time.Duration {
-	if e, ok := errors.AsType[*logservice.UnavailableError](err); ok {
-		return e.RetryAfter
-	}
-	return 0
-}
 
 func isLoopback(host string) bool {
 	ip := net.ParseIP(host)

@@ -31,19 +31,14 @@ func hasty() client.Option {
 
 // throughFaults returns a client whose connections to srv are cut after a
 // random number of bytes.
-func throughFaults(t *testing.T, srv *clienttest.Server, down, up faultproxy.Range) (*client.Client, *faultproxy.Proxy) {
+func (p protocol) throughFaults(t *testing.T, srv *clienttest.Server, down, up faultproxy.Range) (*client.Client, *faultproxy.Proxy) {
 	t.Helper()
-	p, err := faultproxy.Listen(faultproxy.Config{Target: srv.URL[len("http://"):], Down: down, Up: up, Seed: 1})
+	proxy, err := faultproxy.Listen(faultproxy.Config{Target: host(t, p.address(srv)), Down: down, Up: up, Seed: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = p.Close() })
-	c, err := client.New("http://"+p.Addr(), hasty())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.CloseIdleConnections)
-	return c, p
+	t.Cleanup(func() { _ = proxy.Close() })
+	return p.dial(t, string(p)+"://"+proxy.Addr(), hasty()), proxy
 }
 
 func textOf(n int) string {
@@ -79,107 +74,113 @@ func follow(t *testing.T, c *client.Client, k logservice.Key) (total [sha256.Siz
 }
 
 func TestATailThroughCutConnectionsAndRestartsIsExact(t *testing.T) {
-	srv := clienttest.NewServer(t)
-	direct := srv.Client(hasty())
-	opened(t, direct, key)
-	tailer, proxy := throughFaults(t, srv, faultproxy.Range{Min: 1, Max: 200_000}, faultproxy.Range{})
+	overBoth(t, func(t *testing.T, p protocol) {
+		srv := clienttest.NewServer(t)
+		direct := p.client(t, srv, hasty())
+		opened(t, direct, key)
+		tailer, proxy := p.throughFaults(t, srv, faultproxy.Range{Min: 1, Max: 200_000}, faultproxy.Range{})
 
-	var reading sync.WaitGroup
-	var got [sha256.Size]byte
-	reading.Go(func() { got, _ = follow(t, tailer, key) })
+		var reading sync.WaitGroup
+		var got [sha256.Size]byte
+		reading.Go(func() { got, _ = follow(t, tailer, key) })
 
-	n := manyLines()
-	w := direct.Writer(t.Context(), key)
-	for i := range n {
-		if _, err := io.WriteString(w, textOf(i)); err != nil {
+		n := manyLines()
+		w := direct.Writer(t.Context(), key)
+		for i := range n {
+			if _, err := io.WriteString(w, textOf(i)); err != nil {
+				t.Fatal(err)
+			}
+			if i%(n/3) == n/3-1 { // in the middle of everything
+				srv.Stop()
+				srv.Start()
+			}
+		}
+		if err := w.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if i%(n/3) == n/3-1 { // in the middle of everything
-			srv.Stop()
-			srv.Start()
+		if err := direct.Close(t.Context(), key); err != nil {
+			t.Fatal(err)
 		}
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if err := direct.Close(t.Context(), key); err != nil {
-		t.Fatal(err)
-	}
-	reading.Wait()
-	if got != wanted(n) {
-		t.Error("the tail is not the log")
-	}
-	if proxy.Cuts() < 10 {
-		t.Errorf("only %d cuts", proxy.Cuts())
-	}
-	t.Logf("%d lines over %d cut connections", n, proxy.Cuts())
-	if archived, lines := follow(t, tailer, key); archived != wanted(n) || lines != int64(n) {
-		t.Error("the archive is not the log")
-	}
+		reading.Wait()
+		if got != wanted(n) {
+			t.Error("the tail is not the log")
+		}
+		if proxy.Cuts() < 10 {
+			t.Errorf("only %d cuts", proxy.Cuts())
+		}
+		t.Logf("%d lines over %d cut connections", n, proxy.Cuts())
+		if archived, lines := follow(t, tailer, key); archived != wanted(n) || lines != int64(n) {
+			t.Error("the archive is not the log")
+		}
+	})
 }
 
 func TestAWriterThroughCutConnectionsLosesAndDoublesNothing(t *testing.T) {
-	for name, mode := range map[string][]client.WriterOption{"owner": nil, "owner, compressed": {client.Compress(true)}, "shared": {client.Shared()}} {
-		t.Run(name, func(t *testing.T) {
-			srv := clienttest.NewServer(t)
-			opened(t, srv.Client(), key)
-			// Up cuts requests, down cuts their answers: those of which nobody
-			// knows whether they were carried out.
-			faulty, proxy := throughFaults(t, srv, faultproxy.Range{Min: 1, Max: 2000}, faultproxy.Range{Min: 1, Max: 1_000_000})
-			n := manyLines()
-			w := faulty.Writer(t.Context(), key, mode...)
-			for i := range n {
-				if _, err := io.WriteString(w, textOf(i)); err != nil {
-					t.Fatal(err)
-				}
-				if i%500 == 0 { // many small batches: each is a chance
-					if err := w.Flush(t.Context()); err != nil {
+	overBoth(t, func(t *testing.T, p protocol) {
+		for name, mode := range map[string][]client.WriterOption{"owner": nil, "owner, compressed": {client.Compress(true)}, "shared": {client.Shared()}} {
+			t.Run(name, func(t *testing.T) {
+				srv := clienttest.NewServer(t)
+				opened(t, srv.Client(), key)
+				// Up cuts requests, down cuts their answers: those of which nobody
+				// knows whether they were carried out.
+				faulty, proxy := p.throughFaults(t, srv, faultproxy.Range{Min: 1, Max: 2000}, faultproxy.Range{Min: 1, Max: 1_000_000})
+				n := manyLines()
+				w := faulty.Writer(t.Context(), key, mode...)
+				for i := range n {
+					if _, err := io.WriteString(w, textOf(i)); err != nil {
 						t.Fatal(err)
 					}
+					if i%500 == 0 { // many small batches: each is a chance
+						if err := w.Flush(t.Context()); err != nil {
+							t.Fatal(err)
+						}
+					}
 				}
-			}
-			if err := w.Close(); err != nil {
-				t.Fatal(err)
-			}
-			s := w.Stats()
-			if s.Lines != int64(n) || s.Sent != s.Lines || s.Lost != 0 || s.Pending != 0 {
-				t.Errorf("%+v", s)
-			}
-			if s.Retries < 5 || proxy.Cuts() < 5 {
-				t.Errorf("only %d retries, %d cuts", s.Retries, proxy.Cuts())
-			}
-			t.Logf("%d lines, %d retries, %d cuts", n, s.Retries, proxy.Cuts())
-			if err := srv.Client().Close(t.Context(), key); err != nil {
-				t.Fatal(err)
-			}
-			if got, lines := follow(t, srv.Client(), key); got != wanted(n) || lines != int64(n) {
-				t.Errorf("the log has %d lines, or other ones", lines)
-			}
-		})
-	}
+				if err := w.Close(); err != nil {
+					t.Fatal(err)
+				}
+				s := w.Stats()
+				if s.Lines != int64(n) || s.Sent != s.Lines || s.Lost != 0 || s.Pending != 0 {
+					t.Errorf("%+v", s)
+				}
+				if s.Retries < 5 || proxy.Cuts() < 5 {
+					t.Errorf("only %d retries, %d cuts", s.Retries, proxy.Cuts())
+				}
+				t.Logf("%d lines, %d retries, %d cuts", n, s.Retries, proxy.Cuts())
+				if err := srv.Client().Close(t.Context(), key); err != nil {
+					t.Fatal(err)
+				}
+				if got, lines := follow(t, srv.Client(), key); got != wanted(n) || lines != int64(n) {
+					t.Errorf("the log has %d lines, or other ones", lines)
+				}
+			})
+		}
+	})
 }
 
 func TestLinesThroughCutConnectionsAreExact(t *testing.T) {
-	srv := clienttest.NewServer(t)
-	direct := srv.Client()
-	opened(t, direct, key)
-	w := direct.Writer(t.Context(), key)
-	const n = 10_000
-	for i := range n {
-		io.WriteString(w, textOf(i))
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	reader, _ := throughFaults(t, srv, faultproxy.Range{Min: 1, Max: 100_000}, faultproxy.Range{})
-	h := sha256.New()
-	for l, err := range reader.Lines(t.Context(), key) { // of a log that is still open
-		if err != nil {
+	overBoth(t, func(t *testing.T, p protocol) {
+		srv := clienttest.NewServer(t)
+		direct := p.client(t, srv)
+		opened(t, direct, key)
+		w := direct.Writer(t.Context(), key)
+		const n = 10_000
+		for i := range n {
+			io.WriteString(w, textOf(i))
+		}
+		if err := w.Close(); err != nil {
 			t.Fatal(err)
 		}
-		io.WriteString(h, l.Out)
-	}
-	if sum(h) != wanted(n) {
-		t.Error("the lines are not the log")
-	}
+		reader, _ := p.throughFaults(t, srv, faultproxy.Range{Min: 1, Max: 100_000}, faultproxy.Range{})
+		h := sha256.New()
+		for l, err := range reader.Lines(t.Context(), key) { // of a log that is still open
+			if err != nil {
+				t.Fatal(err)
+			}
+			io.WriteString(h, l.Out)
+		}
+		if sum(h) != wanted(n) {
+			t.Error("the lines are not the log")
+		}
+	})
 }

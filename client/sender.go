@@ -9,13 +9,15 @@ import (
 	"time"
 
 	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/client/internal/transport"
 )
 
 // minCompressBytes is where compressing a batch begins to pay: below it the
 // headers of the request weigh as much.
 const minCompressBytes = 4 << 10
 
-// sender is what the goroutine of a Writer has for itself.
+// sender is what the goroutine of a Writer has for itself: it sends a batch,
+// and the next one when that is acknowledged.
 type sender struct {
 	*Writer
 	asked bool
@@ -28,29 +30,38 @@ type sender struct {
 // failed.
 func (w *Writer) send() {
 	defer close(w.done)
-	s := &sender{Writer: w}
+	var err error
+	if p, ok := w.c.live.(transport.Pusher); ok {
+		err = (&pipeline{Writer: w, pusher: p}).run()
+	} else {
+		err = (&sender{Writer: w}).run()
+	}
+	if err != nil {
+		w.fail(err)
+	}
+}
+
+func (s *sender) run() error {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
-		b, wait, finished := w.due(time.Now())
+		b, wait, finished := s.due(time.Now())
 		if b != nil {
 			if err := s.deliver(b); err != nil {
-				w.fail(err)
-				return
+				return err
 			}
-			w.acknowledged(b)
+			s.acknowledged(b)
 			continue
 		}
 		if finished {
-			return
+			return nil
 		}
 		timer.Reset(wait)
 		select {
-		case <-w.wake:
+		case <-s.wake:
 		case <-timer.C:
-		case <-w.ctx.Done():
-			w.fail(context.Cause(w.ctx))
-			return
+		case <-s.ctx.Done():
+			return context.Cause(s.ctx)
 		}
 	}
 }
@@ -89,23 +100,19 @@ func (s *sender) deliver(b *batch) error {
 }
 
 func (s *sender) append(data []byte, offset int64) (next int64, err error) {
-	var opts []AppendOption
-	if offset > 0 {
-		opts = append(opts, Offset(offset))
-	}
+	b := transport.Batch{ContentType: JSON, Data: data, Offset: offset}
 	if s.compress && s.next > 0 && len(data) >= minCompressBytes {
-		data = s.compressed(data)
-		opts = append(opts, Encoded("gzip"))
+		b.Data, b.Encoding = s.compressed(data), "gzip"
 	}
-	k, err := s.c.appendCall(s.key, JSON, data, opts)
+	a, err := s.c.about("append to", s.key)
 	if err != nil {
 		return 0, err
 	}
-	if k.retry.Total > 0 {
-		k.retry.Total = s.patience
+	if a.retry.Total > 0 {
+		a.retry.Total = s.patience
 	}
-	k.onRetry = s.retried
-	return s.c.run(s.ctx, k)
+	a.onRetry = s.retried
+	return s.c.append(s.ctx, &a, s.key, b)
 }
 
 // compressed returns data as gzip, in memory of its own: net/http may read a

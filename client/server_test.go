@@ -101,81 +101,90 @@ func download(t *testing.T, c *client.Client, k logservice.Key, opts ...client.D
 }
 
 func TestATailFollowsUntilTheClose(t *testing.T) {
-	c := clienttest.NewServer(t).Client()
-	opened(t, c, key)
-	more := func() {
-		if _, err := c.Append(t.Context(), key, []logservice.Line{{Out: "x"}}); err != nil {
-			t.Error(err)
+	overBoth(t, func(t *testing.T, p protocol) {
+		srv := clienttest.NewServer(t)
+		c := p.client(t, srv)
+		opened(t, c, key)
+		more := func() {
+			if _, err := c.Append(t.Context(), key, []logservice.Line{{Out: "x"}}); err != nil {
+				t.Error(err)
+			}
 		}
-	}
-	more()
-	n := int64(0)
-	for l, err := range c.Tail(t.Context(), key) {
-		if n++; err != nil || l.Seq != n {
-			t.Fatalf("line %d, error %v", l.Seq, err)
+		more()
+		n := int64(0)
+		for l, err := range c.Tail(t.Context(), key) {
+			if n++; err != nil || l.Seq != n {
+				t.Fatalf("line %d, error %v", l.Seq, err)
+			}
+			if n < 100 {
+				more()
+			} else if err := c.Close(t.Context(), key, client.Snapshot(false)); err != nil {
+				t.Fatal(err)
+			}
 		}
-		if n < 100 {
-			more()
-		} else if err := c.Close(t.Context(), key, client.Snapshot(false)); err != nil {
-			t.Fatal(err)
+		if n != 100 {
+			t.Errorf("%d lines", n)
 		}
-	}
-	if n != 100 {
-		t.Errorf("%d lines", n)
-	}
-	if yes, err := c.Exists(t.Context(), key); yes || err != nil {
-		t.Errorf("archived %v, error %v", yes, err)
-	}
+		if yes, err := srv.Client().Exists(t.Context(), key); yes || err != nil {
+			t.Errorf("archived %v, error %v", yes, err)
+		}
+	})
 }
 
 func TestBodiesOfAllFormats(t *testing.T) {
-	c := clienttest.NewServer(t).Client()
-	opened(t, c, key)
-	for _, b := range []struct{ kind, data string }{
-		{client.JSON, `[{"out":"a"},{"out":"b"}]`}, {client.NDJSON, "{\"out\":\"c\"}\n"}, {client.Text, "d\ne\n"},
-	} {
-		if _, err := c.AppendBody(t.Context(), key, b.kind, []byte(b.data)); err != nil {
-			t.Fatal(err)
+	overBoth(t, func(t *testing.T, p protocol) {
+		srv := clienttest.NewServer(t)
+		c := p.client(t, srv)
+		opened(t, c, key)
+		for _, b := range []struct{ kind, data string }{
+			{client.JSON, `[{"out":"a"},{"out":"b"}]`}, {client.NDJSON, "{\"out\":\"c\"}\n"}, {client.Text, "d\ne\n"},
+		} {
+			if _, err := c.AppendBody(t.Context(), key, b.kind, []byte(b.data)); err != nil {
+				t.Fatal(err)
+			}
 		}
-	}
-	next, err := c.AppendBody(t.Context(), key, client.NDJSON, []byte("{\"out\":\"e\"}\n{\"out\":\"f\"}\n"), client.Offset(5))
-	if next != 7 || err != nil {
-		t.Errorf("next %d, error %v", next, err)
-	}
-	var text strings.Builder
-	for _, l := range all(t, c.Lines(t.Context(), key)) {
-		text.WriteString(strings.TrimSuffix(l.Out, "\n"))
-	}
-	if text.String() != "abcdef" {
-		t.Errorf("read %s", text.String())
-	}
+		next, err := c.AppendBody(t.Context(), key, client.NDJSON, []byte("{\"out\":\"e\"}\n{\"out\":\"f\"}\n"), client.Offset(5))
+		if next != 7 || err != nil {
+			t.Errorf("next %d, error %v", next, err)
+		}
+		var text strings.Builder
+		for _, l := range all(t, c.Lines(t.Context(), key)) {
+			text.WriteString(strings.TrimSuffix(l.Out, "\n"))
+		}
+		if text.String() != "abcdef" {
+			t.Errorf("read %s", text.String())
+		}
+	})
 }
 
 func TestRefusalsOfARealServerAreTheErrorsTheyStandFor(t *testing.T) {
-	c := clienttest.NewServer(t).Client()
-	opened(t, c, "open")
-	_, appendErr := c.Append(t.Context(), key, nil)
-	_, gapErr := c.Append(t.Context(), "open", []logservice.Line{{Out: "x"}}, client.Offset(7))
-	_, jsonErr := c.AppendBody(t.Context(), "open", client.JSON, []byte(`[{]`))
-	_, largeErr := c.AppendBody(t.Context(), "open", client.JSON, bytes.Repeat([]byte{' '}, logservice.DefaultMaxBodyBytes+1))
-	_, downloadErr := c.Download(t.Context(), key)
-	for _, e := range []struct{ err, want error }{
-		{appendErr, logservice.ErrStreamNotFound}, {c.Close(t.Context(), key), logservice.ErrStreamNotFound},
-		{gapErr, logservice.ErrConflict}, {jsonErr, logservice.ErrInvalid}, {largeErr, logservice.ErrTooLarge},
-		{downloadErr, logservice.ErrBlobNotFound},
-	} {
-		if !errors.Is(e.err, e.want) {
-			t.Errorf("error %v, want %v", e.err, e.want)
+	overBoth(t, func(t *testing.T, p protocol) {
+		srv := clienttest.NewServer(t)
+		c := p.client(t, srv)
+		opened(t, c, "open")
+		_, appendErr := c.Append(t.Context(), key, nil)
+		_, gapErr := c.Append(t.Context(), "open", []logservice.Line{{Out: "x"}}, client.Offset(7))
+		_, jsonErr := c.AppendBody(t.Context(), "open", client.JSON, []byte(`[{]`))
+		_, largeErr := c.AppendBody(t.Context(), "open", client.JSON, bytes.Repeat([]byte{' '}, logservice.DefaultMaxBodyBytes+1))
+		_, downloadErr := srv.Client().Download(t.Context(), key)
+		for _, e := range []struct{ err, want error }{
+			{appendErr, logservice.ErrStreamNotFound}, {c.Close(t.Context(), key), logservice.ErrStreamNotFound},
+			{gapErr, logservice.ErrConflict}, {jsonErr, logservice.ErrInvalid}, {largeErr, logservice.ErrTooLarge},
+			{downloadErr, logservice.ErrBlobNotFound},
+		} {
+			if !errors.Is(e.err, e.want) {
+				t.Errorf("error %v, want %v", e.err, e.want)
+			}
 		}
-	}
-	if gap, ok := errors.AsType[*logservice.SequenceError](gapErr); !ok || gap.Expected != 1 {
-		t.Errorf("gap: %v", gapErr)
-	}
-	for _, err := range c.Tail(t.Context(), key) {
-		if !errors.Is(err, logservice.ErrStreamNotFound) {
-			t.Errorf("tail: %v", err)
+		if gap, ok := errors.AsType[*logservice.SequenceError](gapErr); !ok || gap.Expected != 1 {
+			t.Errorf("gap: %v", gapErr)
 		}
-	}
+		for _, err := range c.Tail(t.Context(), key) {
+			if !errors.Is(err, logservice.ErrStreamNotFound) {
+				t.Errorf("tail: %v", err)
+			}
+		}
+	})
 }
 
 func TestBlobsAreKeptByteForByte(t *testing.T) {
@@ -246,70 +255,81 @@ func visit(t *testing.T, method, url, body string) string {
 }
 
 func TestClosingUnderAPrefixClosesWholeSegments(t *testing.T) {
-	c := clienttest.NewServer(t).Client()
-	opened(t, c, "run:1", "run:1/a", "run:10/a")
-	if err := c.CloseUnder(t.Context(), "run:1", client.Snapshot(true)); err != nil {
-		t.Fatal(err)
-	}
-	infos, err := c.Info(t.Context())
-	if err != nil || len(infos) != 1 || infos[0].Key != "run:10/a" {
-		t.Errorf("%+v, error %v", infos, err)
-	}
+	overBoth(t, func(t *testing.T, p protocol) {
+		srv := clienttest.NewServer(t)
+		c := p.client(t, srv)
+		opened(t, c, "run:1", "run:1/a", "run:10/a")
+		if err := c.CloseUnder(t.Context(), "run:1", client.Snapshot(true)); err != nil {
+			t.Fatal(err)
+		}
+		infos, err := c.Info(t.Context())
+		if err != nil || len(infos) != 1 || infos[0].Key != "run:10/a" {
+			t.Errorf("%+v, error %v", infos, err)
+		}
+	})
 }
 
 func TestAnOpenedLogIsKeptUnlessTruncated(t *testing.T) {
-	c := clienttest.NewServer(t).Client()
-	opened(t, c, key)
-	if _, err := c.Append(t.Context(), key, make([]logservice.Line, 3)); err != nil {
-		t.Fatal(err)
-	}
-	opened(t, c, key)
-	if next, err := c.Append(t.Context(), key, nil); next != 4 || err != nil {
-		t.Errorf("next %d, error %v", next, err)
-	}
-	if err := c.Open(t.Context(), key, client.Truncate(), client.TTL(time.Minute)); err != nil {
-		t.Fatal(err)
-	}
-	if next, err := c.Append(t.Context(), key, nil); next != 1 || err != nil {
-		t.Errorf("next %d, error %v", next, err)
-	}
+	overBoth(t, func(t *testing.T, p protocol) {
+		srv := clienttest.NewServer(t)
+		c := p.client(t, srv)
+		opened(t, c, key)
+		if _, err := c.Append(t.Context(), key, make([]logservice.Line, 3)); err != nil {
+			t.Fatal(err)
+		}
+		opened(t, c, key)
+		if next, err := c.Append(t.Context(), key, nil); next != 4 || err != nil {
+			t.Errorf("next %d, error %v", next, err)
+		}
+		if err := c.Open(t.Context(), key, client.Truncate(), client.TTL(time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+		if next, err := c.Append(t.Context(), key, nil); next != 1 || err != nil {
+			t.Errorf("next %d, error %v", next, err)
+		}
+	})
 }
 
 func TestAccountsAreApart(t *testing.T) {
-	srv := clienttest.NewServer(t)
-	one, other := srv.Client(client.WithAccount("one")), srv.Client(client.WithAccount("other"))
-	opened(t, one, key)
-	if err := other.Close(t.Context(), key); !errors.Is(err, logservice.ErrStreamNotFound) {
-		t.Errorf("error %v", err)
-	}
-	if one.Account() != "one" {
-		t.Error(one.Account())
-	}
+	overBoth(t, func(t *testing.T, p protocol) {
+		srv := clienttest.NewServer(t)
+		one, other := p.client(t, srv, client.WithAccount("one")), p.client(t, srv, client.WithAccount("other"))
+		opened(t, one, key)
+		if err := other.Close(t.Context(), key); !errors.Is(err, logservice.ErrStreamNotFound) {
+			t.Errorf("error %v", err)
+		}
+		if one.Account() != "one" {
+			t.Error(one.Account())
+		}
+	})
 }
 
 func TestWritersShareALog(t *testing.T) {
-	c := clienttest.NewServer(t).Client()
-	opened(t, c, key)
-	const writers, each = 4, 500
-	var open []*client.Writer
-	for range writers {
-		open = append(open, c.Writer(t.Context(), key, client.Shared()))
-	}
-	for n := range each {
-		for i, w := range open {
-			fmt.Fprintf(w, "%d of %d\n", n, i)
+	overBoth(t, func(t *testing.T, p protocol) {
+		srv := clienttest.NewServer(t)
+		c := p.client(t, srv)
+		opened(t, c, key)
+		const writers, each = 4, 500
+		var open []*client.Writer
+		for range writers {
+			open = append(open, c.Writer(t.Context(), key, client.Shared()))
 		}
-	}
-	for _, w := range open {
-		if err := w.Close(); err != nil {
-			t.Error(err)
+		for n := range each {
+			for i, w := range open {
+				fmt.Fprintf(w, "%d of %d\n", n, i)
+			}
 		}
-	}
-	seen := make(map[string]int)
-	for _, l := range all(t, c.Lines(t.Context(), key)) {
-		seen[l.Out]++
-	}
-	if len(seen) != writers*each {
-		t.Errorf("%d different lines", len(seen))
-	}
+		for _, w := range open {
+			if err := w.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+		seen := make(map[string]int)
+		for _, l := range all(t, c.Lines(t.Context(), key)) {
+			seen[l.Out]++
+		}
+		if len(seen) != writers*each {
+			t.Errorf("%d different lines", len(seen))
+		}
+	})
 }

@@ -7,13 +7,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"slices"
-	"strconv"
 	"time"
 
 	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/client/internal/transport"
 )
 
 // maxAnswerBytes bounds the answers that are read into memory: 64 MiB is a
@@ -21,50 +19,54 @@ import (
 const maxAnswerBytes = 64 << 20
 
 // OpenOption changes how Open opens a stream.
-type OpenOption func(*call)
+type OpenOption func(*transport.Open)
 
 // TTL is how long the stream may be silent before the server archives it by
 // itself, marked incomplete; in whole seconds, at most logservice.MaxTTL.
 // Without this option it is logservice.DefaultTTL.
 func TTL(d time.Duration) OpenOption {
-	return func(k *call) {
-		seconds := int64((d + time.Second - 1) / time.Second)
-		k.query.Set("timeout_seconds", strconv.FormatInt(seconds, 10))
-	}
+	return func(o *transport.Open) { o.TTL = d }
 }
 
 // Truncate drops the lines of a stream that is open already.
 func Truncate() OpenOption {
-	return func(k *call) { k.query.Set("truncate", "true") }
+	return func(o *transport.Open) { o.Truncate = true }
 }
 
 // Open makes the stream of key, so that lines may be appended. One that is
 // open already is kept, so that repeating it is harmless.
 func (c *Client) Open(ctx context.Context, key logservice.Key, opts ...OpenOption) error {
-	k, err := c.newCall("open", http.MethodPost, "/stream", key)
+	var o transport.Open
+	for _, opt := range opts {
+		opt(&o)
+	}
+	a, err := c.about("open", key)
 	if err != nil {
 		return err
 	}
-	for _, o := range opts {
-		o(k)
-	}
-	_, err = c.run(ctx, k)
-	return err
+	return c.repeat(ctx, &a, func() error { return c.live.Open(ctx, string(key), o) })
+}
+
+// about returns the attempts of a call about a key, or the error of an
+// invalid one.
+func (c *Client) about(what string, key logservice.Key) (attempts, error) {
+	return attempts{op: what + " " + string(key), retry: c.retry}, checkKey(what, key)
 }
 
 // AppendOption changes how lines are appended.
-type AppendOption func(*call)
+type AppendOption func(*transport.Batch)
 
 // Offset is the sequence that the first line shall get. Repeating such an
 // append is harmless: lines that the stream has are not stored again. One
 // beyond the end of the stream is refused with a *logservice.SequenceError.
 func Offset(seq int64) AppendOption {
-	return func(k *call) { k.query.Set("offset", strconv.FormatInt(seq, 10)) }
+	return func(b *transport.Batch) { b.Offset = seq }
 }
 
 // Encoded says that the body of AppendBody is compressed: "gzip" or "zstd".
+// Over gRPC it is logservice.ErrUnsupported.
 func Encoded(encoding string) AppendOption {
-	return func(k *call) { k.header.Set("Content-Encoding", encoding) }
+	return func(b *transport.Batch) { b.Encoding = encoding }
 }
 
 // Append adds lines to the open stream of key, all or none, and returns the
@@ -94,24 +96,23 @@ const (
 // says. A repeated append of Text without Offset may store its lines twice:
 // nothing in them tells a repetition from new lines.
 func (c *Client) AppendBody(ctx context.Context, key logservice.Key, contentType string, data []byte, opts ...AppendOption) (next int64, err error) {
-	k, err := c.appendCall(key, contentType, data, opts)
+	b := transport.Batch{ContentType: contentType, Data: data}
+	for _, o := range opts {
+		o(&b)
+	}
+	a, err := c.about("append to", key)
 	if err != nil {
 		return 0, err
 	}
-	return c.run(ctx, k)
+	return c.append(ctx, &a, key, b)
 }
 
-func (c *Client) appendCall(key logservice.Key, contentType string, data []byte, opts []AppendOption) (*call, error) {
-	k, err := c.newCall("append to", http.MethodPut, "/stream", key)
-	if err != nil {
-		return nil, err
-	}
-	k.header = http.Header{"Content-Type": {contentType}}
-	k.body = bodyOf(data)
-	for _, o := range opts {
-		o(k)
-	}
-	return k, nil
+func (c *Client) append(ctx context.Context, a *attempts, key logservice.Key, b transport.Batch) (next int64, err error) {
+	err = c.repeat(ctx, a, func() error {
+		next, err = c.live.Append(ctx, string(key), b)
+		return err
+	})
+	return next, err
 }
 
 func encodeLines(lines []logservice.Line, now time.Time) ([]byte, error) {
@@ -135,43 +136,42 @@ func encodeLines(lines []logservice.Line, now time.Time) ([]byte, error) {
 }
 
 // CloseOption changes what closing does with the log.
-type CloseOption func(*call)
+type CloseOption func(*transport.Close)
 
 // Snapshot with true archives the log in any case, in place of a blob of its
 // key; with false never: its lines are gone. Without this option a log is
 // archived unless there is a blob of its key.
 func Snapshot(archive bool) CloseOption {
-	return func(k *call) { k.query.Set("snapshot", strconv.FormatBool(archive)) }
+	return func(o *transport.Close) { o.Snapshot = &archive }
 }
 
 // Close ends the log of key: its readers get every line, then the end.
 // logservice.ErrStreamNotFound: there is none open. When a repetition finds
 // none, the attempt before has closed it, and Close returns nil.
 func (c *Client) Close(ctx context.Context, key logservice.Key, opts ...CloseOption) error {
-	k, err := c.newCall("close", http.MethodDelete, "/stream", key)
+	a, err := c.about("close", key)
 	if err != nil {
 		return err
 	}
-	return c.close(ctx, k, opts)
+	return c.close(ctx, a, key, transport.Close{}, opts)
 }
 
 // CloseUnder closes every open log at and below the key prefix, by whole
 // segments. None at all is no error.
 func (c *Client) CloseUnder(ctx context.Context, prefix logservice.Key, opts ...CloseOption) error {
-	k, err := c.newCall("close all under", http.MethodDelete, "/stream", prefix)
+	a, err := c.about("close all under", prefix)
 	if err != nil {
 		return err
 	}
-	k.query.Set("prefix", "true")
-	return c.close(ctx, k, opts)
+	return c.close(ctx, a, prefix, transport.Close{Under: true}, opts)
 }
 
-func (c *Client) close(ctx context.Context, k *call, opts []CloseOption) error {
-	for _, o := range opts {
-		o(k)
+func (c *Client) close(ctx context.Context, a attempts, key logservice.Key, o transport.Close, opts []CloseOption) error {
+	for _, opt := range opts {
+		opt(&o)
 	}
-	_, err := c.run(ctx, k)
-	if k.doubtful && errors.Is(err, logservice.ErrStreamNotFound) {
+	err := c.repeat(ctx, &a, func() error { return c.live.Close(ctx, string(key), o) })
+	if a.doubtful && errors.Is(err, logservice.ErrStreamNotFound) {
 		return nil
 	}
 	return err
@@ -187,37 +187,35 @@ type StreamInfo struct {
 }
 
 // InfoOption changes which logs Info describes.
-type InfoOption func(*call)
+type InfoOption func(*logservice.Key)
 
 // Under selects the logs at and below the key prefix, by whole segments.
 func Under(prefix logservice.Key) InfoOption {
-	return func(k *call) { k.query.Set("prefix", string(prefix)) }
+	return func(p *logservice.Key) { *p = prefix }
 }
 
 // Info describes the live logs of the account, ordered by key.
 func (c *Client) Info(ctx context.Context, opts ...InfoOption) ([]StreamInfo, error) {
-	k := c.accountCall("info", http.MethodGet, "/stream/info")
+	var prefix logservice.Key
 	for _, o := range opts {
-		o(k)
+		o(&prefix)
 	}
-	var answer struct {
-		Streams map[logservice.Key]struct {
-			Size        int64  `json:"size"`
-			Bytes       int64  `json:"bytes"`
-			Subscribers int    `json:"subscribers"`
-			TTL         string `json:"ttl"`
-		} `json:"streams"`
-	}
-	if err := c.decode(ctx, k, &answer); err != nil {
+	a := attempts{op: "info", retry: c.retry}
+	var all []transport.Info
+	err := c.repeat(ctx, &a, func() (err error) {
+		all, err = c.live.List(ctx, string(prefix))
+		return err
+	})
+	if err != nil {
 		return nil, err
 	}
-	infos := make([]StreamInfo, 0, len(answer.Streams))
-	for key, s := range answer.Streams {
-		if !key.Under(logservice.Key(k.query.Get("prefix"))) { // an older server sends all
+	infos := make([]StreamInfo, 0, len(all))
+	for _, i := range all {
+		key := logservice.Key(i.Key)
+		if !key.Under(prefix) { // an older server sends all
 			continue
 		}
-		ttl, _ := time.ParseDuration(s.TTL) // for display; zero where a server writes it differently
-		infos = append(infos, StreamInfo{Key: key, Lines: s.Size, Bytes: s.Bytes, Subscribers: s.Subscribers, TTL: ttl})
+		infos = append(infos, StreamInfo{Key: key, Lines: i.Lines, Bytes: i.Bytes, Subscribers: i.Subscribers, TTL: i.TTL})
 	}
 	slices.SortFunc(infos, func(a, b StreamInfo) int { return cmp.Compare(a.Key, b.Key) })
 	return infos, nil
@@ -230,8 +228,5 @@ func (c *Client) decode(ctx context.Context, k *call, v any) error {
 		return err
 	}
 	defer resp.Body.Close()
-	if err := json.NewDecoder(io.LimitReader(resp.Body, maxAnswerBytes)).Decode(v); err != nil {
-		return fmt.Errorf("%s: reading the answer: %w", k.op, &logservice.UnavailableError{Cause: err})
-	}
-	return nil
+	return readAnswer(k, resp, v)
 }

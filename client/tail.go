@@ -6,18 +6,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
-	"strconv"
 	"time"
 
 	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/client/internal/transport"
 )
 
 const (
-	// silence ends a connection of a tail: a server sends a comment every 15 s
-	// when there is nothing else, so three of them are missing.
-	silence = 45 * time.Second
 	// patience is how long a tail tries to get its connection back, unless
 	// told otherwise: long enough for a server to be moved.
 	patience = 5 * time.Minute
@@ -55,6 +50,10 @@ func (t *tail) run(ctx context.Context) error {
 		if ctx.Err() != nil && !errors.Is(err, errStop) {
 			return fmt.Errorf("tail %s: %w", t.key, context.Cause(ctx))
 		}
+		if t.found && errors.Is(err, logservice.ErrStreamNotFound) {
+			return fmt.Errorf("tail %s: %w any more: it went before its end was read, at line %d",
+				t.key, logservice.ErrStreamNotFound, t.after)
+		}
 		if !repeatable(err) || t.unnumbered {
 			return err
 		}
@@ -74,43 +73,31 @@ func (t *tail) run(ctx context.Context) error {
 
 // connection reads over one connection until it ends. It never returns nil.
 func (t *tail) connection(ctx context.Context) error {
-	k, err := t.c.newCall("tail", http.MethodGet, "/stream", t.key)
+	if err := checkKey("tail", t.key); err != nil {
+		return err
+	}
+	op := "tail " + string(t.key)
+	r, err := t.c.live.Tail(ctx, string(t.key), t.after)
 	if err != nil {
+		return t.c.explain(ctx, op, err)
+	}
+	defer r.Close()
+	if err := t.begin(ctx, r.State()); err != nil {
 		return err
 	}
-	k.stall = silence
-	k.header = http.Header{"Accept": {"text/event-stream"}}
-	if t.after > 0 {
-		k.query.Set("after", strconv.FormatInt(t.after, 10))
-	}
-	resp, err := t.c.send(ctx, k)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if err := t.begin(ctx, resp); err != nil {
-		return err
-	}
-	return t.events(newEventReader(resp.Body))
+	return t.c.explain(ctx, op, t.events(r))
 }
 
 // begin looks at where the lines come from.
-func (t *tail) begin(ctx context.Context, resp *http.Response) error {
-	state := resp.Header.Get(logservice.HeaderState)
+func (t *tail) begin(ctx context.Context, state string) error {
 	if state == logservice.StateUnknown {
-		if t.found {
-			return fmt.Errorf("tail %s: %w any more: it went before its end was read, at line %d",
-				t.key, logservice.ErrStreamNotFound, t.after)
-		}
 		return fmt.Errorf("tail %s: %w", t.key, logservice.ErrStreamNotFound)
 	}
 	t.found = true
 	if !t.bounded || state != logservice.StateLive || t.end >= 0 {
 		return nil
 	}
-	if next := nextSequence(resp); next > 0 {
-		t.end = next - 1
-	} else if err := t.askEnd(ctx); err != nil {
+	if err := t.askEnd(ctx); err != nil {
 		return err
 	}
 	return t.reached()
@@ -139,21 +126,14 @@ func (t *tail) reached() error {
 	return nil
 }
 
-func (t *tail) events(in *eventReader) error {
+func (t *tail) events(in transport.Reader) error {
 	for {
-		e, err := in.next()
-		switch {
-		case errors.Is(err, logservice.ErrTooLarge):
-			return fmt.Errorf("tail %s after line %d: %w", t.key, t.after, err)
-		case err != nil:
-			if errors.Is(err, io.EOF) {
-				err = io.ErrUnexpectedEOF
-			}
-			return fmt.Errorf("tail %s: %w", t.key, &logservice.UnavailableError{Cause: err})
-		case isEnd(e):
+		e, err := in.Next()
+		if err != nil {
+			return err
+		}
+		if e.End {
 			return errStop
-		case e.name != "" && e.name != "message":
-			continue // of a newer server
 		}
 		if err := t.line(e); err != nil {
 			return err
@@ -165,26 +145,26 @@ func (t *tail) events(in *eventReader) error {
 }
 
 // line yields one line, and a gap where its sequence does not follow.
-func (t *tail) line(e event) error {
-	if e.id == 0 { // an older server
+func (t *tail) line(e transport.Event) error {
+	if e.Seq == 0 { // an older server
 		t.unnumbered = true
-		return t.give(Raw{JSON: e.data}, nil)
+		return t.give(Raw{JSON: e.JSON}, nil)
 	}
 	first := t.after + 1
 	switch {
-	case e.id < first: // it was yielded
+	case e.Seq < first: // it was yielded
 		return nil
-	case gapEnds(e.data, e.id):
-		t.after = e.id
-		return t.give(Raw{Seq: e.id, JSON: e.data}, &logservice.GapError{First: first, Last: e.id})
-	case e.id > first:
-		t.after = e.id - 1
-		if err := t.give(Raw{Seq: e.id - 1}, &logservice.GapError{First: first, Last: e.id - 1}); err != nil {
+	case gapEnds(e.JSON, e.Seq):
+		t.after = e.Seq
+		return t.give(Raw{Seq: e.Seq, JSON: e.JSON}, &logservice.GapError{First: first, Last: e.Seq})
+	case e.Seq > first:
+		t.after = e.Seq - 1
+		if err := t.give(Raw{Seq: e.Seq - 1}, &logservice.GapError{First: first, Last: e.Seq - 1}); err != nil {
 			return err
 		}
 	}
-	t.after = e.id
-	return t.give(Raw{Seq: e.id, JSON: e.data}, nil)
+	t.after = e.Seq
+	return t.give(Raw{Seq: e.Seq, JSON: e.JSON}, nil)
 }
 
 func (t *tail) give(r Raw, err error) error {

@@ -24,6 +24,8 @@ import (
 type Server struct {
 	// URL is its address, which stays the same over restarts.
 	URL string
+	// GRPC is its address for package client/rpc; it stays, too.
+	GRPC string
 
 	t      testing.TB
 	config config.Config
@@ -36,7 +38,7 @@ type Server struct {
 func NewServer(t testing.TB) *Server {
 	t.Helper()
 	c := config.Default()
-	c.Bind = "127.0.0.1:0"
+	c.Bind, c.GRPCBind = "127.0.0.1:0", "127.0.0.1:0"
 	c.Data = t.TempDir()
 	c.BoltPath = filepath.Join(c.Data, "blobs.db")
 	s := &Server{t: t, config: c}
@@ -57,6 +59,7 @@ func (s *Server) Start() {
 		s.t.Fatalf("log service for a test: %v", err)
 	}
 	s.URL, s.config.Bind = srv.URL(), srv.Addr().String()
+	s.GRPC, s.config.GRPCBind = srv.GRPCURL(), srv.GRPCAddr().String()
 	// Not the test's context: it ends before the cleanups, which may still
 	// want the server.
 	ctx, stop := context.WithCancel(context.Background())

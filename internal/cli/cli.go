@@ -26,10 +26,10 @@ type Program struct {
 type globals struct {
 	Help helpFlag `short:"h" help:"Show what the command does and an example, then end."`
 
-	ServerURL string        `name:"server" placeholder:"URL" default:"${server}" env:"LOG_SERVICE_SERVER" help:"Server to talk to (${default})."`
+	ServerURL string        `name:"server" placeholder:"URL" default:"${server}" env:"LOG_SERVICE_SERVER" help:"Server to talk to, for live logs also grpc://HOST:PORT (${default})."`
 	Account   string        `placeholder:"NAME" default:"${account}" env:"LOG_SERVICE_ACCOUNT" help:"Account whose logs are meant (${default})."`
 	Token     string        `placeholder:"TOKEN" env:"LOG_SERVICE_TOKEN" help:"Token that the server asks for."`
-	CAFile    string        `name:"ca-file" placeholder:"FILE" env:"LOG_SERVICE_CA_FILE" help:"Certificate authority of an https server, PEM (those of the system)."`
+	CAFile    string        `name:"ca-file" placeholder:"FILE" env:"LOG_SERVICE_CA_FILE" help:"Certificate authority of an https or grpcs server, PEM (those of the system)."`
 	Cert      string        `name:"client-cert" placeholder:"FILE" env:"LOG_SERVICE_CLIENT_CERT" help:"Certificate for a server that asks for one, PEM; needs --client-key."`
 	Key       string        `name:"client-key" placeholder:"FILE" env:"LOG_SERVICE_CLIENT_KEY" help:"Key of --client-cert, PEM."`
 	Timeout   time.Duration `placeholder:"TIME" env:"LOG_SERVICE_TIMEOUT" help:"Give the command up after this time, for example 30s (no limit)."`

@@ -129,7 +129,10 @@ func command(ts *testscript.TestScript, name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-var listens = regexp.MustCompile(`listens on (https?://\S+)`)
+var (
+	listens  = regexp.MustCompile(`listens on (https?://\S+)`)
+	overGRPC = regexp.MustCompile(`over gRPC: (grpcs?://\S+)`)
+)
 
 func cmdServe(ts *testscript.TestScript, neg bool, args []string) {
 	st := stateOf(ts)
@@ -150,8 +153,11 @@ func cmdServe(ts *testscript.TestScript, neg bool, args []string) {
 	})
 	url, seen := "", ""
 	lines := bufio.NewScanner(stderr)
-	for url == "" && lines.Scan() {
+	for !strings.Contains(seen, "\ndata: ") && lines.Scan() {
 		seen += lines.Text() + "\n"
+		if m := overGRPC.FindStringSubmatch(lines.Text()); m != nil {
+			ts.Setenv("LOG_SERVICE_GRPC", m[1])
+		}
 		if m := listens.FindStringSubmatch(lines.Text()); m != nil {
 			url = m[1]
 		}

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/harness/log-service/client"
+	"github.com/harness/log-service/client/rpc"
 )
 
 // oneShot is how patient commands are that somebody waits for: a server that
@@ -33,7 +34,7 @@ func (s *session) client(t target, retry client.Retry) (*client.Client, error) {
 		level = slog.LevelError
 	}
 	options := []client.Option{
-		client.WithAccount(t.account), client.WithToken(t.token), client.WithRetry(retry),
+		client.WithAccount(t.account), client.WithToken(t.token), client.WithRetry(retry), rpc.Transport(),
 		client.WithLogger(slog.New(slog.NewTextHandler(s.Stderr, &slog.HandlerOptions{Level: level}))),
 	}
 	tls, err := s.root.tlsConfig()

@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -110,7 +111,7 @@ func (p *push) check(ctx context.Context, r *logservicev1.PushRequest) (batch, e
 	if err := p.budget.Take(ctx, p.id.Account, held); err != nil {
 		return batch{}, err
 	}
-	l, err := lines.NDJSON(r.GetLines(), p.maxLine)
+	l, err := parse(r.GetLines(), p.maxLine)
 	if err != nil {
 		p.budget.Put(p.id.Account, held)
 		return batch{}, err
@@ -118,6 +119,14 @@ func (p *push) check(ctx context.Context, r *logservicev1.PushRequest) (batch, e
 	return batch{id: p.id, held: held, data: logs.Lines{
 		Data: l.Data, Count: l.Count, Offset: r.GetOffset(), Dedupe: l.Marked && r.GetOffset() == 0,
 	}}, nil
+}
+
+// parse scans lines: objects one after the other, or an array of them.
+func parse(data []byte, maxLine int) (lines.Batch, error) {
+	if trimmed := bytes.TrimLeft(data, " \t\r\n"); len(trimmed) > 0 && trimmed[0] == '[' {
+		return lines.Array(data, maxLine)
+	}
+	return lines.NDJSON(data, maxLine)
 }
 
 // run appends what comes, in order, and acknowledges it.

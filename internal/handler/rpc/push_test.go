@@ -91,7 +91,7 @@ func TestARefusedBatchEndsThePush(t *testing.T) {
 		{"no stream", &pb.PushRequest{Account: "A", Key: "none", Lines: []byte(`{}`)}, codes.NotFound, "STREAM_NOT_FOUND", "stream: not found"},
 		{"another account's", &pb.PushRequest{Account: "B", Key: "k", Lines: []byte(`{}`)}, codes.NotFound, "STREAM_NOT_FOUND", "stream: not found"},
 		{"no JSON", &pb.PushRequest{Account: "A", Key: "k", Lines: []byte("{}\nhello")}, codes.InvalidArgument, "INVALID", "at byte 3"},
-		{"an array", &pb.PushRequest{Account: "A", Key: "k", Lines: []byte("[{}]")}, codes.InvalidArgument, "INVALID", "at byte 0"},
+		{"half an array", &pb.PushRequest{Account: "A", Key: "k", Lines: []byte("[{}")}, codes.InvalidArgument, "INVALID", "at byte 3"},
 		{"a gap", &pb.PushRequest{Account: "A", Key: "k", Lines: []byte(`{}`), Offset: 9}, codes.Aborted, "SEQUENCE_GAP", "the next line is 3"},
 		{"a negative offset", &pb.PushRequest{Account: "A", Key: "k", Lines: []byte(`{}`), Offset: -1}, codes.InvalidArgument, "INVALID", "offset is -1"},
 		{"too much", &pb.PushRequest{Account: "A", Key: "k", Lines: make([]byte, 200<<10)}, codes.ResourceExhausted, "", "larger than max"},
@@ -132,11 +132,14 @@ func TestARepeatedBatchIsStoredOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	want := []string{marked, `{"out":"b"}`, `{"out":"c"}`}
+	if _, err := s.push("k", ` [{"out":"c"}, {"out":"d"}] `, 3); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{marked, `{"out":"b"}`, `{"out":"c"}`, `{"out":"d"}`}
 	if got := s.read("k", 0); strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("%q, want %q", got, want)
 	}
-	if next, err := s.push("k", "", 0); next != 4 || err != nil {
+	if next, err := s.push("k", "", 0); next != 5 || err != nil {
 		t.Errorf("asking for the next sequence: %d, %v", next, err)
 	}
 }

@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -71,26 +72,78 @@ func (s *Server) follow(ctx context.Context, cursor logs.Cursor, send func(any) 
 	}
 }
 
-// sendBatches sends each run of lines without a gap as one message.
+// maxRun is where a message with lines ends: a reader whose connection is cut
+// in the middle of one gets it again, so large ones are lost on bad
+// connections, and small ones cost more each.
+const maxRun = 64 << 10
+
+// sendBatches sends lines without a gap between them together, as far as
+// messages go.
 func sendBatches(send func(any) error, batches []*logs.Batch) error {
-	for len(batches) > 0 {
-		if b := batches[0]; b.Gap {
-			gap := &logservicev1.TailGap{FirstSequence: b.First, LastSequence: b.Last(), Line: b.Data[:len(b.Data)-1]}
-			if err := send(&logservicev1.TailResponse{Part: &logservicev1.TailResponse_Gap{Gap: gap}}); err != nil {
-				return err
-			}
-			batches = batches[1:]
-			continue
-		}
-		run := &logservicev1.Run{FirstSequence: batches[0].First}
-		for len(batches) > 0 && !batches[0].Gap {
-			run.Count += batches[0].Count
-			run.Lines = append(run.Lines, batches[0].Data)
-			batches = batches[1:]
-		}
-		if err := send(run); err != nil {
+	out := runs{send: send}
+	for _, b := range batches {
+		if err := out.add(b); err != nil {
 			return err
 		}
 	}
+	return out.flush()
+}
+
+// runs makes messages of batches. The lines stay where they are.
+type runs struct {
+	send func(any) error
+	run  logservicev1.Run
+	size int
+}
+
+func (o *runs) add(b *logs.Batch) error {
+	if b.Gap {
+		if err := o.flush(); err != nil {
+			return err
+		}
+		gap := &logservicev1.TailGap{FirstSequence: b.First, LastSequence: b.Last(), Line: bytes.TrimSuffix(b.Data, newline)}
+		return o.send(&logservicev1.TailResponse{Part: &logservicev1.TailResponse_Gap{Gap: gap}})
+	}
+	first, count, data := b.First, b.Count, b.Data
+	for len(data) > maxRun {
+		end := bytes.LastIndexByte(data[:maxRun], '\n') + 1
+		if end == 0 { // a line that is longer
+			end = bytes.IndexByte(data, '\n') + 1
+		}
+		lines := int64(bytes.Count(data[:end], newline))
+		if err := o.lines(first, lines, data[:end]); err != nil {
+			return err
+		}
+		first, count, data = first+lines, count-lines, data[end:]
+	}
+	if count == 0 {
+		return nil
+	}
+	return o.lines(first, count, data)
+}
+
+var newline = []byte{'\n'}
+
+func (o *runs) lines(first, count int64, data []byte) error {
+	if o.size > 0 && o.size+len(data) > maxRun {
+		if err := o.flush(); err != nil {
+			return err
+		}
+	}
+	if o.size == 0 {
+		o.run.FirstSequence = first
+	}
+	o.run.Count += count
+	o.run.Lines = append(o.run.Lines, data)
+	o.size += len(data)
 	return nil
+}
+
+func (o *runs) flush() error {
+	if o.size == 0 {
+		return nil
+	}
+	err := o.send(&o.run) // which keeps no part of it but the lines
+	o.size, o.run.Count, o.run.Lines = 0, 0, o.run.Lines[:0]
+	return err
 }

@@ -199,6 +199,34 @@ func TestManyBatchesAreOneMessageForALateReader(t *testing.T) {
 	}
 }
 
+func TestLongBatchesComeInMessagesOfBoundedSize(t *testing.T) {
+	s := startServer(t, rpc.Config{}, 0)
+	s.open("k")
+	var want strings.Builder
+	for n := range 3000 {
+		fmt.Fprintf(&want, `{"out":"%d %s"}`+"\n", n, strings.Repeat("x", n%300))
+	}
+	long := fmt.Sprintf(`{"out":%q}`+"\n", strings.Repeat("y", 200_000))
+	want.WriteString(long + long + "{}\n")
+	next := s.mustPush("k", want.String())
+	r := s.tail(s.context(), "k", 0)
+	var got strings.Builder
+	for r.last < next-1 {
+		l, err := r.next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		size := len(strings.Join(l, ""))
+		if size > 64<<10 && len(l) > 1 {
+			t.Errorf("a message of %d lines has %d bytes", len(l), size)
+		}
+		got.WriteString(strings.Join(l, ""))
+	}
+	if got.String() != want.String() {
+		t.Error("the lines are not those that were pushed")
+	}
+}
+
 func TestAStopTellsTailsPushesAndWatchesToReconnect(t *testing.T) {
 	s := startServer(t, rpc.Config{}, 0)
 	s.open("k")

@@ -261,9 +261,10 @@ type PushRequest struct {
 	Account string `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
 	// The log within its account.
 	Key string `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
-	// The lines as JSON objects, one after the other, with or without white
-	// space between them (NDJSON): {"level","pos","out","time","args"} and
-	// whatever else they hold. None at all only asks for the next sequence.
+	// The lines as JSON objects, {"level","pos","out","time","args"} and whatever
+	// else they hold: one after the other, with or without white space between
+	// them (NDJSON), or as one JSON array. None at all only asks for the next
+	// sequence.
 	Lines []byte `protobuf:"bytes,3,opt,name=lines,proto3" json:"lines,omitempty"`
 	// The sequence that the first line shall get. Lines that the stream has
 	// already are acknowledged and not stored again, so a batch may be repeated;

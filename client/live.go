@@ -1,0 +1,155 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/client/internal/transport"
+)
+
+// overHTTP carries the calls about live logs over HTTP.
+type overHTTP struct{ c *Client }
+
+var _ transport.Transport = overHTTP{}
+
+func (h overHTTP) Open(ctx context.Context, key string, o transport.Open) error {
+	k := h.c.keyCall("open", http.MethodPost, "/stream", key)
+	if o.TTL > 0 {
+		k.query.Set("timeout_seconds", strconv.FormatInt(int64((o.TTL+time.Second-1)/time.Second), 10))
+	}
+	if o.Truncate {
+		k.query.Set("truncate", "true")
+	}
+	_, err := h.once(ctx, k)
+	return err
+}
+
+func (h overHTTP) Append(ctx context.Context, key string, b transport.Batch) (next int64, err error) {
+	k := h.c.keyCall("append to", http.MethodPut, "/stream", key)
+	k.header = http.Header{"Content-Type": {b.ContentType}}
+	if b.Encoding != "" {
+		k.header.Set("Content-Encoding", b.Encoding)
+	}
+	if b.Offset > 0 {
+		k.query.Set("offset", strconv.FormatInt(b.Offset, 10))
+	}
+	k.body = bodyOf(b.Data)
+	return h.once(ctx, k)
+}
+
+func (h overHTTP) Close(ctx context.Context, key string, o transport.Close) error {
+	k := h.c.keyCall("close", http.MethodDelete, "/stream", key)
+	if o.Snapshot != nil {
+		k.query.Set("snapshot", strconv.FormatBool(*o.Snapshot))
+	}
+	if o.Under {
+		k.query.Set("prefix", "true")
+	}
+	_, err := h.once(ctx, k)
+	return err
+}
+
+func (h overHTTP) List(ctx context.Context, prefix string) ([]transport.Info, error) {
+	k := h.c.accountCall("info", http.MethodGet, "/stream/info")
+	if prefix != "" {
+		k.query.Set("prefix", prefix)
+	}
+	resp, err := h.c.send(ctx, k)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	var answer struct {
+		Streams map[string]struct {
+			Size        int64  `json:"size"`
+			Bytes       int64  `json:"bytes"`
+			Subscribers int    `json:"subscribers"`
+			TTL         string `json:"ttl"`
+		} `json:"streams"`
+	}
+	if err := readAnswer(k, resp, &answer); err != nil {
+		return nil, err
+	}
+	infos := make([]transport.Info, 0, len(answer.Streams))
+	for key, s := range answer.Streams {
+		ttl, _ := time.ParseDuration(s.TTL) // for display; zero where a server writes it differently
+		infos = append(infos, transport.Info{Key: key, Lines: s.Size, Bytes: s.Bytes, Subscribers: s.Subscribers, TTL: ttl})
+	}
+	return infos, nil
+}
+
+// CloseIdle has nothing to do: calls about finished logs share the connections.
+func (h overHTTP) CloseIdle() {}
+
+// once makes one attempt of a call whose answer has no body. It returns the
+// next sequence, zero where the answer names none.
+func (h overHTTP) once(ctx context.Context, k *call) (next int64, err error) {
+	resp, err := h.c.send(ctx, k)
+	if err != nil {
+		return 0, err
+	}
+	drain(resp)
+	return nextSequence(resp), nil
+}
+
+// readAnswer reads the JSON of an answer into v.
+func readAnswer(k *call, resp *http.Response, v any) error {
+	if err := json.NewDecoder(io.LimitReader(resp.Body, maxAnswerBytes)).Decode(v); err != nil {
+		return fmt.Errorf("%s: reading the answer: %w", k.op, &logservice.UnavailableError{Cause: err})
+	}
+	return nil
+}
+
+// silence ends a connection of a tail: a server sends a comment every 15 s
+// when there is nothing else, so three of them are missing.
+const silence = 45 * time.Second
+
+func (h overHTTP) Tail(ctx context.Context, key string, after int64) (transport.Reader, error) {
+	k := h.c.keyCall("tail", http.MethodGet, "/stream", key)
+	k.stall = silence
+	k.header = http.Header{"Accept": {"text/event-stream"}}
+	if after > 0 {
+		k.query.Set("after", strconv.FormatInt(after, 10))
+	}
+	resp, err := h.c.send(ctx, k) //nolint:bodyclose // the reader's Close does
+	if err != nil {
+		return nil, err
+	}
+	return &eventTail{key: key, resp: resp, in: newEventReader(resp.Body)}, nil
+}
+
+// eventTail reads a log as server-sent events.
+type eventTail struct {
+	key  string
+	resp *http.Response
+	in   *eventReader
+}
+
+func (t *eventTail) State() string { return t.resp.Header.Get(logservice.HeaderState) }
+func (t *eventTail) Close()        { _ = t.resp.Body.Close() }
+
+func (t *eventTail) Next() (transport.Event, error) {
+	for {
+		e, err := t.in.next()
+		switch {
+		case errors.Is(err, logservice.ErrTooLarge):
+			return transport.Event{}, fmt.Errorf("tail %s: %w", t.key, err)
+		case err != nil:
+			if errors.Is(err, io.EOF) {
+				err = io.ErrUnexpectedEOF
+			}
+			return transport.Event{}, fmt.Errorf("tail %s: %w", t.key, &logservice.UnavailableError{Cause: err})
+		case isEnd(e):
+			return transport.Event{End: true}, nil
+		case e.name == "" || e.name == "message": // others are a newer server's
+			return transport.Event{Seq: e.id, JSON: e.data}, nil
+		}
+	}
+}

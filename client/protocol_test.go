@@ -1,0 +1,54 @@
+package client_test
+
+import (
+	"net/url"
+	"testing"
+
+	"github.com/harness/log-service/client"
+	"github.com/harness/log-service/client/clienttest"
+	"github.com/harness/log-service/client/rpc"
+)
+
+// protocol is how a test speaks with its server: what is true of live logs
+// must be so over both.
+type protocol string
+
+func overBoth(t *testing.T, f func(t *testing.T, p protocol)) {
+	for _, p := range []protocol{"http", "grpc"} {
+		t.Run(string(p), func(t *testing.T) { f(t, p) })
+	}
+}
+
+// address is where srv is reached.
+func (p protocol) address(srv *clienttest.Server) string {
+	if p == "grpc" {
+		return srv.GRPC
+	}
+	return srv.URL
+}
+
+// client returns a client of srv whose connections end with the test.
+func (p protocol) client(t *testing.T, srv *clienttest.Server, opts ...client.Option) *client.Client {
+	t.Helper()
+	return p.dial(t, p.address(srv), opts...)
+}
+
+func (p protocol) dial(t *testing.T, address string, opts ...client.Option) *client.Client {
+	t.Helper()
+	c, err := client.New(address, append(opts, rpc.Transport())...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.CloseIdleConnections)
+	return c
+}
+
+// host is the host and port of an address.
+func host(t *testing.T, address string) string {
+	t.Helper()
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u.Host
+}

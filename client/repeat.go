@@ -1,0 +1,104 @@
+package client
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/client/internal/transport"
+)
+
+// attempts is one piece of work, tried as often as it takes.
+type attempts struct {
+	op    string // for messages: "append to a/b/c/d"
+	retry Retry
+	// again, if set, may forbid a repetition after an error.
+	again func(error) bool
+	// onRetry, if set, is told of every repetition.
+	onRetry func()
+	// doubtful is set by repeat: an attempt before the last one failed such
+	// that the server may have carried it out.
+	doubtful bool
+}
+
+// repeat tries until the server has done what was asked, or the error is
+// final.
+func (c *Client) repeat(ctx context.Context, a *attempts, try func() error) error {
+	p := pauses{Retry: a.retry}
+	for {
+		err := c.explain(ctx, a.op, try())
+		if err == nil || ctx.Err() != nil || !repeatable(err) || (a.again != nil && !a.again(err)) {
+			return err
+		}
+		wait, again := p.after(wantedPause(err))
+		if !again {
+			return err
+		}
+		a.doubtful = a.doubtful || doubtful(err)
+		if a.onRetry != nil {
+			a.onRetry()
+		}
+		c.log.DebugContext(ctx, "log service request failed, trying again", "error", err, "wait", wait)
+		if cause := sleep(ctx, wait); cause != nil {
+			return fmt.Errorf("%s: %w (before that: %s)", a.op, cause, err.Error())
+		}
+	}
+}
+
+// explain gives the errors of a transport the form that callers know.
+func (c *Client) explain(ctx context.Context, op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	refusal, refused := errors.AsType[*transport.Refusal](err)
+	gone, unreachable := errors.AsType[*transport.Unreachable](err)
+	switch {
+	case refused:
+		return refusalError(op, refusal)
+	case !unreachable:
+		return err
+	case ctx.Err() != nil:
+		return fmt.Errorf("%s: %w", op, context.Cause(ctx))
+	}
+	return fmt.Errorf("%s: %w", op, &logservice.UnavailableError{Cause: fmt.Errorf("%s: %w", c.base.Host, gone.Err)})
+}
+
+// repeatable reports whether the same request may succeed later.
+func repeatable(err error) bool {
+	if e, ok := errors.AsType[*Error](err); ok {
+		switch e.Status {
+		case http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+			return true
+		}
+		return false
+	}
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return false
+	}
+	return errors.Is(err, logservice.ErrUnavailable)
+}
+
+// doubtful reports whether a failed request may have been carried out: not
+// when no connection was made, nor when the server said that it is not able
+// to.
+func doubtful(err error) bool {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Status >= 500 && e.Status != http.StatusServiceUnavailable
+	}
+	if e, ok := errors.AsType[*net.OpError](err); ok && e.Op == "dial" {
+		return false
+	}
+	return true
+}
+
+func wantedPause(err error) time.Duration {
+	if e, ok := errors.AsType[*logservice.UnavailableError](err); ok {
+		return e.RetryAfter
+	}
+	return 0
+}

@@ -1,0 +1,144 @@
+// Package rpc lets package client speak gRPC with a log service, about live
+// logs:
+//
+//	c, err := client.New("grpc://logs.example.com:8078", rpc.Transport())
+//
+// Every call about live logs, the tail and the writer work as they do over
+// HTTP; a writer keeps several batches on their way. An address without a port
+// means 8078. The scheme grpcs is gRPC with TLS, configured by
+// client.WithTLS. The option may be given with an http address, too, where it
+// has no effect: a program that takes its address from its configuration
+// always gives it.
+//
+// It is a package of its own because gRPC makes a program some 6 MB larger.
+package rpc
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/client"
+	"github.com/harness/log-service/client/internal/transport"
+	logservicev1 "github.com/harness/log-service/proto/logservice/v1"
+)
+
+// Transport lets client.New take grpc and grpcs addresses.
+func Transport() client.Option { return client.WithTransport(dial) }
+
+// answerTime is how long one attempt of a call waits for its answer: a server
+// answers within 10 s.
+const answerTime = 30 * time.Second
+
+// service carries the calls of one client over one connection, which is made
+// when it is needed.
+type service struct {
+	config transport.Config
+	conns  connections
+}
+
+var (
+	_ transport.Transport = (*service)(nil)
+	_ transport.Pusher    = (*service)(nil)
+)
+
+func dial(c transport.Config) (transport.Transport, error) {
+	s := &service{config: c}
+	s.conns.config = c
+	return s, nil
+}
+
+// call makes an attempt of a call with one answer.
+func (s *service) call(ctx context.Context, f func(context.Context, logservicev1.LogStreamClient) error) error {
+	ctx, cancel := context.WithTimeout(s.outgoing(ctx), answerTime)
+	defer cancel()
+	conn, err := s.conns.use()
+	if err != nil {
+		return err
+	}
+	defer s.conns.done(conn)
+	return conn.failure(f(ctx, logservicev1.NewLogStreamClient(conn.ClientConn)))
+}
+
+// outgoing adds the token.
+func (s *service) outgoing(ctx context.Context) context.Context {
+	if s.config.Token == "" {
+		return ctx
+	}
+	return metadata.AppendToOutgoingContext(ctx, strings.ToLower(client.HeaderToken), s.config.Token)
+}
+
+func (s *service) Open(ctx context.Context, key string, o transport.Open) error {
+	r := &logservicev1.OpenRequest{Account: s.config.Account, Key: key, Truncate: o.Truncate}
+	if o.TTL > 0 {
+		r.Ttl = durationpb.New(o.TTL)
+	}
+	return s.call(ctx, func(ctx context.Context, c logservicev1.LogStreamClient) error {
+		_, err := c.Open(ctx, r)
+		return err
+	})
+}
+
+func (s *service) Close(ctx context.Context, key string, o transport.Close) error {
+	r := &logservicev1.CloseRequest{Account: s.config.Account, Key: key, Prefix: o.Under}
+	if o.Snapshot != nil {
+		r.Archiving = logservicev1.Archiving_ARCHIVING_NEVER
+		if *o.Snapshot {
+			r.Archiving = logservicev1.Archiving_ARCHIVING_ALWAYS
+		}
+	}
+	return s.call(ctx, func(ctx context.Context, c logservicev1.LogStreamClient) error {
+		_, err := c.Close(ctx, r)
+		return err
+	})
+}
+
+// maxPages bounds a listing, as the answer of HTTP is bounded: five million
+// streams.
+const maxPages = 1000
+
+func (s *service) List(ctx context.Context, prefix string) (infos []transport.Info, err error) {
+	r := &logservicev1.ListRequest{Account: s.config.Account, Prefix: prefix}
+	for range maxPages {
+		var page *logservicev1.ListResponse
+		err := s.call(ctx, func(ctx context.Context, c logservicev1.LogStreamClient) (err error) {
+			page, err = c.List(ctx, r)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		for _, i := range page.GetStreams() {
+			infos = append(infos, transport.Info{
+				Key: i.GetKey(), Lines: i.GetLines(), Bytes: i.GetBytes(),
+				Subscribers: int(i.GetSubscribers()), TTL: i.GetTtl().AsDuration(),
+			})
+		}
+		if r.PageToken = page.GetNextPageToken(); r.PageToken == "" {
+			return infos, nil
+		}
+	}
+	return nil, logservice.Errorf(logservice.ErrTooLarge, "more than %d pages of streams", maxPages)
+}
+
+func (s *service) CloseIdle() { s.conns.closeIdle() }
+
+// options are those of every connection.
+func options() []grpc.DialOption {
+	return []grpc.DialOption{
+		grpc.WithKeepaliveParams(keepaliveParams),
+		grpc.WithConnectParams(connectParams),
+		grpc.WithInitialWindowSize(streamWindow),
+		grpc.WithInitialConnWindowSize(connWindow),
+		grpc.WithDefaultCallOptions(
+			grpc.ForceCodecV2(logservicev1.Codec{}),
+			grpc.MaxCallRecvMsgSize(maxMessage),
+			grpc.MaxCallSendMsgSize(maxMessage),
+		),
+	}
+}
