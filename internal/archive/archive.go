@@ -16,6 +16,9 @@
 // which the index says stands for more sequences than one. Since only the
 // index says so, no line that a client sends can pass for a gap.
 //
+// A plain archive is the lines alone, for other programs to read without
+// zstd; its frames are not compressed, and its index is kept beside it.
+//
 // Every byte is under a checksum: CRC-32C over each compressed frame, over
 // the index and over the whole content; the seek table must agree with the
 // index. Damage is an error that names the part, never wrong lines.

@@ -12,7 +12,7 @@ import (
 //
 //	"LOGX"            4 bytes
 //	version           1 byte, 1
-//	flags             1 byte, bit 0: incomplete
+//	flags             1 byte, bit 0: incomplete, bit 1: plain
 //	first             uvarint, the sequence of the first line
 //	frames            uvarint, how many content frames, and for each
 //	  count           uvarint, the sequences it covers << 1 | whether a gap
@@ -22,7 +22,8 @@ import (
 //	content crc       4 bytes, CRC-32C of all content
 //	index crc         4 bytes, CRC-32C of the payload up to here
 //
-// Everything else (where a frame lies, what it starts with) follows by
+// Of a plain archive the frames are not compressed, and this index is not in
+// the file but beside it. Everything else (where a frame lies, what it starts with) follows by
 // adding up.
 const (
 	indexMagic   = 0x184D2A5D // one of the 16 that zstd leaves to applications
@@ -30,6 +31,7 @@ const (
 	indexVersion = 1
 
 	flagIncomplete = 1
+	flagPlain      = 2
 )
 
 // The seek table of the zstd seekable format: a skippable frame with two
@@ -69,6 +71,8 @@ type index struct {
 	lines   int64 // of the content
 }
 
+func (x *index) plain() bool { return x.flags&flagPlain != 0 }
+
 func (x *index) next() int64 {
 	if n := len(x.frames); n > 0 {
 		return x.frames[n-1].next()
@@ -93,7 +97,8 @@ func (x *index) summary() Summary {
 	return Summary{First: x.first, Next: x.next(), Lines: x.lines, RawSize: x.raw, Incomplete: x.flags&flagIncomplete != 0}
 }
 
-// encode returns the last two frames of the archive.
+// encode returns the last two frames of the archive, of a plain one only the
+// first of them.
 func (x *index) encode() []byte {
 	b := make([]byte, skippableHeader, 64+len(x.frames)*24)
 	b = append(b, indexTag...)
@@ -114,6 +119,9 @@ func (x *index) encode() []byte {
 	b = binary.LittleEndian.AppendUint32(b, x.content)
 	b = binary.LittleEndian.AppendUint32(b, crc32.Checksum(b[skippableHeader:], castagnoli))
 	putHeader(b, indexMagic, len(b)-skippableHeader)
+	if x.plain() {
+		return b
+	}
 	return x.appendSeekTable(b, len(b))
 }
 
@@ -167,7 +175,7 @@ func parseIndex(b []byte) (*index, error) {
 	x.frames = make([]frame, 0, n)
 	for range n {
 		f, ok := p.frame()
-		if !ok || x.next()+f.count > maxSequence {
+		if !ok || x.next()+f.count > maxSequence || x.plain() && f.size != f.length {
 			return nil, damaged(part, "frame %d of %d is out of range", len(x.frames)+1, n)
 		}
 		x.add(f)

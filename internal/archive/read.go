@@ -12,7 +12,8 @@ import (
 
 func framePart(i, n int) string { return fmt.Sprintf("frame %d of %d", i+1, n) }
 
-// Runs reads the lines of an archive in order. It is used by one goroutine.
+// Runs reads the lines of an archive in order. It is used by one goroutine,
+// and closed by it.
 type Runs struct {
 	loader loader
 	frame  int   // to be read next
@@ -25,8 +26,11 @@ func (r *Reader) Runs(after int64) *Runs {
 	next := max(after+1, r.index.first)
 	frames := r.index.frames
 	i := sort.Search(len(frames), func(i int) bool { return frames[i].next() > next })
-	return &Runs{loader: loader{r: r}, frame: i, next: next}
+	return &Runs{loader: loader{r: r, end: r.index.size}, frame: i, next: next}
 }
+
+// Close lets go what is open of the source.
+func (x *Runs) Close() error { return x.loader.close() }
 
 // Next returns the next run, of about 256 KiB at most (longer only where a
 // line is), and io.EOF behind the last. The run's memory is the caller's.
@@ -55,8 +59,8 @@ func (x *Runs) Next(ctx context.Context) (Run, error) {
 // Content reads length bytes of the content (JSON lines) from offset, or
 // fewer where it ends; a negative length reads to the end. What lies before
 // is not read. Read from beginning to end, the content is also checked as a
-// whole. The reader is used by one goroutine and needs no closing.
-func (r *Reader) Content(ctx context.Context, offset, length int64) io.Reader {
+// whole. The reader is used by one goroutine, and closed by it.
+func (r *Reader) Content(ctx context.Context, offset, length int64) io.ReadCloser {
 	offset = min(max(offset, 0), r.index.raw)
 	rest := r.index.raw - offset
 	if length >= 0 {
@@ -68,8 +72,15 @@ func (r *Reader) Content(ctx context.Context, offset, length int64) io.Reader {
 	if i < len(frames) {
 		c.skip = offset - frames[i].raw
 	}
+	// The frame that the last byte lies in ends what is read of the file.
+	if last := sort.Search(len(frames), func(i int) bool { return frames[i].raw+int64(frames[i].length) >= offset+rest }); last < len(frames) {
+		c.loader.end = frames[last].offset + int64(frames[last].size)
+	}
 	return c
 }
+
+// Close lets go what is open of the source.
+func (c *content) Close() error { return c.loader.close() }
 
 type content struct {
 	ctx    context.Context

@@ -19,8 +19,9 @@ type Source interface {
 }
 
 // Read sizes. Each ranged read may be a request to another machine, so one
-// shall do for the end of most archives and the whole of small ones, and
-// reading on in order takes ever more at once, within bounds.
+// shall do for the end of most archives and the whole of small ones. Reading
+// on in order takes ever more at once, and past maxAhead what comes from one
+// range to the end.
 const (
 	minTail  = 16 << 10
 	minAhead = 64 << 10
@@ -65,6 +66,9 @@ func (c *Codec) Open(ctx context.Context, src Source, size int64) (*Reader, erro
 	if err := x.checkSeekTable(tail[at+end.index:], end.index); err != nil {
 		return nil, err
 	}
+	if x.plain() {
+		return nil, damaged("line index", "it is that of a plain archive")
+	}
 	if x.size != size-need {
 		return nil, damaged("file", "it has %d bytes, not %d", size, x.size+need)
 	}
@@ -73,6 +77,22 @@ func (c *Codec) Open(ctx context.Context, src Source, size int64) (*Reader, erro
 		r.whole = tail
 	}
 	return r, nil
+}
+
+// OpenPlain reads a plain archive of size bytes in src by its index, as
+// Writer.Index returned it. A *DamageError says that the two do not belong
+// together.
+func (c *Codec) OpenPlain(src Source, size int64, index []byte) (*Reader, error) {
+	x, err := parseIndex(index)
+	switch {
+	case err != nil:
+		return nil, err
+	case !x.plain():
+		return nil, damaged("line index", "it is not that of a plain archive")
+	case x.size != size:
+		return nil, damaged("file", "it has %d bytes, not %d", size, x.size)
+	}
+	return &Reader{codec: c, src: src, index: x}, nil
 }
 
 // ending is how long the two frames at the end of an archive are, in bytes.
@@ -131,9 +151,24 @@ func readRange(ctx context.Context, src Source, offset, length int64, part strin
 // loader reads frames, best in order: it reads ahead.
 type loader struct {
 	r      *Reader
-	window []byte // compressed frames
+	end    int64  // of what may be needed, in the file
+	window []byte // frames as stored
 	offset int64  // of the window in the file
 	ahead  int64  // how much to read next
+
+	stream io.ReadCloser   // from at to end, nil before it is worth it
+	ctx    context.Context // that the stream lives in
+	at     int64
+}
+
+// close lets the stream go.
+func (l *loader) close() error {
+	if l.stream == nil {
+		return nil
+	}
+	err := l.stream.Close()
+	l.stream = nil
+	return err
 }
 
 // load returns the content of frame i, in dst's memory where it fits.
@@ -150,8 +185,13 @@ func (l *loader) load(ctx context.Context, i int, dst []byte) ([]byte, error) {
 	if cap(dst) < int(f.length) {
 		dst = make([]byte, 0, f.length)
 	}
-	// The capacity is the limit of what is decompressed.
-	raw, err := l.r.codec.dec.DecodeAll(packed, dst[:0:f.length])
+	var raw []byte
+	if l.r.index.plain() {
+		raw = append(dst[:0], packed...)
+	} else {
+		// The capacity is the limit of what is decompressed.
+		raw, err = l.r.codec.dec.DecodeAll(packed, dst[:0:f.length])
+	}
 	switch {
 	case errors.Is(err, zstd.ErrDecoderClosed):
 		return nil, err
@@ -166,7 +206,7 @@ func (l *loader) load(ctx context.Context, i int, dst []byte) ([]byte, error) {
 	return raw, nil
 }
 
-// packed returns the compressed bytes of frame i, valid until the next call.
+// packed returns the bytes of frame i as stored, valid until the next call.
 func (l *loader) packed(ctx context.Context, i int) ([]byte, error) {
 	frames := l.r.index.frames
 	f := &frames[i]
@@ -180,16 +220,40 @@ func (l *loader) packed(ctx context.Context, i int) ([]byte, error) {
 	l.ahead = min(max(2*l.ahead, minAhead), maxAhead)
 	length := size
 	for _, g := range frames[i+1:] {
-		if length+int64(g.size) > l.ahead {
+		if length+int64(g.size) > l.ahead || g.offset+int64(g.size) > l.end {
 			break
 		}
 		length += int64(g.size)
 	}
 	l.window = nil // not kept beside the next
-	window, err := readRange(ctx, l.r.src, f.offset, length, framePart(i, len(frames)))
+	window, err := l.read(ctx, f.offset, length, framePart(i, len(frames)))
 	if err != nil {
 		return nil, err
 	}
 	l.window, l.offset = window, f.offset
 	return window[:size], nil
+}
+
+// read reads exactly length bytes from offset.
+func (l *loader) read(ctx context.Context, offset, length int64, part string) ([]byte, error) {
+	if l.stream != nil && (l.at != offset || l.ctx.Err() != nil) {
+		_ = l.close() // read only: nothing can be lost
+	}
+	if l.stream == nil {
+		if l.ahead < maxAhead || length > l.end-offset {
+			return readRange(ctx, l.r.src, offset, length, part)
+		}
+		stream, err := l.r.src.Range(ctx, offset, l.end-offset)
+		if err != nil {
+			return nil, shortOr(part, err)
+		}
+		l.stream, l.ctx, l.at = stream, ctx, offset
+	}
+	b := make([]byte, length)
+	n, err := io.ReadFull(l.stream, b)
+	l.at += int64(n)
+	if err != nil {
+		return nil, shortOr(part, err)
+	}
+	return b, nil
 }

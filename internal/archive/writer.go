@@ -26,6 +26,12 @@ func (c *Codec) NewWriter(w io.Writer) *Writer {
 	return &Writer{codec: c, w: w, index: index{first: 1}}
 }
 
+// NewPlainWriter returns a Writer of a plain archive into w: nothing but the
+// lines, and the index apart, see Index.
+func (c *Codec) NewPlainWriter(w io.Writer) *Writer {
+	return &Writer{codec: c, w: w, index: index{first: 1, flags: flagPlain}}
+}
+
 // MarkIncomplete marks the archive as that of a log whose writer went silent.
 func (w *Writer) MarkIncomplete() { w.index.flags |= flagIncomplete }
 
@@ -115,14 +121,18 @@ func (w *Writer) frame(lines []byte, count int64, gap bool) error {
 	case len(w.index.frames) == maxFrames:
 		return fmt.Errorf("archive: the log is too long: more than %d frames", maxFrames)
 	}
-	w.out = w.codec.enc.EncodeAll(lines, w.out[:0])
+	out := lines
+	if !w.index.plain() {
+		w.out = w.codec.enc.EncodeAll(lines, w.out[:0])
+		out = w.out
+	}
 	w.index.content = crc32.Update(w.index.content, castagnoli, lines)
 	w.index.add(frame{
 		count: count, gap: gap,
-		length: int32(len(lines)), size: int32(len(w.out)),
-		crc: crc32.Checksum(w.out, castagnoli),
+		length: int32(len(lines)), size: int32(len(out)),
+		crc: crc32.Checksum(out, castagnoli),
 	})
-	if _, err := w.w.Write(w.out); err != nil {
+	if _, err := w.w.Write(out); err != nil {
 		return fmt.Errorf("archive: %w", err)
 	}
 	return nil
@@ -134,7 +144,7 @@ func (w *Writer) Close() (Summary, error) {
 	if w.err == nil {
 		w.err = w.flush()
 	}
-	if w.err == nil {
+	if w.err == nil && !w.index.plain() {
 		if _, err := w.w.Write(w.index.encode()); err != nil {
 			w.err = fmt.Errorf("archive: %w", err)
 		}
@@ -145,3 +155,7 @@ func (w *Writer) Close() (Summary, error) {
 	w.err = fmt.Errorf("archive: written to after Close")
 	return w.index.summary(), nil
 }
+
+// Index returns the index of a plain archive, some 14 bytes for each 256 KiB.
+// It follows Close.
+func (w *Writer) Index() []byte { return w.index.encode() }

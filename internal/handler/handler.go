@@ -164,7 +164,11 @@ func (m *methods) finish(api *endpoint.API, pattern string) {
 	slices.Sort(m.cors)
 	allow := strings.Join(m.allow, ", ")
 	m.serve[http.MethodOptions] = api.Handler(http.MethodOptions, pattern, auth.Public, endpoint.Options(allow, strings.Join(m.cors, ", ")))
-	m.refused = api.Handler(otherMethod, pattern, auth.Public, endpoint.MethodNotAllowed(allow))
+	refused := endpoint.MethodNotAllowed(allow)
+	if slices.Contains([]string{endpoint.PathUploadLink, endpoint.PathDownloadLink, endpoint.PathZipLink}, pattern) {
+		refused = endpoint.NotByThisLink // as object stores answer, for which clients are made
+	}
+	m.refused = api.Handler(otherMethod, pattern, auth.Public, refused)
 }
 
 func (m *methods) ServeHTTP(w http.ResponseWriter, r *http.Request) {

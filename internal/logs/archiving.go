@@ -73,15 +73,21 @@ func (s *Service) putArchive(ctx context.Context, from, to logservice.ID, claim 
 	}
 	defer c.Close()
 	incomplete := claim.How().Incomplete
-	p := newPacker(ctx, s.codec, c, claim)
+	indexer, ok := s.store.(Indexer)
+	plain := s.plain && ok
+	p := newPacker(ctx, s.codec, c, claim, plain)
 	if err := p.fill(smallArchive); err != nil {
 		return err
 	}
-	info := BlobInfo{Archive: true, Incomplete: incomplete}
+	info := BlobInfo{Archive: true, Plain: plain, Incomplete: incomplete}
 	if p.ended {
 		info.RawSize, info.Lines = p.sum.RawSize, p.sum.Lines
 	}
-	return s.store.Put(ctx, to, s.accounts.counted(to.Account, p), info)
+	r := s.accounts.counted(to.Account, p)
+	if plain {
+		return indexer.PutIndexed(ctx, to, r, info, p.w.Index)
+	}
+	return s.store.Put(ctx, to, r, info)
 }
 
 // archiveBeside archives an abandoned log whose key has a blob already. Most
@@ -183,9 +189,12 @@ type packer struct {
 	err   error
 }
 
-func newPacker(ctx context.Context, codec *archive.Codec, c Cursor, claim Claim) *packer {
+func newPacker(ctx context.Context, codec *archive.Codec, c Cursor, claim Claim, plain bool) *packer {
 	p := &packer{ctx: ctx, c: c, claim: claim}
 	p.w = codec.NewWriter(&p.out)
+	if plain {
+		p.w = codec.NewPlainWriter(&p.out)
+	}
 	if claim.How().Incomplete {
 		p.w.MarkIncomplete()
 	}

@@ -54,9 +54,9 @@ func (s *Service) PutBlob(ctx context.Context, id logservice.ID, r io.Reader, ad
 	}
 	defer old.Close()
 	if !add {
-		if age := time.Since(old.Modified); old.Size > 0 && age < emptyGuard {
+		if age := time.Since(old.Modified); old.stored() > 0 && age < emptyGuard {
 			return logservice.Errorf(logservice.ErrConflict,
-				"an empty body would replace the log of %d bytes that was stored %s ago: delete it first if that is wanted", old.Size, age.Round(time.Second))
+				"an empty body would replace the log of %d bytes that was stored %s ago: delete it first if that is wanted", old.stored(), age.Round(time.Second))
 		}
 		return s.store.Put(ctx, id, body, BlobInfo{})
 	}
@@ -83,6 +83,14 @@ func (s *Service) Blob(ctx context.Context, id logservice.ID) (*Content, error) 
 			}
 		}
 		c, err := s.openStored(ctx, id)
+		if errors.Is(err, logservice.ErrUnavailable) {
+			// What is still here can be read while the store is down.
+			if _, ok := s.waiting(ctx, id); ok {
+				if c, err := s.openClosed(ctx, id); err == nil {
+					return c, nil
+				}
+			}
+		}
 		if !errors.Is(err, logservice.ErrBlobNotFound) {
 			return c, err
 		}

@@ -124,7 +124,7 @@ func TestAnArchiveIsHandedOutAsZstdAndInRanges(t *testing.T) {
 			t.Errorf("range from %d: %d bytes", at, len(got))
 		}
 	}
-	stored, size, err := c.StoredZstd(t.Context())
+	stored, size, err := c.Stored(t.Context())
 	r.must(err)
 	defer stored.Close()
 	packed, err := io.ReadAll(stored)
@@ -145,7 +145,7 @@ func TestADamagedArchiveIsAnErrorEverywhere(t *testing.T) {
 	r.must(r.Close(t.Context(), id, logs.ArchiveAlways))
 	c, err := r.Blob(t.Context(), id)
 	r.must(err)
-	stored, _, err := c.StoredZstd(t.Context())
+	stored, _, err := c.Stored(t.Context())
 	r.must(err)
 	packed, err := io.ReadAll(stored)
 	r.must(err)

@@ -19,8 +19,8 @@ const (
 )
 
 // Close ends the stream of id, durably, and then archives and deletes it as
-// how says. It answers within 8 s: archiving that takes longer, or that fails
-// because the store does, goes on in the background until it succeeds, and
+// how says. It answers within 8 s, or once the archiving failed for the first
+// time: archiving that takes longer, or that fails because the store does, goes on in the background until it succeeds, and
 // nil is returned. Closing a stream that is being archived waits for the same
 // work (the first close's how stands). Empty logs are archived like others:
 // that a step wrote nothing is worth knowing. ErrStreamNotFound: there is no
@@ -80,10 +80,12 @@ func (s *Service) CloseAll(ctx context.Context, ids []logservice.ID, how Archivi
 	return err
 }
 
-// wait returns when the job is over or ctx is.
+// wait returns when the job is over or ctx is, or when nobody knows any more
+// how long the job will take.
 func (j *job) wait(ctx context.Context) {
 	select {
 	case <-j.done:
+	case <-j.late:
 	case <-ctx.Done():
 	}
 }

@@ -17,13 +17,16 @@ type Content struct {
 	// a client's own bytes); -1 where unknown: then only read it from 0.
 	Size     int64
 	Modified time.Time // zero where unknown
-	// Archive: this service archived the log; StoredZstd may be used.
-	Archive    bool
+	// Encoding is how the log is stored, gzip or zstd; empty: as Range gives
+	// it. See Stored.
+	Encoding   string
+	Archive    bool  // this service archived the log
 	Lines      int64 // zero where unknown
 	Incomplete bool  // the log's writer went silent
 
 	blob    Blob            // of the store, or nil
 	archive *archive.Reader // over blob, or nil
+	begun   io.ReadCloser   // blob from its first byte, which was looked at; or nil
 	streams Streams         // of a closed stream, or nil
 	id      logservice.ID
 }
@@ -35,61 +38,106 @@ func (s *Service) openStored(ctx context.Context, id logservice.ID) (*Content, e
 		return nil, err
 	}
 	info := b.Info()
-	c := &Content{Size: info.Size, Modified: info.Modified, Lines: info.Lines, Incomplete: info.Incomplete, blob: b}
-	if !info.Archive {
-		return c, nil
+	c := &Content{Size: info.Size, Modified: info.Modified, Lines: info.Lines, Incomplete: info.Incomplete, Archive: info.Archive, blob: b}
+	if info.Archive {
+		c.archive, err = s.openArchive(ctx, id, b)
 	}
-	if c.archive, err = s.codec.Open(ctx, b, info.Size); err != nil {
+	if err == nil && c.archive == nil {
+		err = c.look(ctx)
+	}
+	if err != nil {
 		return nil, errors.Join(err, b.Close())
 	}
-	sum := c.archive.Summary()
-	c.Archive, c.Size, c.Lines, c.Incomplete = true, sum.RawSize, sum.Lines, sum.Incomplete
+	if c.archive != nil {
+		sum := c.archive.Summary()
+		c.Size, c.Lines, c.Incomplete = sum.RawSize, sum.Lines, sum.Incomplete
+		if !info.Plain {
+			c.Encoding = encodingZstd
+		}
+	}
 	return c, nil
 }
+
+// openArchive opens an archive. It is nil for a plain one that has lost its
+// index, which is read like a client's own lines.
+func (s *Service) openArchive(ctx context.Context, id logservice.ID, b Blob) (*archive.Reader, error) {
+	info := b.Info()
+	if !info.Plain {
+		return s.codec.Open(ctx, b, info.Size)
+	}
+	indexed, ok := b.(IndexedBlob)
+	if !ok {
+		return nil, nil
+	}
+	index, err := indexed.Index(ctx)
+	if err == nil {
+		var r *archive.Reader
+		if r, err = s.codec.OpenPlain(b, info.Size, index); err == nil {
+			return r, nil
+		}
+	}
+	if isDamage(err) || errors.Is(err, logservice.ErrBlobNotFound) {
+		s.log.Warn("an archive has no index that fits: it is read from its beginning", "account", id.Account, "key", id.Key, "error", err)
+		return nil, nil
+	}
+	return nil, err
+}
+
+// stored is the size of the log in bytes as stored.
+func (c *Content) stored() int64 { return c.blob.Info().Size }
 
 // Range reads length bytes of the log from offset, or fewer where it ends; a
 // negative length reads to the end. Damage is an error of the reader, or of
 // Range, and never wrong data. It is cheap at any offset where Size is known.
 // Close the reader before the Content; ctx must outlive the reader.
 func (c *Content) Range(ctx context.Context, offset, length int64) (io.ReadCloser, error) {
+	var whole io.ReadCloser
+	var err error
 	switch {
 	case c.archive != nil:
-		return io.NopCloser(c.archive.Content(ctx, offset, length)), nil
+		return c.archive.Content(ctx, offset, length), nil
+	case c.blob != nil && c.Encoding == "":
+		return c.rangeOf(ctx, offset, length)
 	case c.blob != nil:
-		return c.blob.Range(ctx, offset, length)
+		whole, err = c.unpacked(ctx)
+	default:
+		var cursor Cursor
+		if cursor, err = c.streams.Follow(ctx, c.id, 0); err == nil {
+			whole = &cursorReader{ctx: ctx, c: cursor}
+		}
 	}
-	cursor, err := c.streams.Follow(ctx, c.id, 0)
 	if err != nil {
 		return nil, err
 	}
-	r := &cursorReader{ctx: ctx, c: cursor}
-	if _, err := io.CopyN(io.Discard, r, offset); err != nil && !errors.Is(err, io.EOF) {
-		return nil, errors.Join(err, r.Close())
+	if _, err := io.CopyN(io.Discard, whole, offset); err != nil && !errors.Is(err, io.EOF) {
+		return nil, errors.Join(err, whole.Close())
 	}
 	if length < 0 {
-		return r, nil
+		return whole, nil
 	}
 	return struct {
 		io.Reader
 		io.Closer
-	}{io.LimitReader(r, length), r}, nil
+	}{io.LimitReader(whole, length), whole}, nil
 }
 
-// StoredZstd reads an archive as it is stored: zstd frames whose content is
-// what Range reads. size is in bytes. ErrUnsupported where the log is not
-// stored so (Archive is false).
-func (c *Content) StoredZstd(ctx context.Context) (r io.ReadCloser, size int64, err error) {
-	if c.archive == nil {
+// Stored reads the log as it is stored, in the Encoding; size is in bytes.
+// ErrUnsupported where it has none.
+func (c *Content) Stored(ctx context.Context) (r io.ReadCloser, size int64, err error) {
+	if c.Encoding == "" {
 		return nil, 0, logservice.ErrUnsupported
 	}
-	r, err = c.blob.Range(ctx, 0, -1)
-	return r, c.blob.Info().Size, err
+	r, err = c.rangeOf(ctx, 0, -1)
+	return r, c.stored(), err
 }
 
 // Close lets the content go.
 func (c *Content) Close() error {
 	if c.blob == nil {
 		return nil
+	}
+	if c.begun != nil {
+		_ = c.begun.Close() // read only: nothing can be lost
 	}
 	return c.blob.Close()
 }

@@ -80,6 +80,9 @@ func (s *Service) sweep(ctx context.Context) error {
 		return err
 	}
 	s.accounts.sweep(infos, time.Now())
+	b := s.Backlog(infos)
+	s.metrics.waiting.Set(float64(b.Waiting))
+	s.metrics.failing.Set(float64(b.Failing))
 	err = s.closeAbandoned(ctx, infos)
 	return errors.Join(err, s.resume(ctx, infos))
 }

@@ -37,10 +37,13 @@ type job struct {
 	closed chan struct{} // closed once the stream is, durably, or err is set
 	err    error         // why the stream could not be closed
 	done   chan struct{} // closed when the job is over
+	late   chan struct{} // closed when an attempt failed: the job will take its time
 
 	// deleting says that the stream may be gone, and another one be there
 	// under its identity. Guarded by Service.mu.
 	deleting bool
+	failing  bool // its last attempt failed; guarded by Service.mu
+	isLate   bool // late is closed; guarded by Service.mu
 
 	// Of the job's goroutine.
 	stream   Claim // nil: not yet claimed
@@ -61,7 +64,7 @@ func (s *Service) claim(id logservice.ID, how Closing) (j *job, mine, deleting b
 	if j = s.jobs[id]; j != nil {
 		return j, false, j.deleting
 	}
-	j = &job{how: how, closed: make(chan struct{}), done: make(chan struct{})}
+	j = &job{how: how, closed: make(chan struct{}), done: make(chan struct{}), late: make(chan struct{})}
 	s.jobs[id] = j
 	return j, true, false
 }
@@ -105,6 +108,7 @@ func (s *Service) finish(id logservice.ID, j *job) (left int) {
 	s.mu.Lock()
 	delete(s.jobs, id)
 	left = len(s.jobs)
+	s.failing(j, false)
 	s.mu.Unlock()
 	close(j.done)
 	return left
@@ -121,7 +125,7 @@ func (s *Service) work(id logservice.ID, j *job) {
 			return // another service is at it
 		}
 		s.metrics.failed.Inc()
-		s.log.Warn("archiving a log failed, its stream is kept", "account", id.Account, "key", id.Key, "error", err, "retry_in", next)
+		s.failed(id, j, err, next)
 	}))
 	switch {
 	case err != nil:

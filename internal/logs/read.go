@@ -84,26 +84,23 @@ func (r *reader) Close() {
 }
 
 func (s *Service) followStored(ctx context.Context, id logservice.ID, after int64) (Cursor, error) {
-	b, err := s.store.Get(ctx, id)
+	content, err := s.openStored(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	c := &storedCursor{blob: b, ready: make(chan struct{})}
+	c := &storedCursor{content: content, ready: make(chan struct{})}
 	close(c.ready)
-	info := b.Info()
-	if info.Archive {
-		r, err := s.codec.Open(ctx, b, info.Size)
-		if err != nil {
-			return nil, errors.Join(err, b.Close())
-		}
-		c.next = r.Runs(after).Next
+	if content.archive != nil {
+		runs := content.archive.Runs(after)
+		c.body, c.next = runs, runs.Next
 		return c, nil
 	}
-	c.body, err = b.Range(ctx, 0, -1)
+	body, err := content.Range(ctx, 0, -1)
 	if err != nil {
-		return nil, errors.Join(err, b.Close())
+		return nil, errors.Join(err, content.Close())
 	}
-	p := archive.NewPlain(c.body, info.Modified)
+	p := archive.NewPlain(body, content.Modified)
+	c.body = body
 	c.next = func(ctx context.Context) (archive.Run, error) { return behind(ctx, p, after) }
 	return c, nil
 }
@@ -132,10 +129,10 @@ func behind(ctx context.Context, p *archive.Plain, after int64) (archive.Run, er
 
 // storedCursor is a Cursor over a blob.
 type storedCursor struct {
-	blob  Blob
-	body  io.ReadCloser // of a client's own blob, nil for an archive
-	ready chan struct{}
-	next  func(context.Context) (archive.Run, error)
+	content *Content
+	body    io.Closer // what is open of it
+	ready   chan struct{}
+	next    func(context.Context) (archive.Run, error)
 }
 
 // Next implements Cursor.
@@ -152,8 +149,6 @@ func (c *storedCursor) Ready() <-chan struct{} { return c.ready }
 
 // Close implements Cursor.
 func (c *storedCursor) Close() {
-	if c.body != nil {
-		_ = c.body.Close() // read only: nothing can be lost
-	}
-	_ = c.blob.Close()
+	_ = c.body.Close() // read only: nothing can be lost
+	_ = c.content.Close()
 }

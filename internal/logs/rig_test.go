@@ -205,9 +205,14 @@ func drain(t testing.TB, c logs.Cursor, first int64) (data []byte, next int64) {
 // eventually waits until ok, for things that happen in the background.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
+	eventuallyWithin(t, 20*time.Second, what, ok)
+}
+
+func eventuallyWithin(t testing.TB, limit time.Duration, what string, ok func() bool) {
+	t.Helper()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
-	late := time.After(20 * time.Second)
+	late := time.After(limit)
 	for !ok() {
 		select {
 		case <-tick.C:

@@ -26,6 +26,9 @@ type Config struct {
 	// LinkKey signs links; see SignLink. 32 random bytes that stay the same
 	// over restarts. Without it the service signs and accepts no links.
 	LinkKey []byte
+	// Plain archives logs as their lines alone, for other programs to read,
+	// where the store is an Indexer.
+	Plain bool
 	// Sweep is how often Run looks for abandoned streams; zero is
 	// DefaultSweep.
 	Sweep time.Duration
@@ -47,6 +50,7 @@ type Service struct {
 	linkKey []byte
 	sweeps  time.Duration
 	codec   *archive.Codec
+	plain   bool
 	turns   turns         // of the writers of a blob
 	slots   chan struct{} // one for each log being archived
 	metrics metrics
@@ -61,9 +65,11 @@ type Service struct {
 	backlog              atomic.Bool   // there may be closed streams without a job
 	room                 chan struct{} // wakes Run: there is room for the backlog
 
-	mu       sync.Mutex // guards what follows, and job.deleting
-	jobs     map[logservice.ID]*job
-	stopping bool // no new jobs
+	mu   sync.Mutex // guards what follows, and some of each job
+	jobs map[logservice.ID]*job
+	// failingJobs counts the jobs that are failing.
+	failingJobs int
+	stopping    bool // no new jobs
 }
 
 // New returns a Service over c. It does no I/O.
@@ -75,6 +81,7 @@ func New(c Config) *Service {
 		linkKey: c.LinkKey,
 		sweeps:  cmp.Or(c.Sweep, DefaultSweep),
 		codec:   archive.NewCodec(),
+		plain:   c.Plain,
 		slots:   make(chan struct{}, maxArchiving),
 		metrics: newMetrics(),
 

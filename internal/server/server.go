@@ -112,7 +112,10 @@ func (s *Server) open(c config.Config) (err error) {
 	if s.engine, err = stream.Open(engine); err != nil {
 		return fmt.Errorf("live streams: %w", err)
 	}
-	s.service = logs.New(logs.Config{Streams: s.engine, Store: s.store, Logger: s.log, LinkKey: linkKey, Limits: limits(c)})
+	s.service = logs.New(logs.Config{
+		Streams: s.engine, Store: s.store, Logger: s.log, LinkKey: linkKey, Limits: limits(c),
+		Plain: c.ArchiveCompression != config.CompressZstd,
+	})
 	s.measure(s.engine, s.store, s.service)
 	s.grpc.answer(s.grpcConfig(c))
 	s.http = &http.Server{

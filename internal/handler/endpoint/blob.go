@@ -2,7 +2,6 @@ package endpoint
 
 import (
 	"context"
-	"errors"
 	"io"
 	"net/http"
 	"strconv"
@@ -56,7 +55,7 @@ func (m *atMost) Read(p []byte) (int, error) {
 }
 
 // Download answers with the stored log of l as plain text: whole, a range of
-// it, or compressed as it is stored where the client takes zstd.
+// it, or compressed as it is stored where the client takes that.
 func (a *API) Download(c *Call, l Log) error {
 	ctx := c.Request.Context()
 	content, err := a.service.Blob(ctx, l.id)
@@ -70,7 +69,7 @@ func (a *API) Download(c *Call, l Log) error {
 	if !content.Modified.IsZero() {
 		h.Set("Last-Modified", content.Modified.UTC().Format(http.TimeFormat))
 	}
-	if content.Archive {
+	if content.Encoding != "" {
 		h.Add("Vary", "Accept-Encoding")
 	}
 	if content.Size >= 0 {
@@ -80,15 +79,13 @@ func (a *API) Download(c *Call, l Log) error {
 	if err != nil {
 		return err
 	}
-	if content.Archive && !part.given && accepts(c.Request, "zstd") {
-		r, size, err := content.StoredZstd(ctx)
-		switch {
-		case err == nil:
-			h.Set("Content-Encoding", "zstd")
-			return a.send(c, http.StatusOK, r, size)
-		case !errors.Is(err, logservice.ErrUnsupported):
+	if content.Encoding != "" && !part.given && accepts(c.Request, content.Encoding) {
+		r, size, err := content.Stored(ctx)
+		if err != nil {
 			return err
 		}
+		h.Set("Content-Encoding", content.Encoding)
+		return a.send(c, http.StatusOK, r, size)
 	}
 	return a.sendRange(ctx, c, content, part)
 }

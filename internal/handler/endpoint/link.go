@@ -123,6 +123,11 @@ func (a *API) linked(c *Call, kind logs.LinkKind) (Log, error) {
 	return Log{id}, a.service.VerifyLink(logs.Link{Kind: kind, ID: id, Expires: expires, Signature: c.Query.Get("signature")})
 }
 
+// NotByThisLink is a Func for the methods that no link of a path allows.
+func NotByThisLink(*Call) error {
+	return logservice.Errorf(logservice.ErrForbidden, "the link does not allow this method")
+}
+
 // LinkedUpload takes the log that an upload link is for. It answers 200, as
 // object stores do.
 func (a *API) LinkedUpload(c *Call) error {

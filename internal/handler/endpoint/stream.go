@@ -100,6 +100,12 @@ type streamInfo struct {
 	TTL         string `json:"ttl"`
 }
 
+// backlog is what of the selected streams is closed and not archived yet.
+type backlog struct {
+	Waiting int `json:"waiting"`
+	Failing int `json:"failing"` // and tried again
+}
+
 // Info describes the open streams of t. Those of all accounts have each its
 // account and a / before its key.
 func (a *API) Info(c *Call, t Tree) error {
@@ -124,5 +130,9 @@ func (a *API) Info(c *Call, t Tree) error {
 			TTL: max(s.TTL, 0).Truncate(time.Second).String(),
 		}
 	}
-	return c.json(http.StatusOK, map[string]any{"streams": streams})
+	answer := map[string]any{"streams": streams}
+	if b := a.service.Backlog(list); b.Waiting > 0 {
+		answer["archiving"] = backlog{Waiting: b.Waiting, Failing: b.Failing}
+	}
+	return c.json(http.StatusOK, answer)
 }

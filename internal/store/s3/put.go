@@ -162,8 +162,16 @@ func (u *upload) put(name string, content []byte, o minio.PutObjectOptions) erro
 		o.UserMetadata[k] = v[0] // the client sends x-amz-… as it is
 	}
 	sum := sha256.Sum256(content)
-	_, err := u.store.client.PutObject(u.ctx, u.store.bucket, name, bytes.NewReader(content), int64(len(content)), "", hex.EncodeToString(sum[:]), o)
+	ctx, cancel := context.WithTimeout(u.ctx, sendTime(len(content)))
+	defer cancel()
+	_, err := u.store.client.PutObject(ctx, u.store.bucket, name, bytes.NewReader(content), int64(len(content)), "", hex.EncodeToString(sum[:]), o)
 	return u.store.fault(u.ctx, "upload", err)
+}
+
+// sendTime bounds how long the store may take for n bytes: a store that is
+// slower than 1 MiB/s is no good for logs.
+func sendTime(n int) time.Duration {
+	return answerTime + time.Duration(n)*time.Second/(1<<20)
 }
 
 // newIndexID joins an object with its index in another one: an index that
@@ -203,7 +211,9 @@ func (u *upload) multipart(r io.Reader) (err error) {
 			begin.UserMetadata[k] = v
 		}
 	}
-	uploadID, err := s.client.NewMultipartUpload(u.ctx, s.bucket, u.name, begin)
+	limited, cancel := context.WithTimeout(u.ctx, answerTime)
+	defer cancel()
+	uploadID, err := s.client.NewMultipartUpload(limited, s.bucket, u.name, begin)
 	if err != nil {
 		return s.fault(u.ctx, "begin an upload", err)
 	}
@@ -232,8 +242,10 @@ func (u *upload) sendParts(r io.Reader, uploadID string) (parts []minio.Complete
 		}
 		n := len(parts) + 1
 		sum := sha256.Sum256(u.part)
-		p, err := u.store.client.PutObjectPart(u.ctx, u.store.bucket, u.name, uploadID, n, bytes.NewReader(u.part), int64(len(u.part)),
+		ctx, cancel := context.WithTimeout(u.ctx, sendTime(len(u.part)))
+		p, err := u.store.client.PutObjectPart(ctx, u.store.bucket, u.name, uploadID, n, bytes.NewReader(u.part), int64(len(u.part)),
 			minio.PutObjectPartOptions{Sha256Hex: hex.EncodeToString(sum[:]), DisableContentSha256: true, CustomHeader: u.store.checksumOf(u.part)})
+		cancel()
 		if err != nil {
 			return nil, u.store.fault(u.ctx, "upload a part", err)
 		}
