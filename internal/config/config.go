@@ -19,6 +19,7 @@ import (
 const (
 	StreamDisk   = "disk"
 	StreamMemory = "memory"
+	StreamRedis  = "redis"
 )
 
 // Addresses of the gRPC service; see Config.GRPCBind.
@@ -116,8 +117,12 @@ type Config struct {
 
 	// Stream is the engine of live streams: StreamDisk has every
 	// acknowledged line on disk, StreamMemory loses live streams when the
-	// server stops.
+	// server stops, StreamRedis shares them with other servers. It is the
+	// last where Redis names a server.
 	Stream string // LOG_SERVICE_STREAM
+
+	// Redis is where StreamRedis has the streams.
+	Redis Redis
 
 	// Memory is the budget, in bytes, for lines of live streams held in
 	// memory, all streams together. Older lines are read back from disk.
@@ -196,6 +201,7 @@ func Default() Config {
 		Data:     "data",
 		BoltPath: filepath.Join("data", "blobs.db"),
 		Stream:   StreamDisk,
+		Redis:    Redis{Prefix: "log-service:", StreamMemory: 4 << 20},
 		Memory:   256 << 20,
 		MaxLine:  logservice.DefaultMaxLineBytes,
 		MaxBody:  logservice.DefaultMaxBodyBytes,

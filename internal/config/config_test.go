@@ -57,7 +57,7 @@ func TestEverySettingReachesItsField(t *testing.T) {
 	}
 	want := config.Config{
 		Bind: ":9000", AdminBind: "127.0.0.1:8077", GRPCBind: ":9001", TLSCert: "c.pem", TLSKey: "k.pem", TLSClientCA: "a.pem", Proto: "https", Host: "logs.example.com:8443", DisableAuth: true,
-		Data: "/var/lib/logs", BoltPath: filepath.Join("/var/lib/logs", "blobs.db"), Stream: config.StreamMemory,
+		Data: "/var/lib/logs", BoltPath: filepath.Join("/var/lib/logs", "blobs.db"), Stream: config.StreamMemory, Redis: config.Default().Redis,
 		Memory: 1 << 30, MaxLine: 64 << 10, MaxBody: 8e6, MaxUpload: 1 << 30,
 		AccountStreams: 5, AccountRate: 2 << 20, AccountStored: 3 << 30, Debug: true, Trace: true,
 		Auth: config.Auth{
@@ -111,7 +111,7 @@ func TestABadValueIsRefusedByNameValueAndRule(t *testing.T) {
 		{[]string{"LOG_SERVICE_HTTP_PROTO=https"}, []string{"LOG_SERVICE_HTTP_PROTO", "LOG_SERVICE_HTTP_HOST"}},
 		{[]string{"LOG_SERVICE_HTTP_HOST=https://logs"}, []string{"host or host:port", "HTTP_PROTO"}},
 		{[]string{"LOG_SERVICE_DISABLE_AUTH=yes"}, []string{"LOG_SERVICE_DISABLE_AUTH", `"yes"`, "true or false"}},
-		{[]string{"LOG_SERVICE_STREAM=redis"}, []string{"disk or memory"}},
+		{[]string{"LOG_SERVICE_STREAM=nats"}, []string{"disk or memory or redis"}},
 		{[]string{"LOG_SERVICE_MEMORY=lots"}, []string{"LOG_SERVICE_MEMORY", `"lots"`, "64MiB"}},
 		{[]string{"LOG_SERVICE_MEMORY=256"}, []string{"1MiB", "256 bytes"}},
 		{[]string{"LOG_SERVICE_MAX_LINE=128MiB"}, []string{"1KiB to 64MiB"}},
@@ -209,25 +209,54 @@ func TestNoMessageShowsASecret(t *testing.T) {
 	}
 }
 
-func TestASettingOfAMissingFeatureIsRefusedAndNotIgnored(t *testing.T) {
-	for _, kv := range []string{
-		"LOG_SERVICE_REDIS_ENDPOINT=localhost:6379", "LOG_SERVICE_REDIS_SSL_ENABLED=true", "LOG_SERVICE_REDIS_PASSWORD=keep-it",
+func TestRedisTakesTheStreams(t *testing.T) {
+	c, warnings, err := load(t, "LOG_SERVICE_REDIS_ENDPOINT=redis://a:6379, b:6380", "LOG_SERVICE_REDIS_USERNAME=logs",
+		"LOG_SERVICE_REDIS_PASSWORD=keep-it", "LOG_SERVICE_REDIS_SSL_ENABLED=true", "LOG_SERVICE_REDIS_SSL_CA_CERT_PATH=ca.pem",
+		"LOG_SERVICE_REDIS_PREFIX=ci:", "LOG_SERVICE_REDIS_STREAM_MEMORY=8MiB", "LOG_SERVICE_REDIS_REPLICAS=1", "LOG_SERVICE_NODE=one")
+	want := config.Redis{
+		Endpoint: []string{"a:6379", "b:6380"}, Username: "logs", Password: "keep-it", SSL: true, CACert: "ca.pem",
+		Prefix: "ci:", StreamMemory: 8 << 20, Replicas: 1, Node: "one",
+	}
+	if diff := cmp.Diff(want, c.Redis); err != nil || diff != "" || c.Stream != config.StreamRedis || len(warnings) > 0 {
+		t.Error(err, warnings, c.Stream, diff)
+	}
+	c, _, err = load(t, "LOG_SERVICE_REDIS_USE_SENTINEL=true", "LOG_SERVICE_REDIS_MASTER_NAME=logs",
+		"LOG_SERVICE_REDIS_SENTINEL_ADDRS=a:1,b:1", "LOG_SERVICE_REDIS_SENTINEL_USERNAME=s", "LOG_SERVICE_REDIS_SENTINEL_PASSWORD=keep-it")
+	if err != nil || c.Stream != config.StreamRedis || len(c.Redis.Addresses()) != 2 || c.Redis.SentinelPassword != "keep-it" {
+		t.Error(err, c.Redis)
+	}
+}
+
+func TestSettingsOfRedisThatMeanNothingAreRefused(t *testing.T) {
+	for _, tc := range []struct{ set, want []string }{
+		{[]string{"LOG_SERVICE_STREAM=redis"}, []string{"LOG_SERVICE_STREAM", "LOG_SERVICE_REDIS_ENDPOINT"}},
+		{[]string{"LOG_SERVICE_STREAM=disk", "LOG_SERVICE_REDIS_ENDPOINT=a:1"}, []string{"LOG_SERVICE_STREAM", `"disk"`}},
+		{[]string{"LOG_SERVICE_REDIS_PASSWORD=keep-it"}, []string{"LOG_SERVICE_REDIS_ENDPOINT"}},
+		{[]string{"LOG_SERVICE_REDIS_SSL_ENABLED=true"}, []string{"LOG_SERVICE_REDIS_ENDPOINT"}},
+		{[]string{"LOG_SERVICE_REDIS_ENDPOINT=a"}, []string{"LOG_SERVICE_REDIS_ENDPOINT", `"a"`, "host:port"}},
+		{[]string{"LOG_SERVICE_REDIS_ENDPOINT=u:p@a:1"}, []string{"host:port"}},
+		{[]string{"LOG_SERVICE_REDIS_USE_SENTINEL=true"}, []string{"REDIS_SENTINEL_ADDRS", "REDIS_MASTER_NAME"}},
+		{[]string{"LOG_SERVICE_REDIS_ENDPOINT=a:1", "LOG_SERVICE_REDIS_MASTER_NAME=x"}, []string{"LOG_SERVICE_REDIS_USE_SENTINEL"}},
+		{[]string{"LOG_SERVICE_REDIS_ENDPOINT=a:1", "LOG_SERVICE_REDIS_SSL_CA_CERT_PATH=x"}, []string{"REDIS_SSL_ENABLED"}},
+		{[]string{"LOG_SERVICE_REDIS_PREFIX={a}"}, []string{"LOG_SERVICE_REDIS_PREFIX", "braces"}},
+		{[]string{"LOG_SERVICE_REDIS_STREAM_MEMORY=1KiB"}, []string{"256KiB"}},
+		{[]string{"LOG_SERVICE_REDIS_REPLICAS=11"}, []string{"0 to 10"}},
+		{[]string{"LOG_SERVICE_NODE=a/b"}, []string{"LOG_SERVICE_NODE"}},
 	} {
-		_, _, err := load(t, kv)
-		var bad *config.Error
-		name, value, _ := strings.Cut(kv, "=")
-		if !errors.As(err, &bad) || bad.Name != name || bad.Hint == "" {
-			t.Errorf("%s: %v, want it refused by name with a hint", kv, err)
-		} else if strings.Contains(err.Error(), value) && value == "keep-it" {
-			t.Errorf("%s: the message %q shows a secret", kv, err)
+		_, _, err := load(t, tc.set...)
+		if err == nil || strings.Contains(err.Error(), "keep-it") {
+			t.Errorf("%q: %v", tc.set, err)
+			continue
+		}
+		for _, want := range tc.want {
+			var bad *config.Error
+			if !errors.As(err, &bad) || !strings.Contains(bad.Error()+bad.Hint, want) {
+				t.Errorf("%q: %v, want it to name %s", tc.set, err, want)
+			}
 		}
 	}
-	for _, harmless := range [][]string{
-		{"LOG_SERVICE_S3_BUCKET="}, {"LOG_SERVICE_REDIS_SSL_ENABLED=false"}, {"AWS_ACCESS_KEY_ID=x"},
-	} {
-		if _, _, err := load(t, harmless...); err != nil {
-			t.Errorf("%q: %v", harmless, err)
-		}
+	if _, _, err := load(t, "LOG_SERVICE_REDIS_SSL_ENABLED=false", "LOG_SERVICE_REDIS_USE_SENTINEL=false"); err != nil {
+		t.Error(err)
 	}
 }
 

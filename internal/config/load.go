@@ -75,8 +75,10 @@ func Load(env map[string]string) (c Config, warnings []string, err error) {
 	if env[Prefix+"HTTP_PROTO"] == "" && c.TLSCert != "" {
 		c.Proto = "https"
 	}
+	if env[Prefix+"STREAM"] == "" && c.Redis.On() {
+		c.Stream = StreamRedis
+	}
 	errs = append(errs, loadS3(&c, env)...)
-	errs = append(errs, refuseMissing(env)...)
 	if len(errs) == 0 {
 		if err := c.Validate(); err != nil {
 			errs = append(errs, err)
@@ -112,6 +114,9 @@ func (c *Config) Validate() error {
 		}
 	}
 	if err := c.validateTLS(); err != nil {
+		return err
+	}
+	if err := c.validateRedis(); err != nil {
 		return err
 	}
 	if c.Proto != Default().Proto && c.Host == "" && c.TLSCert == "" {
@@ -267,20 +272,4 @@ func setHost(c *Config, v string) error {
 	}
 	c.Host = v
 	return nil
-}
-
-// refuseMissing refuses the settings of missing features. "false" asks for
-// nothing.
-func refuseMissing(env map[string]string) (errs []error) {
-	for _, m := range missingFeatures() {
-		for _, name := range m.names {
-			v := env[Prefix+name]
-			if b, err := strconv.ParseBool(v); v == "" || err == nil && !b {
-				continue
-			}
-			// The value is left out: half of these are secrets.
-			errs = append(errs, &Error{Name: Prefix + name, Rule: "this version has no " + m.feature, Hint: m.hint})
-		}
-	}
-	return errs
 }

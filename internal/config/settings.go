@@ -21,7 +21,7 @@ type setting struct {
 // settings returns every setting of this version, in the order in which the
 // documentation names them.
 func settings() []setting {
-	return []setting{
+	return append([]setting{
 		{"HTTP_BIND", bind(func(c *Config) *string { return &c.Bind })},
 		{"GRPC_BIND", grpcBind},
 		{"ADMIN_BIND", bind(func(c *Config) *string { return &c.AdminBind })},
@@ -47,7 +47,7 @@ func settings() []setting {
 		{"BOLT_PATH", text(func(c *Config) *string { return &c.BoltPath })},
 		{"ARCHIVE_COMPRESSION", oneOf(func(c *Config) *string { return &c.ArchiveCompression }, CompressNone, CompressZstd)},
 		{"RETENTION", setRetention},
-		{"STREAM", oneOf(func(c *Config) *string { return &c.Stream }, StreamDisk, StreamMemory)},
+		{"STREAM", oneOf(func(c *Config) *string { return &c.Stream }, StreamDisk, StreamMemory, StreamRedis)},
 		{"MEMORY", size(func(c *Config) *int64 { return &c.Memory }, MinMemory, 1<<50)},
 		{"MAX_LINE", size(func(c *Config) *int64 { return &c.MaxLine }, MinLine, MaxLine)},
 		{"MAX_BODY", size(func(c *Config) *int64 { return &c.MaxBody }, MinLine, MaxBody)},
@@ -58,30 +58,7 @@ func settings() []setting {
 		{"ACCOUNT_MAX_STORED", size(func(c *Config) *int64 { return &c.AccountStored }, 0, 1<<60)},
 		{"DEBUG_MODE", boolean(func(c *Config) *bool { return &c.Debug })},
 		{"TRACE", boolean(func(c *Config) *bool { return &c.Trace })},
-	}
-}
-
-// A missing feature is one that other versions of the service have and this
-// one has not. Each of its settings, set to anything that asks for it, is
-// refused: a server that ignored Redis would keep
-// streams where no other node sees them.
-type missing struct {
-	feature string
-	hint    string
-	names   []string // without Prefix
-}
-
-func missingFeatures() []missing {
-	return []missing{
-		{
-			feature: "Redis streams",
-			hint:    "leave it unset: live streams are kept by the embedded engine, see LOG_SERVICE_STREAM",
-			names: []string{
-				"REDIS_ENDPOINT", "REDIS_PASSWORD", "REDIS_SSL_ENABLED", "REDIS_SSL_CA_CERT_PATH",
-				"REDIS_USE_SENTINEL", "REDIS_MASTER_NAME", "REDIS_SENTINEL_ADDRS",
-			},
-		},
-	}
+	}, redisSettings()...)
 }
 
 // clientNames are the settings of the command line's client commands, which

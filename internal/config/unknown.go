@@ -32,9 +32,6 @@ func names() []string {
 		all = append(all, s.name)
 	}
 	all = append(all, s3Names()...)
-	for _, m := range missingFeatures() {
-		all = append(all, m.names...)
-	}
 	return all
 }
 

@@ -32,9 +32,6 @@ type Config struct {
 	// Sweep is how often Run looks for abandoned streams; zero is
 	// DefaultSweep.
 	Sweep time.Duration
-	// Retention is how long a stored log is kept, where the store is an
-	// Expirer; zero is for ever.
-	Retention time.Duration
 	// Limits are those of each account.
 	Limits Limits
 }
@@ -54,7 +51,6 @@ type Service struct {
 	sweeps  time.Duration
 	codec   *archive.Codec
 	plain   bool
-	keep    time.Duration // Config.Retention
 	turns   turns         // of the writers of a blob
 	slots   chan struct{} // one for each log being archived
 	metrics metrics
@@ -86,7 +82,6 @@ func New(c Config) *Service {
 		sweeps:  cmp.Or(c.Sweep, DefaultSweep),
 		codec:   archive.NewCodec(),
 		plain:   c.Plain,
-		keep:    c.Retention,
 		slots:   make(chan struct{}, maxArchiving),
 		metrics: newMetrics(),
 
@@ -150,6 +145,15 @@ func (s *Service) Append(ctx context.Context, id logservice.ID, l Lines) (next i
 // Next is the sequence that the next line of an open stream will get.
 func (s *Service) Next(ctx context.Context, id logservice.ID) (int64, error) {
 	return s.streams.Append(ctx, id, Lines{})
+}
+
+// Check asks the engine whether it works; see Checker. One that has nothing to
+// ask works.
+func (s *Service) Check(ctx context.Context) error {
+	if c, ok := s.streams.(Checker); ok {
+		return c.Check(ctx)
+	}
+	return nil
 }
 
 // List describes the streams of f; see Streams.List.

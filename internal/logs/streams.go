@@ -83,7 +83,8 @@ type Claim interface {
 
 // Checker is an engine that can say whether its backend works.
 type Checker interface {
-	// Check asks the backend. ErrUnavailable says what is wrong with it.
+	// Check asks the backend. The error is ErrUnavailable, and reads as what
+	// is wrong with it in words that anybody may see.
 	Check(ctx context.Context) error
 }
 

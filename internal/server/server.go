@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -19,7 +18,6 @@ import (
 	"github.com/harness/log-service/internal/handler"
 	"github.com/harness/log-service/internal/handler/endpoint"
 	"github.com/harness/log-service/internal/logs"
-	"github.com/harness/log-service/internal/stream"
 )
 
 // Limits of a connection. There is no time limit on a whole request or
@@ -43,7 +41,7 @@ const (
 type Server struct {
 	log      *slog.Logger
 	data     *folder
-	engine   *stream.Engine
+	engine   engine
 	store    store
 	service  *logs.Service
 	auth     *auth.Verifier
@@ -98,23 +96,19 @@ func (s *Server) open(c config.Config) (err error) {
 	if s.grpc, err = s.openGRPC(c.GRPCBind); err != nil {
 		return err
 	}
-	linkKey, err := linkKey(c, s.data)
-	if err != nil {
-		return fmt.Errorf("link key: %w", err)
-	}
 	if s.store, err = openStore(c, s.log); err != nil {
 		return err
 	}
-	engine := stream.Config{Memory: c.Memory, Logger: s.log}
-	if c.Stream == config.StreamDisk {
-		engine.Dir = filepath.Join(s.data.path, streamsDir)
+	if s.engine, err = s.openStreams(c); err != nil {
+		return err
 	}
-	if s.engine, err = stream.Open(engine); err != nil {
-		return fmt.Errorf("live streams: %w", err)
+	linkKey, err := s.linkKey(c)
+	if err != nil {
+		return err
 	}
 	s.service = logs.New(logs.Config{
 		Streams: s.engine, Store: s.store, Logger: s.log, LinkKey: linkKey, Limits: limits(c),
-		Retention: c.Retention, Plain: c.ArchiveCompression != config.CompressZstd,
+		Plain: c.ArchiveCompression != config.CompressZstd,
 	})
 	s.measure(s.engine, s.store, s.service)
 	s.grpc.answer(s.grpcConfig(c))

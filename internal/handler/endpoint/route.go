@@ -1,9 +1,11 @@
 package endpoint
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"strings"
+	"time"
 
 	logservice "github.com/harness/log-service"
 )
@@ -46,12 +48,21 @@ func MethodNotAllowed(allow string) Func {
 // Health says that the process answers.
 func (a *API) Health(c *Call) error { return c.Text("OK") }
 
-// Ready says that the server takes requests; it does not once it stops.
+// Ready says that the server takes requests: it does not once it stops, nor
+// while what it keeps live logs in does not work, which the answer names.
 func (a *API) Ready(c *Call) error {
 	select {
 	case <-a.stop:
 		return &logservice.UnavailableError{Cause: errors.New("the server stops")}
 	default:
-		return c.Text("OK")
 	}
+	ctx, cancel := context.WithTimeout(c.Request.Context(), readyWait)
+	defer cancel()
+	if err := a.service.Check(ctx); err != nil {
+		return &statusError{status: http.StatusServiceUnavailable, code: "unavailable", msg: err.Error()}
+	}
+	return c.Text("OK")
 }
+
+// readyWait bounds the answer of a probe, which is asked every few seconds.
+const readyWait = 2 * time.Second

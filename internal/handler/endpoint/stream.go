@@ -98,6 +98,9 @@ type streamInfo struct {
 	Bytes       int64  `json:"bytes"`
 	Subscribers int    `json:"subscribers"`
 	TTL         string `json:"ttl"`
+	// Node is the server that the log is written through, where there are
+	// several.
+	Node string `json:"node,omitempty"`
 }
 
 // backlog is what of the selected streams is closed and not archived yet.
@@ -127,7 +130,8 @@ func (a *API) Info(c *Call, t Tree) error {
 		}
 		streams[name] = streamInfo{
 			Size: s.Lines, Bytes: s.Bytes, Subscribers: s.Subscribers,
-			TTL: max(s.TTL, 0).Truncate(time.Second).String(),
+			TTL:  max(s.TTL, 0).Truncate(time.Second).String(),
+			Node: s.Node,
 		}
 	}
 	answer := map[string]any{"streams": streams}

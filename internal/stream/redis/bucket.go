@@ -60,7 +60,7 @@ func (b *bucket) follow(ctx context.Context, name string) (*follower, error) {
 		f = b.newFollower(name)
 	}
 	for {
-		a, err := b.e.call(ctx, b.e.scripts.follow, b.root, name, b.e.now(), f.id, "", "0")
+		a, err := b.e.call(ctx, b.e.scripts.follow, b.root, name, b.e.now(), f.id, "", "0", f.gen)
 		if err == nil && a.int(0) != 1 {
 			err = logservice.ErrStreamNotFound
 		}

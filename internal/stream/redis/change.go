@@ -92,7 +92,7 @@ func (e *Engine) Claim(ctx context.Context, id logservice.ID) (logs.Claim, error
 		case 1:
 			return &claim{e: e, b: b, name: name, gen: a.text(1), how: decodeHow(a.text(2))}, nil
 		}
-		if dead = a.text(1); e.lives(dead) {
+		if dead = a.text(1); !e.dead(ctx, dead) {
 			return nil, logs.ErrClaimed
 		}
 	}

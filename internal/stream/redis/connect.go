@@ -105,7 +105,7 @@ func orDefault(user string) string {
 }
 
 // rights are what a node needs; see docs/scaling.md.
-const rights = "+@connection +@scripting +@hash +@sortedset +@stream +@keyspace +time +wait"
+const rights = "+@connection +@scripting +@hash +@sortedset +@stream +@string +@keyspace +time +wait"
 
 // check tries everything that the engine does with Redis, on keys of its own,
 // so that what is missing is known at the start and not at the first log.
@@ -125,7 +125,7 @@ func (e *Engine) check(ctx context.Context) error {
 	}{
 		{e.scripts.open, []string{"check", "0", "g", "1000", "0", e.node}},
 		{e.scripts.append, []string{"check", "0", e.node, "0", "", "0", "1000", "", "1", "", "1", "{}\n"}},
-		{e.scripts.follow, []string{"check", "0", e.node + "/check", "", "0"}},
+		{e.scripts.follow, []string{"check", "0", e.node + "/check", "", "0", ""}},
 		{e.scripts.read, []string{"check", "0", "g", "0", "1"}},
 		{e.scripts.list, []string{"", "0", "-", "+", "1"}},
 		{e.scripts.part, []string{"check", "0", e.node, "g", ""}},
@@ -136,7 +136,7 @@ func (e *Engine) check(ctx context.Context) error {
 		{e.scripts.held, []string{"check", "0", e.node, "g", "0"}},
 		{e.scripts.delete, []string{"check", "0", "g", e.node}},
 		{e.scripts.subscribers, []string{"check", "0", e.node + "/check", "g", "0"}},
-		{e.scripts.bury, []string{"check", "0", "g", "1"}},
+		{e.scripts.bury, []string{"check", "0", "g", "2"}},
 	} {
 		if _, err := e.call(ctx, call.script, b.root, call.args...); err != nil {
 			return fail(err)
@@ -195,10 +195,4 @@ func (e *Engine) checkReplicas(ctx context.Context) error {
 		e.log.Warn("appends wait for more replicas than Redis has now: they are refused until there are enough", "want", want, "have", n)
 	}
 	return nil
-}
-
-// Check implements logs.Checker: it asks Redis.
-func (e *Engine) Check(ctx context.Context) error {
-	_, err := e.call(ctx, e.scripts.held, e.buckets[0].root, "", "0", "", "", "0")
-	return err
 }

@@ -31,7 +31,8 @@
 //	                        or parts
 //	wake:node       stream  wakes the reader of a node
 //
-// and, below the first root only, clock and nodes: see heartbeat.lua. A
+// and, below the first root only, clock and nodes (see heartbeat.lua) and
+// link-key, which signs links. A
 // stream that is deleted and opened again has another generation, gen, so no
 // reader ever sees the lines of both.
 //

@@ -107,6 +107,12 @@ func (e *Engine) lives(node string) bool {
 	return node == e.node || e.nodes.alive[node]
 }
 
+// dead reports whether node has shown no sign of life lately, for certain: it
+// may have begun after this node looked last.
+func (e *Engine) dead(ctx context.Context, node string) bool {
+	return !e.lives(node) && e.heartbeat(ctx) == nil && !e.lives(node)
+}
+
 // living are the nodes that live.
 func (e *Engine) living() []string {
 	e.nodes.mu.Lock()

@@ -131,7 +131,10 @@ func (e *Engine) claimMove(ctx context.Context, b *bucket, name, gen string) (an
 		if err != nil || a.int(0) == 1 {
 			return a, err
 		}
-		if dead = a.text(1); a.int(0) == 0 || e.lives(dead) {
+		if a.int(0) == 0 {
+			return nil, nil
+		}
+		if dead = a.text(1); !e.dead(ctx, dead) {
 			return nil, nil
 		}
 	}
@@ -228,9 +231,18 @@ func (e *Engine) bury(b *bucket, name, gen string) {
 }
 
 func (e *Engine) buryNow(ctx context.Context, b *bucket, name, gen string) error {
-	args := append([]string{name, e.now(), gen, "0"}, e.living()...)
-	a, err := e.call(ctx, e.scripts.bury, b.root, args...)
-	if err != nil || a.int(0) != 1 {
+	bury := func(done string) (int64, error) {
+		args := append([]string{name, e.now(), gen, done}, e.living()...)
+		a, err := e.call(ctx, e.scripts.bury, b.root, args...)
+		return a.int(0), err
+	}
+	left, err := bury("0")
+	if err == nil && left == buryUnknown {
+		if err = e.heartbeat(ctx); err == nil {
+			left, err = bury("1")
+		}
+	}
+	if err != nil || left != buryParts {
 		return err
 	}
 	at := stored(gen)
@@ -242,7 +254,13 @@ func (e *Engine) buryNow(ctx context.Context, b *bucket, name, gen string) error
 			return err
 		}
 	}
-	args[3] = "1"
-	_, err = e.call(ctx, e.scripts.bury, b.root, args...)
+	_, err = bury("2")
 	return err
 }
+
+// What bury.lua answers, beside 0 for a stream with readers and 2 for one that
+// is gone.
+const (
+	buryParts   = 1
+	buryUnknown = 3
+)

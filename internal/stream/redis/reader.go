@@ -222,7 +222,7 @@ func (b *bucket) resync() error {
 			f.mu.Lock()
 			end := f.end
 			f.mu.Unlock()
-			a, err := b.e.call(b.e.running, b.e.scripts.follow, b.root, f.name, b.e.now(), f.id, f.gen, itoa(end))
+			a, err := b.e.call(b.e.running, b.e.scripts.follow, b.root, f.name, b.e.now(), f.id, f.gen, itoa(end), f.gen)
 			if err != nil {
 				return err
 			}

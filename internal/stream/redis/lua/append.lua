@@ -1,7 +1,7 @@
 -- ARGV: name, now, node, offset, known generation, known next, most bytes
 -- held, checksum or '', lines, whether a batch that is known may be a retry
 -- ('' not yet looked at), then lines and bytes of each piece
-local m = redis.call('HMGET', meta, 'g', 'n', 'c', 'h', 'b', 'r', 'w')
+local m = redis.call('HMGET', meta, 'g', 'n', 'c', 'h', 'b', 'r', 'w', 'p')
 local gen = m[1]
 if not gen or m[3] then
 	return {0}
@@ -24,13 +24,13 @@ if offset > 0 and offset < n then
 	return {3, gen, n, held}
 end
 
--- recalls reports whether the pieces are the lines from first on. Those that
--- are in the blob store by now are known by their checksum alone.
+-- recalls reports whether the pieces are the lines from first on. Those of
+-- which some are in the blob store by now are known by their checksum alone.
 local function recalls(first)
-	local entries = redis.call('XRANGE', key('d', gen), first, first + lines - 1)
-	if #entries == 0 then
+	if first < tonumber(m[8]) then
 		return true
 	end
+	local entries = redis.call('XRANGE', key('d', gen), first, first + lines - 1)
 	local have, want = {}, {}
 	for i, e in ipairs(entries) do have[i] = e[2][2] end
 	for i = 12, #ARGV, 2 do want[#want + 1] = ARGV[i] end

@@ -1,4 +1,5 @@
--- ARGV: name, now, follower, known generation or '', known next
+-- ARGV: name, now, follower, known generation or '', known next, generation
+-- that the follower is of or ''
 local m = redis.call('HMGET', meta, 'g', 'n', 'c', 'p')
 if not m[1] or (ARGV[4] ~= '' and m[1] ~= ARGV[4]) then
 	if ARGV[4] ~= '' and redis.call('EXISTS', key('d', ARGV[4])) == 1 then
@@ -11,5 +12,7 @@ if ARGV[4] ~= '' and known > n then
 	lost(m[1], n, known)
 	n = known
 end
-redis.call('HSETNX', key('f', m[1]), ARGV[3], 1)
+if ARGV[6] == '' or ARGV[6] == m[1] then
+	redis.call('HSETNX', key('f', m[1]), ARGV[3], 1)
+end
 return {1, m[1], n, m[3] and 1 or 0}

@@ -1,0 +1,113 @@
+package e2e_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"sync/atomic"
+	"testing"
+
+	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/config"
+	"github.com/harness/log-service/internal/logs"
+	"github.com/harness/log-service/internal/store/s3/s3test"
+	"github.com/harness/log-service/internal/stream/redis/redistest"
+	"github.com/harness/log-service/internal/stream/streamtest"
+)
+
+// The conformance suite over Redis: through one server, and with two, of which
+// one is written to and the other one read from.
+
+func TestTheServerConformsOverRedis(t *testing.T) {
+	streamtest.Run(t, newNodes(t).backend(1))
+}
+
+func TestTwoServersConformWhenOneIsWrittenToAndTheOtherRead(t *testing.T) {
+	streamtest.Run(t, newNodes(t).backend(2))
+}
+
+// nodes makes servers over one Redis and one bucket.
+type nodes struct {
+	redis  *redistest.Server
+	s3     *s3test.Server
+	bucket string
+	config config.Config // what all have
+}
+
+func newNodes(t *testing.T, args ...string) *nodes {
+	n := &nodes{redis: redistest.Start(t, args...), s3: s3test.Run(t, s3test.Versity)}
+	n.bucket = n.s3.Bucket(t)
+	n.config = n.settings(n.redis.Addr)
+	return n
+}
+
+// settings are those of a server over the Redis at addr, and the bucket.
+func (n *nodes) settings(addr string) config.Config {
+	c := config.Default()
+	c.Bind, c.GRPCBind = "127.0.0.1:0", config.GRPCOff
+	c.Stream = config.StreamRedis
+	c.Redis.Endpoint = []string{addr}
+	c.Redis.StreamMemory = config.MinStreamMemory
+	c.S3.Bucket, c.S3.Endpoint = n.bucket, n.s3.Endpoint()
+	c.S3.AccessKeyID, c.S3.SecretAccessKey = s3test.AccessKey, config.Secret(s3test.SecretKey)
+	return c
+}
+
+var installations atomic.Int64
+
+// backend is servers with a prefix of their own: what is written goes to the
+// first of them, what is read comes from the last.
+func (n *nodes) backend(servers int) streamtest.Backend {
+	serving := map[logs.Streams][]*inProcess{} // one test at a time
+	begin := func(t *testing.T, all []*inProcess) logs.Streams {
+		for _, p := range all {
+			p.start(t)
+			p.client = newRemote(p.url)
+		}
+		s := &apart{remote: all[0].client, read: all[len(all)-1].client}
+		serving[s] = all
+		return s
+	}
+	b := streamtest.Backend{
+		Remote: true,
+		Open: func(t *testing.T) logs.Streams {
+			c := n.config
+			c.Redis.Prefix = fmt.Sprintf("e2e-%d:", installations.Add(1))
+			c.S3.Prefix = fmt.Sprint("e2e-", installations.Load())
+			var all []*inProcess
+			for range servers {
+				c.Data = t.TempDir()
+				p := &inProcess{config: c}
+				t.Cleanup(func() { p.stop(t) })
+				all = append(all, p)
+			}
+			return begin(t, all)
+		},
+		Reopen: func(t *testing.T, s logs.Streams) logs.Streams {
+			all := serving[s]
+			delete(serving, s)
+			for _, p := range all {
+				p.stop(t)
+			}
+			return begin(t, all)
+		},
+	}
+	if os.Getenv(streamtest.LongEnv) == "" {
+		b.Reopen = nil // some 100 starts; the engine's own tests have them
+	}
+	return b
+}
+
+// apart reads from another server than it writes to.
+type apart struct {
+	*remote
+	read *remote
+}
+
+func (a *apart) Follow(ctx context.Context, id logservice.ID, after int64) (logs.Cursor, error) {
+	return a.read.Follow(ctx, id, after)
+}
+
+func (a *apart) List(ctx context.Context, f logs.Filter) ([]logs.Info, error) {
+	return a.read.List(ctx, f)
+}

@@ -1,0 +1,42 @@
+package redis
+
+import (
+	"context"
+	"strings"
+
+	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/logs"
+)
+
+var _ logs.Checker = (*Engine)(nil)
+
+// Check implements logs.Checker: it sends a heartbeat, which writes.
+func (e *Engine) Check(ctx context.Context) error {
+	if err := e.heartbeat(ctx); err != nil {
+		e.log.Debug("Redis does not work", "error", err)
+		return logservice.Errorf(logservice.ErrUnavailable, "%s", state(err.Error()))
+	}
+	return nil
+}
+
+// state says what an error of Redis means, without its addresses.
+func state(err string) string {
+	for _, s := range []struct{ mark, means string }{
+		{"LOADING", "Redis is loading its data"},
+		{"READONLY", "Redis is a replica: no master has taken over yet"},
+		{"MASTERDOWN", "Redis has lost its master"},
+		{"CLUSTERDOWN", "the Redis Cluster is down"},
+		{"OOM", "Redis is full"},
+		{"MISCONF", "Redis cannot write its files"},
+		{"NOAUTH", "Redis wants a password"},
+		{"WRONGPASS", "Redis refuses the password"},
+		{"NOPERM", "Redis refuses a command to its user"},
+		{"no answer", "Redis does not answer"},
+		{"deadline", "Redis does not answer"},
+	} {
+		if strings.Contains(err, s.mark) {
+			return s.means
+		}
+	}
+	return "Redis cannot be reached"
+}
