@@ -15,20 +15,24 @@ import (
 // against a whole server.
 
 func TestTheServerConformsOverTheDurableEngine(t *testing.T) {
-	streamtest.Run(t, overHTTP(config.StreamDisk))
+	streamtest.Run(t, overServer(config.StreamDisk, (*inProcess).overHTTP))
 }
 
 func TestTheServerConformsOverTheMemoryEngine(t *testing.T) {
-	b := overHTTP(config.StreamMemory)
+	b := overServer(config.StreamMemory, (*inProcess).overHTTP)
 	b.Reopen = nil
 	streamtest.Run(t, b)
 }
 
-func overHTTP(engine string) streamtest.Backend {
+// overHTTP returns the running server p as an engine.
+func (p *inProcess) overHTTP(*testing.T) *remote { return newRemote(p.url) }
+
+// overServer is whole servers, reached in one way.
+func overServer(engine string, via func(*inProcess, *testing.T) *remote) streamtest.Backend {
 	serving := map[logs.Streams]*inProcess{} // one test at a time
 	begin := func(t *testing.T, p *inProcess) logs.Streams {
 		p.start(t)
-		r := newRemote(p.url)
+		r := via(p, t)
 		p.client = r
 		serving[r] = p
 		return r
@@ -37,7 +41,7 @@ func overHTTP(engine string) streamtest.Backend {
 		Remote: true,
 		Open: func(t *testing.T) logs.Streams {
 			c := config.Default()
-			c.Bind = "127.0.0.1:0"
+			c.Bind, c.GRPCBind = "127.0.0.1:0", "127.0.0.1:0"
 			c.Data = t.TempDir()
 			c.BoltPath = c.Data + "/blobs.db"
 			c.Stream = engine
@@ -59,6 +63,7 @@ func overHTTP(engine string) streamtest.Backend {
 type inProcess struct {
 	config config.Config
 	url    string
+	grpc   string // its address for gRPC
 	client *remote
 	cancel context.CancelFunc
 	ended  chan error
@@ -70,7 +75,7 @@ func (p *inProcess) start(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.url = s.URL()
+	p.url, p.grpc = s.URL(), s.GRPCURL()
 	ctx, cancel := context.WithCancel(context.Background())
 	p.cancel, p.ended = cancel, make(chan error, 1)
 	go func() { p.ended <- s.Serve(ctx) }()

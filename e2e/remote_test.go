@@ -8,15 +8,19 @@ import (
 	"net/http"
 	"sync"
 
+	"google.golang.org/grpc"
+
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/client"
+	"github.com/harness/log-service/client/rpc"
 	"github.com/harness/log-service/internal/logs"
 )
 
-// remote is a server, through HTTP and package client, as an engine of live
-// logs. Accounts have a client each.
+// remote is a server, through package client, as an engine of live logs: over
+// HTTP or gRPC, as its address says. Accounts have a client each.
 type remote struct {
-	url string
+	url  string
+	grpc *grpc.ClientConn // for cursors, where the address is one of gRPC
 
 	mu      sync.Mutex // guards clients
 	clients map[string]*client.Client
@@ -32,7 +36,7 @@ func (r *remote) client(account string) (*client.Client, error) {
 	if c := r.clients[account]; c != nil {
 		return c, nil
 	}
-	c, err := client.New(r.url, client.WithAccount(account), client.WithHTTPClient(&http.Client{
+	c, err := client.New(r.url, client.WithAccount(account), rpc.Transport(), client.WithHTTPClient(&http.Client{
 		Transport: stateTeller{&http.Transport{MaxIdleConnsPerHost: 64}},
 	}))
 	if err == nil {
@@ -47,6 +51,9 @@ func (r *remote) done() {
 	defer r.mu.Unlock()
 	for _, c := range r.clients {
 		c.CloseIdleConnections()
+	}
+	if r.grpc != nil {
+		_ = r.grpc.Close()
 	}
 }
 
@@ -131,6 +138,9 @@ func (r *remote) List(ctx context.Context, f logs.Filter) ([]logs.Info, error) {
 
 // Follow returns once the server has answered, so that the cursor is taken.
 func (r *remote) Follow(ctx context.Context, id logservice.ID, after int64) (logs.Cursor, error) {
+	if r.grpc != nil {
+		return r.followGRPC(ctx, id, after)
+	}
 	c, err := r.client(id.Account)
 	if err != nil {
 		return nil, err

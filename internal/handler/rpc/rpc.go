@@ -33,11 +33,11 @@ const (
 	// maxStreams bounds the calls of one connection: a program with that many
 	// logs opens another one.
 	maxStreams = 1000
-	// maxMessage bounds a message, decompressed: four times what clients make
+	// maxMessage bounds a message, decompressed: many times what clients make
 	// of a batch. A message is in memory whole before anybody can look at it,
 	// so it is less than a body of HTTP; where lines may be longer, so may
 	// messages.
-	maxMessage = 4 << 20
+	maxMessage = 16 << 20
 	// besideLines is what a message may hold beside its lines.
 	besideLines = 64 << 10
 	// maxHeader bounds the metadata of a call: a token and little more.
@@ -68,7 +68,7 @@ type Config struct {
 
 	// MaxLine is the size in bytes of a line's JSON past which it is cut.
 	MaxLine int
-	// MaxBody bounds the lines of one batch in bytes, at most 4 MiB or, where
+	// MaxBody bounds the lines of one batch in bytes, at most 16 MiB or, where
 	// that is more, one line.
 	MaxBody int64
 	// Stop, once closed, ends every tail, watch and push such that clients go
