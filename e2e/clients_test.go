@@ -1,0 +1,221 @@
+package e2e_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/client"
+	"github.com/harness/log-service/client/clienttest"
+	"github.com/harness/log-service/client/rpc"
+)
+
+// Other people's clients of gRPC, which make test installs.
+
+// missing skips a test whose program is not there; where CI=true it fails.
+func missing(t *testing.T, what string) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatalf("%s is missing: make test-servers installs it", what)
+	}
+	t.Skipf("SKIPPED, NOT TESTED: %s is missing: make test-servers installs it", what)
+}
+
+// pinned is the path of a tool that the Makefile installs in a version.
+func pinned(t *testing.T, tool, variable string) string {
+	t.Helper()
+	text, err := os.ReadFile("../Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := regexp.MustCompile(`(?m)^` + variable + ` := (\S+)$`).FindSubmatch(text)
+	if m == nil {
+		t.Fatalf("the Makefile has no %s", variable)
+	}
+	path, err := filepath.Abs("../.cache/bin/" + tool + "-" + string(m[1]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(path); err != nil {
+		missing(t, tool)
+	}
+	return path
+}
+
+// Every command of docs/grpc.md is run by a shell, one after the other, and
+// prints what the page says.
+func TestTheCallsOfTheDocumentation(t *testing.T) {
+	grpcurl := pinned(t, "grpcurl", "GRPCURL_VERSION")
+	page, err := os.ReadFile("../docs/grpc.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, block, _ := strings.Cut(string(page), "```console\n")
+	block, _, ok := strings.Cut(block, "```")
+	if !ok {
+		t.Fatal("docs/grpc.md has no console block")
+	}
+	srv := clienttest.NewServer(t)
+	bin := t.TempDir()
+	if err := os.Symlink(grpcurl, filepath.Join(bin, "grpcurl")); err != nil {
+		t.Fatal(err)
+	}
+	vars, calls := "", 0
+	for _, step := range strings.Split(block, "$ ")[1:] {
+		command, want, _ := strings.Cut(step, "\n")
+		if !strings.HasPrefix(command, "grpcurl ") { // sets a variable for those behind
+			vars += command + "; "
+			continue
+		}
+		if calls++; strings.Contains(command, "$ ") {
+			t.Fatalf("a command that this test would cut: %s", command)
+		}
+		got := shell(t, bin, vars+strings.ReplaceAll(command, "localhost:8078", host(t, srv.GRPC)))
+		if diff := cmp.Diff(values(want), values(got)); diff != "" {
+			t.Errorf("%s\n%s", command, diff)
+		}
+	}
+	for _, call := range []string{"Open", "Push", "Tail", "Close", "List", "Watch"} {
+		if !strings.Contains(block, "LogStream/"+call+"\n") {
+			t.Errorf("the page does not show %s", call)
+		}
+	}
+	if calls < 8 {
+		t.Errorf("only %d commands", calls)
+	}
+}
+
+func host(t *testing.T, address string) string {
+	t.Helper()
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u.Host
+}
+
+func shell(t *testing.T, bin, script string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "sh", "-c", script)
+	cmd.Env = append(os.Environ(), "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"))
+	out, err := cmd.CombinedOutput()
+	var status *exec.ExitError
+	if err != nil && !errors.As(err, &status) { // what grpcurl says of an error is part of the page
+		t.Fatal(err)
+	}
+	return string(out)
+}
+
+// values reads what a command prints: JSON values, or words where it is none.
+// Of an error it is the first lines. What time makes of a value is left out.
+func values(out string) (all []any) {
+	out, failure, failed := strings.Cut(out, "ERROR:")
+	d := json.NewDecoder(strings.NewReader(out))
+	for {
+		var v any
+		err := d.Decode(&v)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			all = append(all, strings.TrimSpace(out))
+			break
+		}
+		all = append(all, timeless(v))
+	}
+	if failed {
+		code := regexp.MustCompile(`Code: (\w+)`).FindString(failure)
+		all = append(all, "ERROR: "+code)
+	}
+	return all
+}
+
+func timeless(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		for name := range v {
+			if name == "ttl" {
+				v[name] = "time"
+			} else {
+				v[name] = timeless(v[name])
+			}
+		}
+	case []any:
+		for i := range v {
+			v[i] = timeless(v[i])
+		}
+	}
+	return v
+}
+
+// A client in another language, over its own implementation of gRPC, pushes
+// and tails; the Go client and HTTP agree with it.
+func TestAClientInNode(t *testing.T) {
+	node, err := exec.LookPath("node")
+	if err != nil {
+		missing(t, "node")
+	}
+	modules, err := filepath.Abs("../.cache/node-grpc/node_modules")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(modules, "@grpc", "grpc-js")); err != nil {
+		missing(t, "the package @grpc/grpc-js")
+	}
+	srv := clienttest.NewServer(t)
+	run := func(args ...string) []byte {
+		t.Helper()
+		cmd := exec.CommandContext(t.Context(), node, append([]string{"testdata/node/client.js", host(t, srv.GRPC), "../proto"}, args...)...)
+		cmd.Env = append(os.Environ(), "NODE_PATH="+modules)
+		var stderr bytes.Buffer
+		cmd.Stderr = &stderr
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatalf("%v: %v: %s", args, err, stderr.Bytes())
+		}
+		return out
+	}
+	run("push", "node/log", "5000")
+
+	grpcClient, err := client.New(srv.GRPC, rpc.Transport(), client.WithAccount("acc"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(grpcClient.CloseIdleConnections)
+	httpClient := srv.Client(client.WithAccount("acc"))
+	read := func(c *client.Client) []byte {
+		var b bytes.Buffer
+		n := int64(0)
+		for l, err := range c.LinesRaw(t.Context(), "node/log") {
+			if n++; err != nil || l.Seq != n {
+				t.Fatalf("line %d came as %d: %v", n, l.Seq, err)
+			}
+			b.Write(append(l.JSON, '\n'))
+		}
+		return b.Bytes()
+	}
+	want := read(httpClient)
+	if bytes.Count(want, []byte("\n")) != 5000 || !bytes.Contains(want, []byte(`"pos":4999,"out":"línea 4999`)) {
+		t.Errorf("%d lines, the last %.200s", bytes.Count(want, []byte("\n")), want[max(0, len(want)-200):])
+	}
+	if got := read(grpcClient); !bytes.Equal(got, want) {
+		t.Error("the Go client reads other lines over gRPC")
+	}
+	if err := httpClient.Close(t.Context(), logservice.Key("node/log")); err != nil {
+		t.Fatal(err)
+	}
+	if got := run("tail", "node/log"); !bytes.Equal(got, want) {
+		t.Errorf("Node reads %d bytes, want %d", len(got), len(want))
+	}
+}
