@@ -54,6 +54,9 @@ const (
 // are over after which Docker Compose setups and Kubernetes kill.
 const StopTimeout = 25 * time.Second
 
+// MaxStopDelay leaves requests in flight some of StopTimeout.
+const MaxStopDelay = 8 * time.Second
+
 // Config is everything that can be set about a server. Make one with Default
 // or Load.
 type Config struct {
@@ -77,6 +80,10 @@ type Config struct {
 	TLSCert     string // LOG_SERVICE_TLS_CERT
 	TLSKey      string // LOG_SERVICE_TLS_KEY
 	TLSClientCA string // LOG_SERVICE_TLS_CLIENT_CA
+
+	// StopDelay is how long an orderly stop goes on serving with readiness
+	// off, so that load balancers send nobody any more; at most MaxStopDelay.
+	StopDelay time.Duration // LOG_SERVICE_STOP_DELAY
 
 	// Proto and Host are how clients reach the server, http or https and
 	// host[:port], for the links that it hands out. With an empty Host links

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -45,7 +46,7 @@ func TestEverySettingReachesItsField(t *testing.T) {
 		"LOG_SERVICE_DISABLE_AUTH=true", "LOG_SERVICE_DATA=/var/lib/logs", "LOG_SERVICE_STREAM=memory",
 		"LOG_SERVICE_MEMORY=1GiB", "LOG_SERVICE_MAX_LINE=64Ki", "LOG_SERVICE_MAX_BODY=8MB", "LOG_SERVICE_MAX_UPLOAD=1GiB",
 		"LOG_SERVICE_ACCOUNT_MAX_STREAMS=5", "LOG_SERVICE_ACCOUNT_MAX_TAILS=0", "LOG_SERVICE_ACCOUNT_MAX_RATE=2MiB", "LOG_SERVICE_ACCOUNT_MAX_STORED=3GiB",
-		"LOG_SERVICE_DEBUG_MODE=1", "LOG_SERVICE_TRACE=true", "LOG_SERVICE_ADMIN_BIND=127.0.0.1:8077", "LOG_SERVICE_GRPC_BIND=:9001",
+		"LOG_SERVICE_DEBUG_MODE=1", "LOG_SERVICE_TRACE=true", "LOG_SERVICE_ADMIN_BIND=127.0.0.1:8077", "LOG_SERVICE_STOP_DELAY=5s", "LOG_SERVICE_GRPC_BIND=:9001",
 		"LOG_SERVICE_SECRET=secret-of-16-bytes", "LOG_SERVICE_OLD_SECRETS=old-secret-of-16-bytes, older-secret-of-16-bytes",
 		"LOG_SERVICE_GLOBAL_TOKEN=global-of-16-bytes", "LOG_SERVICE_OLD_GLOBAL_TOKENS=old-global-of-16-bytes",
 		"LOG_SERVICE_JWT_KEYS=a.pem,b.pem", "LOG_SERVICE_REVOKED_TOKENS=revoked",
@@ -56,7 +57,7 @@ func TestEverySettingReachesItsField(t *testing.T) {
 		t.Fatal(err, warnings)
 	}
 	want := config.Config{
-		Bind: ":9000", AdminBind: "127.0.0.1:8077", GRPCBind: ":9001", TLSCert: "c.pem", TLSKey: "k.pem", TLSClientCA: "a.pem", Proto: "https", Host: "logs.example.com:8443", DisableAuth: true,
+		Bind: ":9000", AdminBind: "127.0.0.1:8077", StopDelay: 5 * time.Second, GRPCBind: ":9001", TLSCert: "c.pem", TLSKey: "k.pem", TLSClientCA: "a.pem", Proto: "https", Host: "logs.example.com:8443", DisableAuth: true,
 		Data: "/var/lib/logs", BoltPath: filepath.Join("/var/lib/logs", "blobs.db"), Stream: config.StreamMemory, Redis: config.Default().Redis,
 		Memory: 1 << 30, MaxLine: 64 << 10, MaxBody: 8e6, MaxUpload: 1 << 30,
 		AccountStreams: 5, AccountRate: 2 << 20, AccountStored: 3 << 30, Debug: true, Trace: true,
@@ -107,6 +108,7 @@ func TestABadValueIsRefusedByNameValueAndRule(t *testing.T) {
 		{[]string{"LOG_SERVICE_TLS_KEY=k"}, []string{"LOG_SERVICE_TLS_KEY", "LOG_SERVICE_TLS_CERT"}},
 		{[]string{"LOG_SERVICE_TLS_CLIENT_CA=a"}, []string{"LOG_SERVICE_TLS_CLIENT_CA", "LOG_SERVICE_TLS_CERT"}},
 		{[]string{"LOG_SERVICE_ACCOUNT_MAX_TAILS=-1"}, []string{"LOG_SERVICE_ACCOUNT_MAX_TAILS", `"-1"`, "0 for no limit"}},
+		{[]string{"LOG_SERVICE_STOP_DELAY=1m"}, []string{"LOG_SERVICE_STOP_DELAY", `"1m"`, "0s to 8s"}},
 		{[]string{"LOG_SERVICE_HTTP_PROTO=ftp"}, []string{"LOG_SERVICE_HTTP_PROTO", `"ftp"`, "http or https"}},
 		{[]string{"LOG_SERVICE_HTTP_PROTO=https"}, []string{"LOG_SERVICE_HTTP_PROTO", "LOG_SERVICE_HTTP_HOST"}},
 		{[]string{"LOG_SERVICE_HTTP_HOST=https://logs"}, []string{"host or host:port", "HTTP_PROTO"}},

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/joho/godotenv"
 )
@@ -263,6 +264,15 @@ func grpcBind(c *Config, v string) error {
 	if err := bind(func(c *Config) *string { return &c.GRPCBind })(c, v); err != nil {
 		return fmt.Errorf("%w; or %s for none", err, GRPCOff)
 	}
+	return nil
+}
+
+func setStopDelay(c *Config, v string) error {
+	d, err := time.ParseDuration(v)
+	if err != nil || d < 0 || d > MaxStopDelay {
+		return fmt.Errorf("want a time from 0s to %v, for example 5s", MaxStopDelay)
+	}
+	c.StopDelay = d
 	return nil
 }
 

@@ -43,6 +43,7 @@ func settings() []setting {
 		{"OIDC_PREFIX", text(func(c *Config) *string { return &c.OIDC.Prefix })},
 		{"OIDC_VERBS", setVerbs},
 		{"REVOKED_TOKENS", text(func(c *Config) *string { return &c.RevokedTokens })},
+		{"STOP_DELAY", setStopDelay},
 		{"DATA", text(func(c *Config) *string { return &c.Data })},
 		{"BOLT_PATH", text(func(c *Config) *string { return &c.BoltPath })},
 		{"ARCHIVE_COMPRESSION", oneOf(func(c *Config) *string { return &c.ArchiveCompression }, CompressNone, CompressZstd)},

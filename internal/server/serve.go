@@ -10,7 +10,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// requestsTimeout is how long requests in flight may go on once a stop began.
+// requestsTimeout is how long requests in flight may go on once a stop began,
+// config.Config.StopDelay included.
 // With it the background work has its 10 s (see logs.Service.Run) and the
 // engine some left to flush, all within config.StopTimeout.
 const requestsTimeout = 12 * time.Second
@@ -51,6 +52,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		err = errors.Join(wrap("gRPC listener", err), s.drain(failed))
 	case <-ctx.Done():
 		s.log.Info("stopping", slog.Any("cause", context.Cause(ctx)))
+		s.announce()
 		err = s.drain(failed)
 	}
 	end()
@@ -66,12 +68,22 @@ func (s *Server) serve() error {
 	return s.http.Serve(s.listener)
 }
 
+// announce turns readiness off, and goes on as before for as long as it takes
+// others to notice.
+func (s *Server) announce() {
+	close(s.unready)
+	if s.stopDelay > 0 {
+		time.Sleep(s.stopDelay)
+	}
+}
+
 // drain ends the tails and waits for requests in flight; those that take too
 // long are cut, which their clients see and retry. It waits for served, what
 // the listener of HTTP ends with.
 func (s *Server) drain(served <-chan error) error {
 	close(s.stopping)
-	ctx, cancel := context.WithTimeout(context.Background(), requestsTimeout)
+	s.tails.Hurry() // while requests in flight finish
+	ctx, cancel := context.WithTimeout(context.Background(), requestsTimeout-s.stopDelay)
 	defer cancel()
 	var calls errgroup.Group
 	calls.Go(func() error { return s.grpc.shutdown(ctx) })
@@ -79,7 +91,7 @@ func (s *Server) drain(served <-chan error) error {
 	s.tails.Wait()
 	err = errors.Join(err, calls.Wait())
 	if errors.Is(err, context.DeadlineExceeded) {
-		s.log.Warn("requests in flight were cut", slog.Duration("after", requestsTimeout))
+		s.log.Warn("requests in flight were cut", slog.Duration("after", requestsTimeout-s.stopDelay))
 		err = s.http.Close()
 	}
 	if serveErr := <-served; !errors.Is(serveErr, http.ErrServerClosed) {

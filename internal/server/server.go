@@ -53,9 +53,11 @@ type Server struct {
 	tls      *tls.Config // of all listeners but the admin's; nil: plain text
 	registry *prometheus.Registry
 
-	stopping chan struct{} // closed when an orderly stop begins
-	closed   sync.Once     // guards closeErr
-	closeErr error
+	stopDelay time.Duration // between the two channels
+	unready   chan struct{} // closed when an orderly stop begins
+	stopping  chan struct{} // closed when it ends connections
+	closed    sync.Once     // guards closeErr
+	closeErr  error
 }
 
 // New opens everything that c names and begins to listen; connections wait
@@ -66,7 +68,7 @@ func New(c config.Config, logger *slog.Logger) (*Server, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	s := &Server{log: logger, registry: newRegistry(), stopping: make(chan struct{})}
+	s := &Server{log: logger, stopDelay: c.StopDelay, registry: newRegistry(), unready: make(chan struct{}), stopping: make(chan struct{})}
 	if err := s.open(c); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -200,6 +202,7 @@ func (s *Server) handlerConfig(c config.Config) handler.Config {
 		MaxUpload: c.MaxUpload,
 		// Room for four of the largest bodies at once, or for many usual ones.
 		BodyMemory: max(endpoint.DefaultBodyMemory, 4*c.MaxBody),
+		Unready:    s.unready,
 		Stop:       s.stopping,
 		Tails:      &s.tails,
 		Registry:   s.registry,

@@ -58,8 +58,11 @@ type Config struct {
 	// BodyMemory is the budget in bytes for the bodies of all appends in
 	// flight; at least three times MaxBody.
 	BodyMemory int64
+	// Unready, once closed, turns readiness off: Stop will follow. Nil: Stop
+	// does it alone.
+	Unready <-chan struct{}
 	// Stop, once closed, ends every tail in order: without an end mark, so
-	// that clients reconnect. Readiness is off from then on. Nil: never.
+	// that clients reconnect. Nil: never.
 	Stop <-chan struct{}
 	// Tails takes the tails, which go on when their handlers have returned:
 	// wait for it behind http.Server.Shutdown. Nil: nobody waits.
@@ -84,6 +87,7 @@ type API struct {
 	base    string
 	maxLine int
 	upload  int64 // the largest
+	unready <-chan struct{}
 	stop    <-chan struct{}
 	tails   *Tails
 	ping    time.Duration
@@ -128,6 +132,7 @@ func New(c Config) *API {
 		base:    c.BaseURL,
 		maxLine: c.MaxLine,
 		upload:  c.MaxUpload,
+		unready: c.Unready,
 		stop:    c.Stop,
 		tails:   c.Tails,
 		ping:    c.Ping,

@@ -52,8 +52,10 @@ func (a *API) Health(c *Call) error { return c.Text("OK") }
 // while what it keeps live logs in does not work, which the answer names.
 func (a *API) Ready(c *Call) error {
 	select {
+	case <-a.unready:
+		return errStopping
 	case <-a.stop:
-		return &logservice.UnavailableError{Cause: errors.New("the server stops")}
+		return errStopping
 	default:
 	}
 	ctx, cancel := context.WithTimeout(c.Request.Context(), readyWait)
@@ -63,6 +65,8 @@ func (a *API) Ready(c *Call) error {
 	}
 	return c.Text("OK")
 }
+
+var errStopping = &logservice.UnavailableError{Cause: errors.New("the server stops")}
 
 // readyWait bounds the answer of a probe, which is asked every few seconds.
 const readyWait = 2 * time.Second

@@ -27,13 +27,19 @@ type Tails struct {
 // to it when the server stops. It resumes elsewhere from the last whole line.
 const lastWrite = 2 * time.Second
 
-// Wait returns once every tail has ended, which Config.Stop has told them to.
-func (t *Tails) Wait() {
+// Hurry bounds what is being written to every tail there is, once Config.Stop
+// has told them to end.
+func (t *Tails) Hurry() {
 	t.mu.Lock()
+	defer t.mu.Unlock()
 	for c := range t.conns {
 		_ = c.SetWriteDeadline(time.Now().Add(lastWrite))
 	}
-	t.mu.Unlock()
+}
+
+// Wait returns once every tail has ended, which Config.Stop has told them to.
+func (t *Tails) Wait() {
+	t.Hurry()
 	t.work.Wait()
 }
 
