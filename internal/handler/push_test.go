@@ -13,6 +13,7 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 
+	"github.com/harness/log-service/internal/auth"
 	"github.com/harness/log-service/internal/handler"
 )
 
@@ -182,7 +183,8 @@ func TestRequestsGoOnOverOneConnection(t *testing.T) {
 func BenchmarkPut100(b *testing.B) {
 	body := hundred()
 	for name, make := range map[string]func() http.Handler{
-		"service": func() http.Handler { return serviceHandler(b) },
+		"service": func() http.Handler { return serviceHandler(b, nil) },
+		"token":   func() http.Handler { return serviceHandler(b, newVerifier(b)) },
 		"discard": func() http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				_, _ = io.Copy(io.Discard, r.Body)
@@ -199,6 +201,7 @@ func BenchmarkPut100(b *testing.B) {
 			r.ContentLength = int64(len(body))
 			reader := bytes.NewReader(body)
 			r.Body = io.NopCloser(reader)
+			r.Header.Set("X-Harness-Token", tokenFor(b, testSecret, auth.Grant{Account: "A", Verbs: auth.Push}))
 			w := &discard{header: http.Header{}}
 			b.SetBytes(int64(len(body)))
 			b.ReportAllocs()

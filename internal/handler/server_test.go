@@ -14,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/auth"
 	"github.com/harness/log-service/internal/handler"
 	"github.com/harness/log-service/internal/handler/endpoint"
 	"github.com/harness/log-service/internal/logs"
@@ -134,7 +135,7 @@ func (s *testServer) must(status int, method, target, body string, headers ...st
 
 // serviceHandler is the handler of a service over an engine in memory, with
 // an open stream A, k.
-func serviceHandler(b *testing.B) http.Handler {
+func serviceHandler(b *testing.B, v *auth.Verifier) http.Handler {
 	b.Helper()
 	quiet := slog.New(slog.DiscardHandler)
 	engine, err := stream.Open(stream.Config{Logger: quiet})
@@ -146,5 +147,5 @@ func serviceHandler(b *testing.B) http.Handler {
 	if err := service.Open(b.Context(), logservice.ID{Account: "A", Key: "k"}, logs.OpenOptions{}); err != nil {
 		b.Fatal(err)
 	}
-	return handler.New(handler.Config{Service: service, Logger: quiet})
+	return handler.New(handler.Config{Service: service, Logger: quiet, Auth: v})
 }
