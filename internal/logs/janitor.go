@@ -79,7 +79,6 @@ func (s *Service) sweep(ctx context.Context) error {
 		s.backlog.Store(true)
 		return err
 	}
-	s.accounts.sweep(infos, time.Now())
 	b := s.Backlog(infos)
 	s.metrics.waiting.Set(float64(b.Waiting))
 	s.metrics.failing.Set(float64(b.Failing))

@@ -19,7 +19,7 @@ import (
 // are archived past every limit.
 type Limits struct {
 	// Streams is how many streams may be open. It is kept about: what several
-	// nodes, or retries, open at the same moment is seen at the next sweep.
+	// nodes, or retries, open at the same moment is seen at the next count.
 	Streams int64
 	// Tails is how many readers may follow logs of the account at a time, on
 	// this node.
@@ -66,6 +66,7 @@ type accounts struct {
 type usage struct {
 	tails     atomic.Int64
 	streams   atomic.Int64
+	changes   atomic.Int64 // of streams
 	live      atomic.Int64 // bytes of open streams
 	stored    atomic.Int64 // bytes
 	touched   atomic.Int64 // Unix seconds of the last request
@@ -244,15 +245,28 @@ func (s *Service) mayOpen(ctx context.Context, id logservice.ID) error {
 // opened and closed count streams between two sweeps.
 func (a *accounts) opened(name string, n int64) {
 	if a.limits.Streams > 0 {
-		a.with(name, func(u *usage) { u.streams.Add(n) })
+		a.with(name, func(u *usage) {
+			u.streams.Add(n)
+			u.changes.Add(1)
+		})
 	}
 }
 
-// sweep sets what there is of live streams, and forgets idle accounts.
-func (a *accounts) sweep(infos []Info, now time.Time) {
-	if a.limits == (Limits{}) {
-		return
+// changes is how often each account has opened or closed streams.
+func (a *accounts) changes() map[string]int64 {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	m := make(map[string]int64, len(a.byName))
+	for name, u := range a.byName {
+		m[name] = u.changes.Load()
 	}
+	return m
+}
+
+// sweep sets what there is of live streams, listed since before was asked of
+// changes, and forgets idle accounts. An account that opened or closed
+// streams meanwhile keeps its own count: the list may be older.
+func (a *accounts) sweep(infos []Info, before map[string]int64, now time.Time) {
 	type sum struct{ streams, bytes int64 }
 	sums := make(map[string]sum)
 	for i := range infos {
@@ -267,7 +281,9 @@ func (a *accounts) sweep(infos []Info, now time.Time) {
 	defer a.mu.Unlock()
 	for name, u := range a.byName {
 		x, busy := sums[name]
-		u.streams.Store(x.streams)
+		if n, ok := before[name]; ok && n == u.changes.Load() {
+			u.streams.Store(x.streams)
+		}
 		u.live.Store(x.bytes)
 		if !busy && u.tails.Load() == 0 && now.Unix()-u.touched.Load() > int64(idleAccount/time.Second) {
 			delete(a.byName, name)

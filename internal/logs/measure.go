@@ -14,14 +14,19 @@ const (
 	measureShare = 20
 )
 
-// measure sums up what accounts have stored, until ctx ends.
+// measure keeps what limited accounts use up to date, until ctx ends: what
+// they have open, and what they have stored.
 func (s *Service) measure(ctx context.Context) {
-	if s.accounts.limits.Stored <= 0 {
+	limits := s.accounts.limits
+	if limits == (Limits{}) {
 		return
 	}
 	t := time.NewTicker(s.sweeps)
 	defer t.Stop()
 	for {
+		if err := s.measureStreams(ctx); err != nil && ctx.Err() == nil {
+			s.log.Warn("counting what accounts have open failed; their limits go by the last count", "error", err)
+		}
 		for _, name := range s.accounts.unmeasured(time.Now()) {
 			if err := s.measureAccount(ctx, name); err != nil && ctx.Err() == nil {
 				s.log.Warn("summing up what an account stores failed; its limit goes by the last sum", "account", name, "error", err)
@@ -35,8 +40,23 @@ func (s *Service) measure(ctx context.Context) {
 	}
 }
 
+func (s *Service) measureStreams(ctx context.Context) (err error) {
+	before := s.accounts.changes()
+	var infos []Info
+	if l := s.accounts.limits; l.Streams > 0 || l.Stored > 0 {
+		if infos, err = s.streams.List(ctx, Filter{}); err != nil {
+			return err
+		}
+	}
+	s.accounts.sweep(infos, before, time.Now())
+	return nil
+}
+
 // unmeasured are the accounts whose sum is due.
 func (a *accounts) unmeasured(now time.Time) (names []string) {
+	if a.limits.Stored <= 0 {
+		return nil
+	}
 	a.mu.RLock()
 	defer a.mu.RUnlock()
 	for name, u := range a.byName {
