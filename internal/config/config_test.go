@@ -211,6 +211,24 @@ func TestNoMessageShowsASecret(t *testing.T) {
 	}
 }
 
+func TestAFileThatCannotBeReadIsTheFaultOfALineThatIsNotShown(t *testing.T) {
+	file := filepath.Join(t.TempDir(), ".env")
+	for content, want := range map[string]string{
+		"LOG_SERVICE_DATA=/x\nkeep-it keep-it\nLOG_SERVICE_SECRET=keep-it-keep-it\n": "line 2: want NAME=value",
+		"# keep-it\nLOG_SERVICE_SECRET=\"keep-it-keep-it\nLOG_SERVICE_STREAM=disk\n": "line 2: want NAME=value",
+		"keep-it":                             "line 1: want NAME=value",
+		strings.Repeat("# keep-it\n", 30_000): "not a file of settings",
+	} {
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := config.Environ(nil, file, false)
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "keep-it") {
+			t.Errorf("%.60q: %v, want %q and nothing of the content", content, err, want)
+		}
+	}
+}
+
 func TestRedisTakesTheStreams(t *testing.T) {
 	c, warnings, err := load(t, "LOG_SERVICE_REDIS_ENDPOINT=redis://a:6379, b:6380", "LOG_SERVICE_REDIS_USERNAME=logs",
 		"LOG_SERVICE_REDIS_PASSWORD=keep-it", "LOG_SERVICE_REDIS_SSL_ENABLED=true", "LOG_SERVICE_REDIS_SSL_CA_CERT_PATH=ca.pem",

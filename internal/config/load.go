@@ -10,8 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/joho/godotenv"
 )
 
 // An Error refuses one setting.
@@ -36,7 +34,7 @@ func (e *Error) Error() string {
 func Environ(environ []string, file string, required bool) (map[string]string, error) {
 	env := map[string]string{}
 	if file != "" {
-		read, err := godotenv.Read(file)
+		read, err := readEnvFile(file)
 		switch {
 		case errors.Is(err, fs.ErrNotExist) && !required:
 		case err != nil:
