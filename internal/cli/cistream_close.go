@@ -2,7 +2,9 @@ package cli
 
 import (
 	"context"
+	"errors"
 
+	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/client"
 )
 
@@ -55,5 +57,9 @@ func (f *closeFlags) close(ctx context.Context, s *session, t target) error {
 	if f.Prefix {
 		return c.CloseUnder(ctx, t.key, opts...)
 	}
-	return c.Close(ctx, t.key, opts...)
+	err = c.Close(ctx, t.key, opts...)
+	if errors.Is(err, logservice.ErrStreamNotFound) {
+		return withHint(err, "nothing is live under %[1]s: see %[2]s cistream info; one that has ended: %[2]s cistore download %[1]s", t.key, s.Name)
+	}
+	return err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/client"
 )
 
@@ -43,8 +44,8 @@ func (c *idOpen) Run(ctx context.Context, s *session) error {
 }
 
 func (f *openFlags) open(ctx context.Context, s *session, t target) error {
-	if f.TTL < 0 {
-		return usagef("--ttl %v is negative", f.TTL)
+	if f.TTL < 0 || f.TTL > logservice.MaxTTL {
+		return usagef("--ttl %v: want a time of at most %v", f.TTL, logservice.MaxTTL)
 	}
 	c, err := s.client(t, oneShot)
 	if err != nil {

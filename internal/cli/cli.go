@@ -52,6 +52,28 @@ type root struct {
 	Completion completionCmd `cmd:"" help:"Print a completion script for a shell."`
 }
 
+// Help shows a whole way of a log. Commands of one group do the same.
+func (*root) Help() string {
+	return example("log-service server", "log-service cistream open 1 2 3 4", `make 2>&1 | log-service cistream push 1 2 3 4 -`,
+		"log-service cistream tail 1 2 3 4", "log-service cistream close 1 2 3 4", "log-service cistore download 1 2 3 4")
+}
+
+func (*cistoreCmd) Help() string {
+	return example("log-service cistore upload 1 2 3 4 /path/to/logs.json", "log-service cistore download 1 2 3 4")
+}
+
+func (*cistreamCmd) Help() string {
+	return example("log-service cistream open 1 2 3 4", `log-service cistream push 1 2 3 4 "echo hello"`, "log-service cistream close 1 2 3 4")
+}
+
+func (*storeCmd) Help() string {
+	return example(`log-service store upload default "" 1/2/3/4 /path/to/logs.json`, `log-service store download default "" 1/2/3/4`)
+}
+
+func (*streamCmd) Help() string {
+	return example(`log-service stream open default "" 1/2/3/4`, `log-service stream push default "" 1/2/3/4 "echo hello"`, `log-service stream close default "" 1/2/3/4`)
+}
+
 type cistoreCmd struct {
 	Upload       ciUpload       `cmd:"" help:"Store a file, or standard input, as a finished log."`
 	Download     ciDownload     `cmd:"" help:"Print a finished log."`

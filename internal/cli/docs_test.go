@@ -10,8 +10,8 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// leaves calls visit for every command that does something.
-func leaves(t *testing.T, name string, visit func(n *kong.Node)) {
+// commands calls visit for every command and every group of them.
+func commands(t *testing.T, name string, visit func(n *kong.Node)) {
 	t.Helper()
 	parser, err := newParser(&Program{Name: name, Stdout: io.Discard, Stderr: io.Discard}, &root{})
 	if err != nil {
@@ -19,9 +19,7 @@ func leaves(t *testing.T, name string, visit func(n *kong.Node)) {
 	}
 	var walk func(n *kong.Node)
 	walk = func(n *kong.Node) {
-		if n.Leaf() {
-			visit(n)
-		}
+		visit(n)
 		for _, child := range n.Children {
 			walk(child)
 		}
@@ -31,7 +29,7 @@ func leaves(t *testing.T, name string, visit func(n *kong.Node)) {
 
 func TestTheHelpOfEveryCommandShowsAnExampleOfIt(t *testing.T) {
 	for _, name := range []string{"log-service", "log-server"} {
-		leaves(t, name, func(n *kong.Node) {
+		commands(t, name, func(n *kong.Node) {
 			if n.Help == "" || !strings.Contains(n.Detail, "Example:\n") || !strings.Contains(n.Detail, n.FullPath()) {
 				t.Errorf("%s: help %q, detail %q: no help, or no example", n.FullPath(), n.Help, n.Detail)
 			}
@@ -45,7 +43,10 @@ func TestTheDocumentationNamesEveryCommandAndFlag(t *testing.T) {
 		t.Fatal(err)
 	}
 	doc := string(text)
-	leaves(t, "log-service", func(n *kong.Node) {
+	commands(t, "log-service", func(n *kong.Node) {
+		if !n.Leaf() {
+			return
+		}
 		if !n.Parent.Hidden && !strings.Contains(doc, n.FullPath()) {
 			t.Errorf("docs/cli.md has no example of %s", n.FullPath())
 		}

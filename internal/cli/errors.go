@@ -150,6 +150,7 @@ func hint(err error, program string) string {
 		h       *hinted
 		setting *config.Error
 		inUse   *server.InUseError
+		folder  *server.FolderError
 		listen  *net.OpError
 	)
 	switch {
@@ -167,6 +168,8 @@ func hint(err error, program string) string {
 		return serverHint(err)
 	case errors.As(err, &inUse):
 		return "stop that server, or give this one a folder of its own: LOG_SERVICE_DATA=..."
+	case errors.As(err, &folder):
+		return "the server must be allowed to write there; or name another folder: LOG_SERVICE_DATA=..."
 	case errors.As(err, &listen) && listen.Op == "listen":
 		if strings.Contains(err.Error(), "LOG_SERVICE_GRPC_BIND") {
 			return "give another address, for example LOG_SERVICE_GRPC_BIND=127.0.0.1:8081, or LOG_SERVICE_GRPC_BIND=off for none"

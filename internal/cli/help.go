@@ -26,8 +26,11 @@ func defaults() kong.Option {
 		}
 		return kong.PostBuild(func(k *kong.Kong) error {
 			return kong.Visit(k.Model, func(v kong.Visitable, next kong.Next) error {
-				if node, ok := v.(*kong.Node); ok {
-					node.Detail = strings.ReplaceAll(node.Detail, programName+" ", k.Model.Name+" ")
+				switch n := v.(type) {
+				case *kong.Application:
+					n.Detail = strings.ReplaceAll(n.Detail, programName+" ", n.Name+" ")
+				case *kong.Node:
+					n.Detail = strings.ReplaceAll(n.Detail, programName+" ", k.Model.Name+" ")
 				}
 				return next(nil)
 			})

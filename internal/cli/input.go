@@ -32,8 +32,8 @@ const (
 )
 
 // jsonLines turns input into JSON lines as the service keeps them, with
-// memory for one line at a time. JSON lines pass as they are; an array of
-// objects becomes a line for each; of any other text every line becomes the
+// memory for one line at a time. JSON lines pass as they are (checked where
+// they are said to be that); an array of objects becomes a line for each; of any other text every line becomes the
 // "out" of one, dated now.
 func jsonLines(r io.Reader, kind string, now time.Time) io.Reader {
 	br := bufio.NewReaderSize(r, peekBytes)
@@ -42,7 +42,9 @@ func jsonLines(r io.Reader, kind string, now time.Time) io.Reader {
 		switch {
 		case startsArray(head, kind):
 			return &converter{next: arrayLines(br)}
-		case kind == inputJSON || startsObject(head):
+		case kind == inputJSON:
+			return &converter{next: valueLines(br)}
+		case startsObject(head):
 			return br
 		}
 	}
@@ -107,7 +109,7 @@ func (c *converter) Read(p []byte) (int, error) {
 
 // arrayLines yields the elements of an array, each on a line of its own.
 func arrayLines(r io.Reader) func(dst []byte) ([]byte, error) {
-	dec := jsontext.NewDecoder(r, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	dec := decoder(r)
 	begun := false
 	return func(dst []byte) ([]byte, error) {
 		if !begun {
@@ -116,8 +118,7 @@ func arrayLines(r io.Reader) func(dst []byte) ([]byte, error) {
 				return dst, badJSON(err)
 			}
 		}
-		switch kind := dec.PeekKind(); kind {
-		case ']':
+		if dec.PeekKind() == ']' {
 			if _, err := dec.ReadToken(); err != nil {
 				return dst, badJSON(err)
 			}
@@ -125,19 +126,47 @@ func arrayLines(r io.Reader) func(dst []byte) ([]byte, error) {
 				return dst, &usage{err: fmt.Errorf("text behind the end of the JSON array, at byte %d", dec.InputOffset())}
 			}
 			return dst, io.EOF
-		case '{', 0: // 0: the error comes with the value
-		default:
-			return dst, &usage{err: fmt.Errorf("the JSON array holds something other than an object, at byte %d", dec.InputOffset())}
 		}
-		v, err := dec.ReadValue()
+		v, err := readObject(dec)
+		if err == nil {
+			err = v.Compact()
+		}
 		if err != nil {
-			return dst, badJSON(err)
-		}
-		if err := v.Compact(); err != nil {
 			return dst, badJSON(err)
 		}
 		return append(append(dst, v...), '\n'), nil
 	}
+}
+
+// valueLines yields objects that follow one another, each on a line of its
+// own: those that are written so as they are.
+func valueLines(r io.Reader) func(dst []byte) ([]byte, error) {
+	dec := decoder(r)
+	return func(dst []byte) ([]byte, error) {
+		v, err := readObject(dec)
+		if err == io.EOF { //nolint:errorlint // wrapped it is one inside a value
+			return dst, io.EOF
+		}
+		if err == nil && bytes.IndexByte(v, '\n') >= 0 {
+			err = v.Compact()
+		}
+		if err != nil {
+			return dst, badJSON(err)
+		}
+		return append(append(dst, v...), '\n'), nil
+	}
+}
+
+func decoder(r io.Reader) *jsontext.Decoder {
+	return jsontext.NewDecoder(r, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+}
+
+func readObject(dec *jsontext.Decoder) (jsontext.Value, error) {
+	switch dec.PeekKind() {
+	case '{', 0: // 0: the error comes with the value
+		return dec.ReadValue()
+	}
+	return nil, fmt.Errorf("not an object, at byte %d", dec.InputOffset())
 }
 
 func badJSON(err error) error { return &usage{err: fmt.Errorf("malformed JSON: %w", err)} }

@@ -25,6 +25,9 @@ func TestUploadsBecomeJSONLines(t *testing.T) {
 		"text with a brace":         {inputAuto, "{\n}\n", text("0", `"{\n"`) + text("1", `"}\n"`)},
 		"text that is not UTF-8":    {inputAuto, "a\xffb\n", text("0", "\"a\uFFFDb\\n\"")},
 		"empty lines":               {inputAuto, "\n\n", text("0", `"\n"`) + text("1", `"\n"`)},
+		"JSON lines, said to be":    {inputJSON, "{\"out\": \"a\"}\r\n\n{\"out\":\"b\"}", "{\"out\": \"a\"}\n{\"out\":\"b\"}\n"},
+		"JSON over several lines":   {inputJSON, "{\n \"out\":\n \"a\"\n}\n{}\n", "{\"out\":\"a\"}\n{}\n"},
+		"no JSON at all":            {inputJSON, "", ""},
 		"JSON lines, taken as text": {inputText, "{}\n", text("0", `"{}\n"`)},
 	} {
 		for _, r := range []io.Reader{strings.NewReader(tc.in), iotest.OneByteReader(strings.NewReader(tc.in))} {
@@ -44,9 +47,18 @@ func TestMalformedJSONEndsAnUploadWithAnError(t *testing.T) {
 			t.Errorf("%.20s: error %v, want one that blames the input", in, err)
 		}
 	}
+	for _, in := range []string{"{\"out\":\"a\"}\n{\"out\":", "{\"out\":\"a\"}\nplain text\n", "1\n", "{} []", "plain"} {
+		_, err := io.ReadAll(jsonLines(strings.NewReader(in), inputJSON, time.Now()))
+		var u *usage
+		if !errors.As(err, &u) {
+			t.Errorf("%q, said to be JSON: error %v, want one that blames the input", in, err)
+		}
+	}
 	broken := iotest.ErrReader(errors.New("disk on fire"))
-	if _, err := io.ReadAll(jsonLines(io.MultiReader(strings.NewReader("a\n"), broken), inputAuto, time.Now())); err == nil {
-		t.Error("an input that breaks off is no error")
+	for kind, in := range map[string]string{inputAuto: "a\n", inputJSON: "{}\n"} {
+		if _, err := io.ReadAll(jsonLines(io.MultiReader(strings.NewReader(in), broken), kind, time.Now())); err == nil || !strings.Contains(err.Error(), "disk on fire") {
+			t.Errorf("%s: an input that breaks off: error %v", kind, err)
+		}
 	}
 }
 

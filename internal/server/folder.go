@@ -36,6 +36,15 @@ func (e *InUseError) Error() string {
 	return fmt.Sprintf("data folder %s is in use by %s", e.Folder, who)
 }
 
+// FolderError says that a data folder cannot be made or used.
+type FolderError struct {
+	Folder string
+	Err    error
+}
+
+func (e *FolderError) Error() string { return fmt.Sprintf("data folder %s: %v", e.Folder, e.Err) }
+func (e *FolderError) Unwrap() error { return e.Err }
+
 // A folder is a data folder that this process holds.
 type folder struct {
 	path string
@@ -48,15 +57,15 @@ type folder struct {
 func openFolder(path string) (*folder, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
-		return nil, fmt.Errorf("data folder %s: %w", path, err)
+		return nil, &FolderError{path, err}
 	}
 	// Logs hold secrets that builds print by mistake: nobody else reads them.
 	if err := os.MkdirAll(abs, 0o700); err != nil {
-		return nil, fmt.Errorf("data folder %s: %w", abs, err)
+		return nil, &FolderError{abs, err}
 	}
 	f, err := os.OpenFile(filepath.Join(abs, lockFile), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("data folder %s: %w", abs, err)
+		return nil, &FolderError{abs, err}
 	}
 	d := &folder{path: abs, lock: f}
 	if err := d.take(); err != nil {
@@ -68,14 +77,14 @@ func openFolder(path string) (*folder, error) {
 func (d *folder) take() error {
 	held, err := lock(d.lock)
 	if err != nil {
-		return fmt.Errorf("data folder %s: lock: %w", d.path, err)
+		return &FolderError{d.path, fmt.Errorf("lock: %w", err)}
 	}
 	if held {
 		return &InUseError{Folder: d.path, PID: d.holder()}
 	}
 	pid := []byte(strconv.Itoa(os.Getpid()) + "\n")
 	if err := errors.Join(d.lock.Truncate(0), writeAt(d.lock, pid)); err != nil {
-		return fmt.Errorf("data folder %s: %w", d.path, err)
+		return &FolderError{d.path, err}
 	}
 	return nil
 }
