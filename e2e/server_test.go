@@ -49,6 +49,7 @@ func startServer(t *testing.T, program string, env ...string) *process {
 		"PATH=" + os.Getenv("PATH"),
 		"HOME=" + s.folder,
 		"LOG_SERVICE_HTTP_BIND=" + s.addr,
+		"LOG_SERVICE_GRPC_BIND=127.0.0.1:0", // not the default, where servers of other tests are
 		"LOG_SERVICE_DATA=" + filepath.Join(s.folder, "data"),
 	}, env...)
 	t.Cleanup(func() {

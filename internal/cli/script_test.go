@@ -68,6 +68,8 @@ func params(dir string) testscript.Params {
 			env.Values[stateKey{}] = &state{followers: map[string]*follower{}}
 			env.Setenv("LOG_SERVICE_DATA", filepath.Join(env.WorkDir, "data"))
 			env.Setenv("LOG_SERVICE_HTTP_BIND", "127.0.0.1:0")
+			// Not the default: a script would meet the server of another there.
+			env.Setenv("LOG_SERVICE_GRPC_BIND", "127.0.0.1:0")
 			// Without this every program that is built with the race detector
 			// sleeps for a second before it ends.
 			env.Setenv("GORACE", "atexit_sleep_ms=0")
@@ -119,7 +121,7 @@ func command(ts *testscript.TestScript, name string, args ...string) *exec.Cmd {
 	cmd := exec.Command(path, args...)
 	cmd.Dir = ts.MkAbs(".")
 	for _, name := range []string{
-		"PATH", "HOME", "TMPDIR", "WORK", "LOG_SERVICE_DATA", "LOG_SERVICE_HTTP_BIND", "LOG_SERVICE_SERVER",
+		"PATH", "HOME", "TMPDIR", "WORK", "LOG_SERVICE_DATA", "LOG_SERVICE_HTTP_BIND", "LOG_SERVICE_GRPC_BIND", "LOG_SERVICE_SERVER",
 		"LOG_SERVICE_DISABLE_AUTH", "LOG_SERVICE_STREAM", "GOCOVERDIR", "GORACE",
 	} {
 		if v := ts.Getenv(name); v != "" {
@@ -152,6 +154,7 @@ func cmdServe(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	})
 	url, seen := "", ""
+	ts.Setenv("LOG_SERVICE_GRPC", "")
 	lines := bufio.NewScanner(stderr)
 	for !strings.Contains(seen, "\ndata: ") && lines.Scan() {
 		seen += lines.Text() + "\n"
