@@ -40,8 +40,8 @@ const (
 	// stream will get: on every answered append, and with status 409 the one
 	// that the refused append should have started at.
 	HeaderNextSequence = "X-Log-Next-Sequence"
-	// HeaderState says where a tail is served from: StateLive, StateArchived
-	// or StateUnknown.
+	// HeaderState says where a log is read from: StateLive, StateArchived,
+	// StateIncomplete or StateUnknown.
 	HeaderState = "X-Log-State"
 )
 
@@ -49,5 +49,8 @@ const (
 const (
 	StateLive     = "live"
 	StateArchived = "archived"
-	StateUnknown  = "unknown"
+	// StateIncomplete is an archived log whose writer went silent: nobody
+	// closed it, so lines may be missing at its end.
+	StateIncomplete = "incomplete"
+	StateUnknown    = "unknown"
 )

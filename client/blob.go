@@ -52,11 +52,19 @@ func Range(offset, length int64) DownloadOption {
 	}
 }
 
+// Finished is a finished log as Download reads it.
+type Finished struct {
+	io.ReadCloser
+	// Incomplete: the writer went silent and the server ended the log, so
+	// lines may be missing at its end.
+	Incomplete bool
+}
+
 // Download reads the finished log of key: an archive as JSON lines, an
 // uploaded one byte for byte. Close the reader. Its reads fail, and never end
 // early, when the connection is lost. logservice.ErrBlobNotFound: there is no
 // such log.
-func (c *Client) Download(ctx context.Context, key logservice.Key, opts ...DownloadOption) (io.ReadCloser, error) {
+func (c *Client) Download(ctx context.Context, key logservice.Key, opts ...DownloadOption) (*Finished, error) {
 	k, err := c.newCall("download", http.MethodGet, "/blob", key)
 	if err != nil {
 		return nil, err
@@ -72,7 +80,7 @@ func (c *Client) Download(ctx context.Context, key logservice.Key, opts ...Downl
 		_ = resp.Body.Close()
 		return nil, fmt.Errorf("%s: ranges: %w", k.op, logservice.ErrUnsupported)
 	}
-	return resp.Body, nil
+	return &Finished{resp.Body, resp.Header.Get(logservice.HeaderState) == logservice.StateIncomplete}, nil
 }
 
 // Exists reports whether a finished log of key is stored.

@@ -23,11 +23,20 @@ type reading struct {
 	after    int64
 	patience time.Duration
 	bounded  bool // only what is there now
+	// incomplete is where the reader wants to be told; may be nil.
+	incomplete *bool
 }
 
 // After begins behind the line of sequence seq; zero is the first line.
 func After(seq int64) ReadOption {
 	return func(r *reading) { r.after = max(0, seq) }
+}
+
+// Incomplete sets b, before the first line, to whether the log is one whose
+// writer went silent, and which the server ended and archived by itself:
+// lines may be missing at its end. Of a log that is live it says false.
+func Incomplete(b *bool) ReadOption {
+	return func(r *reading) { r.incomplete = b }
 }
 
 // Patience is how long a lost connection is tried to be got back before the

@@ -94,6 +94,9 @@ func (t *tail) begin(ctx context.Context, state string) error {
 		return fmt.Errorf("tail %s: %w", t.key, logservice.ErrStreamNotFound)
 	}
 	t.found = true
+	if t.incomplete != nil {
+		*t.incomplete = state == logservice.StateIncomplete
+	}
 	if !t.bounded || state != logservice.StateLive || t.end >= 0 {
 		return nil
 	}

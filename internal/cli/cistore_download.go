@@ -71,6 +71,9 @@ func (f *downloadFlags) download(ctx context.Context, s *session, t target) erro
 		return err
 	}
 	defer log.Close()
+	if log.Incomplete {
+		defer s.noteIncomplete()
+	}
 	if f.Output == "" || f.Output == "-" {
 		return f.write(s, s.Stdout, log)
 	}

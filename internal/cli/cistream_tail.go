@@ -112,17 +112,21 @@ func (f *readFlags) read(ctx context.Context, s *session, t target, follow bool)
 	if err != nil {
 		return err
 	}
-	err = f.print(ctx, s, c, t, follow, show)
+	var incomplete bool
+	err = f.print(ctx, s, c, t, follow, show, client.Incomplete(&incomplete))
+	if incomplete {
+		s.noteIncomplete()
+	}
 	if errors.Is(err, logservice.ErrStreamNotFound) {
 		err = withHint(err, "nothing is live or stored under %s: see %s cistream info", t.key, s.Name)
 	}
 	return errors.Join(err, show.Close())
 }
 
-func (f *readFlags) print(ctx context.Context, s *session, c *client.Client, t target, follow bool, show *printer) error {
+func (f *readFlags) print(ctx context.Context, s *session, c *client.Client, t target, follow bool, show *printer, opt client.ReadOption) error {
 	after := f.After
 	if f.Last != nil {
-		last, err := lastLines(ctx, c, t.key, *f.Last)
+		last, err := lastLines(ctx, c, t.key, *f.Last, opt)
 		if err != nil {
 			return err
 		}
@@ -136,16 +140,16 @@ func (f *readFlags) print(ctx context.Context, s *session, c *client.Client, t t
 			return nil
 		}
 	}
-	from := client.After(after)
+	opts := []client.ReadOption{client.After(after), opt}
 	switch {
 	case show.json && follow:
-		return printEach(s, c.TailRaw(ctx, t.key, from), show.line, noJSON)
+		return printEach(s, c.TailRaw(ctx, t.key, opts...), show.line, noJSON)
 	case show.json:
-		return printEach(s, c.LinesRaw(ctx, t.key, from), show.line, noJSON)
+		return printEach(s, c.LinesRaw(ctx, t.key, opts...), show.line, noJSON)
 	case follow:
-		return printEach(s, c.Tail(ctx, t.key, from), show.text, noText)
+		return printEach(s, c.Tail(ctx, t.key, opts...), show.text, noText)
 	}
-	return printEach(s, c.Lines(ctx, t.key, from), show.text, noText)
+	return printEach(s, c.Lines(ctx, t.key, opts...), show.text, noText)
 }
 
 // noJSON and noText tell a gap that the server has no line for.
@@ -179,7 +183,7 @@ type last struct {
 
 // lastLines reads the last n lines that the log has now. Of a live log the
 // server says where they begin; an archived one is read through.
-func lastLines(ctx context.Context, c *client.Client, key logservice.Key, n int64) (l last, err error) {
+func lastLines(ctx context.Context, c *client.Client, key logservice.Key, n int64, opt client.ReadOption) (l last, err error) {
 	infos, err := c.Info(ctx, client.Under(key))
 	if err != nil {
 		return last{}, err
@@ -189,7 +193,7 @@ func lastLines(ctx context.Context, c *client.Client, key logservice.Key, n int6
 			l.seq = max(0, i.Lines-n)
 		}
 	}
-	for raw, err := range c.LinesRaw(ctx, key, client.After(l.seq)) {
+	for raw, err := range c.LinesRaw(ctx, key, client.After(l.seq), opt) {
 		if _, gap := errors.AsType[*logservice.GapError](err); err != nil && !gap {
 			return last{}, err
 		}

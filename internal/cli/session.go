@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"time"
@@ -54,6 +55,13 @@ func (s *session) client(t target, retry client.Retry) (*client.Client, error) {
 // colours reports whether the colours of logs may pass: NO_COLOR, set to
 // anything, says no (no-color.org).
 func (s *session) colours() bool { return os.Getenv("NO_COLOR") == "" }
+
+// noteIncomplete says of a log that was read that it may not be whole.
+func (s *session) noteIncomplete() {
+	if !s.root.Quiet {
+		fmt.Fprintln(s.Stderr, "note: the log is incomplete: its writer went silent, and the server ended it; lines may be missing at its end")
+	}
+}
 
 func isTerminal(v any) bool {
 	f, ok := v.(*os.File)

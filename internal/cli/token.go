@@ -19,6 +19,10 @@ type tokenCmd struct {
 	Revoke  tokenRevoke  `cmd:"" help:"Put a token on the list of those that count no more."`
 }
 
+func (*tokenCmd) Help() string {
+	return example("log-service token create --account A --prefix p/1 --verbs push,tail --expires 1h", "log-service token inspect -", "log-service token revoke -")
+}
+
 // Formats of new tokens.
 const (
 	formatJWT     = "jwt"

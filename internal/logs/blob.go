@@ -68,7 +68,7 @@ func (s *Service) PutBlob(ctx context.Context, id logservice.ID, r io.Reader, ad
 		return err
 	}
 	defer before.Close()
-	return s.store.Put(ctx, id, io.MultiReader(before, body), BlobInfo{})
+	return s.store.Put(ctx, id, io.MultiReader(before, body), BlobInfo{Incomplete: old.Incomplete})
 }
 
 // Blob opens the finished log of id: a blob of the store, or a closed stream
@@ -76,8 +76,8 @@ func (s *Service) PutBlob(ctx context.Context, id logservice.ID, r io.Reader, ad
 func (s *Service) Blob(ctx context.Context, id logservice.ID) (*Content, error) {
 	for round := range 2 {
 		// A stream that will replace what is stored comes first.
-		if how, ok := s.waiting(ctx, id); ok && (round > 0 || how == ArchiveAlways) {
-			c, err := s.openClosed(ctx, id)
+		if how, ok := s.waiting(ctx, id); ok && (round > 0 || how.Archive == ArchiveAlways) {
+			c, err := s.openClosed(ctx, id, how)
 			if !errors.Is(err, logservice.ErrStreamNotFound) {
 				return c, err
 			}
@@ -85,8 +85,8 @@ func (s *Service) Blob(ctx context.Context, id logservice.ID) (*Content, error) 
 		c, err := s.openStored(ctx, id)
 		if errors.Is(err, logservice.ErrUnavailable) {
 			// What is still here can be read while the store is down.
-			if _, ok := s.waiting(ctx, id); ok {
-				if c, err := s.openClosed(ctx, id); err == nil {
+			if how, ok := s.waiting(ctx, id); ok {
+				if c, err := s.openClosed(ctx, id, how); err == nil {
 					return c, nil
 				}
 			}
@@ -99,27 +99,27 @@ func (s *Service) Blob(ctx context.Context, id logservice.ID) (*Content, error) 
 }
 
 // waiting tells whether the stream of id is closed and to be archived.
-func (s *Service) waiting(ctx context.Context, id logservice.ID) (how Archiving, ok bool) {
+func (s *Service) waiting(ctx context.Context, id logservice.ID) (how Closing, ok bool) {
 	if j := s.job(id); j != nil {
 		select {
 		case <-j.closed:
-			return j.how.Archive, j.err == nil && j.how.Archive != ArchiveNever
+			return j.how, j.err == nil && j.how.Archive != ArchiveNever
 		default:
-			return 0, false
+			return Closing{}, false
 		}
 	}
 	// One that another service closed, or that a former run left.
 	info, err := s.streams.Stat(ctx, id)
-	return info.How.Archive, err == nil && info.Closed && info.How.Archive != ArchiveNever
+	return info.How, err == nil && info.Closed && info.How.Archive != ArchiveNever
 }
 
-func (s *Service) openClosed(ctx context.Context, id logservice.ID) (*Content, error) {
+func (s *Service) openClosed(ctx context.Context, id logservice.ID, how Closing) (*Content, error) {
 	c, err := s.streams.Follow(ctx, id, 0)
 	if err != nil {
 		return nil, err
 	}
 	c.Close()
-	return &Content{Size: -1, streams: s.streams, id: id}, nil
+	return &Content{Size: -1, Incomplete: how.Incomplete, streams: s.streams, id: id}, nil
 }
 
 // BlobExists tells whether Blob would find something.

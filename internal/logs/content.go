@@ -86,6 +86,14 @@ func (s *Service) openArchive(ctx context.Context, id logservice.ID, b Blob) (*a
 // stored is the size of the log in bytes as stored.
 func (c *Content) stored() int64 { return c.blob.Info().Size }
 
+// State is what logservice.HeaderState says of the log.
+func (c *Content) State() string {
+	if c.Incomplete {
+		return logservice.StateIncomplete
+	}
+	return logservice.StateArchived
+}
+
 // Range reads length bytes of the log from offset, or fewer where it ends; a
 // negative length reads to the end. Damage is an error of the reader, or of
 // Range, and never wrong data. It is cheap at any offset where Size is known.

@@ -36,8 +36,35 @@ func (r *rig) keys() (keys []string) {
 func TestAnAbandonedLogIsArchivedAndMarked(t *testing.T) {
 	r := newRig(t)
 	want := r.abandon(id, 10)
-	if c := r.wantContent(id, want); !c.Incomplete || !c.Archive {
+	if c := r.wantContent(id, want); !c.Incomplete || !c.Archive || c.State() != logservice.StateIncomplete {
 		t.Errorf("%+v", c)
+	}
+	c, state, err := r.Follow(t.Context(), id, 0)
+	r.must(err)
+	c.Close()
+	if state != logservice.StateIncomplete {
+		t.Errorf("a reader hears of a log that is %s", state)
+	}
+	// Who adds to it later does not know what is missing.
+	r.must(r.PutBlob(t.Context(), id, strings.NewReader("more\n"), true))
+	if c := r.wantContent(id, append(want, "more\n"...)); !c.Incomplete {
+		t.Error("the mark is lost when something is added")
+	}
+	r.put(id, "all of it\n")
+	if c := r.wantContent(id, []byte("all of it\n")); c.Incomplete || c.State() != logservice.StateArchived {
+		t.Errorf("an upload in its place is %s", c.State())
+	}
+}
+
+func TestAClosedLogIsNotIncomplete(t *testing.T) {
+	r := newRig(t)
+	r.write(id, 3)
+	r.must(r.Close(t.Context(), id, logs.ArchiveAlways))
+	c, state, err := r.Follow(t.Context(), id, 0)
+	r.must(err)
+	c.Close()
+	if state != logservice.StateArchived {
+		t.Errorf("a log that its writer closed is %s", state)
 	}
 }
 

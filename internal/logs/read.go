@@ -13,10 +13,10 @@ import (
 // Follow returns a cursor behind the line after (0: at the start) of the log
 // of id, whatever its age, and where the cursor reads: from the live stream
 // (logservice.StateLive; a closed one that is not archived yet counts), or
-// from what is stored (logservice.StateArchived), whose cursor is always
-// ready and ends in io.EOF. Sequences are the same in both. The lines of a
-// blob that a client uploaded count from 1; those that are no JSON object
-// come as a line with that text. ErrStreamNotFound: neither exists.
+// from what is stored (logservice.StateArchived, StateIncomplete), whose
+// cursor is always ready and ends in io.EOF. Sequences are the same in both.
+// The lines of a blob that a client uploaded count from 1; those that are no
+// JSON object come as a line with that text. ErrStreamNotFound: neither exists.
 //
 // The cursor is used by one goroutine, while ctx lives, and must be closed.
 func (s *Service) Follow(ctx context.Context, id logservice.ID, after int64) (c Cursor, state string, err error) {
@@ -43,9 +43,9 @@ func (s *Service) follow(ctx context.Context, id logservice.ID, after int64) (c 
 		if !errors.Is(err, logservice.ErrStreamNotFound) {
 			return nil, logservice.StateUnknown, err
 		}
-		c, err = s.followStored(ctx, id, after)
+		stored, err := s.followStored(ctx, id, after)
 		if err == nil {
-			return c, logservice.StateArchived, nil
+			return stored, stored.content.State(), nil
 		}
 		if !errors.Is(err, logservice.ErrBlobNotFound) {
 			return nil, logservice.StateUnknown, err
@@ -83,7 +83,7 @@ func (r *reader) Close() {
 	r.Cursor.Close()
 }
 
-func (s *Service) followStored(ctx context.Context, id logservice.ID, after int64) (Cursor, error) {
+func (s *Service) followStored(ctx context.Context, id logservice.ID, after int64) (*storedCursor, error) {
 	content, err := s.openStored(ctx, id)
 	if err != nil {
 		return nil, err

@@ -66,6 +66,7 @@ func (a *API) Download(c *Call, l Log) error {
 	h := c.Header()
 	h.Set("Content-Type", "text/plain; charset=utf-8")
 	Harmless(h)
+	h.Set(logservice.HeaderState, content.State())
 	if !content.Modified.IsZero() {
 		h.Set("Last-Modified", content.Modified.UTC().Format(http.TimeFormat))
 	}

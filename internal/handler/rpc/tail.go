@@ -32,7 +32,7 @@ func (s *Server) Tail(r *logservicev1.TailRequest, stream grpc.ServerStreamingSe
 		}
 		defer cursor.Close()
 		begin := &logservicev1.TailBegin{State: logservicev1.LogState_LOG_STATE_LIVE}
-		if state == logservice.StateArchived {
+		if state != logservice.StateLive {
 			begin.State = logservicev1.LogState_LOG_STATE_ARCHIVED
 		}
 		if err := send(&logservicev1.TailResponse{Part: &logservicev1.TailResponse_Begin{Begin: begin}}); err != nil {
