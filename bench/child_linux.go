@@ -19,9 +19,10 @@ import (
 // target is a server to measure.
 type target struct {
 	addr    netip.AddrPort
-	pid     int    // 0: unknown, its CPU and memory are not measured
-	dir     string // its data folder, "" unknown
-	service bool   // the real server, not a reference
+	grpc    netip.AddrPort // its address for gRPC; zero: unknown
+	pid     int            // 0: unknown, its CPU and memory are not measured
+	dir     string         // its data folder, "" unknown
+	service bool           // the real server, not a reference
 }
 
 func (t *target) host() string { return t.addr.String() }

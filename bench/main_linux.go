@@ -33,7 +33,7 @@ type options struct {
 	match, addr, report, dir, server, profile string
 	rounds                                    int
 	quick, list                               bool
-	reference, listen                         string
+	reference, listen, listenGRPC             string
 }
 
 func parse(args []string, stderr io.Writer) (o options, err error) {
@@ -50,6 +50,7 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 	f.BoolVar(&o.list, "list", false, "list the scenarios")
 	f.StringVar(&o.reference, "reference", "", "be a reference of this `kind` (used by bench itself)")
 	f.StringVar(&o.listen, "listen", "", "`address` of the reference")
+	f.StringVar(&o.listenGRPC, "listen-grpc", "", "its `address` for gRPC")
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
@@ -72,7 +73,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		return err
 	}
 	if o.reference != "" {
-		return serveReference(o.reference, o.listen)
+		return serveReference(o.reference, o.listen, o.listenGRPC)
 	}
 	chosen, err := choose(o)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strconv"
 	"sync"
 
@@ -20,7 +21,8 @@ const (
 	refFanOut  = "fan-out" // keeps prepared frames in memory and writes them to its readers
 )
 
-func serveReference(kind, addr string) error {
+// grpcAddr is a second address, of refGRPC.
+func serveReference(kind, addr, grpcAddr string) error {
 	if _, err := loopback(addr); err != nil {
 		return err
 	}
@@ -30,6 +32,12 @@ func serveReference(kind, addr string) error {
 		h = http.HandlerFunc(discard)
 	case refScan:
 		h = &scanner{}
+	case refGRPC:
+		h = http.HandlerFunc(discard) // answers the calls that prepare a scenario
+		go func() {
+			fmt.Fprintln(os.Stderr, "gRPC:", serveGRPC(grpcAddr))
+			os.Exit(1)
+		}()
 	case refFanOut:
 		h = &hub{streams: map[string]*frames{}}
 	default:

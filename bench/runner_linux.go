@@ -108,16 +108,25 @@ func (r *runner) start(ctx context.Context, p process, dir string) (*child, erro
 	if err != nil {
 		return nil, err
 	}
-	if p != durable && p != volatile {
-		return start(ctx, []string{r.self, "-reference", string(p), "-listen", addr.String()}, nil, dir, addr)
+	grpcAddr, err := freeAddr()
+	if err != nil {
+		return nil, err
 	}
-	env := []string{"LOG_SERVICE_HTTP_BIND=" + addr.String(), "LOG_SERVICE_DATA=" + filepath.Join(dir, "data")}
+	if p != durable && p != volatile {
+		argv := []string{r.self, "-reference", string(p), "-listen", addr.String(), "-listen-grpc", grpcAddr.String()}
+		c, err := start(ctx, argv, nil, dir, addr)
+		if err == nil {
+			c.grpc = grpcAddr
+		}
+		return c, err
+	}
+	env := []string{"LOG_SERVICE_HTTP_BIND=" + addr.String(), "LOG_SERVICE_GRPC_BIND=" + grpcAddr.String(), "LOG_SERVICE_DATA=" + filepath.Join(dir, "data")}
 	if p == volatile {
 		env = append(env, "LOG_SERVICE_STREAM=memory")
 	}
 	c, err := start(ctx, []string{r.server, "server"}, env, dir, addr)
 	if err == nil {
-		c.service, c.dir = true, filepath.Join(dir, "data")
+		c.grpc, c.service, c.dir = grpcAddr, true, filepath.Join(dir, "data")
 	}
 	return c, err
 }

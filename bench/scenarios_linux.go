@@ -86,6 +86,7 @@ func scenarios() []scenario {
 		saturatedScenario(100, count{200_000, 50_000}),
 		saturatedScenario(1000, count{30_000, 10_000}),
 	)
+	all = append(all, grpcScenarios()...)
 	all = append(all, memoryScenarios()...)
 	return append(all, logScenarios()...)
 }
@@ -176,6 +177,50 @@ func saturatedScenario(readers int, lines count) scenario {
 			{metric: "p99_ms", label: "latency p99, ms", against: refFanOut},
 		},
 	}
+}
+
+// grpcScenarios hold live logs over gRPC against a bare stream of grpc-go with
+// the same messages, and against HTTP.
+func grpcScenarios() []scenario {
+	const httpSubject = "HTTP"
+	overHTTP := func(m measure) subject { return subject{httpSubject, durable, m} }
+	var all []scenario
+	for _, lines := range []int{100, 1000} {
+		m := grpcPush{writers: 8, lines: lines}.measure
+		all = append(all, scenario{
+			name: fmt.Sprintf("grpc/push/8x%d", lines), about: fmt.Sprintf("gRPC: push, 8 writers, batches of %d, 16 on their way", lines), own: true,
+			subjects: []subject{server(m), ref(refGRPC, m), overHTTP(ingest(8, lines))},
+			rows: []row{
+				{metric: "lines_per_s", label: "lines/s", against: refGRPC, first: atLeast(0.6)},
+				{metric: "lines_per_s", label: "lines/s", against: httpSubject},
+				{metric: "lines_per_core_s", label: "lines/s a core of the server", against: refGRPC},
+				{metric: "put_p99_ms", label: "sent to acknowledged p99, ms", against: refGRPC},
+			},
+		})
+	}
+	replayed := grpcReplay(10)
+	all = append(all, scenario{
+		name: "grpc/tail/10", about: "gRPC: tail of {n} lines by 10 readers at once", own: true, count: count{500_000, 100_000},
+		subjects: []subject{server(replayed), ref(refGRPC, replayed), overHTTP(replay(10))},
+		rows: []row{
+			{metric: "lines_per_s", label: "lines/s in all", against: refGRPC, first: atLeast(0.6)},
+			{metric: "lines_per_s", label: "lines/s in all", against: httpSubject},
+			{metric: "lines_per_core_s", label: "lines/s a core of the server", against: refGRPC},
+		},
+	})
+	const every = 10 * time.Millisecond
+	paced := grpcFanOut{readers: 100, batch: 10, every: every}.measure
+	return append(all, scenario{
+		name: "grpc/fanout/100", about: "gRPC: 1,000 lines/s in batches of 10 to 100 readers", own: true, count: count{5_000, 3_000},
+		subjects: []subject{server(paced), ref(refGRPC, paced), overHTTP(fanOut{readers: 100, batch: 10, every: every}.measure)},
+		rows: []row{
+			{metric: "deliveries_per_s", label: "deliveries/s", against: refGRPC, first: atLeast(0.6)},
+			{metric: "p99_ms", label: "latency p99, ms", against: refGRPC},
+			{metric: "p99_ms", label: "latency p99, ms", against: httpSubject},
+			{metric: "cpu_s_per_m_deliveries", label: "CPU s per M deliveries", against: refGRPC},
+			{metric: "cpu_s_per_m_deliveries", label: "CPU s per M deliveries", against: httpSubject},
+		},
+	})
 }
 
 func memoryScenarios() []scenario {
