@@ -26,7 +26,7 @@ type bodies struct {
 	stall  time.Duration
 
 	decoders decoders
-	buffers  buffers
+	buffers  Buffers
 }
 
 func newBodies(limit, budget int64, stall time.Duration) *bodies {
@@ -48,7 +48,7 @@ func (b *body) release() {
 		b.from.budget.Put(b.account, b.held)
 		b.held = 0
 	}
-	b.from.buffers.put(b.data)
+	b.from.buffers.Put(b.data)
 	b.data = nil
 }
 
@@ -157,12 +157,12 @@ func (b *body) grow(ctx context.Context, n int64) error {
 		return err
 	}
 	old := b.data
-	b.data = append(b.from.buffers.get(size), old...)
+	b.data = append(b.from.buffers.Get(size), old...)
 	if n := int64(cap(old)); n > 0 {
 		b.from.budget.Put(b.account, n)
 		b.held -= n
 	}
-	b.from.buffers.put(old)
+	b.from.buffers.Put(old)
 	return nil
 }
 

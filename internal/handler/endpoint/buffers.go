@@ -13,9 +13,10 @@ const (
 	largestBuffer  = trustedLength
 )
 
-// buffers keeps the buffers of bodies for the next ones, by their size: powers
+// Buffers keeps the buffers of bodies for the next ones, by their size: powers
 // of two. A fresh one costs its zeroing, and a share of a garbage collection.
-type buffers struct {
+// The zero value is ready to use, by any number of goroutines.
+type Buffers struct {
 	pools [9]sync.Pool // of *[]byte, from smallestBuffer to largestBuffer
 }
 
@@ -31,15 +32,16 @@ func bufferSize(n int64) int64 {
 }
 
 // pool is where buffers of a size are kept, or nil.
-func (p *buffers) pool(size int) *sync.Pool {
+func (p *Buffers) pool(size int) *sync.Pool {
 	if size < smallestBuffer || size > largestBuffer || size&(size-1) != 0 {
 		return nil
 	}
 	return &p.pools[bits.TrailingZeros(uint(size))-bits.TrailingZeros(smallestBuffer)]
 }
 
-// get returns an empty buffer of a size that bufferSize gave.
-func (p *buffers) get(size int64) []byte {
+// Get returns an empty buffer for n bytes or more.
+func (p *Buffers) Get(n int64) []byte {
+	size := bufferSize(n)
 	if pool := p.pool(int(size)); pool != nil {
 		if b, _ := pool.Get().(*[]byte); b != nil {
 			return *b
@@ -48,8 +50,8 @@ func (p *buffers) get(size int64) []byte {
 	return make([]byte, 0, size)
 }
 
-// put takes a buffer back that nobody refers to any more.
-func (p *buffers) put(b []byte) {
+// Put takes a buffer back that nobody refers to any more.
+func (p *Buffers) Put(b []byte) {
 	if pool := p.pool(cap(b)); pool != nil {
 		b = b[:0]
 		pool.Put(&b)

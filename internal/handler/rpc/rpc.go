@@ -92,6 +92,7 @@ type Server struct {
 	stop    <-chan struct{}
 	stall   time.Duration
 	budget  *endpoint.Budget
+	buffers endpoint.Buffers // of messages being pushed
 
 	grpc    *grpc.Server
 	health  *health.Server

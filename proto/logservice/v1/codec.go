@@ -20,7 +20,8 @@ import (
 //     buffers that hold their lines, which nobody may change after;
 //   - the lines of a PushRequest and of a TailResponse that were received
 //     are a part of the one buffer into which the message was put together;
-//     it belongs to the receiver, with one spare byte of capacity behind.
+//     it belongs to the receiver, with one spare byte of capacity behind. Who
+//     receives into an Incoming says where the buffer comes from.
 //
 // It goes into grpc.ForceServerCodecV2 and grpc.ForceCodecV2. The zero value
 // is ready to use, by any number of goroutines.
@@ -33,6 +34,13 @@ type Run struct {
 	FirstSequence int64
 	Count         int64
 	Lines         [][]byte
+}
+
+// Incoming is a PushRequest to receive into a buffer of the receiver's own.
+type Incoming struct {
+	PushRequest
+	Alloc  func(n int64) []byte // returns an empty buffer for n bytes
+	Buffer []byte               // the one that holds the lines
 }
 
 // Numbers of the fields that hold lines; a test compares them with the
@@ -100,14 +108,12 @@ func marshalPush(m *PushRequest) (mem.BufferSlice, error) {
 // Unmarshal implements encoding.CodecV2.
 func (Codec) Unmarshal(data mem.BufferSlice, v any) error {
 	switch m := v.(type) {
+	case *Incoming:
+		m.Buffer = m.Alloc(int64(data.Len()) + 1)[:data.Len()]
+		data.CopyTo(m.Buffer)
+		return unmarshalPush(m.Buffer, &m.PushRequest)
 	case *PushRequest:
-		lines, rest, err := cut(whole(data), pushLines)
-		if err != nil {
-			return err
-		}
-		err = proto.Unmarshal(rest, m)
-		m.Lines = lines
-		return err
+		return unmarshalPush(whole(data), m)
 	case *TailResponse:
 		return unmarshalTail(whole(data), m)
 	}
@@ -120,6 +126,16 @@ func whole(data mem.BufferSlice) []byte {
 	b := make([]byte, n, n+1)
 	data.CopyTo(b)
 	return b
+}
+
+func unmarshalPush(b []byte, m *PushRequest) error {
+	lines, rest, err := cut(b, pushLines)
+	if err != nil {
+		return err
+	}
+	err = proto.Unmarshal(rest, m)
+	m.Lines = lines
+	return err
 }
 
 func unmarshalTail(b []byte, m *TailResponse) error {

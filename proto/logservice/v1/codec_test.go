@@ -90,6 +90,16 @@ func TestReceivedLinesAreNotCopiedAndMayGrowByOne(t *testing.T) {
 	if cap(m.GetLines()) <= len(m.GetLines()) {
 		t.Error("no spare byte behind the lines")
 	}
+	own := make([]byte, 0, 100)
+	in := &Incoming{Alloc: func(n int64) []byte {
+		if n != int64(len(wire)+1) {
+			t.Errorf("asked for %d bytes, the message has %d", n, len(wire))
+		}
+		return own
+	}}
+	if err := (Codec{}).Unmarshal(mem.BufferSlice{mem.SliceBuffer(wire)}, in); err != nil || string(in.GetLines()) != "{}" || &in.Buffer[0] != &own[:1][0] {
+		t.Errorf("%q, %v", in.GetLines(), err)
+	}
 }
 
 func FuzzTheCodecAgreesWithTheStandardOne(f *testing.F) {
