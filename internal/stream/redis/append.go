@@ -92,10 +92,15 @@ func (e *Engine) append(ctx context.Context, b *bucket, name string, l logs.Line
 	} else {
 		a, err = e.appendReplicated(ctx, b.root, args)
 	}
-	if err == nil && cap(*own) <= keepCopy {
+	if err != nil {
+		return nil, err
+	}
+	if f := b.follower(name, a.text(1)); f != nil && a.int(4) == 1 {
+		f.appended(l, a.int(2)-l.Count) // keeps the copy
+	} else if cap(*own) <= keepCopy {
 		copies.Put(own)
 	}
-	return a, err
+	return a, nil
 }
 
 // keepCopy bounds the buffers that are kept: one batch of any usual size.

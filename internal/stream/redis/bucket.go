@@ -125,6 +125,24 @@ func (b *bucket) leave(f *follower) {
 	}
 }
 
+// follower finds what this node follows of a generation, or nil.
+func (b *bucket) follower(name, gen string) *follower {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if f := b.current[name]; f != nil && f.gen == gen {
+		return f
+	}
+	return nil
+}
+
+// ended tells those who follow a stream on this node that it ends before the
+// sequence next. The others read it.
+func (b *bucket) ended(name, gen string, next int64) {
+	if f := b.follower(name, gen); f != nil {
+		f.add(nil, next, true)
+	}
+}
+
 // cursors counts those of this node.
 func (b *bucket) cursors(name, gen string) int {
 	b.mu.Lock()

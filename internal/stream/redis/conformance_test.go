@@ -2,9 +2,12 @@ package redis_test
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"sync/atomic"
 	"testing"
@@ -27,10 +30,7 @@ func TestOneRedisConforms(t *testing.T) {
 func TestOneRedisConformsWhenItHoldsHardlyAnything(t *testing.T) {
 	s := redistest.Start(t)
 	b := backend(t, redis.Config{Addresses: []string{s.Addr}, StreamMemory: 2 << 10, Memory: 64 << 10})
-	streamtest.Run(t, streamtest.Backend{
-		Open:   func(t *testing.T) logs.Streams { return patient{b.Open(t)} },
-		Reopen: func(t *testing.T, s logs.Streams) logs.Streams { return patient{b.Reopen(t, s.(patient).Streams)} },
-	})
+	streamtest.Run(t, quick(b))
 }
 
 // patient is a writer that waits, as all of them do, while a stream holds as
@@ -111,4 +111,41 @@ func (n *node) stop(t testing.TB) {
 		t.Errorf("stop the engine: %v", err)
 	}
 	n.Engine = nil
+}
+
+func TestSentinelConforms(t *testing.T) {
+	s := redistest.StartSentinels(t)
+	streamtest.Run(t, quick(backend(t, redis.Config{Addresses: s.Addrs, MasterName: redistest.MasterName, Replicas: 1})))
+}
+
+func TestClusterConforms(t *testing.T) {
+	c := redistest.StartCluster(t, 3)
+	streamtest.Run(t, quick(backend(t, redis.Config{Addresses: c.Addrs(), StreamMemory: 64 << 10})))
+}
+
+func TestTLSConforms(t *testing.T) {
+	files := redistest.NewTLS(t)
+	s := redistest.StartTLS(t, files, "--requirepass", "a password")
+	streamtest.Run(t, quick(backend(t, redis.Config{Addresses: []string{s.Addr}, Password: "a password", TLS: trust(t, files)})))
+}
+
+func trust(t *testing.T, files *redistest.TLS) *tls.Config {
+	t.Helper()
+	pem, err := os.ReadFile(files.CA)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(pem)
+	return &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
+}
+
+// quick leaves out the many restarts, which the first test has, unless all is
+// asked for; and waits where a stream is full.
+func quick(b streamtest.Backend) streamtest.Backend {
+	p := streamtest.Backend{Open: func(t *testing.T) logs.Streams { return patient{b.Open(t)} }}
+	if os.Getenv(streamtest.LongEnv) != "" {
+		p.Reopen = func(t *testing.T, s logs.Streams) logs.Streams { return patient{b.Reopen(t, s.(patient).Streams)} }
+	}
+	return p
 }

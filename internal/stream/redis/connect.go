@@ -40,7 +40,6 @@ type StartError struct {
 func (e *StartError) Error() string {
 	return fmt.Sprintf("redis at %s: %v; %s", e.Addresses, e.Cause, e.Hint)
 }
-func (e *StartError) Unwrap() error { return e.Cause }
 
 func connect(_ context.Context, c Config) (rueidis.Client, error) {
 	o := rueidis.ClientOption{
@@ -77,10 +76,8 @@ func startError(c Config, err error) error {
 		e.Hint = "check the user name and the password: LOG_SERVICE_REDIS_USERNAME, LOG_SERVICE_REDIS_PASSWORD"
 	case strings.Contains(text, "NOAUTH"):
 		e.Hint = "it wants a password: set LOG_SERVICE_REDIS_PASSWORD"
-	case strings.Contains(text, "without any password configured"):
-		e.Hint = "it has no password: leave LOG_SERVICE_REDIS_PASSWORD unset"
 	case strings.Contains(text, "NOPERM"), strings.Contains(text, "can't run this command"), strings.Contains(text, "can't access at least one of the keys"):
-		e.Hint = fmt.Sprintf("give its user the rights of a node, for example: ACL SETUSER %s on >PASSWORD ~%s* %s", orDefault(c.Username), c.Prefix, rights)
+		e.Hint = fmt.Sprintf("give its user the rights of a node, for example: ACL SETUSER %s on >PASSWORD ~%s* %s", orDefault(c.Username), c.Prefix, Rights)
 	case strings.Contains(text, "No such master"), c.MasterName != "" && errors.Is(err, rueidis.Nil):
 		e.Hint = fmt.Sprintf("the sentinels know no master of the name %q: check LOG_SERVICE_REDIS_MASTER_NAME", c.MasterName)
 	case errors.As(err, &unknownAuthority):
@@ -91,6 +88,8 @@ func startError(c Config, err error) error {
 		e.Hint = "nobody answers there: check the address (LOG_SERVICE_REDIS_ENDPOINT, LOG_SERVICE_REDIS_SENTINEL_ADDRS) and that Redis runs"
 	case c.TLS == nil && (strings.Contains(text, "EOF") || strings.Contains(text, "reset by peer")):
 		e.Hint = "it hangs up: where it speaks TLS, set LOG_SERVICE_REDIS_SSL_ENABLED=true"
+	case c.TLS != nil && errors.Is(err, context.DeadlineExceeded):
+		e.Hint = "it answers nothing to TLS: where it speaks none, leave LOG_SERVICE_REDIS_SSL_ENABLED unset"
 	default:
 		e.Hint = "see docs/scaling.md for what a node needs of Redis"
 	}
@@ -104,8 +103,8 @@ func orDefault(user string) string {
 	return user
 }
 
-// rights are what a node needs; see docs/scaling.md.
-const rights = "+@connection +@scripting +@hash +@sortedset +@stream +@string +@keyspace +time +wait"
+// Rights are what the user of a node needs beside its keys; see docs/scaling.md.
+const Rights = "+@connection +@scripting +@hash +@sortedset +@stream +@string +@keyspace +time +wait"
 
 // check tries everything that the engine does with Redis, on keys of its own,
 // so that what is missing is known at the start and not at the first log.

@@ -217,7 +217,8 @@ func (e *Engine) readPart(ctx context.Context, p part, after int64) (found []*lo
 // partError: a part that cannot be read is trouble of the moment, as a stream
 // is only ever deleted after its archive is made.
 func (e *Engine) partError(err error) error {
-	return &logservice.UnavailableError{Cause: fmt.Errorf("part of a live log in the blob store: %w", err)}
+	// Not wrapped, as in unavailable: a part that is not found is no blob that is not.
+	return &logservice.UnavailableError{Cause: fmt.Errorf("part of a live log in the blob store: %v", err)}
 }
 
 // bury removes, in the background, what is left of a deleted stream once

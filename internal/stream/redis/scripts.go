@@ -96,7 +96,8 @@ func (e *Engine) unavailable(err error) error {
 	if errors.Is(err, rueidis.ErrClosing) {
 		err = errors.New("the server is stopping")
 	}
-	return &logservice.UnavailableError{Cause: fmt.Errorf("redis: %w", err)}
+	// Not wrapped: the io.EOF of a connection is not the end of a log.
+	return &logservice.UnavailableError{Cause: fmt.Errorf("redis: %v", err)}
 }
 
 // answer is the array that a script returned. What is not as expected reads

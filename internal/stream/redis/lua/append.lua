@@ -74,4 +74,4 @@ if m[7] ~= ARGV[3] then
 	set[#set + 1], set[#set + 2] = 'w', ARGV[3]
 end
 redis.call('HSET', meta, unpack(set))
-return {1, gen, n, held}
+return {1, gen, n, held, 1}

@@ -8,4 +8,4 @@ if not m[3] then
 	redis.call('HSET', meta, 'c', ARGV[4], 'k', ARGV[3], 'a', now)
 	redis.call('ZADD', root .. 'due', now, name)
 end
-return {1, m[1]}
+return {1, m[1], m[2]}

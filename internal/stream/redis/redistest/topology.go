@@ -5,8 +5,9 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strings"
+	"strconv"
 	"testing"
+	"time"
 )
 
 // MasterName is what sentinels call the master.
@@ -107,8 +108,18 @@ func (c *Cluster) Addrs() []string {
 	return addrs
 }
 
-// AwaitReplicas waits until the replica has all that the master has.
+// AwaitReplicas waits until the replica has all that the master has now.
 func (s *Sentinels) AwaitReplicas() {
-	offset := s.Master.Info("master_repl_offset")
-	s.Replica.await("slave_repl_offset:"+strings.TrimSpace(offset), "INFO", "replication")
+	s.Replica.t.Helper()
+	s.Replica.await("master_link_status:up", "INFO", "replication")
+	offset := func(x *Server, field string) int64 {
+		n, _ := strconv.ParseInt(x.Info(field), 10, 64)
+		return n
+	}
+	want := offset(s.Master, "master_repl_offset")
+	for end := time.Now().Add(startLimit); offset(s.Replica, "slave_repl_offset") < want; {
+		if time.Now().After(end) {
+			s.Replica.t.Fatalf("the replica has not what the master has within %v", startLimit)
+		}
+	}
 }

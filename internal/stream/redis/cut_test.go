@@ -1,0 +1,48 @@
+package redis_test
+
+import (
+	"errors"
+	"io"
+	"testing"
+
+	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/stream/redis"
+	"github.com/harness/log-service/internal/stream/redis/redistest"
+)
+
+// A connection that ends is not the end of a log.
+func TestARedisThatGoesAwayIsNoEndOfALog(t *testing.T) {
+	s := redistest.Start(t)
+	n := newNodes(t, 1, redis.Config{Addresses: []string{s.Addr}})[0]
+	l := newLog(t, n)
+	l.write(10)
+	c := l.follow(n, 0)
+	defer c.Close()
+	s.Kill()
+	for range 20 {
+		_, err := c.Next(t.Context())
+		if errors.Is(err, io.EOF) || !errors.Is(err, logservice.ErrUnavailable) {
+			t.Fatalf("reading from a Redis that is away: %v", err)
+		}
+		if _, err := n.Follow(t.Context(), l.id, 0); errors.Is(err, io.EOF) || !errors.Is(err, logservice.ErrUnavailable) {
+			t.Fatalf("following in a Redis that is away: %v", err)
+		}
+	}
+	if err := n.Check(t.Context()); err == nil || err.Error() != "Redis cannot be reached" {
+		t.Errorf("its state is told as %v", err)
+	}
+	s.Restart()
+	l.expect(c, 0)
+	l.write(1)
+	l.expect(c, 10)
+	s.Pause()
+	if err := n.Check(t.Context()); err == nil || err.Error() != "Redis does not answer" {
+		t.Errorf("the state of one that hangs is told as %v", err)
+	}
+	s.Resume()
+	if err := n.Check(t.Context()); err != nil {
+		t.Errorf("the state of one that works is told as %v", err)
+	}
+	l.write(1)
+	l.expect(c, 11)
+}

@@ -1,0 +1,20 @@
+package redis
+
+import logservice "github.com/harness/log-service"
+
+// What tests look at in Redis itself.
+
+func root(c Config) string {
+	if c.Prefix == "" {
+		c.Prefix = DefaultPrefix
+	}
+	return c.Prefix + "{" + tags[0] + "}:"
+}
+
+func NodesKey(c Config) string { return root(c) + "nodes" }
+func ClockKey(c Config) string { return root(c) + "clock" }
+func NodeRun(e *Engine) string { return e.node }
+func DataKey(e *Engine, id logservice.ID) string {
+	b, name := e.bucket(id)
+	return b.root + "d:" + b.marks.get(name).gen + ":" + name
+}

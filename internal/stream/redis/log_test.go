@@ -1,0 +1,145 @@
+package redis_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"testing"
+	"time"
+
+	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/logs"
+	"github.com/harness/log-service/internal/stream/streamtest"
+)
+
+// patience bounds every wait of a test.
+const patience = 60 * time.Second
+
+// log is one log that a test writes, with the lines that it must have.
+type log struct {
+	t      testing.TB
+	id     logservice.ID
+	writer streamtest.Writer
+	lines  []string
+	gaps   [][2]int64 // first and count of lines that are known to be lost
+	to     *node
+}
+
+var names int
+
+func newLog(t testing.TB, to *node) *log {
+	t.Helper()
+	names++
+	l := &log{t: t, id: logservice.ID{Account: "acme", Key: logservice.Key(fmt.Sprint("log/", names))}, to: to}
+	l.writer = streamtest.Writer{Name: l.id.String(), Pad: 50}
+	if err := to.Open(t.Context(), l.id, logs.OpenOptions{}); err != nil {
+		t.Fatalf("open: %v", err)
+	}
+	return l
+}
+
+// write appends n lines with their offset, as often as it takes.
+func (l *log) write(n int) {
+	l.t.Helper()
+	lines := l.writer.Lines(n)
+	var data []byte
+	for _, x := range lines {
+		data = append(append(data, x...), '\n')
+	}
+	end := time.Now().Add(patience)
+	for {
+		next, err := l.to.Append(l.t.Context(), l.id, logs.Lines{Data: append([]byte(nil), data...), Count: int64(n), Offset: int64(len(l.lines) + 1)})
+		if err == nil {
+			l.lines = append(l.lines, lines...)
+			if next != int64(len(l.lines)+1) {
+				l.t.Fatalf("next is %d after %d lines", next, len(l.lines))
+			}
+			return
+		}
+		if !errors.Is(err, logservice.ErrUnavailable) || time.Now().After(end) {
+			l.t.Fatalf("append: %v", err)
+		}
+		<-time.After(10 * time.Millisecond)
+	}
+}
+
+func (l *log) follow(from *node, after int64) logs.Cursor {
+	l.t.Helper()
+	c, err := from.Follow(l.t.Context(), l.id, after)
+	if err != nil {
+		l.t.Fatalf("follow: %v", err)
+	}
+	return c
+}
+
+// read reads all lines behind after from a node.
+func (l *log) read(from *node, after int64) {
+	l.t.Helper()
+	c := l.follow(from, after)
+	defer c.Close()
+	l.expect(c, after)
+}
+
+// expect reads from a cursor behind after all lines there are.
+func (l *log) expect(c logs.Cursor, after int64) {
+	l.t.Helper()
+	limit := time.After(patience)
+	for after < int64(len(l.lines)) {
+		found, err := c.Next(l.t.Context())
+		if err != nil {
+			l.t.Fatalf("read behind %d: %v", after, err)
+		}
+		for _, b := range found {
+			if b.First != after+1 {
+				l.t.Fatalf("a batch starts at %d, want %d", b.First, after+1)
+			}
+			if b.Gap {
+				l.gaps = append(l.gaps, [2]int64{b.First, b.Count})
+			} else {
+				want := ""
+				for _, x := range l.lines[after:b.Last()] {
+					want += x + "\n"
+				}
+				if string(b.Data) != want {
+					l.t.Fatalf("lines %d to %d are not what was written", b.First, b.Last())
+				}
+			}
+			after = b.Last()
+		}
+		if len(found) > 0 {
+			continue
+		}
+		select {
+		case <-c.Ready():
+		case <-limit:
+			l.t.Fatalf("nothing behind %d of %d within %v", after, len(l.lines), patience)
+		}
+	}
+}
+
+// close ends the log, and its cursor reads the end.
+func (l *log) close(from *node) {
+	l.t.Helper()
+	if err := l.to.Close(l.t.Context(), l.id, logs.Closing{}); err != nil {
+		l.t.Fatalf("close: %v", err)
+	}
+	c := l.follow(from, int64(len(l.lines)))
+	defer c.Close()
+	if _, err := c.Next(l.t.Context()); !errors.Is(err, io.EOF) {
+		l.t.Fatalf("behind the last line of a closed log: %v", err)
+	}
+}
+
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	late := time.After(patience)
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-late:
+			t.Fatal("never: ", what)
+		}
+	}
+}
