@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"bytes"
+	"crypto/tls"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -45,6 +46,11 @@ func startServer(t *testing.T, program string, env ...string) *process {
 	t.Helper()
 	s := &process{t: t, path: program, addr: freeAddr(t), folder: t.TempDir()}
 	s.url = "http://" + s.addr
+	for _, kv := range env {
+		if strings.HasPrefix(kv, "LOG_SERVICE_TLS_CERT=") {
+			s.url = "https://" + s.addr
+		}
+	}
 	s.env = append([]string{
 		"PATH=" + os.Getenv("PATH"),
 		"HOME=" + s.folder,
@@ -81,7 +87,9 @@ func (s *process) start() {
 
 func (s *process) awaitReady() {
 	s.t.Helper()
-	c := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 5 * time.Second}
+	// Whether it answers is the question here, not who it is.
+	transport := &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
+	c := http.Client{Transport: transport, Timeout: 5 * time.Second}
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	limit := time.After(startLimit)
