@@ -154,12 +154,12 @@ func cmdServe(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	})
 	url, seen := "", ""
-	ts.Setenv("LOG_SERVICE_GRPC", "")
+	ts.Setenv("GRPC_SERVER", "")
 	lines := bufio.NewScanner(stderr)
 	for !strings.Contains(seen, "\ndata: ") && lines.Scan() {
 		seen += lines.Text() + "\n"
 		if m := overGRPC.FindStringSubmatch(lines.Text()); m != nil {
-			ts.Setenv("LOG_SERVICE_GRPC", m[1])
+			ts.Setenv("GRPC_SERVER", m[1])
 		}
 		if m := listens.FindStringSubmatch(lines.Text()); m != nil {
 			url = m[1]

@@ -34,7 +34,7 @@ func kinds() []kind {
 		{err: logservice.ErrForbidden, status: http.StatusForbidden, grpc: codes.PermissionDenied, code: "forbidden", own: true},
 		{err: logservice.ErrInvalid, status: http.StatusBadRequest, grpc: codes.InvalidArgument, code: "invalid", own: true},
 		{err: logservice.ErrUnsupported, status: http.StatusNotImplemented, grpc: codes.Unimplemented, code: "unsupported", own: true},
-		{err: logservice.ErrLimit, status: http.StatusServiceUnavailable, code: "limit", own: true},
+		{err: logservice.ErrLimit, status: http.StatusServiceUnavailable, grpc: codes.Unavailable, code: "limit", own: true},
 		{err: logservice.ErrUnavailable, status: http.StatusServiceUnavailable, grpc: codes.Unavailable, code: "unavailable",
 			hint: "the same request may succeed later"},
 	}

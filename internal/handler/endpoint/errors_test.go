@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc/codes"
+
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/internal/auth"
 	"github.com/harness/log-service/internal/logs"
@@ -71,6 +73,14 @@ func TestErrorsAndTheirAnswers(t *testing.T) {
 		}
 		if tc.status == 503 && resp.Header.Get("Retry-After") != "2" {
 			t.Errorf("Retry-After %q", resp.Header.Get("Retry-After"))
+		}
+	}
+}
+
+func TestEveryErrorHasAnAnswerInBothProtocols(t *testing.T) {
+	for _, k := range kinds() {
+		if f := Describe(k.err); f.Status < 400 || f.GRPC == codes.OK || f.Code == "" || f.Message == "" {
+			t.Errorf("%v is answered %+v", k.err, f)
 		}
 	}
 }

@@ -12,7 +12,7 @@
 // is the name that HTTP answers as "code", in capitals: STREAM_NOT_FOUND,
 // SEQUENCE_GAP (its metadata hold "offset" and "expected"), TOO_LARGE,
 // CONFLICT, NOT_AUTHENTICATED, FORBIDDEN, INVALID, UNSUPPORTED, UNAVAILABLE,
-// INTERNAL. UNAVAILABLE errors also have a google.rpc.RetryInfo.
+// LIMIT, INTERNAL. UNAVAILABLE errors also have a google.rpc.RetryInfo.
 //
 // A token goes into the metadata, as "authorization: Bearer TOKEN" or as
 // "x-harness-token: TOKEN".
