@@ -154,7 +154,7 @@ func TestAnOpenServerNeedsTheOperatorsWord(t *testing.T) {
 }
 
 func TestWithAuthenticationTheServerIsReachable(t *testing.T) {
-	for _, kv := range []string{"LOG_SERVICE_SECRET=a-secret-of-16-bytes", "LOG_SERVICE_GLOBAL_TOKEN=a-token-of-16-bytes", "LOG_SERVICE_JWT_KEYS=keys.pem"} {
+	for _, kv := range []string{"LOG_SERVICE_SECRET=a-secret-of-16-bytes", "LOG_SERVICE_JWT_KEYS=keys.pem"} {
 		c, _, err := load(t, kv)
 		if err != nil || c.Bind != ":8079" || !c.AuthOn() {
 			t.Errorf("%s: bind %s, authentication %v, %v; want :8079, as clients of the first service expect", kv, c.Bind, c.AuthOn(), err)
@@ -175,6 +175,8 @@ func TestSettingsAboutTokensThatAreNotSafeAreRefused(t *testing.T) {
 	}{
 		{[]string{"LOG_SERVICE_SECRET=keep-it"}, "LOG_SERVICE_SECRET"},
 		{[]string{"LOG_SERVICE_GLOBAL_TOKEN=keep-it"}, "LOG_SERVICE_GLOBAL_TOKEN"},
+		{[]string{"LOG_SERVICE_GLOBAL_TOKEN=a-global-token-of-16-bytes"}, "LOG_SERVICE_GLOBAL_TOKEN"},
+		{[]string{"LOG_SERVICE_OIDC_VERBS=push"}, "LOG_SERVICE_OIDC_ISSUER"},
 		{[]string{"LOG_SERVICE_SECRET=a-secret-of-16-bytes", "LOG_SERVICE_OLD_SECRETS=an-old-secret-of-16-bytes,keep-it"}, "LOG_SERVICE_OLD_SECRETS"},
 		{[]string{"LOG_SERVICE_OLD_SECRETS=an-old-secret-of-16-bytes"}, "LOG_SERVICE_OLD_SECRETS"},
 		{[]string{"LOG_SERVICE_SECRET=a-secret-of-16-bytes", "LOG_SERVICE_OLD_GLOBAL_TOKENS=an-old-token-of-16-bytes"}, "LOG_SERVICE_OLD_GLOBAL_TOKENS"},

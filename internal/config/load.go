@@ -180,6 +180,10 @@ func (c *Config) validateAuth() error {
 	if err := c.validateOIDC(); err != nil {
 		return err
 	}
+	if c.GlobalToken != "" && c.Secret == "" && len(c.JWTKeys) == 0 && c.OIDC.Issuer == "" {
+		return &Error{Name: Prefix + "GLOBAL_TOKEN",
+			Rule: "it gets tokens that are made with " + Prefix + "SECRET, and that is not set: nobody could use a log"}
+	}
 	if c.RevokedTokens != "" && !c.AuthOn() {
 		return &Error{Name: Prefix + "REVOKED_TOKENS", Value: c.RevokedTokens,
 			Rule: "no tokens are asked for: set " + Prefix + "SECRET or " + Prefix + "JWT_KEYS, too"}
@@ -190,7 +194,7 @@ func (c *Config) validateAuth() error {
 func (c *Config) validateOIDC() error {
 	o := c.OIDC
 	if o.Issuer == "" {
-		if o.Audience+o.Account+o.Prefix != "" || len(o.Claims) > 0 {
+		if o.Audience+o.Account+o.Prefix != "" || len(o.Claims) > 0 || o.Verbs != Default().OIDC.Verbs {
 			return &Error{Name: Prefix + "OIDC_ISSUER", Rule: "it is not set, and other settings of identity tokens are"}
 		}
 		return nil

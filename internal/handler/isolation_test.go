@@ -162,7 +162,7 @@ var queries = []string{
 	"accountID=A&prefix=..&key=k", "accountID=A&prefix=../B", "accountID=A&prefix=%2e%2e%2fB", "accountID=A&prefix=*", "accountID=A&prefix=", "accountID=A&prefix=/",
 	"accountID=A&key=k\r\nX-Account: B", "accountID=A&key=k%0d%0aX-Account:%20B", "accountID=%EF%BC%A2&key=k", "accountID=B%20&key=k", "accountID=%20B&key=k",
 	"accountID=B&key=k&ticket=1.x", "accountID=B&key=k&signature=x&expires=9999999999", "accountID=B&key=k&X-Harness-Token=x",
-	"accountID=.engine&key=k", "accountID=internal&key=k", "",
+	"accountID=" + logservice.InternalAccount + "&key=k", "accountID=internal&key=k", "",
 }
 
 // TestNobodyReachesTheLogsOfOthers tries every route with every way to name

@@ -142,6 +142,7 @@ func runExchange(t *testing.T, s *testServer, where string, e exchange, vars map
 	if _, err := bufio.NewReader(resp.Body).WriteTo(&got); err != nil {
 		t.Errorf("%s: %v", where, err)
 	}
+	s.hangUp(resp)
 	if resp.StatusCode != e.status {
 		t.Errorf("%s: %s %s\ngot status %d, want %d\n%s", where, e.method, e.target, resp.StatusCode, e.status, got.String())
 		return

@@ -120,7 +120,17 @@ func (s *testServer) try(method, target string, body io.Reader, headers ...strin
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
+	s.hangUp(resp)
 	return answer{resp.StatusCode, resp.Header, string(text)}, err
+}
+
+// hangUp lets the connection of a tail go once it has been read. The server
+// closes it, and a request that is not repeated by itself must not be sent just
+// as it does.
+func (s *testServer) hangUp(resp *http.Response) {
+	if resp.Header.Get("Content-Type") == "text/event-stream" {
+		s.client.CloseIdleConnections()
+	}
 }
 
 // must sends a request that must be answered with status.

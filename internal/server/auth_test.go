@@ -1,0 +1,221 @@
+package server_test
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	"github.com/coreos/go-oidc/v3/oidc/oidctest"
+	"github.com/dchest/authcookie"
+
+	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/client"
+	"github.com/harness/log-service/internal/auth"
+	"github.com/harness/log-service/internal/config"
+	"github.com/harness/log-service/internal/server"
+)
+
+const (
+	secret      = "a secret of the tests, long enough"
+	globalToken = "the global token of the tests"
+)
+
+// issuer starts a real issuer of identity tokens, and returns its address and
+// what signs for it.
+func issuer(t *testing.T) (url string, sign func(claims string) string) {
+	t.Helper()
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &oidctest.Server{PublicKeys: []oidctest.PublicKey{{PublicKey: public, KeyID: "k", Algorithm: oidc.EdDSA}}, Algorithms: []string{oidc.EdDSA}}
+	h := httptest.NewServer(s)
+	t.Cleanup(h.Close)
+	s.SetIssuer(h.URL)
+	return h.URL, func(claims string) string {
+		return oidctest.SignIDToken(private, "k", oidc.EdDSA, fmt.Sprintf(`{"iss":%q,"aud":"logs","exp":%d,%s}`, h.URL, time.Now().Add(time.Hour).Unix(), claims))
+	}
+}
+
+// A job of a CI system pushes with nothing but the token that the system gives
+// it, into the part of the account that is its own.
+func TestAJobPushesWithItsIdentity(t *testing.T) {
+	url, sign := issuer(t)
+	c := settings(t.TempDir())
+	c.OIDC = auth.OIDC{
+		Issuer: url, Audience: "logs", Claims: map[string]string{"repository_owner": "acme"},
+		Account: "acme", Prefix: "github/{repository}", Verbs: auth.Push | auth.Tail,
+	}
+	srv := start(t, c)
+	as := func(token string) *client.Client {
+		t.Helper()
+		c, err := client.New(srv.URL(), client.WithAccount("acme"), client.WithToken(token))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(c.CloseIdleConnections)
+		return c
+	}
+	job := as(sign(`"repository_owner":"acme","repository":"acme/app"`))
+	const key = "github/acme/app/17/build"
+	if err := job.Open(t.Context(), key); err != nil {
+		t.Fatal(err)
+	}
+	w := job.Writer(t.Context(), key)
+	fmt.Fprintln(w, "hello")
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := job.Close(t.Context(), key); err != nil {
+		t.Fatal(err)
+	}
+	for l, err := range job.Tail(t.Context(), key) {
+		if err != nil || l.Out != "hello\n" {
+			t.Errorf("%+v, %v", l, err)
+		}
+	}
+	if err := job.Open(t.Context(), "github/acme/other/1/build"); !errors.Is(err, logservice.ErrForbidden) {
+		t.Errorf("another repository's log: %v", err)
+	}
+	if err := as(sign(`"repository_owner":"evil","repository":"acme/app"`)).Open(t.Context(), key); !errors.Is(err, logservice.ErrForbidden) {
+		t.Errorf("another owner's job: %v", err)
+	}
+	if err := as("").Open(t.Context(), key); !errors.Is(err, logservice.ErrUnauthorized) {
+		t.Errorf("nobody: %v", err)
+	}
+	srv.ended(t)
+}
+
+func TestAuthenticationThatIsTurnedOffAsksForNothingAndGivesNothingAway(t *testing.T) {
+	c := settings(t.TempDir())
+	c.Secret, c.GlobalToken, c.DisableAuth = secret, globalToken, true
+	srv := start(t, c)
+	if err := newClient(t, srv.URL()).Open(t.Context(), "a/b"); err != nil {
+		t.Error(err)
+	}
+	// Clients of the first service fetch a token all the same. It must be of no
+	// use where the secret counts.
+	token := call(t, http.MethodGet, srv.URL()+"/token?accountID=A", "")
+	if len(token) < 48 || strings.Contains(token, "error") {
+		t.Errorf("%q is no token", token)
+	}
+	if _, _, err := authcookie.Parse(token, []byte(secret)); err == nil {
+		t.Error("a server without authentication makes tokens with its secret")
+	}
+	srv.ended(t)
+}
+
+// Links of a server are good at another one of the same secret, where several
+// stand side by side.
+func TestServersOfOneSecretTakeEachOthersTickets(t *testing.T) {
+	c := settings(t.TempDir())
+	c.Secret = secret
+	first := start(t, c)
+	c = settings(t.TempDir())
+	c.Secret = secret
+	second := start(t, c)
+	c = settings(t.TempDir())
+	c.Secret = "another secret of the tests, long enough"
+	stranger := start(t, c)
+	token := authcookie.NewSinceNow("A", time.Hour, []byte(secret))
+	ticket := call(t, http.MethodPost, first.URL()+"/stream/ticket?accountID=A&key=k", token)
+	_, ticket, _ = strings.Cut(ticket, `"ticket":"`)
+	ticket, _, _ = strings.Cut(ticket, `"`)
+	for srv, want := range map[*running]string{first: "eof", second: "eof", stranger: "not permitted"} {
+		defer srv.ended(t)
+		if got := call(t, http.MethodGet, srv.URL()+"/stream?accountID=A&key=k&ticket="+ticket, ""); !strings.Contains(got, want) {
+			t.Errorf("%q, want %s in it", got, want)
+		}
+	}
+}
+
+func call(t *testing.T, method, url, token string) string {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("X-Harness-Token", token)
+	req.Close = true // no connection stays behind
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
+}
+
+// lockedText is a log.
+type lockedText struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *lockedText) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedText) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+func TestAWholeLifeOfAServerLogsNoSecret(t *testing.T) {
+	url, sign := issuer(t)
+	c := settings(t.TempDir())
+	c.Auth = config.Auth{
+		Secret: secret, OldSecrets: []config.Secret{"an old secret of the tests"}, GlobalToken: globalToken, OldGlobalTokens: []config.Secret{"an old global token of the tests"},
+		OIDC: auth.OIDC{Issuer: url, Audience: "logs", Account: "A", Verbs: auth.Push},
+	}
+	var log lockedText
+	srv, err := server.New(c, slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(ctx) }()
+	cookie := authcookie.NewSinceNow("A", time.Hour, []byte(secret))
+	identity := sign(`"sub":"x"`)
+	secrets := []string{secret, "an old secret", globalToken, "an old global token", cookie, identity}
+	for _, token := range append(secrets, "", "nonsense-nonsense-nonsense") {
+		for _, target := range []string{"/token?accountID=A&X-Harness-Token=" + strings.ReplaceAll(token, " ", "+"), "/stream/info?accountID=A", "/info/stream", "/blob?accountID=A&key=k&ticket=" + strings.ReplaceAll(token, " ", "+")} {
+			_ = call(t, http.MethodGet, srv.URL()+target, token)
+		}
+	}
+	fetched := call(t, http.MethodGet, srv.URL()+"/token?accountID=A", globalToken)
+	link := call(t, http.MethodPost, srv.URL()+"/blob/link/download?accountID=A&key=k", fetched)
+	_, signature, _ := strings.Cut(link, "signature=")
+	signature, _, _ = strings.Cut(signature, `"`)
+	_ = call(t, http.MethodGet, srv.URL()+"/link/download?accountID=A&key=k&expires=9999999999&signature="+signature, "")
+	stop()
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+	if !strings.Contains(log.String(), "/link/download") || len(signature) < 40 || len(fetched) < 40 {
+		t.Fatalf("too little happened:\n%s", log.String())
+	}
+	for _, s := range append(secrets, fetched, signature, "nonsense-nonsense-nonsense") {
+		if strings.Contains(log.String(), s) {
+			t.Errorf("the log holds %q", s)
+		}
+	}
+}
