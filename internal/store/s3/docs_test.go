@@ -43,7 +43,7 @@ func TestThePolicyOfTheDocumentationIsEnough(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		v, err := role.Get()
+		v, err := role.GetWithContext(nil)
 		if err != nil {
 			t.Fatal(err)
 		}
