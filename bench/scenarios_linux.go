@@ -87,6 +87,7 @@ func scenarios() []scenario {
 		saturatedScenario(1000, count{30_000, 10_000}),
 	)
 	all = append(all, grpcScenarios()...)
+	all = append(all, redisScenarios()...)
 	all = append(all, memoryScenarios()...)
 	return append(all, logScenarios()...)
 }
@@ -282,15 +283,6 @@ func logScenarios() []scenario {
 				{metric: "down_mb_per_s", label: "down, MB/s", against: "bolt", first: atLeast(0).plus(800), then: atLeast(0).plus(1500)},
 				{metric: "peak_mb", label: "peak RSS, MB", first: atMost(0).plus(200)},
 				{metric: "disk_share", label: "disk / raw", first: atMost(0).plus(0.15)},
-			},
-		},
-		{
-			name: "objects", about: "blob of {n} bytes, in a bucket of MinIO", quick: true, own: true, count: count{1_000_000_000, 300_000_000},
-			subjects: []subject{{"service", objects, blob}, bare("minio-go", objectCalls)},
-			rows: []row{
-				{metric: "up_mb_per_s", label: "up, MB/s", against: "minio-go", first: atLeast(0.5), then: atLeast(0.9)},
-				{metric: "down_mb_per_s", label: "down, MB/s", against: "minio-go", first: atLeast(0.5), then: atLeast(0.9)},
-				{metric: "peak_mb", label: "peak RSS, MB", first: atMost(0).plus(250)},
 			},
 		},
 		{
