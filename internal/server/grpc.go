@@ -89,6 +89,8 @@ func (s *Server) grpcConfig(c config.Config) rpc.Config {
 		MaxBody: c.MaxBody,
 		Stop:    s.stopping,
 		TLS:     s.tls,
+
+		Registry: s.registry,
 	}
 }
 

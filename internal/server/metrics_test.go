@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/harness/log-service/client"
+	"github.com/harness/log-service/internal/config"
+	"github.com/harness/log-service/internal/stream/redis/redistest"
 )
 
 // scrape reads the metrics at url, as name and labels to value.
@@ -111,21 +113,15 @@ func TestMetricsCountWhatPassesThrough(t *testing.T) {
 }
 
 func TestTheDocumentationNamesEveryMetric(t *testing.T) {
-	srv := start(t, settings(t.TempDir()))
-	resp, err := http.Get(srv.URL() + "/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
 	doc, err := os.ReadFile("../../docs/operations.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	families := regexp.MustCompile(`(?m)^# TYPE (log_service_\S+)`).FindAllStringSubmatch(string(text), -1)
+	shared := settings(t.TempDir())
+	shared.Stream = config.StreamRedis
+	shared.Redis.Endpoint = []string{redistest.Start(t).Addr}
+	text := exposed(t, settings(t.TempDir())) + exposed(t, shared)
+	families := regexp.MustCompile(`(?m)^# TYPE (log_service_\S+)`).FindAllStringSubmatch(text, -1)
 	if len(families) < 15 {
 		t.Errorf("only %d metrics", len(families))
 	}
@@ -135,12 +131,35 @@ func TestTheDocumentationNamesEveryMetric(t *testing.T) {
 		}
 	}
 	for _, m := range regexp.MustCompile("`(log_service_[a-z_]+)`").FindAllStringSubmatch(string(doc), -1) {
-		if !strings.Contains(string(text), "# TYPE "+m[1]+" ") {
+		if !strings.Contains(text, "# TYPE "+m[1]+" ") {
 			t.Errorf("docs/operations.md names %s, which is no metric", m[1])
 		}
 	}
+}
+
+// exposed is what a server with these settings says about itself once a stream
+// was opened.
+func exposed(t *testing.T, c config.Config) string {
+	t.Helper()
+	srv := start(t, c)
+	if err := newClient(t, srv.URL()).Open(t.Context(), "a/b"); err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.Get(srv.URL() + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Redis.Endpoint) > 0 && strings.Contains(string(text), "\nlog_service_redis_call_seconds_count 0\n") {
+		t.Error("no call of Redis was counted")
+	}
 	http.DefaultClient.CloseIdleConnections()
 	srv.ended(t)
+	return string(text)
 }
 
 func TestTheAdminListenerIsForThisMachine(t *testing.T) {

@@ -20,6 +20,7 @@ import (
 // and writes one line of log.
 func (s *Server) unary(ctx context.Context, r any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (answer any, err error) {
 	c := call{Server: s, ctx: ctx, method: info.FullMethod, id: requestID(ctx), began: time.Now()}
+	s.metrics.began()
 	_ = grpc.SetHeader(ctx, metadata.Pairs(headerRequestID, c.id)) // valid, and nothing was sent
 	err = s.recovered(func() (err error) {
 		if ctx, err = s.authenticate(ctx, info.FullMethod); err == nil {
@@ -37,6 +38,7 @@ func (s *Server) unary(ctx context.Context, r any, info *grpc.UnaryServerInfo, n
 func (s *Server) streaming(server any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
 	ctx := stream.Context()
 	c := call{Server: s, ctx: ctx, method: info.FullMethod, id: requestID(ctx), began: time.Now()}
+	s.metrics.began()
 	_ = stream.SetHeader(metadata.Pairs(headerRequestID, c.id))
 	return c.end(s.recovered(func() (err error) {
 		if ctx, err = s.authenticate(ctx, info.FullMethod); err == nil {
@@ -66,7 +68,7 @@ func requestID(ctx context.Context) string {
 	return endpoint.RequestID(given)
 }
 
-// call is one call for the log.
+// call is one call for the log and the metrics.
 type call struct {
 	*Server
 	ctx    context.Context
@@ -75,7 +77,7 @@ type call struct {
 	began  time.Time
 }
 
-// end turns the error of a call into its answer, and logs the call.
+// end turns the error of a call into its answer, counts and logs the call.
 func (c call) end(err error) error {
 	level := slog.LevelDebug
 	var answer error
@@ -87,6 +89,7 @@ func (c call) end(err error) error {
 		}
 		answer, code = st.Err(), st.Code()
 	}
+	c.metrics.ended(c.method, code, time.Since(c.began))
 	// The peer may have gone, which must not keep the line from the log.
 	if ctx := context.WithoutCancel(c.ctx); c.log.Enabled(ctx, level) {
 		attrs := []slog.Attr{slog.String("request_id", c.id), slog.String("method", c.method), slog.String("code", code.String()),

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	_ "google.golang.org/grpc/encoding/gzip" // clients on slow links compress
@@ -78,6 +79,8 @@ type Config struct {
 	Stall time.Duration
 	// TLS secures the listener. Nil: it is plain.
 	TLS *tls.Config
+	// Registry takes the metrics of the calls. Nil: nobody asks for them.
+	Registry prometheus.Registerer
 }
 
 // Server answers gRPC calls.
@@ -98,6 +101,7 @@ type Server struct {
 	health  *health.Server
 	work    sync.WaitGroup // goroutines beside those of grpc's own
 	watches chan struct{}  // one for each watch
+	metrics *metrics
 }
 
 // New returns the server of c. It does no I/O.
@@ -112,6 +116,7 @@ func New(c Config) *Server {
 		stall:   cmp.Or(c.Stall, endpoint.DefaultStall),
 		health:  health.NewServer(),
 		watches: make(chan struct{}, maxWatches),
+		metrics: newMetrics(c.Registry),
 	}
 	message := messageLimit(cmp.Or(c.MaxBody, logservice.DefaultMaxBodyBytes), s.maxLine)
 	// The share of one account must hold the largest message, twice.

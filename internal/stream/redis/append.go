@@ -124,7 +124,7 @@ func (e *Engine) appendReplicated(ctx context.Context, root string, args []strin
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	err = e.client.Dedicated(func(c rueidis.DedicatedClient) error {
-		a, err = e.answer(e.scripts.append.run(ctx, c, root, args))
+		a, err = e.measured(ctx, e.scripts.append, c, root, args)
 		if err != nil || a.int(0) != appendDone {
 			return err
 		}

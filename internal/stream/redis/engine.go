@@ -76,6 +76,7 @@ type Engine struct {
 	start   time.Time
 	node    string // this run of this node; no two are alike
 	memory  *batches.Memory
+	metrics metrics
 	codec   *archive.Codec
 	buckets [buckets]*bucket
 	nodes   nodes
@@ -111,6 +112,7 @@ func Open(ctx context.Context, c Config) (*Engine, error) {
 	}
 	e := &Engine{config: c, log: c.Logger, start: time.Now(), node: nodeRun(c.Node), codec: archive.NewCodec()}
 	e.memory = batches.NewMemory(c.Memory, func() time.Duration { return time.Since(e.start) })
+	e.metrics = newMetrics(e)
 	e.slots = make(chan struct{}, maxBackground)
 	var err error
 	if e.scripts, err = loadScripts(); err != nil {

@@ -77,12 +77,16 @@ const callTimeout = 5 * time.Second
 func (e *Engine) call(ctx context.Context, s *script, root string, args ...string) (answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	return e.answer(s.run(ctx, e.client, root, args))
+	return e.measured(ctx, s, e.client, root, args)
 }
 
-func (e *Engine) answer(r rueidis.RedisResult) (answer, error) {
-	a, err := r.ToArray()
+// measured runs a script and returns its answer.
+func (e *Engine) measured(ctx context.Context, s *script, on runner, root string, args []string) (answer, error) {
+	began := time.Now()
+	a, err := s.run(ctx, on, root, args).ToArray()
+	e.metrics.seconds.Observe(time.Since(began).Seconds())
 	if err != nil {
+		e.metrics.failures.Inc()
 		return nil, e.unavailable(err)
 	}
 	return a, nil

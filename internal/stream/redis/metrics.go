@@ -1,0 +1,46 @@
+package redis
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// metrics are what an Engine counts about itself and its Redis.
+type metrics struct {
+	seconds  prometheus.Histogram
+	failures prometheus.Counter
+	memory   prometheus.GaugeFunc
+}
+
+func newMetrics(e *Engine) metrics {
+	return metrics{
+		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "log_service_redis_call_seconds",
+			Help:    "How long Redis took to answer a change or a read of a stream.",
+			Buckets: []float64{.00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, 1, 5},
+		}),
+		failures: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "log_service_redis_failures_total",
+			Help: "Calls of Redis that failed or were not answered in time.",
+		}),
+		memory: prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "log_service_stream_memory_bytes",
+			Help: "Lines of live streams in memory.",
+		}, func() float64 { return float64(e.memory.Used()) }),
+	}
+}
+
+func (m *metrics) all() []prometheus.Collector {
+	return []prometheus.Collector{m.seconds, m.failures, m.memory}
+}
+
+// Describe implements prometheus.Collector.
+func (e *Engine) Describe(ch chan<- *prometheus.Desc) {
+	for _, c := range e.metrics.all() {
+		c.Describe(ch)
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (e *Engine) Collect(ch chan<- prometheus.Metric) {
+	for _, c := range e.metrics.all() {
+		c.Collect(ch)
+	}
+}
