@@ -5,11 +5,13 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/iotest"
 
@@ -283,4 +285,47 @@ func TestWritersOfOneLogWaitForEachOther(t *testing.T) {
 	r.must(<-first)
 	r.must(<-third)
 	r.wantContent(id, []byte("begin end"))
+}
+
+// countingStore counts the blobs that were opened.
+type countingStore struct {
+	logs.Store
+	opened atomic.Int64
+}
+
+func (s *countingStore) Get(ctx context.Context, id logservice.ID) (logs.Blob, error) {
+	s.opened.Add(1)
+	return s.Store.Get(ctx, id)
+}
+
+func TestAZipIsMadeWhileItIsRead(t *testing.T) {
+	counted := &countingStore{}
+	r := newRig(t, func(c *logs.Config) { counted.Store, c.Store = c.Store, counted })
+	noise := make([]byte, 1<<20)
+	for i := range noise { // does not compress
+		noise[i] = byte(i * i >> 8 * 131)
+	}
+	for i := range 5 {
+		r.must(r.PutBlob(t.Context(), logservice.ID{Account: "acme", Key: logservice.Key(fmt.Sprint("build/", i))}, bytes.NewReader(noise), false))
+	}
+	before := counted.opened.Load()
+	out, in := io.Pipe()
+	done := make(chan error, 1)
+	go func() {
+		err := r.Zip(t.Context(), "acme", "build", in)
+		in.CloseWithError(err)
+		done <- err
+	}()
+	if _, err := io.ReadFull(out, make([]byte, 30)); err != nil { // the first log's head
+		t.Fatal(err)
+	}
+	if n := counted.opened.Load() - before; n != 1 {
+		t.Errorf("%d logs were opened before the first was read", n)
+	}
+	_, err := io.Copy(io.Discard, out)
+	r.must(err)
+	r.must(<-done)
+	if n := counted.opened.Load() - before; n != 5 {
+		t.Errorf("%d logs were opened", n)
+	}
 }
