@@ -33,6 +33,9 @@ const (
 func (s *Service) Run(ctx context.Context) error {
 	t := time.NewTicker(s.sweeps)
 	defer t.Stop()
+	var expiring sync.WaitGroup
+	defer expiring.Wait()
+	expiring.Go(func() { s.expire(ctx) })
 	var measuring sync.WaitGroup
 	measuring.Go(func() { s.measure(ctx) })
 	defer measuring.Wait()

@@ -167,3 +167,21 @@ func TestLinksAllowOneThingForATime(t *testing.T) {
 		t.Error("a service without a key:", err)
 	}
 }
+
+func TestStoredLogsGoWhenTheirRetentionIsOver(t *testing.T) {
+	dir := t.TempDir()
+	old := logservice.ID{Account: "acme", Key: "old"}
+	r := start(t, dir)
+	r.must(r.PutBlob(t.Context(), old, strings.NewReader("old\n"), false))
+	r.stop()
+	const keep = 2 * time.Second
+	r = start(t, dir, func(c *logs.Config) { c.Store, c.Retention = c.Store.(*faultyStore).Store, keep })
+	young := logservice.ID{Account: "acme", Key: "young"}
+	eventually(t, "the old log is gone", func() bool {
+		r.must(r.PutBlob(t.Context(), young, strings.NewReader("young\n"), false)) // is written all the time
+		ok, err := r.BlobExists(t.Context(), old)
+		r.must(err)
+		return !ok
+	})
+	r.wantContent(young, []byte("young\n"))
+}

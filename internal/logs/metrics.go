@@ -11,7 +11,8 @@ type metrics struct {
 	archived, failed     prometheus.Counter
 	abandoned            prometheus.Counter
 	refused              *prometheus.CounterVec // by limit
-	waiting, failing     prometheus.Gauge       // as the last sweep of Run saw them
+	expired              prometheus.Counter
+	waiting, failing     prometheus.Gauge // as the last sweep of Run saw them
 }
 
 func newMetrics() metrics {
@@ -37,13 +38,14 @@ func newMetrics() metrics {
 		archived:  counter("archived_total", "Closed logs that were archived, or dropped as their close asked for."),
 		failed:    counter("archive_failures_total", "Attempts to archive a closed log that failed; each is repeated."),
 		abandoned: counter("abandoned_streams_total", "Streams closed because their writer went silent past their time to live."),
+		expired:   counter("expired_total", "Stored logs deleted because they were older than the retention."),
 		waiting:   gauge("archive_backlog", "Closed logs that are not archived yet, as of some seconds ago."),
 		failing:   gauge("archive_failing", "Of these, those whose archiving failed and is tried again."),
 	}
 }
 
 func (m *metrics) all() []prometheus.Collector {
-	return []prometheus.Collector{m.lines, m.bytes, m.sentLines, m.sentBytes, m.readers, m.archived, m.failed, m.abandoned, m.refused, m.waiting, m.failing}
+	return []prometheus.Collector{m.lines, m.bytes, m.sentLines, m.sentBytes, m.readers, m.archived, m.failed, m.abandoned, m.refused, m.waiting, m.failing, m.expired}
 }
 
 // Describe implements prometheus.Collector.

@@ -32,6 +32,9 @@ type Config struct {
 	// Sweep is how often Run looks for abandoned streams; zero is
 	// DefaultSweep.
 	Sweep time.Duration
+	// Retention is how long a stored log is kept, where the store is an
+	// Expirer; zero is for ever.
+	Retention time.Duration
 	// Limits are those of each account.
 	Limits Limits
 }
@@ -51,6 +54,7 @@ type Service struct {
 	sweeps  time.Duration
 	codec   *archive.Codec
 	plain   bool
+	keep    time.Duration // Config.Retention
 	turns   turns         // of the writers of a blob
 	slots   chan struct{} // one for each log being archived
 	metrics metrics
@@ -82,6 +86,7 @@ func New(c Config) *Service {
 		sweeps:  cmp.Or(c.Sweep, DefaultSweep),
 		codec:   archive.NewCodec(),
 		plain:   c.Plain,
+		keep:    c.Retention,
 		slots:   make(chan struct{}, maxArchiving),
 		metrics: newMetrics(),
 

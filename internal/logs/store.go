@@ -51,6 +51,13 @@ type IndexedBlob interface {
 	Index(ctx context.Context) ([]byte, error)
 }
 
+// Expirer is a Store that deletes what is old when it is told to.
+type Expirer interface {
+	// Expire deletes the blobs that were stored before a time and says how many,
+	// slowly enough that nobody else notices.
+	Expire(ctx context.Context, before time.Time) (n int, err error)
+}
+
 // Signer is a Store that can be used without the service by whoever has a
 // link. Signing does no I/O to speak of, so that links can be made while the
 // store is down.
