@@ -200,6 +200,7 @@ func (e *Engine) readPart(ctx context.Context, p part, after int64) (found []*lo
 		return nil, e.partError(err)
 	}
 	runs := r.Runs(after)
+	defer func() { _ = runs.Close() }() // read only: nothing can be lost
 	for size := 0; size < readAhead; {
 		run, err := runs.Next(ctx)
 		if errors.Is(err, io.EOF) {
