@@ -14,6 +14,7 @@ type Grant struct {
 	Verbs       Verbs
 	Expires     time.Time // zero: never
 	ID          string    // names the token in the list of revoked ones
+	Identity    bool      // of an identity token; see Exchange
 }
 
 // Everything is the grant of everybody where authentication is off.

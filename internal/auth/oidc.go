@@ -133,7 +133,7 @@ func (i *identities) grant(c claimSet) (g Grant, err error) {
 			return Grant{}, refuse("the identity token is not valid here: its claim %s is another than %q", name, i.config.Claims[name])
 		}
 	}
-	g.Verbs = i.config.Verbs
+	g.Verbs, g.Identity = i.config.Verbs, true
 	if g.Account, err = i.account.fill(c.text); err == nil {
 		_, err = logservice.ParseAccount(g.Account)
 	}

@@ -47,6 +47,8 @@ func routes(api *endpoint.API) []route {
 	return []route{
 		{method: get, pattern: "/token", needs: auth.Global, serve: h.Token, cors: true},
 
+		{method: post, pattern: "/token", needs: auth.Push | auth.Tail | auth.Read | auth.Write | auth.Delete, serve: api.Exchange},
+
 		{method: post, pattern: "/stream", needs: auth.Push, serve: h.Open},
 		{method: put, pattern: "/stream", needs: auth.Push, serve: h.Push},
 		{method: get, pattern: "/stream", needs: auth.Tail, serve: h.Tail, cors: true},

@@ -27,6 +27,7 @@ import (
 // the table says something else.
 var access = map[string]auth.Verbs{
 	"GET /token":                            auth.Global,
+	"POST /token":                           auth.Push | auth.Tail | auth.Read | auth.Write | auth.Delete,
 	"POST /stream":                          auth.Push,
 	"PUT /stream":                           auth.Push,
 	"GET /stream":                           auth.Tail,
@@ -237,12 +238,14 @@ func (m *matrix) bad(needs auth.Verbs) map[string][3]string {
 		"of another account":             {"header", m.cookie("B", time.Hour, testSecret), refusal},
 		"of another account, any verb":   {"bearer", m.scoped(auth.Grant{Account: "B", Verbs: auth.Admin}), refusal},
 		"of the account's begin":         {"header", m.cookie("A ", time.Hour, testSecret), refusal},
-		"of all accounts, another verb":  {"bearer", m.scoped(auth.Grant{AllAccounts: true, Verbs: but(needs)}), refusal},
-		"of the account, another verb":   {"bearer", m.scoped(auth.Grant{Account: "A", Verbs: but(needs)}), refusal},
 		"for another key":                {"bearer", m.scoped(auth.Grant{Account: "A", Verbs: auth.Admin, Prefix: "p/2"}), refusal},
 		"for a key that begins the same": {"bearer", m.scoped(auth.Grant{Account: "A", Verbs: auth.Admin, Prefix: "p/1/x/y/z"}), refusal},
 		"for all accounts, another key":  {"bearer", m.scoped(auth.Grant{AllAccounts: true, Verbs: auth.Admin, Prefix: "q"}), refusal},
 		"the global token":               {"header", globalToken, refusal},
+	}
+	if but(needs) != 0 {
+		kinds["of all accounts, another verb"] = [3]string{"bearer", m.scoped(auth.Grant{AllAccounts: true, Verbs: but(needs)}), refusal}
+		kinds["of the account, another verb"] = [3]string{"bearer", m.scoped(auth.Grant{Account: "A", Verbs: but(needs)}), refusal}
 	}
 	if needs == auth.Global {
 		delete(kinds, "the global token")
@@ -290,11 +293,14 @@ func TestEveryRouteAgainstEveryKindOfToken(t *testing.T) {
 func (m *matrix) refuses(r handler.Row, kind string, c [3]string) {
 	m.t.Helper()
 	place, token, words := c[0], c[1], c[2]
-	own := strings.HasPrefix(r.Pattern, "/rpc/") // about the account that the token is for
+	exchange := r.Method+r.Pattern == "POST/token"
+	own := exchange || strings.HasPrefix(r.Pattern, "/rpc/") // about the account that the token is for
 	switch {
 	case own && strings.HasPrefix(kind, "of another account"), own && kind == "of the account's begin":
 		return // it is good for a log of its own
-	case r.Pattern == "/token" && place == "query":
+	case exchange && strings.HasSuffix(kind, "key"), exchange && kind == "for a key that begins the same":
+		return // about no key
+	case r.Method+r.Pattern == "GET/token" && place == "query":
 		words = notGlobal // that route alone looks there
 	case r.Needs == auth.Push|auth.Tail|auth.Read && kind == "for a key that begins the same":
 		return // a listing of what it is for

@@ -53,6 +53,7 @@ func issuer(t *testing.T) (url string, sign func(claims string) string) {
 func TestAJobPushesWithItsIdentity(t *testing.T) {
 	url, sign := issuer(t)
 	c := settings(t.TempDir())
+	c.Secret = secret
 	c.OIDC = auth.OIDC{
 		Issuer: url, Audience: "logs", Claims: map[string]string{"repository_owner": "acme"},
 		Account: "acme", Prefix: "github/{repository}", Verbs: auth.Push | auth.Tail,
@@ -84,6 +85,25 @@ func TestAJobPushesWithItsIdentity(t *testing.T) {
 		if err != nil || l.Out != "hello\n" {
 			t.Errorf("%+v, %v", l, err)
 		}
+	}
+	// The token lives for minutes, the job for hours.
+	identity := sign(`"repository_owner":"acme","repository":"acme/app"`)
+	longer := call(t, http.MethodPost, srv.URL()+"/token?expires=6h", identity)
+	if err := as(longer).Open(t.Context(), key); err != nil {
+		t.Errorf("with the token %q that was exchanged: %v", longer, err)
+	}
+	i, err := auth.Inspect(longer)
+	if left := time.Until(i.Grant.Expires); err != nil || left < 5*time.Hour || left > 6*time.Hour || i.Grant.Prefix != "github/acme/app" || i.Grant.Verbs != auth.Push|auth.Tail {
+		t.Errorf("exchanged for %+v, %v", i, err)
+	}
+	if got := call(t, http.MethodPost, srv.URL()+"/token", longer); !strings.Contains(got, "only the identity token") {
+		t.Errorf("the exchanged token is exchanged again: %s", got)
+	}
+	if got := call(t, http.MethodPost, srv.URL()+"/token?expires=25h", identity); !strings.Contains(got, "from 1s to 24h") {
+		t.Errorf("a token for more than a day: %s", got)
+	}
+	if err := as(longer).Open(t.Context(), "github/acme/other/1/build"); !errors.Is(err, logservice.ErrForbidden) {
+		t.Errorf("another repository's log, with the exchanged token: %v", err)
 	}
 	if err := job.Open(t.Context(), "github/acme/other/1/build"); !errors.Is(err, logservice.ErrForbidden) {
 		t.Errorf("another repository's log: %v", err)

@@ -160,7 +160,7 @@ func (a *API) LinkedZip(c *Call) error {
 	h := c.Header()
 	h.Set("Content-Type", "application/zip")
 	h.Set("Content-Disposition", `attachment; filename="logs.zip"`)
-	h.Set("X-Content-Type-Options", "nosniff")
+	Harmless(h)
 	if c.Request.Method == http.MethodHead {
 		return nil
 	}

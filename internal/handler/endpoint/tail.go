@@ -36,7 +36,7 @@ func (a *API) Tail(c *Call, l Log) error {
 	h.Set("Cache-Control", "no-cache")
 	h.Set("Connection", "keep-alive")
 	h.Set("X-Accel-Buffering", "no")
-	h.Set("X-Content-Type-Options", "nosniff")
+	Harmless(h)
 	h.Set(logservice.HeaderState, state)
 	if c.Request.Method == http.MethodHead {
 		cursor.Close()

@@ -1,9 +1,40 @@
 package endpoint
 
+import (
+	"time"
+
+	logservice "github.com/harness/log-service"
+)
+
+// defaultExchangeTTL is how long an exchanged token lives that nobody asks
+// for longer.
+const defaultExchangeTTL = time.Hour
+
 // Token answers with a token for everything in an account, bare, as its
 // clients take it.
 func (a *API) Token(c *Call, account Account) error {
 	token, err := a.auth.AccountToken(account.name)
+	if err != nil {
+		return err
+	}
+	c.Header().Set("Cache-Control", "no-store")
+	return c.Text(token)
+}
+
+// Exchange answers with a token of the scope of the caller's identity token,
+// for an hour or the time that expires names, bare as those of Token.
+func (a *API) Exchange(c *Call) error {
+	if _, err := c.Own(); err != nil {
+		return err
+	}
+	ttl := defaultExchangeTTL
+	if s := c.Query.Get("expires"); s != "" {
+		var err error
+		if ttl, err = time.ParseDuration(s); err != nil {
+			return logservice.Invalidf("expires is %q: use a duration such as 6h", s)
+		}
+	}
+	token, err := a.auth.Exchange(c.grant, ttl)
 	if err != nil {
 		return err
 	}
