@@ -53,9 +53,13 @@ func (r *reader) begin(ctx context.Context, cancel func(), q *logservicev1.TailR
 	if err != nil {
 		return err
 	}
-	r.state = logservice.StateLive
-	if m.GetBegin().GetState() == logservicev1.LogState_LOG_STATE_ARCHIVED {
+	switch m.GetBegin().GetState() {
+	case logservicev1.LogState_LOG_STATE_ARCHIVED:
 		r.state = logservice.StateArchived
+	case logservicev1.LogState_LOG_STATE_INCOMPLETE:
+		r.state = logservice.StateIncomplete
+	default:
+		r.state = logservice.StateLive
 	}
 	return nil
 }

@@ -58,6 +58,13 @@ func (g *grpcService) serve() error {
 	return g.server.Serve(g.listener)
 }
 
+// unready tells who asks that the server will stop.
+func (g *grpcService) unready() {
+	if g != nil {
+		g.server.Unready()
+	}
+}
+
 // shutdown waits for the calls in flight until ctx ends.
 func (g *grpcService) shutdown(ctx context.Context) error {
 	if g == nil {

@@ -72,6 +72,7 @@ func (s *Server) serve() error {
 // others to notice.
 func (s *Server) announce() {
 	close(s.unready)
+	s.grpc.unready()
 	if s.stopDelay > 0 {
 		time.Sleep(s.stopDelay)
 	}

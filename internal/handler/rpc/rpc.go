@@ -166,6 +166,9 @@ func (s *Server) Serve(l net.Listener) error {
 	return err
 }
 
+// Unready lets the health service say that the server will stop; calls go on.
+func (s *Server) Unready() { s.health.Shutdown() }
+
 // Shutdown takes no new calls, and returns when those in flight have ended,
 // which Config.Stop has told them to; those that have not when ctx ends are
 // cut, and its error is returned.

@@ -31,15 +31,22 @@ func (s *Server) Tail(r *logservicev1.TailRequest, stream grpc.ServerStreamingSe
 			return err
 		}
 		defer cursor.Close()
-		begin := &logservicev1.TailBegin{State: logservicev1.LogState_LOG_STATE_LIVE}
-		if state != logservice.StateLive {
-			begin.State = logservicev1.LogState_LOG_STATE_ARCHIVED
-		}
+		begin := &logservicev1.TailBegin{State: stateOf(state)}
 		if err := send(&logservicev1.TailResponse{Part: &logservicev1.TailResponse_Begin{Begin: begin}}); err != nil {
 			return err
 		}
 		return s.follow(ctx, cursor, send)
 	})
+}
+
+func stateOf(state string) logservicev1.LogState {
+	switch state {
+	case logservice.StateLive:
+		return logservicev1.LogState_LOG_STATE_LIVE
+	case logservice.StateIncomplete:
+		return logservicev1.LogState_LOG_STATE_INCOMPLETE
+	}
+	return logservicev1.LogState_LOG_STATE_ARCHIVED
 }
 
 // follow sends what cursor yields until the log, the client (ctx) or the

@@ -45,6 +45,9 @@ const (
 	LogState_LOG_STATE_LIVE LogState = 1
 	// From what is stored: the log has ended.
 	LogState_LOG_STATE_ARCHIVED LogState = 2
+	// The same, of a log whose writer went silent: nobody closed it, so lines
+	// may be missing at its end.
+	LogState_LOG_STATE_INCOMPLETE LogState = 3
 )
 
 // Enum value maps for LogState.
@@ -53,11 +56,13 @@ var (
 		0: "LOG_STATE_UNSPECIFIED",
 		1: "LOG_STATE_LIVE",
 		2: "LOG_STATE_ARCHIVED",
+		3: "LOG_STATE_INCOMPLETE",
 	}
 	LogState_value = map[string]int32{
 		"LOG_STATE_UNSPECIFIED": 0,
 		"LOG_STATE_LIVE":        1,
 		"LOG_STATE_ARCHIVED":    2,
+		"LOG_STATE_INCOMPLETE":  3,
 	}
 )
 
@@ -1300,11 +1305,12 @@ const file_logservice_v1_log_stream_proto_rawDesc = "" +
 	"\rWatchResponse\x123\n" +
 	"\astreams\x18\x01 \x03(\v2\x19.logservice.v1.StreamInfoR\astreams\x12\x14\n" +
 	"\x05ended\x18\x02 \x03(\tR\x05ended\x12\x12\n" +
-	"\x04more\x18\x03 \x01(\bR\x04more*Q\n" +
+	"\x04more\x18\x03 \x01(\bR\x04more*k\n" +
 	"\bLogState\x12\x19\n" +
 	"\x15LOG_STATE_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eLOG_STATE_LIVE\x10\x01\x12\x16\n" +
-	"\x12LOG_STATE_ARCHIVED\x10\x02*Q\n" +
+	"\x12LOG_STATE_ARCHIVED\x10\x02\x12\x18\n" +
+	"\x14LOG_STATE_INCOMPLETE\x10\x03*Q\n" +
 	"\tArchiving\x12\x19\n" +
 	"\x15ARCHIVING_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10ARCHIVING_ALWAYS\x10\x01\x12\x13\n" +

@@ -1,0 +1,122 @@
+package client_test
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/client"
+	"github.com/harness/log-service/client/clienttest"
+	"github.com/harness/log-service/client/rpc"
+)
+
+// texts are the lines of the log of key.
+func texts(t *testing.T, c *client.Client) string {
+	t.Helper()
+	var b strings.Builder
+	for _, l := range all(t, c.Lines(t.Context(), key)) {
+		b.WriteString(strings.TrimSuffix(l.Out, "\n"))
+	}
+	return b.String()
+}
+
+func TestAWriterTellsThatItsLogWasEmptied(t *testing.T) {
+	overBoth(t, func(t *testing.T, p protocol) {
+		srv := clienttest.NewServer(t)
+		c := p.client(t, srv, hasty())
+		opened(t, c, key)
+		w := c.Writer(t.Context(), key)
+		fmt.Fprint(w, "a\nb\nc\n")
+		if err := w.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Open(t.Context(), key, client.Truncate()); err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprint(w, "d\ne\n")
+		if err := w.Close(); err == nil || !strings.Contains(err.Error(), "3 lines lost by the server") {
+			t.Errorf("error %v", err)
+		}
+		if s := w.Stats(); s.Lines != 5 || s.Sent != 5 || s.Lost != 3 {
+			t.Errorf("%+v", s)
+		}
+		if got := texts(t, c); got != "de" {
+			t.Errorf("the log is %q", got)
+		}
+	})
+}
+
+func TestAWriterNoticesThatOthersWrite(t *testing.T) {
+	overBoth(t, func(t *testing.T, p protocol) {
+		srv := clienttest.NewServer(t)
+		c := p.client(t, srv, hasty())
+		opened(t, c, key)
+		w := c.Writer(t.Context(), key)
+		fmt.Fprint(w, "a\n")
+		if err := w.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Append(t.Context(), key, make([]logservice.Line, 3)); err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprint(w, "b\n")
+		if err := w.Close(); !errors.Is(err, logservice.ErrConflict) {
+			t.Errorf("error %v", err)
+		}
+	})
+}
+
+func TestAWriterOfNoLogFails(t *testing.T) {
+	overBoth(t, func(t *testing.T, p protocol) {
+		w := p.client(t, clienttest.NewServer(t)).Writer(t.Context(), key)
+		fmt.Fprint(w, "a\n")
+		if err := w.Close(); !errors.Is(err, logservice.ErrStreamNotFound) {
+			t.Errorf("error %v", err)
+		}
+		if s := w.Stats(); s.Lost != 1 {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+func TestAnAddressOfGRPCNeedsItsTransport(t *testing.T) {
+	_, err := client.New("grpc://localhost")
+	if !errors.Is(err, logservice.ErrUnsupported) || !strings.Contains(err.Error(), "client/rpc") {
+		t.Errorf("error %v", err)
+	}
+	for _, address := range []string{"grpc://localhost/path", "grpc://user@localhost", "grpc:", "ftp://localhost"} {
+		if _, err := client.New(address, rpc.Transport()); !errors.Is(err, logservice.ErrInvalid) {
+			t.Errorf("%s: error %v", address, err)
+		}
+	}
+}
+
+func TestAServerThatIsNotThereIsUnavailable(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := l.Addr().String()
+	l.Close()
+	overBoth(t, func(t *testing.T, p protocol) {
+		c := p.dial(t, string(p)+"://"+address, client.WithRetry(client.Retry{}))
+		err := c.Open(t.Context(), key)
+		var dial *net.OpError
+		if !errors.Is(err, logservice.ErrUnavailable) || !errors.As(err, &dial) || dial.Op != "dial" {
+			t.Errorf("error %v", err)
+		}
+		began := time.Now()
+		for _, err := range c.Tail(t.Context(), key) {
+			if !errors.Is(err, logservice.ErrUnavailable) {
+				t.Errorf("tail: %v", err)
+			}
+		}
+		if time.Since(began) > 10*time.Second {
+			t.Error("a tail without retries went on")
+		}
+	})
+}
