@@ -91,6 +91,9 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 			return nil, err
 		}
 	}
+	if !s.hasCredentials() {
+		return nil, errors.Join(fmt.Errorf("bucket %q at %s: no credentials were found in the settings, the credentials file or a role", c.Bucket, client.EndpointURL()), s.Close())
+	}
 	if err := s.check(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -137,7 +140,7 @@ func creds(c Config) *credentials.Credentials {
 	}
 	return credentials.NewChainCredentials([]credentials.Provider{
 		&credentials.FileAWSCredentials{},
-		&credentials.IAM{Client: &http.Client{Timeout: answerTime}},
+		&credentials.IAM{Client: &http.Client{Timeout: answerTime / 2}},
 	})
 }
 
@@ -239,9 +242,6 @@ func (s *Store) check(ctx context.Context) error {
 	case r.Code == minio.NoSuchBucket:
 		return fmt.Errorf("%s does not exist: make it first", where)
 	case r.StatusCode >= 400 && r.StatusCode < 500:
-		if !s.hasCredentials() {
-			return fmt.Errorf("%s: the store refuses: no credentials were found (%s)", where, r.Code)
-		}
 		return fmt.Errorf("%s: the store refuses: %s (%s)", where, r.Message, r.Code)
 	case misconfigured(err):
 		return fmt.Errorf("%s: %w", where, err)

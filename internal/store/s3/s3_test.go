@@ -136,6 +136,12 @@ func TestCredentialsAreFoundInTheUsualPlaces(t *testing.T) {
 	s := open(t, c)
 	put(t, s, id, storetest.Text(20))
 	wantHeld(t, s, id, storetest.Text(20))
+	nobody := httptest.NewServer(http.NotFoundHandler())
+	defer nobody.Close()
+	t.Setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", nobody.URL)
+	if _, err := s3.Open(t.Context(), c); err == nil || !strings.Contains(err.Error(), "no credentials were found") || !strings.Contains(err.Error(), c.Bucket) {
+		t.Errorf("no credentials: %v", err)
+	}
 	if n := asked.Load(); n != 1 {
 		t.Errorf("the role was asked for %d times", n)
 	}
