@@ -104,10 +104,10 @@ fuzz: ## run every fuzz target for FUZZTIME (30s)
 		done || exit 1; \
 	done
 
-bench: ## measure everything, and write docs/performance.md (half an hour)
+bench: test-servers ## measure everything, and write docs/performance.md (half an hour)
 	go run ./bench -report docs/performance.md
 
-bench-quick: ## measure the main figures (two minutes)
+bench-quick: test-servers ## measure the main figures (two minutes)
 	go run ./bench -quick
 
 clean: ## remove what make made

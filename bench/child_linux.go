@@ -14,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/harness/log-service/internal/store/s3/s3test"
 )
 
 // target is a server to measure.
@@ -85,10 +87,11 @@ func (t *target) sizes(ctx context.Context) (map[string]int64, error) {
 type child struct {
 	target
 	cmd    *exec.Cmd
-	exited chan struct{} // closed behind err
-	err    error         // of the process, once exited
-	ready  time.Duration // from start until it answered
-	out    *os.File      // what it printed
+	exited chan struct{}  // closed behind err
+	err    error          // of the process, once exited
+	ready  time.Duration  // from start until it answered
+	out    *os.File       // what it printed
+	store  *s3test.Server // that it keeps finished logs in; nil: none
 }
 
 // startTimeout bounds how long a server may take until it answers.
@@ -167,6 +170,9 @@ func (c *child) output() string {
 // stop asks the child to end, and kills it when it has not after grace.
 func (c *child) stop(grace time.Duration) error {
 	defer c.out.Close()
+	if c.store != nil {
+		defer c.store.Kill()
+	}
 	if grace > 0 {
 		if err := c.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 			return err

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/harness/log-service/internal/store/s3/s3test"
 )
 
 // measureTimeout bounds one measurement of one subject.
@@ -112,7 +114,7 @@ func (r *runner) start(ctx context.Context, p process, dir string) (*child, erro
 	if err != nil {
 		return nil, err
 	}
-	if p != durable && p != volatile {
+	if p != durable && p != volatile && p != objects {
 		argv := []string{r.self, "-reference", string(p), "-listen", addr.String(), "-listen-grpc", grpcAddr.String()}
 		c, err := start(ctx, argv, nil, dir, addr)
 		if err == nil {
@@ -124,11 +126,22 @@ func (r *runner) start(ctx context.Context, p process, dir string) (*child, erro
 	if p == volatile {
 		env = append(env, "LOG_SERVICE_STREAM=memory")
 	}
-	c, err := start(ctx, []string{r.server, "server"}, env, dir, addr)
-	if err == nil {
-		c.grpc, c.service, c.dir = grpcAddr, true, filepath.Join(dir, "data")
+	var store *s3test.Server
+	if p == objects {
+		if store, err = objectStore(ctx, dir); err != nil {
+			return nil, err
+		}
+		env = append(env, objectSettings(store)...)
 	}
-	return c, err
+	c, err := start(ctx, []string{r.server, "server"}, env, dir, addr)
+	if err != nil {
+		if store != nil {
+			store.Kill()
+		}
+		return nil, err
+	}
+	c.grpc, c.service, c.dir, c.store = grpcAddr, true, filepath.Join(dir, "data"), store
+	return c, nil
 }
 
 // record profiles the child with perf, when asked to, until stop.

@@ -286,6 +286,15 @@ func logScenarios() []scenario {
 			},
 		},
 		{
+			name: "objects", about: "blob of {n} bytes, in a bucket of MinIO", quick: true, own: true, count: count{1_000_000_000, 300_000_000},
+			subjects: []subject{{"service", objects, blob}, bare("minio-go", objectCalls)},
+			rows: []row{
+				{metric: "up_mb_per_s", label: "up, MB/s", against: "minio-go", first: atLeast(0.5), then: atLeast(0.9)},
+				{metric: "down_mb_per_s", label: "down, MB/s", against: "minio-go", first: atLeast(0.5), then: atLeast(0.9)},
+				{metric: "peak_mb", label: "peak RSS, MB", first: atMost(0).plus(250)},
+			},
+		},
+		{
 			name: "life", about: "{n} logs: open, 5 pushes of 20 lines, close, archive; 16 workers", quick: true, count: count{20_000, 5_000},
 			subjects: []subject{server(smallLogs)},
 			rows: []row{

@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -194,7 +195,7 @@ func newTransport(caCert string) (*http.Transport, error) {
 			if err != nil {
 				return nil, err
 			}
-			return &patient{c}, nil
+			return &patient{Conn: c}, nil
 		},
 		TLSClientConfig:     &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout: answerTime / 2,
@@ -202,6 +203,8 @@ func newTransport(caCert string) (*http.Transport, error) {
 		// connection costs round trips.
 		MaxIdleConnsPerHost: 64,
 		IdleConnTimeout:     stallTime / 2,
+		ReadBufferSize:      64 << 10,
+		WriteBufferSize:     64 << 10,
 		// Bytes come as they are stored.
 		DisableCompression: true,
 	}, nil
@@ -210,16 +213,29 @@ func newTransport(caCert string) (*http.Transport, error) {
 // patient is a connection that fails when nothing moves for stallTime. What
 // moves in one direction lets the other one wait, too: an upload may take as
 // long as it needs, with its answer behind it.
-type patient struct{ net.Conn }
+type patient struct {
+	net.Conn
+	moved atomic.Int64 // when the deadline was set, in Unix nanoseconds
+}
 
 func (c *patient) Read(b []byte) (int, error) {
-	_ = c.SetDeadline(time.Now().Add(stallTime)) // a closed connection says so itself
+	c.wait()
 	return c.Conn.Read(b)
 }
 
 func (c *patient) Write(b []byte) (int, error) {
-	_ = c.SetDeadline(time.Now().Add(stallTime))
+	c.wait()
 	return c.Conn.Write(b)
+}
+
+// wait sets the deadline, which may be old by a tenth: setting it costs about
+// as much as a small write.
+func (c *patient) wait() {
+	now := time.Now()
+	if now.UnixNano()-c.moved.Load() > int64(stallTime/10) {
+		c.moved.Store(now.UnixNano())
+		_ = c.SetDeadline(now.Add(stallTime + stallTime/10)) // a closed connection says so itself
+	}
 }
 
 // check asks for the bucket as a listing does.

@@ -3,6 +3,7 @@ package s3
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -22,6 +23,8 @@ const (
 	// resumePause is the pause before the second attempt; before the third it
 	// is twice as long.
 	resumePause = 200 * time.Millisecond
+	// copyBuffer is what a download holds.
+	copyBuffer = 256 << 10
 	// maxIndex bounds the index of a blob in memory: that of the longest log
 	// (see package archive).
 	maxIndex = 32 << 20
@@ -186,6 +189,27 @@ func (r *rangeReader) Read(p []byte) (int, error) {
 		}
 		if n > 0 {
 			return n, nil
+		}
+	}
+}
+
+// WriteTo is for io.Copy, which would take smaller steps.
+func (r *rangeReader) WriteTo(w io.Writer) (total int64, err error) {
+	buf := make([]byte, min(copyBuffer, r.left))
+	for {
+		n, err := r.Read(buf)
+		if n > 0 {
+			n, err := w.Write(buf[:n])
+			total += int64(n)
+			if err != nil {
+				return total, err
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return total, nil
+		}
+		if err != nil {
+			return total, err
 		}
 	}
 }
