@@ -56,14 +56,14 @@ func (h overHTTP) Close(ctx context.Context, key string, o transport.Close) erro
 	return err
 }
 
-func (h overHTTP) List(ctx context.Context, prefix string) ([]transport.Info, error) {
+func (h overHTTP) List(ctx context.Context, prefix string) (l transport.Listing, err error) {
 	k := h.c.accountCall("info", http.MethodGet, "/stream/info")
 	if prefix != "" {
 		k.query.Set("prefix", prefix)
 	}
 	resp, err := h.c.send(ctx, k)
 	if err != nil {
-		return nil, err
+		return l, err
 	}
 	defer resp.Body.Close()
 	var answer struct {
@@ -72,17 +72,25 @@ func (h overHTTP) List(ctx context.Context, prefix string) ([]transport.Info, er
 			Bytes       int64  `json:"bytes"`
 			Subscribers int    `json:"subscribers"`
 			TTL         string `json:"ttl"`
+			Node        string `json:"node"`
 		} `json:"streams"`
+		Archiving struct {
+			Waiting int `json:"waiting"`
+			Failing int `json:"failing"`
+		} `json:"archiving"`
 	}
 	if err := readAnswer(k, resp, &answer); err != nil {
-		return nil, err
+		return l, err
 	}
-	infos := make([]transport.Info, 0, len(answer.Streams))
+	l.Waiting, l.Failing = answer.Archiving.Waiting, answer.Archiving.Failing
+	l.Streams = make([]transport.Info, 0, len(answer.Streams))
 	for key, s := range answer.Streams {
 		ttl, _ := time.ParseDuration(s.TTL) // for display; zero where a server writes it differently
-		infos = append(infos, transport.Info{Key: key, Lines: s.Size, Bytes: s.Bytes, Subscribers: s.Subscribers, TTL: ttl})
+		l.Streams = append(l.Streams, transport.Info{
+			Key: key, Lines: s.Size, Bytes: s.Bytes, Subscribers: s.Subscribers, TTL: ttl, Node: s.Node,
+		})
 	}
-	return infos, nil
+	return l, nil
 }
 
 // CloseIdle has nothing to do: calls about finished logs share the connections.

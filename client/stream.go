@@ -184,6 +184,15 @@ type StreamInfo struct {
 	Bytes       int64         // of JSON held
 	Subscribers int           // tails that follow
 	TTL         time.Duration // until it counts as abandoned
+	Node        string        // the server that it is written through, where there are several
+}
+
+// Live is what a server has of an account that is not archived yet.
+type Live struct {
+	Streams []StreamInfo // open logs, ordered by key
+	// Waiting is how many closed logs wait to be archived; Failing of these
+	// have failed, and are tried again. They can be read meanwhile.
+	Waiting, Failing int
 }
 
 // InfoOption changes which logs Info describes.
@@ -196,29 +205,38 @@ func Under(prefix logservice.Key) InfoOption {
 
 // Info describes the live logs of the account, ordered by key.
 func (c *Client) Info(ctx context.Context, opts ...InfoOption) ([]StreamInfo, error) {
+	live, err := c.Live(ctx, opts...)
+	return live.Streams, err
+}
+
+// Live describes the open logs of the account, and counts those that wait to
+// be archived.
+func (c *Client) Live(ctx context.Context, opts ...InfoOption) (Live, error) {
 	var prefix logservice.Key
 	for _, o := range opts {
 		o(&prefix)
 	}
 	a := attempts{op: "info", retry: c.retry}
-	var all []transport.Info
+	var all transport.Listing
 	err := c.repeat(ctx, &a, func() (err error) {
 		all, err = c.live.List(ctx, string(prefix))
 		return err
 	})
 	if err != nil {
-		return nil, err
+		return Live{}, err
 	}
-	infos := make([]StreamInfo, 0, len(all))
-	for _, i := range all {
+	live := Live{Streams: make([]StreamInfo, 0, len(all.Streams)), Waiting: all.Waiting, Failing: all.Failing}
+	for _, i := range all.Streams {
 		key := logservice.Key(i.Key)
 		if !key.Under(prefix) { // an older server sends all
 			continue
 		}
-		infos = append(infos, StreamInfo{Key: key, Lines: i.Lines, Bytes: i.Bytes, Subscribers: i.Subscribers, TTL: i.TTL})
+		live.Streams = append(live.Streams, StreamInfo{
+			Key: key, Lines: i.Lines, Bytes: i.Bytes, Subscribers: i.Subscribers, TTL: i.TTL, Node: i.Node,
+		})
 	}
-	slices.SortFunc(infos, func(a, b StreamInfo) int { return cmp.Compare(a.Key, b.Key) })
-	return infos, nil
+	slices.SortFunc(live.Streams, func(a, b StreamInfo) int { return cmp.Compare(a.Key, b.Key) })
+	return live, nil
 }
 
 // decode sends k and reads the JSON of its answer into v.

@@ -102,7 +102,7 @@ func (s *service) Close(ctx context.Context, key string, o transport.Close) erro
 // streams.
 const maxPages = 1000
 
-func (s *service) List(ctx context.Context, prefix string) (infos []transport.Info, err error) {
+func (s *service) List(ctx context.Context, prefix string) (l transport.Listing, err error) {
 	r := &logservicev1.ListRequest{Account: s.config.Account, Prefix: prefix}
 	for range maxPages {
 		var page *logservicev1.ListResponse
@@ -111,19 +111,20 @@ func (s *service) List(ctx context.Context, prefix string) (infos []transport.In
 			return err
 		})
 		if err != nil {
-			return nil, err
+			return l, err
 		}
 		for _, i := range page.GetStreams() {
-			infos = append(infos, transport.Info{
+			l.Streams = append(l.Streams, transport.Info{
 				Key: i.GetKey(), Lines: i.GetLines(), Bytes: i.GetBytes(),
-				Subscribers: int(i.GetSubscribers()), TTL: i.GetTtl().AsDuration(),
+				Subscribers: int(i.GetSubscribers()), TTL: i.GetTtl().AsDuration(), Node: i.GetNode(),
 			})
 		}
+		l.Waiting, l.Failing = int(page.GetArchiving().GetWaiting()), int(page.GetArchiving().GetFailing())
 		if r.PageToken = page.GetNextPageToken(); r.PageToken == "" {
-			return infos, nil
+			return l, nil
 		}
 	}
-	return nil, logservice.Errorf(logservice.ErrTooLarge, "more than %d pages of streams", maxPages)
+	return l, logservice.Errorf(logservice.ErrTooLarge, "more than %d pages of streams", maxPages)
 }
 
 func (s *service) CloseIdle() { s.conns.closeIdle() }

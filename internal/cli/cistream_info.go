@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -54,47 +55,58 @@ func (f *outputFlag) info(ctx context.Context, s *session, t target) error {
 	if t.key != "" {
 		opts = append(opts, client.Under(t.key))
 	}
-	all, err := c.Info(ctx, opts...)
+	live, err := c.Live(ctx, opts...)
 	if err != nil {
 		return err
 	}
-	var infos []client.StreamInfo
-	for _, i := range all { // an older server does not know the prefix
-		if i.Key.Under(t.key) {
-			infos = append(infos, i)
-		}
-	}
-	if len(infos) == 0 && t.key != "" {
+	if len(live.Streams) == 0 && live.Waiting == 0 && t.key != "" {
 		return fmt.Errorf("info of %s: %w", t.key, logservice.ErrStreamNotFound)
 	}
 	if f.Output == "json" {
-		return printInfoJSON(s, infos)
+		return printInfoJSON(s, live)
 	}
-	return printInfoTable(s, infos)
+	return printInfoTable(s, live)
 }
 
 // printInfoJSON prints what the server answers to GET /stream/info.
-func printInfoJSON(s *session, infos []client.StreamInfo) error {
+func printInfoJSON(s *session, live client.Live) error {
 	type stream struct {
 		Size        int64  `json:"size"`
 		Bytes       int64  `json:"bytes"`
 		Subscribers int    `json:"subscribers"`
 		TTL         string `json:"ttl"`
+		Node        string `json:"node,omitempty"`
 	}
-	streams := make(map[logservice.Key]stream, len(infos))
-	for _, i := range infos {
-		streams[i.Key] = stream{i.Lines, i.Bytes, i.Subscribers, i.TTL.String()}
+	streams := make(map[logservice.Key]stream, len(live.Streams))
+	for _, i := range live.Streams {
+		streams[i.Key] = stream{i.Lines, i.Bytes, i.Subscribers, i.TTL.String(), i.Node}
 	}
-	return json.NewEncoder(s.Stdout).Encode(map[string]any{"streams": streams})
+	answer := map[string]any{"streams": streams}
+	if live.Waiting > 0 {
+		answer["archiving"] = map[string]int{"waiting": live.Waiting, "failing": live.Failing}
+	}
+	return json.NewEncoder(s.Stdout).Encode(answer)
 }
 
-func printInfoTable(s *session, infos []client.StreamInfo) error {
+func printInfoTable(s *session, live client.Live) error {
 	// Keys are what others chose: no more than text of them.
 	out := newFilter(s.Stdout, false)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "KEY\tSIZE\tBYTES\tSUBSCRIBERS\tTTL")
-	for _, i := range infos {
-		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%s\n", i.Key, i.Lines, i.Bytes, i.Subscribers, i.TTL.Round(time.Second))
+	nodes := slices.ContainsFunc(live.Streams, func(i client.StreamInfo) bool { return i.Node != "" })
+	head := "KEY\tSIZE\tBYTES\tSUBSCRIBERS\tTTL"
+	if nodes {
+		head += "\tNODE"
+	}
+	fmt.Fprintln(w, head)
+	for _, i := range live.Streams {
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%s", i.Key, i.Lines, i.Bytes, i.Subscribers, i.TTL.Round(time.Second))
+		if nodes {
+			fmt.Fprintf(w, "\t%s", i.Node)
+		}
+		fmt.Fprintln(w)
+	}
+	if live.Waiting > 0 {
+		fmt.Fprintf(s.Stderr, "closed and not archived yet: %d; of these, failed and tried again: %d\n", live.Waiting, live.Failing)
 	}
 	return w.Flush()
 }

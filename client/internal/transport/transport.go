@@ -17,7 +17,7 @@ type Transport interface {
 	Open(ctx context.Context, key string, o Open) error
 	Append(ctx context.Context, key string, b Batch) (next int64, err error)
 	Close(ctx context.Context, key string, o Close) error
-	List(ctx context.Context, prefix string) ([]Info, error)
+	List(ctx context.Context, prefix string) (Listing, error)
 	// Tail returns once the server has answered.
 	Tail(ctx context.Context, key string, after int64) (Reader, error)
 	// CloseIdle closes connections that no call uses.
@@ -78,6 +78,12 @@ type Close struct {
 	Under    bool  // every log at and below the key
 }
 
+// Listing is what is live, and what of it waits to be archived.
+type Listing struct {
+	Streams          []Info
+	Waiting, Failing int
+}
+
 // Info describes a live log.
 type Info struct {
 	Key         string
@@ -85,6 +91,7 @@ type Info struct {
 	Bytes       int64
 	Subscribers int
 	TTL         time.Duration
+	Node        string
 }
 
 // Refusal is what a server answered instead of doing what was asked.

@@ -97,7 +97,7 @@ func (s *Server) List(ctx context.Context, r *logservicev1.ListRequest) (*logser
 		return nil, logservice.Invalidf("page_size is %d: use 1 to %d, or 0 for that many", size, maxPage)
 	}
 	size = cmp.Or(size, maxPage)
-	infos, err := s.list(ctx, filter)
+	infos, backlog, err := s.list(ctx, filter)
 	if err != nil {
 		return nil, err
 	}
@@ -113,7 +113,10 @@ func (s *Server) List(ctx context.Context, r *logservicev1.ListRequest) (*logser
 		}
 	}
 	end := min(from+size, len(infos))
-	answer := &logservicev1.ListResponse{Streams: describeAll(infos[from:end])}
+	answer := &logservicev1.ListResponse{
+		Streams:   describeAll(infos[from:end]),
+		Archiving: &logservicev1.Backlog{Waiting: int64(backlog.Waiting), Failing: int64(backlog.Failing)},
+	}
 	if end < len(infos) {
 		answer.NextPageToken = string(infos[end-1].ID.Key)
 	}
@@ -125,15 +128,17 @@ func filterOf(ctx context.Context, account, prefix string) (f logs.Filter, err e
 	return f, err
 }
 
-// list returns the open streams of f, ordered by key.
-func (s *Server) list(ctx context.Context, f logs.Filter) ([]logs.Info, error) {
+// list returns the open streams of f, ordered by key, and counts those that
+// wait to be archived.
+func (s *Server) list(ctx context.Context, f logs.Filter) ([]logs.Info, logs.Backlog, error) {
 	infos, err := s.service.List(ctx, f)
 	if err != nil {
-		return nil, err
+		return nil, logs.Backlog{}, err
 	}
+	backlog := s.service.Backlog(infos)
 	infos = slices.DeleteFunc(infos, func(i logs.Info) bool { return i.Closed })
 	slices.SortFunc(infos, func(a, b logs.Info) int { return cmp.Compare(a.ID.Key, b.ID.Key) })
-	return infos, nil
+	return infos, backlog, nil
 }
 
 func describeAll(infos []logs.Info) []*logservicev1.StreamInfo {
@@ -141,7 +146,7 @@ func describeAll(infos []logs.Info) []*logservicev1.StreamInfo {
 	for n, i := range infos {
 		out[n] = &logservicev1.StreamInfo{
 			Key: string(i.ID.Key), Lines: i.Lines, Bytes: i.Bytes, Subscribers: int32(i.Subscribers),
-			Ttl: durationpb.New(max(i.TTL, 0).Truncate(time.Second)),
+			Ttl: durationpb.New(max(i.TTL, 0).Truncate(time.Second)), Node: i.Node,
 		}
 	}
 	return out

@@ -51,7 +51,7 @@ func (s *Server) watch(ctx context.Context, filter logs.Filter, every time.Durat
 	defer tick.Stop()
 	known := map[logservice.Key]seen{}
 	for first := true; ; first = false {
-		infos, err := s.list(ctx, filter)
+		infos, _, err := s.list(ctx, filter)
 		if err != nil {
 			return err
 		}

@@ -977,6 +977,8 @@ type ListResponse struct {
 	Streams []*StreamInfo `protobuf:"bytes,1,rep,name=streams,proto3" json:"streams,omitempty"`
 	// Asks for the page that follows. Empty: there is none.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	// What of the selected logs is closed and not archived yet.
+	Archiving     *Backlog `protobuf:"bytes,3,opt,name=archiving,proto3" json:"archiving,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1025,6 +1027,68 @@ func (x *ListResponse) GetNextPageToken() string {
 	return ""
 }
 
+func (x *ListResponse) GetArchiving() *Backlog {
+	if x != nil {
+		return x.Archiving
+	}
+	return nil
+}
+
+// Backlog counts logs that wait to be archived. They can be read meanwhile.
+type Backlog struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// All that wait.
+	Waiting int64 `protobuf:"varint,1,opt,name=waiting,proto3" json:"waiting,omitempty"`
+	// Of these, those whose archiving failed and is tried again.
+	Failing       int64 `protobuf:"varint,2,opt,name=failing,proto3" json:"failing,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Backlog) Reset() {
+	*x = Backlog{}
+	mi := &file_logservice_v1_log_stream_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Backlog) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Backlog) ProtoMessage() {}
+
+func (x *Backlog) ProtoReflect() protoreflect.Message {
+	mi := &file_logservice_v1_log_stream_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Backlog.ProtoReflect.Descriptor instead.
+func (*Backlog) Descriptor() ([]byte, []int) {
+	return file_logservice_v1_log_stream_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *Backlog) GetWaiting() int64 {
+	if x != nil {
+		return x.Waiting
+	}
+	return 0
+}
+
+func (x *Backlog) GetFailing() int64 {
+	if x != nil {
+		return x.Failing
+	}
+	return 0
+}
+
 // StreamInfo describes an open stream.
 type StreamInfo struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1037,14 +1101,16 @@ type StreamInfo struct {
 	// Readers that follow.
 	Subscribers int32 `protobuf:"varint,4,opt,name=subscribers,proto3" json:"subscribers,omitempty"`
 	// What is left until the stream counts as abandoned.
-	Ttl           *durationpb.Duration `protobuf:"bytes,5,opt,name=ttl,proto3" json:"ttl,omitempty"`
+	Ttl *durationpb.Duration `protobuf:"bytes,5,opt,name=ttl,proto3" json:"ttl,omitempty"`
+	// The server that the log is written through, where there are several.
+	Node          string `protobuf:"bytes,6,opt,name=node,proto3" json:"node,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *StreamInfo) Reset() {
 	*x = StreamInfo{}
-	mi := &file_logservice_v1_log_stream_proto_msgTypes[14]
+	mi := &file_logservice_v1_log_stream_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1056,7 +1122,7 @@ func (x *StreamInfo) String() string {
 func (*StreamInfo) ProtoMessage() {}
 
 func (x *StreamInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_logservice_v1_log_stream_proto_msgTypes[14]
+	mi := &file_logservice_v1_log_stream_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1069,7 +1135,7 @@ func (x *StreamInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamInfo.ProtoReflect.Descriptor instead.
 func (*StreamInfo) Descriptor() ([]byte, []int) {
-	return file_logservice_v1_log_stream_proto_rawDescGZIP(), []int{14}
+	return file_logservice_v1_log_stream_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *StreamInfo) GetKey() string {
@@ -1107,6 +1173,13 @@ func (x *StreamInfo) GetTtl() *durationpb.Duration {
 	return nil
 }
 
+func (x *StreamInfo) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
 // WatchRequest selects streams.
 type WatchRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1123,7 +1196,7 @@ type WatchRequest struct {
 
 func (x *WatchRequest) Reset() {
 	*x = WatchRequest{}
-	mi := &file_logservice_v1_log_stream_proto_msgTypes[15]
+	mi := &file_logservice_v1_log_stream_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1135,7 +1208,7 @@ func (x *WatchRequest) String() string {
 func (*WatchRequest) ProtoMessage() {}
 
 func (x *WatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_logservice_v1_log_stream_proto_msgTypes[15]
+	mi := &file_logservice_v1_log_stream_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1148,7 +1221,7 @@ func (x *WatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
 func (*WatchRequest) Descriptor() ([]byte, []int) {
-	return file_logservice_v1_log_stream_proto_rawDescGZIP(), []int{15}
+	return file_logservice_v1_log_stream_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *WatchRequest) GetAccount() string {
@@ -1188,7 +1261,7 @@ type WatchResponse struct {
 
 func (x *WatchResponse) Reset() {
 	*x = WatchResponse{}
-	mi := &file_logservice_v1_log_stream_proto_msgTypes[16]
+	mi := &file_logservice_v1_log_stream_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1200,7 +1273,7 @@ func (x *WatchResponse) String() string {
 func (*WatchResponse) ProtoMessage() {}
 
 func (x *WatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_logservice_v1_log_stream_proto_msgTypes[16]
+	mi := &file_logservice_v1_log_stream_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1213,7 +1286,7 @@ func (x *WatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchResponse.ProtoReflect.Descriptor instead.
 func (*WatchResponse) Descriptor() ([]byte, []int) {
-	return file_logservice_v1_log_stream_proto_rawDescGZIP(), []int{16}
+	return file_logservice_v1_log_stream_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *WatchResponse) GetStreams() []*StreamInfo {
@@ -1287,17 +1360,22 @@ const file_logservice_v1_log_stream_proto_rawDesc = "" +
 	"\x06prefix\x18\x02 \x01(\tR\x06prefix\x12\x1b\n" +
 	"\tpage_size\x18\x03 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\x04 \x01(\tR\tpageToken\"k\n" +
+	"page_token\x18\x04 \x01(\tR\tpageToken\"\xa1\x01\n" +
 	"\fListResponse\x123\n" +
 	"\astreams\x18\x01 \x03(\v2\x19.logservice.v1.StreamInfoR\astreams\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x99\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x124\n" +
+	"\tarchiving\x18\x03 \x01(\v2\x16.logservice.v1.BacklogR\tarchiving\"=\n" +
+	"\aBacklog\x12\x18\n" +
+	"\awaiting\x18\x01 \x01(\x03R\awaiting\x12\x18\n" +
+	"\afailing\x18\x02 \x01(\x03R\afailing\"\xad\x01\n" +
 	"\n" +
 	"StreamInfo\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05lines\x18\x02 \x01(\x03R\x05lines\x12\x14\n" +
 	"\x05bytes\x18\x03 \x01(\x03R\x05bytes\x12 \n" +
 	"\vsubscribers\x18\x04 \x01(\x05R\vsubscribers\x12+\n" +
-	"\x03ttl\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\x03ttl\"w\n" +
+	"\x03ttl\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\x03ttl\x12\x12\n" +
+	"\x04node\x18\x06 \x01(\tR\x04node\"w\n" +
 	"\fWatchRequest\x12\x18\n" +
 	"\aaccount\x18\x01 \x01(\tR\aaccount\x12\x16\n" +
 	"\x06prefix\x18\x02 \x01(\tR\x06prefix\x125\n" +
@@ -1336,7 +1414,7 @@ func file_logservice_v1_log_stream_proto_rawDescGZIP() []byte {
 }
 
 var file_logservice_v1_log_stream_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_logservice_v1_log_stream_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_logservice_v1_log_stream_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_logservice_v1_log_stream_proto_goTypes = []any{
 	(LogState)(0),               // 0: logservice.v1.LogState
 	(Archiving)(0),              // 1: logservice.v1.Archiving
@@ -1354,40 +1432,42 @@ var file_logservice_v1_log_stream_proto_goTypes = []any{
 	(*CloseResponse)(nil),       // 13: logservice.v1.CloseResponse
 	(*ListRequest)(nil),         // 14: logservice.v1.ListRequest
 	(*ListResponse)(nil),        // 15: logservice.v1.ListResponse
-	(*StreamInfo)(nil),          // 16: logservice.v1.StreamInfo
-	(*WatchRequest)(nil),        // 17: logservice.v1.WatchRequest
-	(*WatchResponse)(nil),       // 18: logservice.v1.WatchResponse
-	(*durationpb.Duration)(nil), // 19: google.protobuf.Duration
+	(*Backlog)(nil),             // 16: logservice.v1.Backlog
+	(*StreamInfo)(nil),          // 17: logservice.v1.StreamInfo
+	(*WatchRequest)(nil),        // 18: logservice.v1.WatchRequest
+	(*WatchResponse)(nil),       // 19: logservice.v1.WatchResponse
+	(*durationpb.Duration)(nil), // 20: google.protobuf.Duration
 }
 var file_logservice_v1_log_stream_proto_depIdxs = []int32{
-	19, // 0: logservice.v1.OpenRequest.ttl:type_name -> google.protobuf.Duration
+	20, // 0: logservice.v1.OpenRequest.ttl:type_name -> google.protobuf.Duration
 	8,  // 1: logservice.v1.TailResponse.begin:type_name -> logservice.v1.TailBegin
 	9,  // 2: logservice.v1.TailResponse.batch:type_name -> logservice.v1.TailBatch
 	10, // 3: logservice.v1.TailResponse.gap:type_name -> logservice.v1.TailGap
 	11, // 4: logservice.v1.TailResponse.end:type_name -> logservice.v1.TailEnd
 	0,  // 5: logservice.v1.TailBegin.state:type_name -> logservice.v1.LogState
 	1,  // 6: logservice.v1.CloseRequest.archiving:type_name -> logservice.v1.Archiving
-	16, // 7: logservice.v1.ListResponse.streams:type_name -> logservice.v1.StreamInfo
-	19, // 8: logservice.v1.StreamInfo.ttl:type_name -> google.protobuf.Duration
-	19, // 9: logservice.v1.WatchRequest.interval:type_name -> google.protobuf.Duration
-	16, // 10: logservice.v1.WatchResponse.streams:type_name -> logservice.v1.StreamInfo
-	2,  // 11: logservice.v1.LogStream.Open:input_type -> logservice.v1.OpenRequest
-	4,  // 12: logservice.v1.LogStream.Push:input_type -> logservice.v1.PushRequest
-	6,  // 13: logservice.v1.LogStream.Tail:input_type -> logservice.v1.TailRequest
-	12, // 14: logservice.v1.LogStream.Close:input_type -> logservice.v1.CloseRequest
-	14, // 15: logservice.v1.LogStream.List:input_type -> logservice.v1.ListRequest
-	17, // 16: logservice.v1.LogStream.Watch:input_type -> logservice.v1.WatchRequest
-	3,  // 17: logservice.v1.LogStream.Open:output_type -> logservice.v1.OpenResponse
-	5,  // 18: logservice.v1.LogStream.Push:output_type -> logservice.v1.PushResponse
-	7,  // 19: logservice.v1.LogStream.Tail:output_type -> logservice.v1.TailResponse
-	13, // 20: logservice.v1.LogStream.Close:output_type -> logservice.v1.CloseResponse
-	15, // 21: logservice.v1.LogStream.List:output_type -> logservice.v1.ListResponse
-	18, // 22: logservice.v1.LogStream.Watch:output_type -> logservice.v1.WatchResponse
-	17, // [17:23] is the sub-list for method output_type
-	11, // [11:17] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	17, // 7: logservice.v1.ListResponse.streams:type_name -> logservice.v1.StreamInfo
+	16, // 8: logservice.v1.ListResponse.archiving:type_name -> logservice.v1.Backlog
+	20, // 9: logservice.v1.StreamInfo.ttl:type_name -> google.protobuf.Duration
+	20, // 10: logservice.v1.WatchRequest.interval:type_name -> google.protobuf.Duration
+	17, // 11: logservice.v1.WatchResponse.streams:type_name -> logservice.v1.StreamInfo
+	2,  // 12: logservice.v1.LogStream.Open:input_type -> logservice.v1.OpenRequest
+	4,  // 13: logservice.v1.LogStream.Push:input_type -> logservice.v1.PushRequest
+	6,  // 14: logservice.v1.LogStream.Tail:input_type -> logservice.v1.TailRequest
+	12, // 15: logservice.v1.LogStream.Close:input_type -> logservice.v1.CloseRequest
+	14, // 16: logservice.v1.LogStream.List:input_type -> logservice.v1.ListRequest
+	18, // 17: logservice.v1.LogStream.Watch:input_type -> logservice.v1.WatchRequest
+	3,  // 18: logservice.v1.LogStream.Open:output_type -> logservice.v1.OpenResponse
+	5,  // 19: logservice.v1.LogStream.Push:output_type -> logservice.v1.PushResponse
+	7,  // 20: logservice.v1.LogStream.Tail:output_type -> logservice.v1.TailResponse
+	13, // 21: logservice.v1.LogStream.Close:output_type -> logservice.v1.CloseResponse
+	15, // 22: logservice.v1.LogStream.List:output_type -> logservice.v1.ListResponse
+	19, // 23: logservice.v1.LogStream.Watch:output_type -> logservice.v1.WatchResponse
+	18, // [18:24] is the sub-list for method output_type
+	12, // [12:18] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_logservice_v1_log_stream_proto_init() }
@@ -1407,7 +1487,7 @@ func file_logservice_v1_log_stream_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_logservice_v1_log_stream_proto_rawDesc), len(file_logservice_v1_log_stream_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   17,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
