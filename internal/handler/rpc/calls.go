@@ -113,9 +113,9 @@ func (s *Server) List(ctx context.Context, r *logservicev1.ListRequest) (*logser
 		}
 	}
 	end := min(from+size, len(infos))
-	answer := &logservicev1.ListResponse{
-		Streams:   describeAll(infos[from:end]),
-		Archiving: &logservicev1.Backlog{Waiting: int64(backlog.Waiting), Failing: int64(backlog.Failing)},
+	answer := &logservicev1.ListResponse{Streams: describeAll(infos[from:end])}
+	if backlog.Waiting > 0 {
+		answer.Archiving = &logservicev1.Backlog{Waiting: int64(backlog.Waiting), Failing: int64(backlog.Failing)}
 	}
 	if end < len(infos) {
 		answer.NextPageToken = string(infos[end-1].ID.Key)

@@ -977,7 +977,7 @@ type ListResponse struct {
 	Streams []*StreamInfo `protobuf:"bytes,1,rep,name=streams,proto3" json:"streams,omitempty"`
 	// Asks for the page that follows. Empty: there is none.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
-	// What of the selected logs is closed and not archived yet.
+	// What of the selected logs is closed and not archived yet. Absent: nothing.
 	Archiving     *Backlog `protobuf:"bytes,3,opt,name=archiving,proto3" json:"archiving,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
