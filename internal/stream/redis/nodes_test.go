@@ -56,8 +56,10 @@ func TestAThousandTailersAreOneReader(t *testing.T) {
 	if got := calls(s, "xread") - before; got > batches+10 {
 		t.Errorf("%d reads of %d batches for 1000 tailers", got, batches)
 	}
-	if got := calls(s, "xrange"); got > 20 {
-		t.Errorf("%d reads of old lines, though all were there", got)
+	// On a slow machine the first lines have left the memory by now; then they
+	// are read once for all.
+	if got := calls(s, "xrange"); got > batches {
+		t.Errorf("%d reads of old lines by 999 tailers of %d batches", got, batches)
 	}
 	eventually(t, "a thousand subscribers are known", func() bool {
 		info, err := n.Stat(t.Context(), l.id)
