@@ -19,7 +19,7 @@ const (
 	// syncsWorthASpare is how many groups of a segment make it worth writing
 	// the next one's file in advance: with fewer, larger ones the disk has
 	// better things to do.
-	syncsWorthASpare = 32
+	syncsWorthASpare = 64
 	// spareStep is how much of a spare is written at once: what a group may
 	// have to wait behind.
 	spareStep = 1 << 20

@@ -72,7 +72,7 @@ func (s *bodies) read(c *Call, account string) (b body, err error) {
 		return b, s.tooLarge()
 	}
 	defer func() {
-		if err != nil {
+		if c.took = err == nil; err != nil {
 			b.release()
 		}
 	}()

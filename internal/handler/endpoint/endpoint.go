@@ -159,6 +159,7 @@ type Call struct {
 
 	status int
 	cut    bool // the answer was broken off
+	took   bool // the whole body
 
 	needs    auth.Verbs // any of these; see Handler
 	verifier *auth.Verifier

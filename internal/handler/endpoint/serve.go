@@ -47,7 +47,7 @@ func (a *API) Handler(method, route string, needs auth.Verbs, f Func) http.Handl
 		if c.Query, err = ParseQuery(r.URL.RawQuery); err == nil {
 			err = f(c)
 		}
-		if r.ContentLength != 0 {
+		if r.ContentLength != 0 && !c.took {
 			wait := discardWait
 			if errors.Is(err, os.ErrDeadlineExceeded) {
 				wait = 0 // it had its time
