@@ -25,12 +25,12 @@ import (
 )
 
 // How long a probe measures, and what it may see during an attack: many times
-// what it saw before, or half of what clients wait, on processors that
+// what it saw before, or a fifth of what clients wait, on processors that
 // attackers, probe and other tests share with the server.
 const (
 	probeTime  = time.Second
 	probeRatio = 30
-	probeLimit = 5 * time.Second
+	probeLimit = 2 * time.Second
 )
 
 // probe is a client of another account, who wants no more than to append.

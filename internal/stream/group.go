@@ -1,0 +1,66 @@
+package stream
+
+// group is what one sync makes durable.
+type group struct {
+	buf   []byte // lead bytes and room for the header, then records
+	lead  int    // bytes of the block that the group begins in, before it
+	items []staged
+	calls int      // of stage: about the writers that wait for it
+	seg   *segment // set before applied
+	base  int64    // offset of the header in seg
+
+	done chan struct{} // closed when durable and published, or failed
+	err  error         // valid once done is closed
+}
+
+// begin adds an empty group to the queue. The caller holds w.mu.
+func (w *wal) begin(lead int64) *group {
+	g := &group{lead: int(lead), done: make(chan struct{})}
+	if n := len(w.buffers); n > 0 {
+		g.buf, w.buffers = w.buffers[n-1], w.buffers[:n-1]
+	}
+	g.buf = g.buf[:0]
+	g.reserve(g.lead+groupHeader, int(w.block))
+	g.buf = g.buf[:g.lead+groupHeader]
+	w.queue = append(w.queue, g)
+	return g
+}
+
+// reserve makes room for n more bytes, and for the rest of their last block.
+func (g *group) reserve(n, block int) {
+	if need := len(g.buf) + n + block; need > cap(g.buf) {
+		g.buf = append(blockBuffer(max(need, 2*cap(g.buf), firstBuffer), block), g.buf...)
+	}
+}
+
+// firstBuffer is the room of a new group: a few usual batches.
+const firstBuffer = 64 << 10
+
+// size is what the group takes in its segment.
+func (g *group) size() int64 { return int64(len(g.buf) - g.lead) }
+
+// data is what a record of the group carries.
+func (g *group) data(it staged) []byte {
+	at := g.lead + int(it.off) + recordHeader
+	return g.buf[at : at+int(it.rec.size)]
+}
+
+// moveTo moves the group in its buffer to where lead bytes stand before it.
+func (g *group) moveTo(lead int, block int) {
+	if lead == g.lead {
+		return
+	}
+	size := int(g.size())
+	g.reserve(max(0, lead-g.lead), block)
+	copy(g.buf[lead:lead+size], g.buf[g.lead:])
+	g.buf, g.lead = g.buf[:lead+size], lead
+}
+
+// wait returns once the group is durable and its lines can be read.
+func (g *group) wait() error {
+	if g == nil {
+		return nil
+	}
+	<-g.done
+	return g.err
+}
