@@ -145,6 +145,21 @@ func (l *load) progress(n int64, most time.Duration) error {
 	return nil
 }
 
+// await waits until n more batches are acknowledged.
+func (l *load) await(n int64) error {
+	goal := l.acks.Load() + n
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for l.acks.Load() < goal {
+		select {
+		case <-tick.C:
+		case <-l.ctx.Done():
+			return fmt.Errorf("somebody failed: %w", context.Cause(l.ctx))
+		}
+	}
+	return nil
+}
+
 // finish lets the writers end their last batch, closes the logs, and waits
 // until the tailers have seen the end.
 func (l *load) finish() error {

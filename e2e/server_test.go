@@ -24,6 +24,11 @@ const (
 	stopLimit  = 30 * time.Second
 )
 
+// noRaceSleep lets a program with the race detector end when it has ended: by
+// itself it would wait for a second, for races in goroutines that it has left
+// behind. Ours leaves none.
+const noRaceSleep = "GORACE=atexit_sleep_ms=0"
+
 // process is the program running as a server; it can be killed and started
 // again on the same address and folder.
 type process struct {
@@ -44,20 +49,25 @@ type process struct {
 // shown when the test fails.
 func startServer(t *testing.T, program string, env ...string) *process {
 	t.Helper()
-	s := &process{t: t, path: program, addr: freeAddr(t), folder: t.TempDir()}
-	s.url = "http://" + s.addr
+	addr, folder := freeAddr(t), t.TempDir()
+	return startProcess(t, program, addr, folder, append([]string{
+		"LOG_SERVICE_HTTP_BIND=" + addr,
+		"LOG_SERVICE_GRPC_BIND=127.0.0.1:0", // not the default, where servers of other tests are
+		"LOG_SERVICE_DATA=" + filepath.Join(folder, "data"),
+	}, env...)...)
+}
+
+// startProcess is startServer for a caller who says in env where the server
+// listens (addr), and where it keeps its data.
+func startProcess(t *testing.T, program, addr, folder string, env ...string) *process {
+	t.Helper()
+	s := &process{t: t, path: program, addr: addr, url: "http://" + addr, folder: folder}
 	for _, kv := range env {
 		if strings.HasPrefix(kv, "LOG_SERVICE_TLS_CERT=") {
-			s.url = "https://" + s.addr
+			s.url = "https://" + addr
 		}
 	}
-	s.env = append([]string{
-		"PATH=" + os.Getenv("PATH"),
-		"HOME=" + s.folder,
-		"LOG_SERVICE_HTTP_BIND=" + s.addr,
-		"LOG_SERVICE_GRPC_BIND=127.0.0.1:0", // not the default, where servers of other tests are
-		"LOG_SERVICE_DATA=" + filepath.Join(s.folder, "data"),
-	}, env...)
+	s.env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + folder, noRaceSleep}, env...)
 	t.Cleanup(func() {
 		s.kill()
 		if out := s.output.String(); t.Failed() || strings.Contains(out, "DATA RACE") {
@@ -200,6 +210,6 @@ func (s *process) command(stdin []byte, args ...string) []byte {
 func (s *process) client(args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(s.t.Context(), s.path, args...)
 	cmd.Dir = s.folder
-	cmd.Env = append([]string{"LOG_SERVICE_SERVER=" + s.url}, s.env[:2]...)
+	cmd.Env = append([]string{"LOG_SERVICE_SERVER=" + s.url}, s.env[:3]...)
 	return cmd
 }
