@@ -2,9 +2,10 @@ package redis
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -20,87 +21,122 @@ import (
 // more than 512 MB or, together on a connection, 1 GB.
 const maxAppend = 256 << 20
 
-// What append.lua answers.
-const (
-	appendNotFound = iota
-	appendDone
-	appendGap
-	appendOverlap
-	appendFull
-	appendKnown
-)
-
-// Append implements logs.Streams.
+// Append implements logs.Streams. Each append is one XADD whose ID is the
+// sequence that this node takes for the next: Redis refuses it where the
+// stream has gone on, and the node looks where it stands.
 func (e *Engine) Append(ctx context.Context, id logservice.ID, l logs.Lines) (next int64, err error) {
 	if len(l.Data) > maxAppend {
 		return 0, logservice.Errorf(logservice.ErrTooLarge, "an append of %d bytes is too large: at most %d go to Redis at once", len(l.Data), maxAppend)
 	}
-	name := nameOf(id)
-	b := e.buckets[bucketOf(name)]
-	retry := "" // whether a batch that is known may be a retry
-	for {
-		a, err := e.append(ctx, b, name, l, retry)
-		if err != nil {
-			return 0, err
+	b, name := e.bucket(id)
+	t, err := b.tails.take(ctx, name)
+	if err != nil {
+		return 0, e.unavailable(err)
+	}
+	defer t.give()
+	// What is answered without adding anything is answered only after a look;
+	// what is added needs none.
+	for fresh := false; ; fresh = true {
+		if fresh || t.stale {
+			if err := e.look(ctx, b, name, t, true); err != nil {
+				return 0, err
+			}
+			fresh = true
 		}
-		gen, next, held := a.text(1), a.int(2), a.int(3)
-		switch a.int(0) {
-		case appendNotFound:
-			b.marks.forget(name)
-			return 0, logservice.ErrStreamNotFound
-		case appendGap:
-			return 0, &logservice.SequenceError{Offset: l.Offset, Expected: next}
-		case appendOverlap:
-			l = l.From(next)
+		done, err := e.answered(ctx, b, name, t, l)
+		switch {
+		case (done || err != nil) && fresh:
+			return t.next(), err
+		case done || err != nil:
 			continue
-		case appendKnown: // rare, so only now the lines are looked at
-			retry = "1"
-			l.Dedupe = batches.Timed(l.Data)
-			continue
+		case l.Offset > 0 && l.Offset < t.next():
+			l = l.From(t.next())
 		}
-		b.marks.set(name, gen, next)
-		if held > e.config.StreamMemory {
-			e.move(b, name, gen)
+		if done, err = e.store(ctx, b, name, t, l); done || err != nil {
+			return t.next(), err
 		}
-		if a.int(0) == appendFull {
-			return 0, &logservice.UnavailableError{RetryAfter: time.Second,
-				Cause: fmt.Errorf("the stream holds %d bytes in Redis, and its older lines cannot be moved to the blob store yet", held)}
-		}
-		return next, nil
 	}
 }
 
-func (e *Engine) append(ctx context.Context, b *bucket, name string, l logs.Lines, retry string) (answer, error) {
-	known := b.marks.get(name)
+// answered reports whether nothing is to be added: there are no lines, or the
+// stream has them. The error is for lines that cannot be added.
+func (e *Engine) answered(ctx context.Context, b *bucket, name string, t *tail, l logs.Lines) (bool, error) {
+	switch next := t.next(); {
+	case l.Offset > next:
+		return false, &logservice.SequenceError{Offset: l.Offset, Expected: next}
+	case l.Count == 0 || l.Offset > 0 && l.Offset+l.Count <= next:
+		return true, nil
+	}
+	if known, err := e.recalls(ctx, b, name, t, l); known || err != nil {
+		return known, err
+	}
+	if t.movable() > mostHeld*e.config.StreamMemory {
+		e.move(b, name, t.gen)
+		return false, &logservice.UnavailableError{RetryAfter: time.Second,
+			Cause: fmt.Errorf("the stream holds %d bytes in Redis, and its older lines cannot be moved to the blob store yet", t.inRedis())}
+	}
+	return false, nil
+}
+
+// checksum is what a retry of l is known by, zero where none is.
+func checksum(l logs.Lines) uint64 {
+	if !l.Dedupe || l.Offset > 0 || l.Count == 0 {
+		return 0
+	}
+	return xxhash.Sum64(l.Data)
+}
+
+// recalls reports whether l is one of the last appends, tried again. Those of
+// which some lines are in the blob store by now are known by their checksum
+// alone.
+func (e *Engine) recalls(ctx context.Context, b *bucket, name string, t *tail, l logs.Lines) (bool, error) {
+	sum := checksum(l)
+	if sum == 0 {
+		return false, nil
+	}
+	for _, r := range slices.Backward(t.recent) {
+		if r.sum != sum || r.count != l.Count || !batches.Timed(l.Data) {
+			continue
+		}
+		if r.first < t.held {
+			return true, nil
+		}
+		entries, err := e.fetch(ctx, b, name, t.gen, r.first-1, int64(2*len(l.Data)/batches.PieceBytes))
+		if err != nil {
+			return false, err
+		}
+		left := string(l.Data)
+		for i := 0; i < len(entries) && left != "" && strings.HasPrefix(left, entries[i].data); i++ {
+			left = left[len(entries[i].data):]
+		}
+		if left == "" {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// store adds l behind t; false: the stream has gone on, or is gone.
+func (e *Engine) store(ctx context.Context, b *bucket, name string, t *tail, l logs.Lines) (bool, error) {
 	// Where the call is given up, the client may yet send what it was given:
 	// so it gets a copy, used again only once the call is over.
 	own := copies.Get().(*[]byte)
 	*own = append((*own)[:0], l.Data...)
 	l.Data = *own
-	args := make([]string, 0, 12)
-	args = append(args, name, e.now(), e.node, itoa(l.Offset), known.gen, itoa(known.next),
-		itoa(mostHeld*e.config.StreamMemory), checksum(l), itoa(l.Count), retry)
-	if l.Count > 0 {
-		for data, count := range batches.Pieces(l.Data, l.Count) {
-			args = append(args, itoa(count), rueidis.BinaryString(data))
-		}
-	}
-	var a answer
-	var err error
-	if e.config.Replicas == 0 {
-		a, err = e.call(ctx, e.scripts.append, b.root, args...)
-	} else {
-		a, err = e.appendReplicated(ctx, b.root, args)
-	}
+	first := t.next()
+	added, err := e.add(ctx, b, name, t, e.pieces(t, l))
 	if err != nil {
-		return nil, err
+		return false, err
 	}
-	if f := b.follower(name, a.text(1)); f != nil && a.int(4) == 1 {
-		f.appended(l, a.int(2)-l.Count) // keeps the copy
+	if f := b.follower(name, t.gen); f != nil && added {
+		f.appended(l, first) // keeps the copy
 	} else if cap(*own) <= keepCopy {
 		copies.Put(own)
 	}
-	return a, nil
+	if added && t.inRedis() > e.config.StreamMemory {
+		e.move(b, name, t.gen)
+	}
+	return added, nil
 }
 
 // keepCopy bounds the buffers that are kept: one batch of any usual size.
@@ -108,24 +144,90 @@ const keepCopy = 1 << 20
 
 var copies = sync.Pool{New: func() any { return new([]byte) }}
 
-// checksum is what a retry of l is known by, empty where none is.
-func checksum(l logs.Lines) string {
-	if !l.Dedupe || l.Offset > 0 || l.Count == 0 {
-		return ""
-	}
-	var sum [8]byte
-	binary.BigEndian.PutUint64(sum[:], xxhash.Sum64(l.Data))
-	return string(sum[:])
+// piece is an entry to be added.
+type piece struct {
+	header
+	data []byte
 }
 
-// appendReplicated is an append that waits for replicas. WAIT is about the
-// writes of its own connection, so both use one that nobody else does.
-func (e *Engine) appendReplicated(ctx context.Context, root string, args []string) (a answer, err error) {
+// pieces are the entries that l becomes behind t.
+func (e *Engine) pieces(t *tail, l logs.Lines) []piece {
+	var all []piece
+	h := header{kind: kindLines, bytes: t.head.bytes, cost: t.head.cost, clock: e.clock().Milliseconds(), node: e.node}
+	for data, count := range batches.Pieces(l.Data, l.Count) {
+		h.lines = count
+		h.bytes += int64(len(data))
+		h.cost += int64(len(data)) + entryCost
+		all = append(all, piece{h, data})
+	}
+	last := &all[len(all)-1]
+	last.sum, last.span = checksum(l), l.Count
+	return all
+}
+
+// add adds entries behind t, all or none, and moves t on. False: the stream
+// has gone on, or is gone; t is stale then, as it is after an error.
+func (e *Engine) add(ctx context.Context, b *bucket, name string, t *tail, pieces []piece) (added bool, err error) {
+	next := t.next()
+	ids, texts := make([]int64, len(pieces)), make([]string, len(pieces))
+	for i, p := range pieces {
+		ids[i], texts[i] = next, p.text()
+		next += p.lines
+	}
+	t.stale = true
+	_, err = e.acked(ctx, func(ctx context.Context, on runner) (answer, error) {
+		began := time.Now()
+		var r rueidis.RedisResult
+		if len(pieces) == 1 {
+			r = on.Do(ctx, on.B().Xadd().Key(b.key("d", t.gen, name)).Nomkstream().Id(itoa(ids[0])+"-0").
+				FieldValue().FieldValue(texts[0], rueidis.BinaryString(pieces[0].data)).Build())
+		} else {
+			args := make([]string, 0, 3+3*len(pieces))
+			args = append(args, name, e.now(), t.gen)
+			for i, p := range pieces {
+				args = append(args, itoa(ids[i])+"-0", texts[i], rueidis.BinaryString(p.data))
+			}
+			r = e.scripts.append.run(ctx, on, b.root, args)
+		}
+		e.metrics.seconds.Observe(time.Since(began).Seconds())
+		err := r.Error()
+		if added = err == nil; added || goneOn(err) {
+			return nil, nil
+		}
+		e.metrics.failures.Inc()
+		return nil, e.unavailable(err)
+	})
+	if err != nil || !added {
+		return false, err
+	}
+	for i, p := range pieces {
+		t.grow(ids[i], texts[i], p.header)
+	}
+	t.stale = t.shared
+	return true, nil
+}
+
+// goneOn tells the refusals of an XADD because others have added to the
+// stream, or deleted it.
+func goneOn(err error) bool {
+	if rueidis.IsRedisNil(err) {
+		return true
+	}
+	text, ok := rueidis.IsRedisErr(err)
+	return ok && strings.Contains(text.Error(), "equal or smaller than the target stream top item")
+}
+
+// acked runs f and, where replicas must have what it wrote, waits for them:
+// WAIT is about the writes of its own connection, so both use one that nobody
+// else does.
+func (e *Engine) acked(ctx context.Context, f func(ctx context.Context, on runner) (answer, error)) (a answer, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
+	if e.config.Replicas == 0 {
+		return f(ctx, e.client)
+	}
 	err = e.client.Dedicated(func(c rueidis.DedicatedClient) error {
-		a, err = e.measured(ctx, e.scripts.append, c, root, args)
-		if err != nil || a.int(0) != appendDone {
+		if a, err = f(ctx, c); err != nil {
 			return err
 		}
 		wait := c.B().Wait().Numreplicas(int64(e.config.Replicas)).Timeout((callTimeout / 2).Milliseconds()).Build()

@@ -12,7 +12,7 @@ import (
 type bucket struct {
 	e     *Engine
 	root  string // of the keys
-	marks marks
+	tails tails
 	moves moves
 
 	mu        sync.Mutex             // guards what follows, and follower.refs
@@ -30,15 +30,20 @@ type bucket struct {
 
 func newBucket(e *Engine, root string) *bucket {
 	return &bucket{
-		e: e, root: root, marks: marks{m: map[string]mark{}}, moves: moves{m: map[string]bool{}},
+		e: e, root: root, tails: tails{m: map[string]*tail{}}, moves: moves{m: map[string]bool{}},
 		current: map[string]*follower{}, followers: map[*follower]struct{}{},
 		work: make(chan struct{}, 1), wakes: make(chan struct{}, 1), counts: make(chan struct{}, 1),
 	}
 }
 
 func (b *bucket) newFollower(name string) *follower {
-	return &follower{b: b, name: name, id: b.e.node + "/" + token(), loading: make(chan struct{}, 1), refs: 1}
+	f := &follower{b: b, name: name, id: b.e.node + "/" + token(), loading: make(chan struct{}, 1), refs: 1}
+	f.fetches.Store(firstFetch)
+	return f
 }
+
+// key names what is kept of a generation of a stream.
+func (b *bucket) key(kind, gen, name string) string { return b.root + kind + ":" + gen + ":" + name }
 
 func poke(c chan struct{}) {
 	select {
@@ -60,7 +65,7 @@ func (b *bucket) follow(ctx context.Context, name string) (*follower, error) {
 		f = b.newFollower(name)
 	}
 	for {
-		a, err := b.e.call(ctx, b.e.scripts.follow, b.root, name, b.e.now(), f.id, "", "0", f.gen)
+		a, err := b.e.call(ctx, b.e.scripts.follow, b.root, name, b.e.now(), f.id, "", f.gen)
 		if err == nil && a.int(0) != 1 {
 			err = logservice.ErrStreamNotFound
 		}
@@ -69,7 +74,6 @@ func (b *bucket) follow(ctx context.Context, name string) (*follower, error) {
 			return nil, err
 		}
 		gen, next, closed := a.text(1), a.int(2), a.int(3) == 1
-		b.marks.set(name, gen, next)
 		if f.gen == "" {
 			f = b.begin(f, gen, next)
 		}

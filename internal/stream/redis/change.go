@@ -20,8 +20,9 @@ func (e *Engine) Open(ctx context.Context, id logservice.ID, o logs.OpenOptions)
 	if o.Truncate {
 		truncate = "1"
 	}
+	start := header{kind: kindStart, lines: 1, clock: e.clock().Milliseconds(), node: e.node}
 	b, name := e.bucket(id)
-	a, err := e.call(ctx, e.scripts.open, b.root, name, e.now(), token(), itoa(ttl.Milliseconds()), truncate, e.node)
+	a, err := e.call(ctx, e.scripts.open, b.root, name, e.now(), token(), itoa(ttl.Milliseconds()), truncate, start.text())
 	if err != nil {
 		return err
 	}
@@ -48,7 +49,7 @@ func (e *Engine) Close(ctx context.Context, id logservice.ID, how logs.Closing) 
 	if err != nil {
 		return err
 	}
-	b.marks.forget(name)
+	b.tails.forget(name)
 	if a.int(0) == 0 {
 		return logservice.ErrStreamNotFound
 	}
@@ -69,7 +70,7 @@ func (e *Engine) remove(ctx context.Context, b *bucket, name, gen, claimant stri
 	if err != nil {
 		return err
 	}
-	b.marks.forget(name)
+	b.tails.forget(name)
 	if a.int(0) == 0 {
 		return logservice.ErrStreamNotFound
 	}

@@ -117,19 +117,20 @@ func (e *Engine) check(ctx context.Context) error {
 		return fail(err)
 	}
 	b := newBucket(e, e.buckets[0].root+"check:"+e.node+":")
-	how := encodeHow(logs.Closing{})
+	start := header{kind: kindStart, lines: 1}.text()
+	lines := []string{"1-0", header{kind: kindLines, lines: 1}.text(), "{}\n", "2-0", header{kind: kindLines, lines: 1}.text(), "{}\n"}
 	for _, call := range []struct {
 		script *script
 		args   []string
 	}{
-		{e.scripts.open, []string{"check", "0", "g", "1000", "0", e.node}},
-		{e.scripts.append, []string{"check", "0", e.node, "0", "", "0", "1000", "", "1", "", "1", "{}\n"}},
-		{e.scripts.follow, []string{"check", "0", e.node + "/check", "", "0", ""}},
-		{e.scripts.read, []string{"check", "0", "g", "0", "1"}},
+		{e.scripts.open, []string{"check", "0", "g", "1000", "0", start}},
+		{e.scripts.append, append([]string{"check", "0", "g"}, lines...)},
+		{e.scripts.look, []string{"check", "0", "1", "", ""}},
+		{e.scripts.follow, []string{"check", "0", e.node + "/check", "", ""}},
 		{e.scripts.list, []string{"", "0", "-", "+", "1"}},
-		{e.scripts.part, []string{"check", "0", e.node, "g", ""}},
-		{e.scripts.moved, []string{"check", "0", e.node, "g", "1", "2", "1-2-check", "67"}},
-		{e.scripts.close, []string{"check", "0", e.node, how}},
+		{e.scripts.part, []string{"check", "0", e.node, "g", "", "1-2-check"}},
+		{e.scripts.moved, []string{"check", "0", e.node, "g", "1", "2", "1-2-check", "67", ""}},
+		{e.scripts.close, []string{"check", "0", e.node, encodeHow(logs.Closing{})}},
 		{e.scripts.due, []string{"", "1", "1", "1"}},
 		{e.scripts.claim, []string{"check", "0", e.node, "", "1"}},
 		{e.scripts.held, []string{"check", "0", e.node, "g", "0"}},
@@ -142,9 +143,17 @@ func (e *Engine) check(ctx context.Context) error {
 		}
 	}
 	c := e.client
-	err := c.Do(ctx, c.B().Xread().Count(1).Block(1).Streams().Key(b.wakeKey()).Id("0-0").Build()).Error()
-	if err != nil && !rueidis.IsRedisNil(err) {
-		return fail(err)
+	for _, r := range c.DoMulti(ctx,
+		c.B().Xread().Count(1).Block(1).Streams().Key(b.wakeKey()).Id("0-0").Build(),
+		c.B().Xadd().Key(b.wakeKey()).Nomkstream().Id("1-0").FieldValue().FieldValue("w", "").Build(),
+		c.B().Xrange().Key(b.wakeKey()).Start("-").End("+").Count(1).Build(),
+		c.B().Xrevrange().Key(b.wakeKey()).End("+").Start("-").Count(1).Build(),
+		c.B().Zrevrangebyscore().Key(b.key("p", "g", "check")).Max("1").Min("-inf").Limit(0, 1).Build(),
+		c.B().Hdel().Key(b.key("q", "g", "check")).Field("1-2-check").Build(),
+	) {
+		if err := r.Error(); err != nil && !rueidis.IsRedisNil(err) {
+			return fail(err)
+		}
 	}
 	e.running = ctx // for the wake-up alone; Open sets it
 	if err := b.sendWake(1); err != nil {

@@ -1,9 +1,6 @@
 package redis
 
 import (
-	"context"
-	"strconv"
-	"strings"
 	"unsafe"
 
 	"github.com/redis/rueidis"
@@ -12,8 +9,8 @@ import (
 )
 
 const (
-	// entryCost is what append.lua counts for an entry beside its bytes.
-	entryCost = 64
+	// entryCost is about what an entry costs Redis beside its lines.
+	entryCost = 64 + headerSize
 	// mergeBytes is how large a batch grows from entries that come together:
 	// a log that was written line by line is not read so.
 	mergeBytes = 64 << 10
@@ -23,25 +20,20 @@ const (
 
 // entry is an entry of a Redis Stream; see doc.go.
 type entry struct {
-	first, next int64
-	data        string
-	gap, end    bool
+	header
+	first int64
+	data  string
 }
 
-// held is what the entry counts for in the bytes held in Redis.
-func (x entry) held() int64 {
-	if x.gap || x.end {
-		return 0
-	}
-	return int64(len(x.data)) + entryCost
-}
+func (x entry) next() int64 { return x.first + x.lines }
+func (x entry) end() bool   { return x.kind == kindEnd }
 
 func (x entry) batch() *logs.Batch {
-	if x.gap {
-		return logs.NewGap(x.first, x.next-x.first)
+	if x.kind == kindGap {
+		return logs.NewGap(x.first, x.lines)
 	}
 	// The bytes are the reply's own and never change; nor does a batch's Data.
-	return &logs.Batch{First: x.first, Count: x.next - x.first, Data: unsafe.Slice(unsafe.StringData(x.data), len(x.data))}
+	return &logs.Batch{First: x.first, Count: x.lines, Data: unsafe.Slice(unsafe.StringData(x.data), len(x.data))}
 }
 
 // parseEntries reads entries as XRANGE and XREAD answer them.
@@ -50,20 +42,12 @@ func parseEntries(list answer) []entry {
 	for i := range list {
 		e := list.list(i)
 		fields := e.list(1)
-		last, count, ok := strings.Cut(e.text(0), "-")
-		n, err := strconv.ParseInt(last, 10, 64)
-		c, err2 := strconv.ParseInt(count, 10, 64)
-		if !ok || err != nil || err2 != nil || len(fields) < 2 {
-			continue // none of ours
+		first, ok := parseID(e.text(0))
+		h, ok2 := parseHeader(fields.text(0))
+		if !ok || !ok2 || h.kind == kindStart {
+			continue
 		}
-		x := entry{first: n - c + 1, next: n + 1, data: fields.text(1)}
-		switch fields.text(0) {
-		case "g":
-			x.gap = true
-		case "c":
-			x.end, x.first, x.next = true, n, n
-		}
-		entries = append(entries, x)
+		entries = append(entries, entry{h, first, fields.text(1)})
 	}
 	return entries
 }
@@ -73,20 +57,20 @@ func toBatches(entries []entry) []*logs.Batch {
 	var found []*logs.Batch
 	for i := 0; i < len(entries); {
 		x := entries[i]
-		if x.end {
+		if x.end() {
 			break
 		}
 		n, size := 1, len(x.data)
 		for ; i+n < len(entries); n++ {
 			y := entries[i+n]
-			if y.gap || y.end || x.gap || y.first != entries[i+n-1].next || size+len(y.data) > mergeBytes {
+			if x.kind != kindLines || y.kind != kindLines || y.first != entries[i+n-1].next() || size+len(y.data) > mergeBytes {
 				break
 			}
 			size += len(y.data)
 		}
 		b := x.batch()
 		if n > 1 {
-			b.Count, b.Data = entries[i+n-1].next-x.first, make([]byte, 0, size)
+			b.Count, b.Data = entries[i+n-1].next()-x.first, make([]byte, 0, size)
 			for _, y := range entries[i : i+n] {
 				b.Data = append(b.Data, y.data...)
 			}
@@ -95,16 +79,6 @@ func toBatches(entries []entry) []*logs.Batch {
 		i += n
 	}
 	return found
-}
-
-// fetch reads about most bytes of the entries behind after, and the name of
-// the part that may hold the first of these lines.
-func (e *Engine) fetch(ctx context.Context, b *bucket, name, gen string, after, most int64) (part string, entries []entry, err error) {
-	a, err := e.call(ctx, e.scripts.read, b.root, name, e.now(), gen, itoa(after), itoa(most))
-	if err != nil {
-		return "", nil, err
-	}
-	return a.text(0), parseEntries(a.list(1)), nil
 }
 
 // streamsOf reads the answer of XREAD: what came, by key.

@@ -1,6 +1,10 @@
 package redis
 
-import logservice "github.com/harness/log-service"
+import (
+	"context"
+
+	logservice "github.com/harness/log-service"
+)
 
 // What tests look at in Redis itself.
 
@@ -16,5 +20,10 @@ func ClockKey(c Config) string { return root(c) + "clock" }
 func NodeRun(e *Engine) string { return e.node }
 func DataKey(e *Engine, id logservice.ID) string {
 	b, name := e.bucket(id)
-	return b.root + "d:" + b.marks.get(name).gen + ":" + name
+	t, err := b.tails.take(context.Background(), name)
+	if err != nil {
+		panic(err)
+	}
+	defer t.give()
+	return b.key("d", t.gen, name)
 }

@@ -1,13 +1,10 @@
 package redis
 
 import (
-	"context"
-	"errors"
 	"sort"
 	"sync"
 	"sync/atomic"
 
-	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/internal/logs"
 	"github.com/harness/log-service/internal/stream/batches"
 )
@@ -21,6 +18,7 @@ type follower struct {
 	id        string // in the hash of the stream's readers
 
 	dropped atomic.Bool
+	fetches atomic.Int64  // how many entries to read at once, by their size lately
 	loading chan struct{} // holds one while a cursor reads what is not in memory
 
 	mu       sync.Mutex    // guards what follows
@@ -150,57 +148,4 @@ func (f *follower) after(dst []*logs.Batch, after int64, limit int) []*logs.Batc
 		n, next = n+len(b.Data), b.Next()
 	}
 	return dst
-}
-
-// load reads lines behind after from Redis or the blob store; cursors that
-// want the same wait for one of them. No batches and no error: look again.
-func (f *follower) load(ctx context.Context, after int64) ([]*logs.Batch, error) {
-	select {
-	case f.loading <- struct{}{}:
-		defer func() { <-f.loading }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	f.mu.Lock()
-	found := f.after(nil, after, nextBytes)
-	f.mu.Unlock()
-	if len(found) > 0 {
-		return found, nil
-	}
-	e := f.b.e
-	name, entries, err := e.fetch(ctx, f.b, f.name, f.gen, after, nextBytes)
-	if err != nil {
-		return nil, err
-	}
-	if p, ok := parsePart(f.gen, name); ok && p.next > after+1 {
-		if found, err = e.readPart(ctx, p, after); err != nil && len(found) == 0 {
-			return nil, err
-		}
-		f.add(found, 0, false)
-		return first(found, nextBytes), nil
-	}
-	if len(entries) == 0 {
-		return nil, &logservice.UnavailableError{Cause: errors.New("redis: the lines of a stream are gone")}
-	}
-	last := entries[len(entries)-1]
-	found = toBatches(entries)
-	if from := entries[0].first; from > after+1 {
-		found = append([]*logs.Batch{logs.NewGap(after+1, from-after-1)}, found...)
-	}
-	f.add(found, last.next, last.end)
-	if len(found) > 0 && found[0].First <= after {
-		found[0] = batches.From(found[0], after+1)
-	}
-	return first(found, nextBytes), nil
-}
-
-// first is as many of found as one Next returns.
-func first(found []*logs.Batch, limit int) []*logs.Batch {
-	n := 0
-	for i, b := range found {
-		if n += len(b.Data); n >= limit {
-			return found[:i+1]
-		}
-	}
-	return found
 }

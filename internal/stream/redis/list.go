@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	// listPage is how many streams one script describes: a millisecond or so
-	// during which Redis does nothing else.
-	listPage = 500
+	// listPage is how many streams one script describes: a millisecond or two
+	// during which Redis does nothing else, as it copies the newest entry of each.
+	listPage = 100
 	// maxDue bounds the streams of a bucket that one look hands out.
 	maxDue = 100
 )
@@ -51,12 +51,12 @@ func (b *bucket) list(ctx context.Context, r lexRange, f logs.Filter, infos []lo
 			return nil, err
 		}
 		found := a.list(0)
-		for i := 0; i+2 < len(found); i += 3 {
-			info, ok := b.e.info(found.text(i), found.list(i+1))
+		for i := 0; i+4 < len(found); i += 5 {
+			info, ok := b.e.info(found[i:])
 			if !ok || f.Account == "" && !info.ID.Key.Under(f.Prefix) {
 				continue
 			}
-			info.Subscribers = b.subscribers(found.text(i), found.list(i+1).text(0), found.list(i+2))
+			info.Subscribers = b.subscribers(found.text(i), found.list(i+1).text(0), found.list(i+4))
 			infos = append(infos, info)
 		}
 		last := a.text(1)
@@ -67,20 +67,23 @@ func (b *bucket) list(ctx context.Context, r lexRange, f logs.Filter, infos []lo
 	}
 }
 
-// info describes a stream from its fields g, n, c, b, t, a, k, w.
-func (e *Engine) info(name string, m answer) (logs.Info, bool) {
-	id, ok := idOf(name)
-	if !ok {
+// info describes a stream from its name, its fields g, c, t, a, k, its next
+// sequence and the header of its newest entry.
+func (e *Engine) info(found answer) (logs.Info, bool) {
+	id, ok := idOf(found.text(0))
+	m := found.list(1)
+	h, ok2 := parseHeader(found.text(3))
+	if !ok || !ok2 {
 		return logs.Info{}, false
 	}
-	ms := func(i int) time.Duration { return time.Duration(m.int(i)) * time.Millisecond }
+	ms := func(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
 	info := logs.Info{
-		ID: id, Lines: m.int(1) - 1, Bytes: m.int(3),
-		TTL:  ms(4) - max(0, e.clock().Truncate(time.Millisecond)-ms(5)),
-		Node: nodeName(m.text(7)),
+		ID: id, Lines: found.int(2) - 1, Bytes: h.bytes,
+		TTL:  ms(m.int(2)) - max(0, e.clock().Truncate(time.Millisecond)-ms(max(m.int(3), h.clock))),
+		Node: nodeName(h.node),
 	}
-	if m.has(2) {
-		info.Closed, info.How = true, decodeHow(m.text(2))
+	if m.has(1) {
+		info.Closed, info.How = true, decodeHow(m.text(1))
 	}
 	return info, true
 }
@@ -124,10 +127,9 @@ func (e *Engine) Due(ctx context.Context) ([]logs.Info, error) {
 			return infos, err
 		}
 		found := a.list(0)
-		for i := 0; i+1 < len(found); i += 2 {
-			m := found.list(i + 1)
-			info, ok := e.info(found.text(i), m)
-			holder := m.text(6)
+		for i := 0; i+3 < len(found); i += 4 {
+			info, ok := e.info(found[i:])
+			holder := found.list(i + 1).text(4)
 			if ok && (!info.Closed || holder == "" || holder == e.node || !e.lives(holder)) {
 				infos = append(infos, info)
 			}

@@ -101,91 +101,193 @@ func (e *Engine) move(b *bucket, name, gen string) {
 
 // moveAll moves parts until half of what a stream may hold is left.
 func (e *Engine) moveAll(ctx context.Context, b *bucket, name, gen string) error {
-	a, err := e.claimMove(ctx, b, name, gen)
-	if err != nil || a == nil {
-		return err
-	}
-	first, held := a.int(1), a.int(2)
-	for held > e.config.StreamMemory/2 {
-		next, left, err := e.movePart(ctx, b, name, gen, first)
-		if errors.Is(err, errNotMine) {
-			return nil
-		}
+	dead := ""
+	for {
+		c, err := e.claimMove(ctx, b, name, gen, dead, "")
 		if err != nil {
 			return err
 		}
-		if next == first { // nothing but the end is left
-			break
+		if err := e.dropUnrecorded(ctx, b, name, gen, c.unrecorded); err != nil {
+			return err
 		}
-		first, held = next, left
+		switch {
+		case c.is == moveHeld && dead == "" && e.dead(ctx, c.holder):
+			dead = c.holder
+		case c.is == moveGone:
+			e.bury(b, name, gen)
+			return nil
+		case c.is == moveHeld:
+			return nil
+		case c.inRedis() <= e.config.StreamMemory/2:
+			return e.releaseMove(ctx, b, name, gen)
+		default:
+			moved, err := e.movePart(ctx, b, name, gen, dead, c)
+			if err != nil {
+				return err
+			}
+			if !moved { // nothing but the newest entry is left
+				return e.releaseMove(ctx, b, name, gen)
+			}
+		}
 	}
-	_, err = e.call(ctx, e.scripts.moved, b.root, name, e.now(), e.node, gen, "", "", "", "0")
+}
+
+// What part.lua answers.
+const (
+	moveGone = iota
+	moveMine
+	moveHeld
+)
+
+// moveClaim is what is known of the moving of a stream's lines.
+type moveClaim struct {
+	is         int64
+	unrecorded map[string]string // parts that are none yet, and the nodes that store them
+	holder     string
+	first      int64 // not in a part
+	moved      int64 // cost of what is
+	recent     string
+	total      int64 // cost of all lines
+}
+
+func (c moveClaim) inRedis() int64 { return c.total - c.moved }
+
+// claimMove claims the moving of a stream's oldest lines, from this node or one
+// that is dead, and notes that a part is being stored.
+func (e *Engine) claimMove(ctx context.Context, b *bucket, name, gen, dead, part string) (moveClaim, error) {
+	a, err := e.call(ctx, e.scripts.part, b.root, name, e.now(), e.node, gen, dead, part)
+	if err != nil {
+		return moveClaim{}, err
+	}
+	c := moveClaim{is: a.int(0), unrecorded: map[string]string{}}
+	for q := a.list(1); len(q) >= 2; q = q[2:] {
+		c.unrecorded[q.text(0)] = q.text(1)
+	}
+	switch c.is {
+	case moveHeld:
+		c.holder = a.text(4)
+	case moveMine:
+		c.recent, c.total = a.text(4), a.int(5)
+	}
+	if c.is != moveGone {
+		c.first, c.moved = a.int(2), a.int(3)
+		b.tails.moved(ctx, name, gen, c.first, c.moved)
+	}
+	return c, nil
+}
+
+func (e *Engine) releaseMove(ctx context.Context, b *bucket, name, gen string) error {
+	_, err := e.call(ctx, e.scripts.moved, b.root, name, e.now(), e.node, gen, "", "", "", "", "")
 	return err
 }
 
-// claimMove returns nil where another node is at it, or the stream is gone.
-func (e *Engine) claimMove(ctx context.Context, b *bucket, name, gen string) (answer, error) {
-	dead := ""
-	for {
-		a, err := e.call(ctx, e.scripts.part, b.root, name, e.now(), e.node, gen, dead)
-		if err != nil || a.int(0) == 1 {
-			return a, err
+// dropUnrecorded removes parts that this node or a dead one stored, perhaps,
+// and did not record.
+func (e *Engine) dropUnrecorded(ctx context.Context, b *bucket, name, gen string, unrecorded map[string]string) error {
+	for part, node := range unrecorded {
+		if node != e.node && !e.dead(ctx, node) {
+			continue
 		}
-		if a.int(0) == 0 {
-			return nil, nil
-		}
-		if dead = a.text(1); !e.dead(ctx, dead) {
-			return nil, nil
+		if err := e.dropPart(ctx, b, name, gen, part); err != nil {
+			return err
 		}
 	}
+	return nil
 }
 
-// errNotMine ends a move that another node has taken over, or whose stream is
-// gone.
-var errNotMine = errors.New("the move is not this node's any more")
+// dropPart removes what is stored of a part that is not recorded.
+func (e *Engine) dropPart(ctx context.Context, b *bucket, name, gen, part string) error {
+	if p, ok := parsePart(gen, part); ok {
+		if err := e.config.Store.Delete(ctx, p.id); err != nil {
+			return err
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	if err := e.client.Do(ctx, e.client.B().Hdel().Key(b.key("q", gen, name)).Field(part).Build()).Error(); err != nil {
+		return e.unavailable(err)
+	}
+	return nil
+}
 
-// movePart makes the lines from first on a part: durable in the blob store,
-// then recorded in Redis, then trimmed there. It can fail anywhere: what is
-// not recorded is not a part, and is moved again under another name.
-func (e *Engine) movePart(ctx context.Context, b *bucket, name, gen string, first int64) (next, held int64, err error) {
-	most := min(max(e.config.StreamMemory/4, 1), maxPart)
-	_, entries, err := e.fetch(ctx, b, name, gen, first-1, most)
-	if err != nil {
-		return 0, 0, err
+// movePart makes the lines from c.first on a part: noted in Redis, durable in
+// the blob store, then recorded in Redis, then trimmed there. It can fail
+// anywhere: what is not recorded is not a part, is removed, and is moved again
+// under another name. False: there is nothing to move.
+func (e *Engine) movePart(ctx context.Context, b *bucket, name, gen, dead string, c moveClaim) (bool, error) {
+	entries, err := e.oldest(ctx, b, name, gen, c.first)
+	if err != nil || len(entries) == 0 {
+		return false, err
 	}
-	var out bytes.Buffer
-	w := e.codec.NewWriter(&out)
-	next, size := first, int64(0)
+	last := entries[len(entries)-1]
+	p := newPart(gen, c.first, last.next())
+	if c, err = e.claimMove(ctx, b, name, gen, dead, p.name()); err != nil || c.is != moveMine || c.first != p.first {
+		return err == nil, err // the next look tells
+	}
+	body, info, err := e.pack(entries, p.first)
+	if err != nil {
+		return false, err
+	}
+	if err := e.config.Store.Put(ctx, p.id, body, info); err != nil {
+		return false, err
+	}
+	recents := parseRecents(c.recent)
 	for _, x := range entries {
-		if x.end {
-			break
+		if x.sum != 0 {
+			recents = append(recents, recent{x.sum, x.next() - x.span, x.span})
 		}
-		batch := x.batch()
-		if err := w.Append(archive.Run{First: batch.First, Count: batch.Count, Data: batch.Data, Gap: batch.Gap}); err != nil {
-			return 0, 0, err
-		}
-		next, size = batch.Next(), size+x.held()
 	}
-	if next == first {
-		return first, 0, nil
-	}
-	sum, err := w.Close()
+	a, err := e.call(ctx, e.scripts.moved, b.root, name, e.now(), e.node, gen,
+		itoa(p.first), itoa(p.next), p.name(), itoa(last.cost), recentsText(recents))
 	if err != nil {
-		return 0, 0, err
-	}
-	p := newPart(gen, first, next)
-	info := logs.BlobInfo{Archive: true, RawSize: sum.RawSize, Lines: sum.Lines}
-	if err := e.config.Store.Put(ctx, p.id, &out, info); err != nil {
-		return 0, 0, err
-	}
-	a, err := e.call(ctx, e.scripts.moved, b.root, name, e.now(), e.node, gen, itoa(first), itoa(next), p.name(), itoa(size))
-	if err != nil {
-		return 0, 0, err // it may be recorded, so it stays
+		return false, err // it may be recorded: the next claim tells
 	}
 	if a.int(0) == 0 {
-		return 0, 0, errors.Join(errNotMine, e.config.Store.Delete(ctx, p.id))
+		return true, e.dropPart(ctx, b, name, gen, p.name())
 	}
-	return next, a.int(1), nil
+	return true, nil
+}
+
+// oldest reads as many of the entries from first on as make a part. The newest
+// entry of a stream stays in Redis: appends build on it.
+func (e *Engine) oldest(ctx context.Context, b *bucket, name, gen string, first int64) ([]entry, error) {
+	most := min(max(e.config.StreamMemory/4, 1), maxPart)
+	var all []entry
+	for size := int64(0); size < most; {
+		page, err := e.fetch(ctx, b, name, gen, first-1, firstFetch)
+		if err != nil {
+			return nil, err
+		}
+		for _, x := range page {
+			size += int64(len(x.data))
+		}
+		all = append(all, page...)
+		if len(page) <= 1 || page[len(page)-1].end() {
+			break
+		}
+		first = page[len(page)-1].next()
+	}
+	return all[:max(len(all)-1, 0)], nil
+}
+
+// pack makes the blob of a part that begins with the sequence next.
+func (e *Engine) pack(entries []entry, next int64) (*bytes.Buffer, logs.BlobInfo, error) {
+	var out bytes.Buffer
+	w := e.codec.NewWriter(&out)
+	for _, x := range entries {
+		found := []*logs.Batch{x.batch()}
+		if x.first > next { // lost, and not noted
+			found = []*logs.Batch{logs.NewGap(next, x.first-next), found[0]}
+		}
+		for _, f := range found {
+			if err := w.Append(archive.Run{First: f.First, Count: f.Count, Data: f.Data, Gap: f.Gap}); err != nil {
+				return nil, logs.BlobInfo{}, err
+			}
+		}
+		next = x.next()
+	}
+	sum, err := w.Close()
+	return &out, logs.BlobInfo{Archive: true, RawSize: sum.RawSize, Lines: sum.Lines}, err
 }
 
 // readPart reads up to readAhead bytes of the lines behind after.

@@ -141,7 +141,7 @@ func (b *bucket) readOnce() error {
 	keys, ids := []string{b.wakeKey()}, []string{itoa(woken) + "-0"}
 	byKey := make(map[string]*follower, len(followers))
 	for _, f := range followers {
-		key := b.root + "d:" + f.gen + ":" + f.name
+		key := b.key("d", f.gen, f.name)
 		byKey[key] = f
 		keys, ids = append(keys, key), append(ids, itoa(f.pos-1)+lastID)
 	}
@@ -198,9 +198,23 @@ func (f *follower) take(entries []entry) {
 		}
 		found = append(found, b)
 	}
-	f.pos = max(f.pos, last.next)
-	f.done = last.end
-	f.add(found, last.next, last.end)
+	f.pos = max(f.pos, last.next())
+	f.done = last.end()
+	f.add(found, last.next(), last.end())
+}
+
+// noteLoss lets the tail of a stream be looked at, which tells what is lost.
+func (b *bucket) noteLoss(name string) error {
+	t, err := b.tails.take(b.e.running, name)
+	if err != nil {
+		return err
+	}
+	defer t.give()
+	err = b.e.look(b.e.running, b, name, t, false)
+	if errors.Is(err, logservice.ErrStreamNotFound) {
+		return nil // closed meanwhile
+	}
+	return err
 }
 
 // resync looks where the followed streams stand after Redis was away. What a
@@ -219,10 +233,10 @@ func (b *bucket) resync() error {
 	g.SetLimit(maxResync)
 	for _, f := range all {
 		g.Go(func() error {
-			f.mu.Lock()
-			end := f.end
-			f.mu.Unlock()
-			a, err := b.e.call(b.e.running, b.e.scripts.follow, b.root, f.name, b.e.now(), f.id, f.gen, itoa(end), f.gen)
+			a, err := b.e.call(b.e.running, b.e.scripts.follow, b.root, f.name, b.e.now(), f.id, f.gen, f.gen)
+			if err == nil && a.int(0) == 1 && a.int(3) == 0 && a.int(2) < f.known() {
+				err = b.noteLoss(f.name)
+			}
 			if err != nil {
 				return err
 			}

@@ -21,7 +21,7 @@ var luaFiles embed.FS
 // scripts are what changes and reads streams atomically.
 type scripts struct {
 	open, append, close, claim, held, delete, due, list     *script
-	follow, subscribers, read, part, moved, bury, heartbeat *script
+	look, follow, subscribers, part, moved, bury, heartbeat *script
 }
 
 func loadScripts() (*scripts, error) {
@@ -33,7 +33,7 @@ func loadScripts() (*scripts, error) {
 	for name, to := range map[string]**script{
 		"open": &s.open, "append": &s.append, "close": &s.close, "claim": &s.claim, "held": &s.held,
 		"delete": &s.delete, "due": &s.due, "list": &s.list, "follow": &s.follow, "subscribers": &s.subscribers,
-		"read": &s.read, "part": &s.part, "moved": &s.moved, "bury": &s.bury, "heartbeat": &s.heartbeat,
+		"look": &s.look, "part": &s.part, "moved": &s.moved, "bury": &s.bury, "heartbeat": &s.heartbeat,
 	} {
 		body, err := luaFiles.ReadFile("lua/" + name + ".lua")
 		if err != nil {
@@ -59,11 +59,13 @@ type runner interface {
 }
 
 // run runs the script on the bucket of root. A Redis that does not know it (it
-// has restarted, or took over) did nothing, and is given the text.
+// has restarted, or took over) did nothing, and is given the text. It names two
+// keys that never exist: while a Cluster moves their slot, and the stream's keys
+// are here or there, the script is then refused (TRYAGAIN) wherever it comes.
 func (s *script) run(ctx context.Context, on runner, root string, args []string) rueidis.RedisResult {
-	r := on.Do(ctx, on.B().Evalsha().Sha1(s.sum).Numkeys(1).Key(root).Arg(args...).Build())
+	r := on.Do(ctx, on.B().Evalsha().Sha1(s.sum).Numkeys(2).Key(root, root+"-").Arg(args...).Build())
 	if err, ok := rueidis.IsRedisErr(r.Error()); ok && err.IsNoScript() {
-		r = on.Do(ctx, on.B().Eval().Script(s.text).Numkeys(1).Key(root).Arg(args...).Build())
+		r = on.Do(ctx, on.B().Eval().Script(s.text).Numkeys(2).Key(root, root+"-").Arg(args...).Build())
 	}
 	return r
 }

@@ -26,6 +26,7 @@ func state(err string) string {
 		{"READONLY", "Redis is a replica: no master has taken over yet"},
 		{"MASTERDOWN", "Redis has lost its master"},
 		{"CLUSTERDOWN", "the Redis Cluster is down"},
+		{"TRYAGAIN", "the Redis Cluster is moving streams"},
 		{"OOM", "Redis is full"},
 		{"MISCONF", "Redis cannot write its files"},
 		{"NOAUTH", "Redis wants a password"},

@@ -1,21 +1,23 @@
 -- ARGV: name, now, generation, done, nodes that live...
--- Tells whether a deleted stream has no readers any more, and with done
--- removes the rest of it. Without it, readers of a node that is not known to
--- live are told apart: it may have come just now.
-local unknown = false
+-- Tells whether a deleted stream has no readers and no movers any more, and
+-- with done removes the rest of it. Without it, those of a node that is not
+-- known to live are told apart: it may have come just now.
+local nodes = redis.call('HVALS', key('q', ARGV[3])) -- part: node
 for _, r in ipairs(redis.call('HKEYS', key('f', ARGV[3]))) do -- node/follower
-	unknown = true
+	nodes[#nodes + 1] = string.match(r, '^[^/]+')
+end
+for _, n in ipairs(nodes) do
 	for i = 5, #ARGV do
-		if ARGV[i] == string.match(r, '^[^/]+') then
+		if ARGV[i] == n then
 			return {0}
 		end
 	end
 end
-if unknown and ARGV[4] == '0' then
+if #nodes > 0 and ARGV[4] == '0' then
 	return {3}
 end
-if ARGV[4] == '2' or redis.call('EXISTS', key('p', ARGV[3])) == 0 then
-	redis.call('DEL', key('d', ARGV[3]), key('f', ARGV[3]), key('p', ARGV[3]))
+if ARGV[4] == '2' or redis.call('EXISTS', key('p', ARGV[3]), key('q', ARGV[3])) == 0 then
+	redis.call('DEL', key('d', ARGV[3]), key('f', ARGV[3]), key('p', ARGV[3]), key('q', ARGV[3]))
 	redis.call('ZREM', root .. 'dead', ARGV[3] .. ':' .. name)
 	return {2}
 end

@@ -1,11 +1,11 @@
 -- ARGV: name, now, node, how
-local m = redis.call('HMGET', meta, 'g', 'n', 'c')
+local m = redis.call('HMGET', meta, 'g', 'c')
 if not m[1] then
 	return {0}
 end
-if not m[3] then
-	redis.call('XADD', key('d', m[1]), m[2] .. '-0', 'c', '')
-	redis.call('HSET', meta, 'c', ARGV[4], 'k', ARGV[3], 'a', now)
-	redis.call('ZADD', root .. 'due', now, name)
+if m[2] then
+	return {1, m[1], (tail(m[1]))}
 end
-return {1, m[1], m[2]}
+redis.call('HSET', meta, 'c', ARGV[4], 'k', ARGV[3], 'a', now)
+redis.call('ZADD', root .. 'due', now, name)
+return {1, m[1], finish(m[1])}

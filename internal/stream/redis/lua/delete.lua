@@ -1,6 +1,6 @@
 -- ARGV: name, now, generation or '', claiming node or ''
-local m = redis.call('HMGET', meta, 'g', 'n', 'c', 'k')
-if not m[1] or (ARGV[3] ~= '' and (m[1] ~= ARGV[3] or m[4] ~= ARGV[4])) then
+local m = redis.call('HMGET', meta, 'g', 'c', 'k')
+if not m[1] or (ARGV[3] ~= '' and (m[1] ~= ARGV[3] or m[3] ~= ARGV[4])) then
 	return {0}
 end
-return {1, m[1], let_go(m[1], tonumber(m[2]), m[3]), m[2]}
+return {1, m[1], let_go(m[1], m[2])}

@@ -3,16 +3,19 @@
 -- They are due again after the lease, whoever takes them now.
 local found = {}
 for _, due in ipairs(redis.call('ZRANGEBYSCORE', root .. 'due', '-inf', now, 'LIMIT', 0, ARGV[3])) do
-	local m = redis.call('HMGET', root .. 's:' .. due, 'g', 'n', 'c', 'b', 't', 'a', 'k', 'w')
-	local over = m[1] and tonumber(m[6]) + tonumber(m[5])
+	name, meta = due, root .. 's:' .. due
+	local m = redis.call('HMGET', meta, 'g', 'c', 't', 'a', 'k')
 	if not m[1] then
 		redis.call('ZREM', root .. 'due', due)
-	elseif not m[3] and over > now then
-		redis.call('ZADD', root .. 'due', over, due)
 	else
-		redis.call('ZADD', root .. 'due', now + tonumber(ARGV[4]), due)
-		found[#found + 1] = due
-		found[#found + 1] = m
+		local n, h = tail(m[1])
+		local over = math.max(tonumber(m[4]), (struct.unpack('>I8', h, 22))) + tonumber(m[3])
+		if not m[2] and over > now then
+			redis.call('ZADD', root .. 'due', over, due)
+		else
+			redis.call('ZADD', root .. 'due', now + tonumber(ARGV[4]), due)
+			for _, x in ipairs({due, m, n, h}) do found[#found + 1] = x end
+		end
 	end
 end
 local dead = redis.call('ZRANGEBYSCORE', root .. 'dead', '-inf', now, 'LIMIT', 0, ARGV[3])

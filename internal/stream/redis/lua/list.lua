@@ -2,11 +2,11 @@
 local names = redis.call('ZRANGEBYLEX', root .. 'names', ARGV[3], ARGV[4], 'LIMIT', 0, ARGV[5])
 local found = {}
 for _, n in ipairs(names) do
-	local m = redis.call('HMGET', root .. 's:' .. n, 'g', 'n', 'c', 'b', 't', 'a', 'k', 'w')
+	name, meta = n, root .. 's:' .. n
+	local m = redis.call('HMGET', meta, 'g', 'c', 't', 'a', 'k')
 	if m[1] then
-		found[#found + 1] = n
-		found[#found + 1] = m
-		found[#found + 1] = redis.call('HGETALL', root .. 'f:' .. m[1] .. ':' .. n)
+		local seq, h = tail(m[1])
+		for _, x in ipairs({n, m, seq, h, redis.call('HGETALL', key('f', m[1]))}) do found[#found + 1] = x end
 	end
 end
 return {found, names[#names] or ''}

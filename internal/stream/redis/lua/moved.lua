@@ -1,19 +1,20 @@
--- ARGV: name, now, node, generation, first, next, part, bytes
+-- ARGV: name, now, node, generation, first, next, part, cost of the lines below
+-- next, what is known of their appends
 -- Records a part that is durable in the blob store, and only then trims.
 -- A part of '' lets the claim go.
-local m = redis.call('HMGET', meta, 'g', 'p', 'h', 'm')
-if m[1] ~= ARGV[4] or m[4] ~= ARGV[3] then
+local m = redis.call('HMGET', meta, 'g', 'p', 'm')
+if m[1] ~= ARGV[4] or m[3] ~= ARGV[3] then
 	return {0}
 end
 if ARGV[7] == '' then
 	redis.call('HDEL', meta, 'm')
-	return {1, tonumber(m[3])}
+	return {1}
 end
 if m[2] ~= ARGV[5] then
 	return {0}
 end
-local held = tonumber(m[3]) - tonumber(ARGV[8])
 redis.call('ZADD', key('p', m[1]), ARGV[5], ARGV[7])
-redis.call('HSET', meta, 'p', ARGV[6], 'h', held)
+redis.call('HDEL', key('q', m[1]), ARGV[7])
+redis.call('HSET', meta, 'p', ARGV[6], 'v', ARGV[8], 'r', ARGV[9])
 redis.call('XTRIM', key('d', m[1]), 'MINID', ARGV[6])
-return {1, held}
+return {1}

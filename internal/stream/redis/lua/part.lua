@@ -1,11 +1,17 @@
--- ARGV: name, now, node, generation, holder that is dead or ''
--- Claims the moving of a stream's oldest lines.
-local m = redis.call('HMGET', meta, 'g', 'p', 'h', 'm')
+-- ARGV: name, now, node, generation, holder that is dead or '', part or ''
+-- Claims the moving of a stream's oldest lines. A part is named before it is
+-- stored: so it is found, and removed, where its mover dies.
+local m = redis.call('HMGET', meta, 'g', 'p', 'v', 'm', 'r')
+local known = redis.call('HGETALL', key('q', ARGV[4]))
 if m[1] ~= ARGV[4] then
-	return {0}
+	return {0, known}
 end
 if m[4] and m[4] ~= '' and m[4] ~= ARGV[3] and m[4] ~= ARGV[5] then
-	return {2, m[4]}
+	return {2, known, tonumber(m[2]), tonumber(m[3]), m[4]}
 end
 redis.call('HSET', meta, 'm', ARGV[3])
-return {1, tonumber(m[2]), tonumber(m[3])}
+if ARGV[6] ~= '' then
+	redis.call('HSET', key('q', ARGV[4]), ARGV[6], ARGV[3])
+end
+local _, h = tail(m[1])
+return {1, known, tonumber(m[2]), tonumber(m[3]), m[5], (struct.unpack('>I8', h, 14))}

@@ -1,32 +1,46 @@
--- What every script begins with; keys.go says what the keys hold. All keys of
--- a script have the hash tag of KEYS[1], the root of the bucket.
+-- What every script begins with; doc.go says what the keys hold. All keys of a
+-- script have the hash tag of KEYS[1], the root of the bucket.
 local root, name, now = KEYS[1], ARGV[1], tonumber(ARGV[2])
 local meta = root .. 's:' .. name
-local last = '18446744073709551615'
 
 local function key(kind, gen)
 	return root .. kind .. ':' .. gen .. ':' .. name
 end
 
--- lost notes that the sequences from n to known - 1 were given to lines which
--- this Redis has not: a fail-over lost them. They are never given again.
-local function lost(gen, n, known)
-	redis.call('XADD', key('d', gen), (known - 1) .. '-' .. (known - n), 'g', '')
-	redis.call('HSET', meta, 'n', known)
+-- tail returns where a generation stands: the next sequence and the header of
+-- its newest entry, as entry.go lays it out.
+local function tail(gen)
+	local e = redis.call('XREVRANGE', key('d', gen), '+', '-', 'COUNT', 1)[1]
+	if not e then -- a Redis that evicts has dropped the lines
+		local m = redis.call('HMGET', meta, 'p', 'v')
+		local h = 'o' .. struct.pack('>I4I8I8I8', 1, 0, tonumber(m[2]), now) .. string.rep('\0', 12)
+		redis.call('XADD', key('d', gen), (m[1] - 1) .. '-1', h, '')
+		return tonumber(m[1]), h
+	end
+	local h = e[2][1]
+	return string.match(e[1], '^%d+') + struct.unpack('>I4', h, 2), h
 end
 
--- let_go ends a stream: its name is free, its readers read on to the end.
-local function let_go(gen, n, closed)
-	if not closed then
-		redis.call('XADD', key('d', gen), n .. '-0', 'c', '')
-	end
+-- finish lets no line come behind those of a generation, and returns the
+-- sequence that the next one would have got.
+local function finish(gen)
+	local n, h = tail(gen)
+	local mark = 'c' .. string.rep('\0', 4) .. string.sub(h, 6, 29) .. string.rep('\0', 12) .. string.sub(h, 42)
+	redis.call('XADD', key('d', gen), n .. '-0', mark, '')
+	return n
+end
+
+-- let_go ends a stream: its name is free, its readers read on to the end. It
+-- returns whether something must be buried, and the next sequence.
+local function let_go(gen, closed)
+	local n = closed and tail(gen) or finish(gen)
 	redis.call('DEL', meta)
 	redis.call('ZREM', root .. 'names', name)
 	redis.call('ZREM', root .. 'due', name)
-	if redis.call('EXISTS', key('f', gen), key('p', gen)) > 0 then
+	if redis.call('EXISTS', key('f', gen), key('p', gen), key('q', gen)) > 0 then
 		redis.call('ZADD', root .. 'dead', now, gen .. ':' .. name)
-		return 1
+		return 1, n
 	end
 	redis.call('DEL', key('d', gen))
-	return 0
+	return 0, n
 end

@@ -1,0 +1,63 @@
+package redis
+
+import (
+	"encoding/binary"
+)
+
+// Kinds of entries.
+const (
+	kindStart = 'o' // stands where line 0 would, so that a stream is never empty
+	kindLines = 'd'
+	kindGap   = 'g' // lines that a fail-over lost
+	kindEnd   = 'c'
+)
+
+// header is the name of an entry's one field, whose value is its lines: where
+// the stream stands after it. The newest entry is so all that an append builds
+// on. As text, numbers big-endian, which the scripts read too:
+//
+//	kind 1, lines 4, bytes 8, cost 8, clock 8, sum 8, span 4, node
+type header struct {
+	kind  byte
+	lines int64
+	bytes int64  // of all lines so far
+	cost  int64  // of all entries so far; see entryCost
+	clock int64  // when it was added: milliseconds of the service's clock
+	sum   uint64 // of the append that ends with this entry; zero: none is known
+	span  int64  // lines of that append
+	node  string // that added it
+}
+
+// headerSize is that of a header without its node.
+const headerSize = 1 + 4 + 8 + 8 + 8 + 8 + 4
+
+func (h header) text() string {
+	t := make([]byte, 0, headerSize+len(h.node))
+	t = append(t, h.kind)
+	t = binary.BigEndian.AppendUint32(t, uint32(h.lines))
+	t = binary.BigEndian.AppendUint64(t, uint64(h.bytes))
+	t = binary.BigEndian.AppendUint64(t, uint64(h.cost))
+	t = binary.BigEndian.AppendUint64(t, uint64(h.clock))
+	t = binary.BigEndian.AppendUint64(t, h.sum)
+	t = binary.BigEndian.AppendUint32(t, uint32(h.span))
+	return string(append(t, h.node...))
+}
+
+// parseHeader reads a header; false: it is none of ours.
+func parseHeader(text string) (header, bool) {
+	if len(text) < headerSize {
+		return header{}, false
+	}
+	t := []byte(text[:headerSize])
+	h := header{
+		kind:  t[0],
+		lines: int64(binary.BigEndian.Uint32(t[1:])),
+		bytes: int64(binary.BigEndian.Uint64(t[5:])),
+		cost:  int64(binary.BigEndian.Uint64(t[13:])),
+		clock: int64(binary.BigEndian.Uint64(t[21:])),
+		sum:   binary.BigEndian.Uint64(t[29:]),
+		span:  int64(binary.BigEndian.Uint32(t[37:])),
+		node:  text[headerSize:],
+	}
+	return h, true
+}

@@ -1,0 +1,24 @@
+-- ARGV: name, now, whether to keep the stream alive, generation and first
+-- sequence of an entry that is known, or ''
+-- Tells where a stream stands: the newest entries, without their lines, back to
+-- the one that is known.
+local m = redis.call('HMGET', meta, 'g', 'c', 'p', 'v', 'r')
+if not m[1] or m[2] then
+	return {0}
+end
+if ARGV[3] == '1' then
+	redis.call('HSET', meta, 'a', now)
+end
+local from = '-'
+if ARGV[5] ~= '' and m[1] == ARGV[4] then
+	from = ARGV[5] .. '-0'
+else
+	tail(m[1]) -- there is one
+end
+local found = {}
+for _, e in ipairs(redis.call('XREVRANGE', key('d', m[1]), '+', from, 'COUNT', 16)) do
+	found[#found + 1] = e[1]
+	found[#found + 1] = e[2][1]
+	found[#found + 1] = #e[2][2]
+end
+return {1, m[1], tonumber(m[3]), tonumber(m[4]), m[5], found}

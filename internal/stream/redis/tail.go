@@ -1,0 +1,258 @@
+package redis
+
+import (
+	"context"
+	"encoding/binary"
+	"strconv"
+	"strings"
+	"sync"
+
+	logservice "github.com/harness/log-service"
+)
+
+const (
+	// maxTails bounds the streams of a bucket that a node knows the tails of:
+	// those written to lately, with room to spare.
+	maxTails = 4096
+	// maxRecent is how many appends a retry is looked for among.
+	maxRecent = 16
+)
+
+// tail is where a stream stands as far as this node knows: what it appends
+// next builds on it, and is refused where the stream has gone on meanwhile.
+type tail struct {
+	busy chan struct{} // holds one while an append uses what follows
+
+	stale  bool   // to be looked at before it is built on
+	shared bool   // other nodes append too
+	gen    string // empty: nothing is known
+	first  int64  // of the newest entry
+	text   string // the header of that; empty: not known
+	head   header // the same
+	own    int64  // what that entry costs
+	moved  int64  // cost of the lines in parts
+	held   int64  // first sequence that is not in a part
+	recent []recent
+}
+
+// recent is an append that may be tried again.
+type recent struct {
+	sum          uint64
+	first, count int64
+}
+
+func (t *tail) next() int64 { return t.first + t.head.lines }
+
+// inRedis is the cost of what Redis holds, movable of what could be moved: the
+// newest entry stays.
+func (t *tail) inRedis() int64 { return t.head.cost - t.moved }
+func (t *tail) movable() int64 { return t.inRedis() - t.own }
+
+// grow takes in the entry that follows.
+func (t *tail) grow(first int64, text string, h header) {
+	t.own = h.cost - t.head.cost
+	t.first, t.text, t.head = first, text, h
+	if h.sum != 0 {
+		t.remember(recent{h.sum, t.next() - h.span, h.span})
+	}
+}
+
+func (t *tail) remember(r recent) {
+	if len(t.recent) == maxRecent {
+		t.recent = append(t.recent[:0], t.recent[1:]...)
+	}
+	t.recent = append(t.recent, r)
+}
+
+// tails are those of the streams of a bucket that this node appended to lately.
+type tails struct {
+	mu sync.Mutex // guards m
+	m  map[string]*tail
+}
+
+// take returns the tail of a stream, for one append at a time; see give.
+func (k *tails) take(ctx context.Context, name string) (*tail, error) {
+	k.mu.Lock()
+	t := k.m[name]
+	if t == nil {
+		if len(k.m) >= maxTails {
+			for other := range k.m { // any: it is looked at again
+				delete(k.m, other)
+				break
+			}
+		}
+		t = &tail{busy: make(chan struct{}, 1), stale: true}
+		k.m[name] = t
+	}
+	k.mu.Unlock()
+	select {
+	case t.busy <- struct{}{}:
+		return t, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (t *tail) give() { <-t.busy }
+
+// moved takes in that the lines of a generation below first are in parts.
+func (k *tails) moved(ctx context.Context, name, gen string, first, cost int64) {
+	k.mu.Lock()
+	t := k.m[name]
+	k.mu.Unlock()
+	if t == nil {
+		return
+	}
+	select {
+	case t.busy <- struct{}{}:
+		if t.gen == gen {
+			t.held, t.moved = first, cost
+		}
+		t.give()
+	case <-ctx.Done():
+	}
+}
+
+func (k *tails) forget(name string) {
+	k.mu.Lock()
+	delete(k.m, name)
+	k.mu.Unlock()
+}
+
+// look brings t up to date. Where this node has seen the stream further than
+// Redis has it, a fail-over lost lines: that they are gone is noted, so their
+// sequences are not given again. With alive it counts as activity.
+func (e *Engine) look(ctx context.Context, b *bucket, name string, t *tail, alive bool) error {
+	seen, gen := t.next(), t.gen
+	for {
+		t.stale = true
+		if err := e.readTail(ctx, b, name, t, alive); err != nil {
+			return err
+		}
+		if t.gen != gen {
+			seen, gen = 0, t.gen
+		}
+		if f := b.follower(name, t.gen); f != nil {
+			seen = max(seen, f.known())
+		}
+		t.stale = false
+		if seen <= t.next() {
+			return nil
+		}
+		gap := t.head
+		gap.kind, gap.lines, gap.sum, gap.span, gap.node = kindGap, seen-t.next(), 0, 0, e.node
+		if _, err := e.add(ctx, b, name, t, []piece{{header: gap}}); err != nil {
+			return err
+		}
+	}
+}
+
+// readTail reads the entries that t does not know, or all that matter where
+// they do not follow what it knows.
+func (e *Engine) readTail(ctx context.Context, b *bucket, name string, t *tail, alive bool) error {
+	touch, known := "0", ""
+	if alive {
+		touch = "1"
+	}
+	if t.text != "" {
+		known = itoa(t.first)
+	}
+	args := []string{name, e.now(), touch, t.gen, known}
+	var a answer
+	var err error
+	if alive { // then it writes, and may be what a retry is acknowledged by
+		a, err = e.acked(ctx, func(ctx context.Context, on runner) (answer, error) {
+			return e.measured(ctx, e.scripts.look, on, b.root, args)
+		})
+	} else {
+		a, err = e.call(ctx, e.scripts.look, b.root, args...)
+	}
+	if err != nil {
+		return err
+	}
+	if a.int(0) == 0 {
+		b.tails.forget(name)
+		*t = tail{busy: t.busy, stale: true}
+		return logservice.ErrStreamNotFound
+	}
+	found := newest(a.list(5))
+	if known != "" && (a.text(1) != t.gen || len(found) == 0 || found[0].first != t.first || found[0].text != t.text) {
+		t.text = ""
+		return e.readTail(ctx, b, name, t, alive)
+	}
+	if known != "" {
+		found = found[1:]
+		t.shared = len(found) > 0
+	} else {
+		t.gen, t.recent = a.text(1), parseRecents(a.text(4))
+	}
+	t.held, t.moved = a.int(2), a.int(3)
+	for i, x := range found {
+		if i == 0 && known == "" {
+			t.head.cost = x.head.cost - x.cost
+		}
+		t.grow(x.first, x.text, x.head)
+	}
+	return nil
+}
+
+// known is the sequence below which this node has seen the stream.
+func (f *follower) known() int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.end
+}
+
+// seen is an entry without its lines.
+type seen struct {
+	first int64
+	cost  int64
+	text  string
+	head  header
+}
+
+// newest reads entries as look.lua tells them, and returns the oldest first.
+func newest(list answer) []seen {
+	var found []seen
+	for i := len(list) - 3; i >= 0; i -= 3 {
+		h, ok := parseHeader(list.text(i + 1))
+		first, ok2 := parseID(list.text(i))
+		if ok && ok2 {
+			found = append(found, seen{first, list.int(i+2) + entryCost, list.text(i + 1), h})
+		}
+	}
+	return found
+}
+
+// parseID reads the ID of an entry: its first sequence.
+func parseID(id string) (first int64, ok bool) {
+	s, _, _ := strings.Cut(id, "-")
+	first, err := strconv.ParseInt(s, 10, 64)
+	return first, err == nil
+}
+
+// Recents as Redis keeps those of appends that are in parts: sum 8, first 8
+// and count 4 bytes each.
+const recentSize = 20
+
+func recentsText(all []recent) string {
+	all = all[max(0, len(all)-maxRecent):]
+	t := make([]byte, 0, recentSize*len(all))
+	for _, r := range all {
+		t = binary.BigEndian.AppendUint64(t, r.sum)
+		t = binary.BigEndian.AppendUint64(t, uint64(r.first))
+		t = binary.BigEndian.AppendUint32(t, uint32(r.count))
+	}
+	return string(t)
+}
+
+func parseRecents(text string) (all []recent) {
+	for t := []byte(text); len(t) >= recentSize && len(all) < maxRecent; t = t[recentSize:] {
+		all = append(all, recent{
+			sum:   binary.BigEndian.Uint64(t),
+			first: int64(binary.BigEndian.Uint64(t[8:])),
+			count: int64(binary.BigEndian.Uint32(t[16:])),
+		})
+	}
+	return all
+}
