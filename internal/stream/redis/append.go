@@ -34,6 +34,7 @@ func (e *Engine) Append(ctx context.Context, id logservice.ID, l logs.Lines) (ne
 		return 0, e.unavailable(err)
 	}
 	defer t.give()
+	sum := checksum(l)
 	// What is answered without adding anything is answered only after a look;
 	// what is added needs none.
 	for fresh := false; ; fresh = true {
@@ -43,7 +44,7 @@ func (e *Engine) Append(ctx context.Context, id logservice.ID, l logs.Lines) (ne
 			}
 			fresh = true
 		}
-		done, err := e.answered(ctx, b, name, t, l)
+		done, err := e.answered(ctx, b, name, t, l, sum)
 		switch {
 		case (done || err != nil) && fresh:
 			return t.next(), err
@@ -52,7 +53,7 @@ func (e *Engine) Append(ctx context.Context, id logservice.ID, l logs.Lines) (ne
 		case l.Offset > 0 && l.Offset < t.next():
 			l = l.From(t.next())
 		}
-		if done, err = e.store(ctx, b, name, t, l); done || err != nil {
+		if done, err = e.store(ctx, b, name, t, l, sum); done || err != nil {
 			return t.next(), err
 		}
 	}
@@ -60,14 +61,14 @@ func (e *Engine) Append(ctx context.Context, id logservice.ID, l logs.Lines) (ne
 
 // answered reports whether nothing is to be added: there are no lines, or the
 // stream has them. The error is for lines that cannot be added.
-func (e *Engine) answered(ctx context.Context, b *bucket, name string, t *tail, l logs.Lines) (bool, error) {
+func (e *Engine) answered(ctx context.Context, b *bucket, name string, t *tail, l logs.Lines, sum uint64) (bool, error) {
 	switch next := t.next(); {
 	case l.Offset > next:
 		return false, &logservice.SequenceError{Offset: l.Offset, Expected: next}
 	case l.Count == 0 || l.Offset > 0 && l.Offset+l.Count <= next:
 		return true, nil
 	}
-	if known, err := e.recalls(ctx, b, name, t, l); known || err != nil {
+	if known, err := e.recalls(ctx, b, name, t, l, sum); known || err != nil {
 		return known, err
 	}
 	if t.movable() > mostHeld*e.config.StreamMemory {
@@ -89,13 +90,9 @@ func checksum(l logs.Lines) uint64 {
 // recalls reports whether l is one of the last appends, tried again. Those of
 // which some lines are in the blob store by now are known by their checksum
 // alone.
-func (e *Engine) recalls(ctx context.Context, b *bucket, name string, t *tail, l logs.Lines) (bool, error) {
-	sum := checksum(l)
-	if sum == 0 {
-		return false, nil
-	}
+func (e *Engine) recalls(ctx context.Context, b *bucket, name string, t *tail, l logs.Lines, sum uint64) (bool, error) {
 	for _, r := range slices.Backward(t.recent) {
-		if r.sum != sum || r.count != l.Count || !batches.Timed(l.Data) {
+		if sum == 0 || r.sum != sum || r.count != l.Count || !batches.Timed(l.Data) {
 			continue
 		}
 		if r.first < t.held {
@@ -117,14 +114,14 @@ func (e *Engine) recalls(ctx context.Context, b *bucket, name string, t *tail, l
 }
 
 // store adds l behind t; false: the stream has gone on, or is gone.
-func (e *Engine) store(ctx context.Context, b *bucket, name string, t *tail, l logs.Lines) (bool, error) {
+func (e *Engine) store(ctx context.Context, b *bucket, name string, t *tail, l logs.Lines, sum uint64) (bool, error) {
 	// Where the call is given up, the client may yet send what it was given:
 	// so it gets a copy, used again only once the call is over.
 	own := copies.Get().(*[]byte)
 	*own = append((*own)[:0], l.Data...)
 	l.Data = *own
 	first := t.next()
-	added, err := e.add(ctx, b, name, t, e.pieces(t, l))
+	added, err := e.add(ctx, b, name, t, e.pieces(t, l, sum))
 	if err != nil {
 		return false, err
 	}
@@ -151,7 +148,7 @@ type piece struct {
 }
 
 // pieces are the entries that l becomes behind t.
-func (e *Engine) pieces(t *tail, l logs.Lines) []piece {
+func (e *Engine) pieces(t *tail, l logs.Lines, sum uint64) []piece {
 	var all []piece
 	h := header{kind: kindLines, bytes: t.head.bytes, cost: t.head.cost, clock: e.clock().Milliseconds(), node: e.node}
 	for data, count := range batches.Pieces(l.Data, l.Count) {
@@ -161,7 +158,7 @@ func (e *Engine) pieces(t *tail, l logs.Lines) []piece {
 		all = append(all, piece{h, data})
 	}
 	last := &all[len(all)-1]
-	last.sum, last.span = checksum(l), l.Count
+	last.sum, last.span = sum, l.Count
 	return all
 }
 

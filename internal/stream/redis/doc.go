@@ -2,7 +2,8 @@
 // streams are in one Redis (a single one, one behind Sentinel, or a Cluster),
 // and every node may write and read all of them.
 //
-//	Append ─► one script: sequence, gap and retry check, XADD ─► acknowledged
+//	Append ─► one XADD at the sequence that the node takes for ─► acknowledged
+//	          the next: refused where the stream has gone on
 //	                                     │
 //	                     Redis Stream: an entry a batch, its ID says which lines
 //	                        │                        │
@@ -20,10 +21,12 @@
 // escaped name account/key,
 //
 //	s:name          hash    what is known of the stream, see the fields below
-//	d:gen:name      stream  an entry a batch. Its ID is <last sequence>-<lines>;
-//	                        field d holds the lines, g marks lost ones, and c,
-//	                        with ID <next sequence>-0, the end
+//	d:gen:name      stream  an entry a batch, with the ID <first sequence>-0 and
+//	                        one field: its name is a header, see header.go, its
+//	                        value the lines
 //	p:gen:name      zset    parts in the blob store by their first sequence
+//	q:gen:name      hash    parts that are being stored, by name, and the nodes
+//	                        that do
 //	f:gen:name      hash    cursors by node and follower
 //	names           zset    the names of all streams, in order
 //	due             zset    when somebody has to look at a stream
@@ -32,13 +35,28 @@
 //	wake:node       stream  wakes the reader of a node
 //
 // and, below the first root only, clock and nodes (see heartbeat.lua) and
-// link-key, which signs links. A
-// stream that is deleted and opened again has another generation, gen, so no
-// reader ever sees the lines of both.
+// link-key, which signs links. A stream that is deleted and opened again has
+// another generation, gen, so no reader ever sees the lines of both.
 //
-// The fields of a stream: g generation, n next sequence, b bytes of all lines,
-// h bytes held in Redis, p the first sequence that is not in a part, t time to
-// live and a last activity in milliseconds of the service's clock, r checksums
-// of the last appends, w the node that wrote last, c how it was closed, k the
-// node that archives it, m the node that moves parts.
+// The fields of a stream: g generation, p the first sequence that is not in a
+// part, v what the lines before it cost, r the last appends that are in parts,
+// t time to live and a last activity beside appends in milliseconds of the
+// service's clock, c how it was closed, k the node that archives it, m the node
+// that moves parts. What each append changes is in its own entry, so a batch is
+// one command and no script touches its bytes.
+//
+// # Appending
+//
+// A node keeps the tail of each stream it appends to: the next sequence, the
+// bytes so far, the last checksums. From these it makes the entry, whose ID is
+// the sequence that it takes for the next. Redis adds an entry only where its
+// ID is above all it has had, and every stream begins with an entry: so an
+// append is a compare-and-set of the next sequence, and of all else that the
+// node built on. Where it is refused, or its answer did not come, the node looks
+// at the newest entries. What is acknowledged without being added (a retry), or
+// refused (a gap, a closed stream), is so only after a look.
+//
+// The newest entry never leaves Redis. An entry behind lines that Redis has lost
+// in a fail-over leaves them out; what is between two entries and in no part is
+// a gap.
 package redis

@@ -1,0 +1,174 @@
+package redis_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sync/errgroup"
+
+	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/logs"
+	"github.com/harness/log-service/internal/stream/redis"
+	"github.com/harness/log-service/internal/stream/redis/redistest"
+)
+
+// A balancer gives each request of a writer to another node.
+func TestAWriterWhoseBatchesGoToAllNodesInTurn(t *testing.T) {
+	s := redistest.Start(t)
+	nodes := newNodes(t, 3, redis.Config{Addresses: []string{s.Addr}, StreamMemory: 64 << 10})
+	l := newLog(t, nodes[0])
+	for i := range 300 {
+		l.to = nodes[i%len(nodes)]
+		l.write(1 + i%20)
+	}
+	for _, n := range nodes {
+		l.read(n, 0)
+	}
+	l.close(nodes[1])
+	for _, n := range nodes {
+		if _, err := n.Append(t.Context(), l.id, logs.Lines{Data: []byte("{}\n"), Count: 1}); !errors.Is(err, logservice.ErrStreamNotFound) {
+			t.Errorf("appending to a log that another node has closed: %v", err)
+		}
+	}
+}
+
+// Writers at several nodes at once: each append is there once, whole, and at
+// the sequence that it was told.
+func TestNodesThatAppendToOneLogAtOnce(t *testing.T) {
+	s := redistest.Start(t)
+	nodes := newNodes(t, 3, redis.Config{Addresses: []string{s.Addr}, StreamMemory: 1 << 20})
+	l := newLog(t, nodes[0])
+	const writers, appends = 9, 40
+	var got [writers][appends]int64 // the sequence behind each append
+	lines := func(w, i int) []string {
+		n := 1 + i%5
+		if i%10 == 9 {
+			n = 300 // more than one entry holds
+		}
+		var all []string
+		for x := range n {
+			all = append(all, fmt.Sprintf(`{"pos":%d,"time":1,"out":"%d/%d %s"}`, x, w, i, strings.Repeat("x", 1000)))
+		}
+		return all
+	}
+	var g errgroup.Group
+	for w := range writers {
+		g.Go(func() error {
+			for i := range appends {
+				all := lines(w, i)
+				a := logs.Lines{Data: []byte(strings.Join(all, "\n") + "\n"), Count: int64(len(all)), Dedupe: true}
+				for range 2 { // each is tried again, at another node
+					next, err := patient{nodes[(w+i)%3]}.Append(t.Context(), l.id, a)
+					if err != nil {
+						return err
+					}
+					if got[w][i] == 0 {
+						got[w][i] = next
+					}
+				}
+			}
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	for w := range writers {
+		for i := range appends {
+			all := lines(w, i)
+			first := got[w][i] - int64(len(all))
+			for len(l.lines) < int(got[w][i]-1) {
+				l.lines = append(l.lines, "")
+			}
+			for x, line := range all {
+				if at := &l.lines[int(first)-1+x]; *at != "" {
+					t.Fatalf("append %d of writer %d got the sequences of another one", i, w)
+				} else {
+					*at = line
+				}
+			}
+		}
+	}
+	if i := slices.Index(l.lines, ""); i >= 0 {
+		t.Fatalf("nobody got sequence %d", i+1)
+	}
+	for _, n := range nodes {
+		l.read(n, 0)
+	}
+	info, err := nodes[2].Stat(t.Context(), l.id)
+	if size := int64(len(strings.Join(l.lines, "\n")) + 1); err != nil || info.Lines != int64(len(l.lines)) || info.Bytes != size {
+		t.Errorf("told %+v, %v; want %d lines of %d bytes", info, err, len(l.lines), size)
+	}
+}
+
+// A retry is recognised at every node, wherever the lines are by now.
+func TestARetryAtAnotherNodeIsRecognised(t *testing.T) {
+	s := redistest.Start(t)
+	nodes := newNodes(t, 2, redis.Config{Addresses: []string{s.Addr}, StreamMemory: 4 << 10})
+	l := newLog(t, nodes[0])
+	var sent []logs.Lines
+	for i := range 12 {
+		line := fmt.Sprintf(`{"pos":%d,"time":1,"out":"%s"}`+"\n", i, strings.Repeat("x", 1000))
+		sent = append(sent, logs.Lines{Data: []byte(line), Count: 1, Dedupe: true})
+		if next, err := (patient{nodes[0]}).Append(t.Context(), l.id, sent[i]); err != nil || next != int64(i+2) {
+			t.Fatalf("append %d: %d, %v", i, next, err)
+		}
+	}
+	eventually(t, "older lines are in parts", func() bool { return stored(t, nodes[0].config.Store) > 1 })
+	again := func(n *node) {
+		t.Helper()
+		for i, a := range sent {
+			if next, err := n.Append(t.Context(), l.id, a); err != nil || next != 13 {
+				t.Errorf("append %d tried again: next is %d, %v", i, next, err)
+			}
+		}
+	}
+	again(nodes[1])
+	again(nodes[0])
+	nodes[1].stop(t)
+	nodes[1].start(t)
+	again(nodes[1])
+}
+
+// Redis lost lines and no connection broke: nobody was told. The lines that a
+// writer adds behind them are not taken for them, here and in parts.
+func TestWhatRedisLostUnnoticedIsAGap(t *testing.T) {
+	s := redistest.Start(t)
+	for name, memory := range map[string]int64{"in Redis": 1 << 20, "in parts": 2 << 10} {
+		t.Run(name, func(t *testing.T) {
+			c := redis.Config{Addresses: []string{s.Addr}, Prefix: name + ":", StreamMemory: memory}
+			nodes := newNodes(t, 2, c)
+			l := newLog(t, nodes[0])
+			l.write(10)
+			tail := l.follow(nodes[1], 0)
+			l.expect(tail, 0)
+			key := redis.DataKey(nodes[0].Engine, l.id)
+			s.Do("COPY", key, key+"-before")
+			l.write(7)
+			l.expect(tail, 10)
+			s.Do("COPY", key+"-before", key, "REPLACE")
+			for range 5 {
+				l.write(20)
+			}
+			l.expect(tail, 17)
+			tail.Close()
+			if len(l.gaps) != 0 {
+				t.Errorf("who has seen the lines is told that they are lost: %v", l.gaps)
+			}
+			if memory == 2<<10 {
+				eventually(t, "older lines are in parts", func() bool { return stored(t, nodes[0].config.Store) > 1 })
+			}
+			for _, n := range nodes {
+				l.gaps = nil
+				l.read(n, 0)
+				if !slices.Equal(l.gaps, [][2]int64{{11, 7}}) {
+					t.Errorf("a late reader is told of gaps %v, want one of 7 lines from 11 on", l.gaps)
+				}
+			}
+			l.close(nodes[1])
+		})
+	}
+}
