@@ -37,24 +37,29 @@ func (e *Engine) Append(ctx context.Context, id logservice.ID, l logs.Lines) (ne
 	sum := checksum(l)
 	// What is answered without adding anything is answered only after a look;
 	// what is added needs none.
-	for fresh := false; ; fresh = true {
-		if fresh || t.stale {
+	for looked := false; ; looked = true {
+		if looked || t.stale {
 			if err := e.look(ctx, b, name, t, true); err != nil {
 				return 0, err
 			}
-			fresh = true
+			looked = true
 		}
 		done, err := e.answered(ctx, b, name, t, l, sum)
-		switch {
-		case (done || err != nil) && fresh:
-			return t.next(), err
-		case done || err != nil:
+		if (done || err != nil) && !looked {
 			continue
-		case l.Offset > 0 && l.Offset < t.next():
-			l = l.From(t.next())
 		}
-		if done, err = e.store(ctx, b, name, t, l, sum); done || err != nil {
-			return t.next(), err
+		if !done && err == nil {
+			fresh := l
+			if l.Offset > 0 {
+				fresh = l.From(t.next())
+			}
+			done, err = e.store(ctx, b, name, t, fresh, sum)
+		}
+		switch {
+		case err != nil:
+			return 0, err
+		case done:
+			return t.next(), nil
 		}
 	}
 }
@@ -101,6 +106,9 @@ func (e *Engine) recalls(ctx context.Context, b *bucket, name string, t *tail, l
 		entries, err := e.fetch(ctx, b, name, t.gen, r.first-1, int64(2*len(l.Data)/batches.PieceBytes))
 		if err != nil {
 			return false, err
+		}
+		if len(entries) == 0 || entries[0].first != r.first {
+			return true, nil // moved meanwhile
 		}
 		left := string(l.Data)
 		for i := 0; i < len(entries) && left != "" && strings.HasPrefix(left, entries[i].data); i++ {

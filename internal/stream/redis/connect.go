@@ -49,6 +49,7 @@ func connect(_ context.Context, c Config) (rueidis.Client, error) {
 		ConnWriteTimeout:  callTimeout,
 		PipelineMultiplex: connections,
 		DisableCache:      true,
+		DisableRetry:      true, // a call that fails says so at once: all of them are made again where that helps
 		ClientSetInfo:     rueidis.DisableClientSetInfo,
 	}
 	if c.MasterName != "" {

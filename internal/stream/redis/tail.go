@@ -21,8 +21,12 @@ const (
 // tail is where a stream stands as far as this node knows: what it appends
 // next builds on it, and is refused where the stream has gone on meanwhile.
 type tail struct {
-	busy chan struct{} // holds one while an append uses what follows
+	busy chan struct{} // holds one while an append uses the rest
+	standing
+}
 
+// standing is what a tail knows.
+type standing struct {
 	stale  bool   // to be looked at before it is built on
 	shared bool   // other nodes append too
 	gen    string // empty: nothing is known
@@ -41,15 +45,15 @@ type recent struct {
 	first, count int64
 }
 
-func (t *tail) next() int64 { return t.first + t.head.lines }
+func (t *standing) next() int64 { return t.first + t.head.lines }
 
 // inRedis is the cost of what Redis holds, movable of what could be moved: the
 // newest entry stays.
-func (t *tail) inRedis() int64 { return t.head.cost - t.moved }
-func (t *tail) movable() int64 { return t.inRedis() - t.own }
+func (t *standing) inRedis() int64 { return t.head.cost - t.moved }
+func (t *standing) movable() int64 { return t.inRedis() - t.own }
 
 // grow takes in the entry that follows.
-func (t *tail) grow(first int64, text string, h header) {
+func (t *standing) grow(first int64, text string, h header) {
 	t.own = h.cost - t.head.cost
 	t.first, t.text, t.head = first, text, h
 	if h.sum != 0 {
@@ -57,7 +61,7 @@ func (t *tail) grow(first int64, text string, h header) {
 	}
 }
 
-func (t *tail) remember(r recent) {
+func (t *standing) remember(r recent) {
 	if len(t.recent) == maxRecent {
 		t.recent = append(t.recent[:0], t.recent[1:]...)
 	}
@@ -81,7 +85,7 @@ func (k *tails) take(ctx context.Context, name string) (*tail, error) {
 				break
 			}
 		}
-		t = &tail{busy: make(chan struct{}, 1), stale: true}
+		t = &tail{busy: make(chan struct{}, 1), standing: standing{stale: true}}
 		k.m[name] = t
 	}
 	k.mu.Unlock()
@@ -172,7 +176,7 @@ func (e *Engine) readTail(ctx context.Context, b *bucket, name string, t *tail, 
 	}
 	if a.int(0) == 0 {
 		b.tails.forget(name)
-		*t = tail{busy: t.busy, stale: true}
+		t.standing = standing{stale: true}
 		return logservice.ErrStreamNotFound
 	}
 	found := newest(a.list(5))
