@@ -16,13 +16,13 @@ import (
 )
 
 // The conformance suite over Redis: through one server, and with two, of which
-// one is written to and the other one read from.
+// the writer's batches go to both in turn and the reader's calls to one.
 
 func TestTheServerConformsOverRedis(t *testing.T) {
 	streamtest.Run(t, newNodes(t).backend(1))
 }
 
-func TestTwoServersConformWhenOneIsWrittenToAndTheOtherRead(t *testing.T) {
+func TestTwoServersConform(t *testing.T) {
 	streamtest.Run(t, newNodes(t).backend(2))
 }
 
@@ -55,8 +55,8 @@ func (n *nodes) settings(addr string) config.Config {
 
 var installations atomic.Int64
 
-// backend is servers with a prefix of their own: what is written goes to the
-// first of them, what is read comes from the last.
+// backend is servers with a prefix of their own: lines go to all of them in
+// turn, as through a balancer, and what is read comes from the last.
 func (n *nodes) backend(servers int) streamtest.Backend {
 	serving := map[logs.Streams][]*inProcess{} // one test at a time
 	begin := func(t *testing.T, all []*inProcess) logs.Streams {
@@ -65,6 +65,9 @@ func (n *nodes) backend(servers int) streamtest.Backend {
 			p.client = newRemote(p.url)
 		}
 		s := &apart{remote: all[0].client, read: all[len(all)-1].client}
+		for _, p := range all {
+			s.write = append(s.write, p.client)
+		}
 		serving[s] = all
 		return s
 	}
@@ -98,10 +101,16 @@ func (n *nodes) backend(servers int) streamtest.Backend {
 	return b
 }
 
-// apart reads from another server than it writes to.
+// apart writes to several servers, and reads from one.
 type apart struct {
 	*remote
-	read *remote
+	read  *remote
+	write []*remote
+	turn  atomic.Int64
+}
+
+func (a *apart) Append(ctx context.Context, id logservice.ID, l logs.Lines) (int64, error) {
+	return a.write[int(a.turn.Add(1))%len(a.write)].Append(ctx, id, l)
 }
 
 func (a *apart) Follow(ctx context.Context, id logservice.ID, after int64) (logs.Cursor, error) {

@@ -21,6 +21,11 @@ import (
 // more than 512 MB or, together on a connection, 1 GB.
 const maxAppend = 256 << 20
 
+// maxEntry bounds the lines of an append that becomes one entry, and so what a
+// reader is given at once; more are added as several, by a script, at two or
+// three times the cost.
+const maxEntry = 1 << 20
+
 // Append implements logs.Streams. Each append is one XADD whose ID is the
 // sequence that this node takes for the next: Redis refuses it where the
 // stream has gone on, and the node looks where it stands.
@@ -37,8 +42,11 @@ func (e *Engine) Append(ctx context.Context, id logservice.ID, l logs.Lines) (ne
 	sum := checksum(l)
 	// What is answered without adding anything is answered only after a look;
 	// what is added needs none.
-	for looked := false; ; looked = true {
-		if looked || t.stale {
+	for looked := false; ; {
+		if t.shared > 0 && !t.stale && !looked {
+			e.catchUp(ctx, b, name, t)
+		}
+		if t.stale {
 			if err := e.look(ctx, b, name, t, true); err != nil {
 				return 0, err
 			}
@@ -46,6 +54,7 @@ func (e *Engine) Append(ctx context.Context, id logservice.ID, l logs.Lines) (ne
 		}
 		done, err := e.answered(ctx, b, name, t, l, sum)
 		if (done || err != nil) && !looked {
+			t.stale = true
 			continue
 		}
 		if !done && err == nil {
@@ -54,6 +63,7 @@ func (e *Engine) Append(ctx context.Context, id logservice.ID, l logs.Lines) (ne
 				fresh = l.From(t.next())
 			}
 			done, err = e.store(ctx, b, name, t, fresh, sum)
+			looked = false
 		}
 		switch {
 		case err != nil:
@@ -159,11 +169,18 @@ type piece struct {
 func (e *Engine) pieces(t *tail, l logs.Lines, sum uint64) []piece {
 	var all []piece
 	h := header{kind: kindLines, bytes: t.head.bytes, cost: t.head.cost, clock: e.clock().Milliseconds(), node: e.node}
-	for data, count := range batches.Pieces(l.Data, l.Count) {
+	add := func(data []byte, count int64) {
 		h.lines = count
 		h.bytes += int64(len(data))
 		h.cost += int64(len(data)) + entryCost
 		all = append(all, piece{h, data})
+	}
+	if len(l.Data) <= maxEntry {
+		add(l.Data, l.Count)
+	} else {
+		for data, count := range batches.Pieces(l.Data, l.Count) {
+			add(data, count)
+		}
 	}
 	last := &all[len(all)-1]
 	last.sum, last.span = sum, l.Count
@@ -171,7 +188,7 @@ func (e *Engine) pieces(t *tail, l logs.Lines, sum uint64) []piece {
 }
 
 // add adds entries behind t, all or none, and moves t on. False: the stream
-// has gone on, or is gone; t is stale then, as it is after an error.
+// has gone on, or is gone, which is to be looked at, as it is after an error.
 func (e *Engine) add(ctx context.Context, b *bucket, name string, t *tail, pieces []piece) (added bool, err error) {
 	next := t.next()
 	ids, texts := make([]int64, len(pieces)), make([]string, len(pieces))
@@ -195,12 +212,16 @@ func (e *Engine) add(ctx context.Context, b *bucket, name string, t *tail, piece
 			r = e.scripts.append.run(ctx, on, b.root, args)
 		}
 		e.metrics.seconds.Observe(time.Since(began).Seconds())
-		err := r.Error()
-		if added = err == nil; added || goneOn(err) {
-			return nil, nil
+		switch err := r.Error(); {
+		case err == nil:
+			added = true
+		case goneOn(err):
+			t.stale, t.shared = false, keepsShared
+		case !rueidis.IsRedisNil(err): // nil: the stream is gone
+			e.metrics.failures.Inc()
+			return nil, e.unavailable(err)
 		}
-		e.metrics.failures.Inc()
-		return nil, e.unavailable(err)
+		return nil, nil
 	})
 	if err != nil || !added {
 		return false, err
@@ -208,16 +229,12 @@ func (e *Engine) add(ctx context.Context, b *bucket, name string, t *tail, piece
 	for i, p := range pieces {
 		t.grow(ids[i], texts[i], p.header)
 	}
-	t.stale = t.shared
+	t.stale = false
 	return true, nil
 }
 
-// goneOn tells the refusals of an XADD because others have added to the
-// stream, or deleted it.
+// goneOn tells the refusal of an XADD because others have added to the stream.
 func goneOn(err error) bool {
-	if rueidis.IsRedisNil(err) {
-		return true
-	}
 	text, ok := rueidis.IsRedisErr(err)
 	return ok && strings.Contains(text.Error(), "equal or smaller than the target stream top item")
 }

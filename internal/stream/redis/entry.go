@@ -6,6 +6,7 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/harness/log-service/internal/logs"
+	"github.com/harness/log-service/internal/stream/batches"
 )
 
 const (
@@ -27,6 +28,14 @@ type entry struct {
 
 func (x entry) next() int64 { return x.first + x.lines }
 func (x entry) end() bool   { return x.kind == kindEnd }
+
+// own is what the entry itself costs.
+func (x entry) own() int64 {
+	if x.kind != kindLines {
+		return 0
+	}
+	return int64(len(x.data)) + entryCost
+}
 
 func (x entry) batch() *logs.Batch {
 	if x.kind == kindGap {
@@ -52,7 +61,8 @@ func parseEntries(list answer) []entry {
 	return entries
 }
 
-// toBatches makes batches of entries, small neighbours in one.
+// toBatches makes batches of entries: small neighbours are one, a large entry
+// is several.
 func toBatches(entries []entry) []*logs.Batch {
 	var found []*logs.Batch
 	for i := 0; i < len(entries); {
@@ -75,8 +85,22 @@ func toBatches(entries []entry) []*logs.Batch {
 				b.Data = append(b.Data, y.data...)
 			}
 		}
-		found = append(found, b)
+		found = append(found, cut(b)...)
 		i += n
+	}
+	return found
+}
+
+// cut cuts a batch that is larger than readers move by.
+func cut(b *logs.Batch) []*logs.Batch {
+	if len(b.Data) <= batches.PieceBytes {
+		return []*logs.Batch{b}
+	}
+	var found []*logs.Batch
+	first := b.First
+	for data, count := range batches.Pieces(b.Data, b.Count) {
+		found = append(found, &logs.Batch{First: first, Count: count, Data: data})
+		first += count
 	}
 	return found
 }

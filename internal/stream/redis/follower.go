@@ -104,12 +104,7 @@ func (f *follower) add(found []*logs.Batch, end int64, closed bool) {
 // appended takes in lines that this node has appended, from first on: they need
 // not come back from Redis to be seen.
 func (f *follower) appended(l logs.Lines, first int64) {
-	var found []*logs.Batch
-	for data, count := range batches.Pieces(l.Data, l.Count) {
-		found = append(found, &logs.Batch{First: first, Count: count, Data: data})
-		first += count
-	}
-	f.add(found, first, false)
+	f.add(cut(&logs.Batch{First: first, Count: l.Count, Data: l.Data}), first+l.Count, false)
 	f.b.e.memory.Shrink()
 }
 

@@ -3,17 +3,16 @@ package redis
 import (
 	"context"
 	"encoding/binary"
-	"strconv"
-	"strings"
 	"sync"
-
-	logservice "github.com/harness/log-service"
 )
 
 const (
 	// maxTails bounds the streams of a bucket that a node knows the tails of:
 	// those written to lately, with room to spare.
 	maxTails = 4096
+	// keepsShared is for how many appends a node takes others to append too
+	// that have done so lately: a balancer gives one a few requests in a row.
+	keepsShared = 8
 	// maxRecent is how many appends a retry is looked for among.
 	maxRecent = 16
 )
@@ -28,7 +27,7 @@ type tail struct {
 // standing is what a tail knows.
 type standing struct {
 	stale  bool   // to be looked at before it is built on
-	shared bool   // other nodes append too
+	shared int    // appends that catch up first, as other nodes append too
 	gen    string // empty: nothing is known
 	first  int64  // of the newest entry
 	text   string // the header of that; empty: not known
@@ -121,118 +120,6 @@ func (k *tails) forget(name string) {
 	k.mu.Lock()
 	delete(k.m, name)
 	k.mu.Unlock()
-}
-
-// look brings t up to date. Where this node has seen the stream further than
-// Redis has it, a fail-over lost lines: that they are gone is noted, so their
-// sequences are not given again. With alive it counts as activity.
-func (e *Engine) look(ctx context.Context, b *bucket, name string, t *tail, alive bool) error {
-	seen, gen := t.next(), t.gen
-	for {
-		t.stale = true
-		if err := e.readTail(ctx, b, name, t, alive); err != nil {
-			return err
-		}
-		if t.gen != gen {
-			seen, gen = 0, t.gen
-		}
-		if f := b.follower(name, t.gen); f != nil {
-			seen = max(seen, f.known())
-		}
-		t.stale = false
-		if seen <= t.next() {
-			return nil
-		}
-		gap := t.head
-		gap.kind, gap.lines, gap.sum, gap.span, gap.node = kindGap, seen-t.next(), 0, 0, e.node
-		if _, err := e.add(ctx, b, name, t, []piece{{header: gap}}); err != nil {
-			return err
-		}
-	}
-}
-
-// readTail reads the entries that t does not know, or all that matter where
-// they do not follow what it knows.
-func (e *Engine) readTail(ctx context.Context, b *bucket, name string, t *tail, alive bool) error {
-	touch, known := "0", ""
-	if alive {
-		touch = "1"
-	}
-	if t.text != "" {
-		known = itoa(t.first)
-	}
-	args := []string{name, e.now(), touch, t.gen, known}
-	var a answer
-	var err error
-	if alive { // then it writes, and may be what a retry is acknowledged by
-		a, err = e.acked(ctx, func(ctx context.Context, on runner) (answer, error) {
-			return e.measured(ctx, e.scripts.look, on, b.root, args)
-		})
-	} else {
-		a, err = e.call(ctx, e.scripts.look, b.root, args...)
-	}
-	if err != nil {
-		return err
-	}
-	if a.int(0) == 0 {
-		b.tails.forget(name)
-		t.standing = standing{stale: true}
-		return logservice.ErrStreamNotFound
-	}
-	found := newest(a.list(5))
-	if known != "" && (a.text(1) != t.gen || len(found) == 0 || found[0].first != t.first || found[0].text != t.text) {
-		t.text = ""
-		return e.readTail(ctx, b, name, t, alive)
-	}
-	if known != "" {
-		found = found[1:]
-		t.shared = len(found) > 0
-	} else {
-		t.gen, t.recent = a.text(1), parseRecents(a.text(4))
-	}
-	t.held, t.moved = a.int(2), a.int(3)
-	for i, x := range found {
-		if i == 0 && known == "" {
-			t.head.cost = x.head.cost - x.cost
-		}
-		t.grow(x.first, x.text, x.head)
-	}
-	return nil
-}
-
-// known is the sequence below which this node has seen the stream.
-func (f *follower) known() int64 {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.end
-}
-
-// seen is an entry without its lines.
-type seen struct {
-	first int64
-	cost  int64
-	text  string
-	head  header
-}
-
-// newest reads entries as look.lua tells them, and returns the oldest first.
-func newest(list answer) []seen {
-	var found []seen
-	for i := len(list) - 3; i >= 0; i -= 3 {
-		h, ok := parseHeader(list.text(i + 1))
-		first, ok2 := parseID(list.text(i))
-		if ok && ok2 {
-			found = append(found, seen{first, list.int(i+2) + entryCost, list.text(i + 1), h})
-		}
-	}
-	return found
-}
-
-// parseID reads the ID of an entry: its first sequence.
-func parseID(id string) (first int64, ok bool) {
-	s, _, _ := strings.Cut(id, "-")
-	first, err := strconv.ParseInt(s, 10, 64)
-	return first, err == nil
 }
 
 // Recents as Redis keeps those of appends that are in parts: sum 8, first 8

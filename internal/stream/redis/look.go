@@ -1,0 +1,153 @@
+package redis
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"strings"
+
+	logservice "github.com/harness/log-service"
+)
+
+// look brings t up to date. Where this node has seen the stream further than
+// Redis has it, a fail-over lost lines: that they are gone is noted, so their
+// sequences are not given again. With alive it counts as activity.
+func (e *Engine) look(ctx context.Context, b *bucket, name string, t *tail, alive bool) error {
+	seen, gen := t.next(), t.gen
+	for {
+		t.stale = true
+		if err := e.readTail(ctx, b, name, t, alive); err != nil {
+			return err
+		}
+		if t.gen != gen {
+			seen, gen = 0, t.gen
+		}
+		if f := b.follower(name, t.gen); f != nil {
+			seen = max(seen, f.known())
+		}
+		t.stale = false
+		if seen <= t.next() {
+			return nil
+		}
+		gap := t.head
+		gap.kind, gap.lines, gap.sum, gap.span, gap.node = kindGap, seen-t.next(), 0, 0, e.node
+		if _, err := e.add(ctx, b, name, t, []piece{{header: gap}}); err != nil {
+			return err
+		}
+	}
+}
+
+// readTail reads the entries that t does not know, or all that matter where
+// they do not follow what it knows.
+func (e *Engine) readTail(ctx context.Context, b *bucket, name string, t *tail, alive bool) error {
+	touch, known := "0", ""
+	if alive {
+		touch = "1"
+	}
+	if t.text != "" {
+		known = itoa(t.first)
+	}
+	args := []string{name, e.now(), touch, t.gen, known}
+	var a answer
+	var err error
+	if alive { // then it writes, and may be what a retry is acknowledged by
+		a, err = e.acked(ctx, func(ctx context.Context, on runner) (answer, error) {
+			return e.measured(ctx, e.scripts.look, on, b.root, args)
+		})
+	} else {
+		a, err = e.call(ctx, e.scripts.look, b.root, args...)
+	}
+	if err != nil {
+		return err
+	}
+	if a.int(0) == 0 {
+		b.tails.forget(name)
+		t.standing = standing{stale: true}
+		return logservice.ErrStreamNotFound
+	}
+	found := newest(a.list(5))
+	if known != "" && (a.text(1) != t.gen || len(found) == 0 || found[0].first != t.first || found[0].text != t.text) {
+		t.text = ""
+		return e.readTail(ctx, b, name, t, alive)
+	}
+	if known != "" {
+		found = found[1:]
+	} else {
+		t.gen, t.recent = a.text(1), parseRecents(a.text(4))
+	}
+	t.held, t.moved = a.int(2), a.int(3)
+	for i, x := range found {
+		if i == 0 && known == "" {
+			t.head.cost = x.head.cost - x.cost
+		}
+		t.grow(x.first, x.text, x.head)
+	}
+	return nil
+}
+
+// known is the sequence below which this node has seen the stream.
+func (f *follower) known() int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.end
+}
+
+// seen is an entry without its lines.
+type seen struct {
+	first int64
+	cost  int64
+	text  string
+	head  header
+}
+
+// newest reads entries as look.lua tells them, and returns the oldest first.
+func newest(list answer) []seen {
+	var found []seen
+	for i := len(list) - 3; i >= 0; i -= 3 {
+		h, ok := parseHeader(list.text(i + 1))
+		first, ok2 := parseID(list.text(i))
+		if ok && ok2 {
+			found = append(found, seen{first, list.int(i+2) + entryCost, list.text(i + 1), h})
+		}
+	}
+	return found
+}
+
+// parseID reads the ID of an entry: its first sequence.
+func parseID(id string) (first int64, ok bool) {
+	s, _, _ := strings.Cut(id, "-")
+	first, err := strconv.ParseInt(s, 10, 64)
+	return first, err == nil
+}
+
+// catchUp takes in what other nodes have added behind t. It is for appends that
+// expect it: a look costs more, and leaves out none of what may have happened.
+// Where t is not all that matters, it is left stale.
+func (e *Engine) catchUp(ctx context.Context, b *bucket, name string, t *tail) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	t.stale = true
+	c := e.client.B()
+	r := e.client.DoMulti(ctx,
+		c.Hmget().Key(b.root+"s:"+name).Field("g", "c", "p", "v").Build(),
+		c.Xrevrange().Key(b.key("d", t.gen, name)).End("+").Start("("+itoa(t.first)+"-0").Count(maxRecent).Build())
+	fields, err := r[0].ToArray()
+	list, err2 := r[1].ToArray()
+	if m := answer(fields); err != nil || err2 != nil || m.text(0) != t.gen || m.has(1) {
+		return
+	}
+	t.held, t.moved = answer(fields).int(2), answer(fields).int(3)
+	entries := parseEntries(list)
+	for _, x := range slices.Backward(entries) {
+		if x.first != t.next() || x.cost-x.own() != t.head.cost {
+			return // lines are lost, or there are more than these
+		}
+		t.grow(x.first, x.text(), x.header)
+	}
+	if len(entries) > 0 {
+		t.shared = keepsShared
+	} else {
+		t.shared--
+	}
+	t.stale = false
+}
