@@ -2,7 +2,6 @@ package e2e_test
 
 import (
 	"context"
-	"crypto/sha256"
 	"fmt"
 	"hash"
 	"io"
@@ -43,7 +42,7 @@ func TestResumeIsExactOverAnyCutConnection(t *testing.T) {
 	var readers [3]*hashing
 	tails, ctx := errgroup.WithContext(ctx)
 	follow := func(i int) {
-		readers[i] = &hashing{sha256.New(), 0}
+		readers[i] = newHashing()
 		r := tailer{wire: newWire("http://" + reads.Addr()), key: key, line: readers[i].line}
 		tails.Go(func() error {
 			err := r.run(ctx)
@@ -79,9 +78,17 @@ func TestResumeIsExactOverAnyCutConnection(t *testing.T) {
 // writeThrough pushes lines in batches, every second one with its offset and
 // the others recognised by their content alone.
 func writeThrough(ctx context.Context, w *wire, key string, n int) (*hashing, error) {
+	return writePaced(ctx, w, key, n, func(context.Context, int) error { return nil })
+}
+
+// writePaced is writeThrough by a writer that asks wait before each batch.
+func writePaced(ctx context.Context, w *wire, key string, n int, wait func(ctx context.Context, line int) error) (*hashing, error) {
 	writer := streamtest.Writer{Name: "writer", Pad: 60}
-	sent := &hashing{sha256.New(), 0}
+	sent := newHashing()
 	for batch := 0; sent.lines < n; batch++ {
+		if err := wait(ctx, sent.lines+1); err != nil {
+			return nil, err
+		}
 		query := ""
 		if batch%2 == 0 {
 			query = fmt.Sprintf("offset=%d", sent.lines+1)

@@ -191,12 +191,20 @@ func (e *Engine) checkVersion(ctx context.Context) error {
 }
 
 // checkReplicas warns where appends would wait for replicas that are not there.
+// WAIT names no key, so it is the command before it that leads to a master.
 func (e *Engine) checkReplicas(ctx context.Context) error {
 	want := int64(e.config.Replicas)
 	if want == 0 {
 		return nil
 	}
-	n, err := e.client.Do(ctx, e.client.B().Wait().Numreplicas(want).Timeout(time.Second.Milliseconds()).Build()).AsInt64()
+	var n int64
+	err := e.client.Dedicated(func(c rueidis.DedicatedClient) error {
+		err := c.Do(ctx, c.B().Exists().Key(e.buckets[0].root).Build()).Error()
+		if err == nil {
+			n, err = c.Do(ctx, c.B().Wait().Numreplicas(want).Timeout(time.Second.Milliseconds()).Build()).AsInt64()
+		}
+		return err
+	})
 	if err != nil {
 		return startError(e.config, err)
 	}

@@ -65,7 +65,8 @@ func start(t testing.TB, tls *TLS, args ...string) *Server {
 	s := &Server{t: t, Dir: t.TempDir(), tls: tls}
 	port := freePort(t)
 	s.Addr = net.JoinHostPort("127.0.0.1", port)
-	s.args = []string{"--bind", "127.0.0.1", "--dir", s.Dir, "--save", "", "--appendonly", "yes", "--daemonize", "no"}
+	s.args = []string{"--bind", "127.0.0.1", "--dir", s.Dir, "--save", "", "--appendonly", "yes", "--daemonize", "no",
+		"--repl-diskless-sync-delay", "0"} // no waiting for more replicas
 	if tls == nil {
 		s.args = append(s.args, "--port", port)
 	} else {

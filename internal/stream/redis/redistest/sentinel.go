@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 )
@@ -16,8 +17,8 @@ const MasterName = "logs"
 // Sentinels is a master with a replica, and three sentinels that watch them.
 type Sentinels struct {
 	Master, Replica *Server
+	Sentinels       []*Server
 	Addrs           []string // of the sentinels
-	sentinels       []*Server
 }
 
 // StartSentinels starts a master, a replica and three sentinels that replace
@@ -33,9 +34,9 @@ func StartSentinels(t testing.TB, args ...string) *Sentinels {
 	s.Replica = Start(t, append(args, "--replicaof", host+" "+port)...)
 	s.Replica.await("master_link_status:up", "INFO", "replication")
 	for range 3 {
-		s.sentinels = append(s.sentinels, s.startSentinel(t, host, port))
+		s.Sentinels = append(s.Sentinels, s.startSentinel(t, host, port))
 	}
-	for _, x := range s.sentinels {
+	for _, x := range s.Sentinels {
 		x.await("slaves=1,sentinels=3", "INFO", "sentinel")
 	}
 	return s
@@ -53,7 +54,7 @@ port %s
 dir %s
 sentinel monitor %[3]s %[4]s %[5]s 2
 sentinel down-after-milliseconds %[3]s 1000
-sentinel failover-timeout %[3]s 5000
+sentinel failover-timeout %[3]s 2000
 `, own, x.Dir, MasterName, host, port)
 	if s.Master.pass != "" {
 		text += fmt.Sprintf("sentinel auth-pass %s %s\n", MasterName, s.Master.pass)
@@ -72,40 +73,61 @@ sentinel failover-timeout %[3]s 5000
 func (s *Sentinels) AwaitMaster(want *Server) {
 	want.t.Helper()
 	_, port, _ := net.SplitHostPort(want.Addr)
-	for _, x := range s.sentinels {
+	for _, x := range s.Sentinels {
 		x.await(port, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", MasterName)
 	}
 	want.await("role:master", "INFO", "replication")
 }
 
-// Cluster is a Redis Cluster of masters.
-type Cluster struct{ Masters []*Server }
-
-// StartCluster starts a Cluster of n masters, at least three, without
-// replicas.
-func StartCluster(t testing.TB, n int, args ...string) *Cluster {
-	t.Helper()
-	c := &Cluster{}
-	create := []string{"--cluster", "create"}
-	for range n {
-		m := Start(t, append(args, "--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf", "--cluster-node-timeout", "2000")...)
-		c.Masters = append(c.Masters, m)
-		create = append(create, m.Addr)
-	}
-	c.Masters[0].Do(append(create, "--cluster-yes")...)
-	for _, m := range c.Masters {
-		m.await("cluster_state:ok", "CLUSTER", "INFO")
-	}
-	return c
+// FailOver kills the master, which the replica has all of, waits until that
+// has taken over, and starts the killed one again, as the replica of that.
+func (s *Sentinels) FailOver() {
+	s.Master.t.Helper()
+	s.settle()
+	s.AwaitReplicas()
+	s.Master.Kill()
+	s.AwaitMaster(s.Replica)
+	s.Master.Restart()
+	s.Master, s.Replica = s.Replica, s.Master
+	host, port, _ := net.SplitHostPort(s.Master.Addr)
+	s.Replica.Do("REPLICAOF", host, port) // the sentinels would do it in eight seconds
 }
 
-// Addrs are the addresses of the masters.
-func (c *Cluster) Addrs() []string {
-	var addrs []string
-	for _, m := range c.Masters {
-		addrs = append(addrs, m.Addr)
+// settle waits until all agree who is the master. On a busy machine sentinels
+// may take one for dead that only waits for its turn.
+func (s *Sentinels) settle() {
+	s.Master.t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.After(startLimit); ; {
+		if s.agree(s.Master, s.Replica) {
+			return
+		}
+		if s.agree(s.Replica, s.Master) {
+			s.Master, s.Replica = s.Replica, s.Master
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-end:
+			s.Master.t.Fatalf("sentinels, master and replica do not agree within %v", startLimit)
+		}
 	}
-	return addrs
+}
+
+// agree reports whether all take this one for the master and that one for its
+// replica.
+func (s *Sentinels) agree(master, replica *Server) bool {
+	_, port, _ := net.SplitHostPort(master.Addr)
+	for _, x := range s.Sentinels {
+		if out, err := x.command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", MasterName); err != nil || !strings.Contains(out, port) {
+			return false
+		}
+	}
+	m, err := master.command("INFO", "replication")
+	r, err2 := replica.command("INFO", "replication")
+	return err == nil && err2 == nil && strings.Contains(m, "role:master") && strings.Contains(r, "master_port:"+port) &&
+		strings.Contains(r, "master_link_status:up")
 }
 
 // AwaitReplicas waits until the replica has all that the master has now.

@@ -1,0 +1,247 @@
+package e2e_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/harness/log-service/internal/store/s3/s3test"
+)
+
+// streamMemory is what a stream of a fleet holds in Redis before its older
+// lines move to the bucket.
+const streamMemory = 512 << 10
+
+// fleet is two processes over one Redis and one bucket, behind a balancer.
+type fleet struct {
+	t       *testing.T
+	servers [2]*process
+	door    *balancer
+	s3      *s3test.Server
+	bucket  string
+}
+
+// newFleet starts the servers with more settings.
+func newFleet(t *testing.T, env ...string) *fleet {
+	t.Helper()
+	return newFleetEach(t, func(*fleet, int) []string { return nil }, env...)
+}
+
+// newFleetEach starts the servers with more settings, and with those that
+// each gives to one of them.
+func newFleetEach(t *testing.T, each func(f *fleet, server int) []string, env ...string) *fleet {
+	t.Helper()
+	f := &fleet{t: t, s3: s3test.Run(t, s3test.Versity)}
+	f.bucket = f.s3.Bucket(t)
+	env = append([]string{
+		"LOG_SERVICE_S3_BUCKET=" + f.bucket, "LOG_SERVICE_S3_ENDPOINT=" + f.s3.Endpoint(),
+		"LOG_SERVICE_S3_ACCESS_KEY_ID=" + s3test.AccessKey, "LOG_SERVICE_S3_SECRET_ACCESS_KEY=" + s3test.SecretKey,
+		"LOG_SERVICE_GRPC_BIND=off", fmt.Sprint("LOG_SERVICE_REDIS_STREAM_MEMORY=", streamMemory),
+	}, env...)
+	path := program(t)
+	var addrs []string
+	for i := range f.servers {
+		own := append([]string{fmt.Sprint("LOG_SERVICE_NODE=node-", i)}, each(f, i)...)
+		f.servers[i] = startServer(t, path, slices.Concat(env, own)...) // of two of a name the last counts
+		addrs = append(addrs, f.servers[i].addr)
+	}
+	f.door = newBalancer(t, addrs)
+	return f
+}
+
+// balancer gives each connection to the next server that takes it.
+type balancer struct {
+	listener net.Listener
+	addrs    []string
+	next     atomic.Int64
+	work     sync.WaitGroup
+}
+
+func newBalancer(t *testing.T, addrs []string) *balancer {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &balancer{listener: l, addrs: addrs}
+	b.work.Go(b.accept)
+	t.Cleanup(func() { _ = l.Close() })
+	return b
+}
+
+func (b *balancer) url() string { return "http://" + b.listener.Addr().String() }
+
+func (b *balancer) accept() {
+	for {
+		c, err := b.listener.Accept()
+		if err != nil {
+			return
+		}
+		b.work.Go(func() {
+			defer c.Close()
+			for range b.addrs {
+				s, err := net.Dial("tcp", b.addrs[int(b.next.Add(1))%len(b.addrs)])
+				if err != nil {
+					continue
+				}
+				defer s.Close()
+				b.work.Go(func() {
+					_, _ = io.Copy(s, c)
+					_ = s.Close()
+				})
+				_, _ = io.Copy(c, s)
+				return
+			}
+		})
+	}
+}
+
+// pace lets writers go as far as it says: so that no log is finished before
+// the last fault.
+type pace struct {
+	mu     sync.Mutex // guards what follows
+	most   int        // lines of each log
+	raised chan struct{}
+}
+
+func newPace(most int) *pace { return &pace{most: most, raised: make(chan struct{})} }
+
+func (p *pace) raise(most int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.most = most
+	close(p.raised)
+	p.raised = make(chan struct{})
+}
+
+// wait waits until the line may be written.
+func (p *pace) wait(ctx context.Context, line int) error {
+	for {
+		p.mu.Lock()
+		most, raised := p.most, p.raised
+		p.mu.Unlock()
+		if line <= most {
+			return nil
+		}
+		select {
+		case <-raised:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// course is a log on its way from its writer to those who follow it.
+type course struct {
+	key     string
+	pace    *pace
+	sent    *hashing
+	readers [3]*hashing
+	gaps    []string
+}
+
+// run writes n lines to logs through the balancer, follows each on both
+// servers, and calls fault as often as rounds says, in even parts of the way, each
+// while all logs are written. // In the end all have the same lines, and so have the archives.
+func (f *fleet) run(n, logs, rounds int, fault func(round int)) {
+	t := f.t
+	t.Helper()
+	limit := 2*time.Minute + time.Duration(rounds)*20*time.Second + time.Duration(n/1000)*time.Second
+	ctx, cancel := context.WithTimeoutCause(t.Context(), limit, fmt.Errorf("not done within %v", limit))
+	defer cancel()
+	n /= logs
+	var seen atomic.Int64
+	progress := make(chan struct{}, 1)
+	work, ctx := errgroup.WithContext(ctx)
+	courses, pace := make([]*course, logs), newPace(n/(rounds+1))
+	for i := range courses {
+		courses[i] = &course{key: fmt.Sprintf("%d/faults", i), pace: pace}
+		if err := newWire(f.door.url()).open(ctx, courses[i].key); err != nil {
+			t.Fatal(err)
+		}
+		f.begin(ctx, work, courses[i], n, func() {
+			seen.Add(1)
+			select {
+			case progress <- struct{}{}:
+			default:
+			}
+		})
+	}
+	began := time.Now()
+	for round := range rounds {
+		for seen.Load() < int64(n/(rounds+1)*(round+1)*logs) {
+			select {
+			case <-progress:
+			case <-ctx.Done():
+				t.Fatalf("round %d, behind line %d: %v %v", round, seen.Load(), context.Cause(ctx), work.Wait())
+			}
+		}
+		pace.raise(n / (rounds + 1) * (round + 2))
+		fault(round)
+	}
+	pace.raise(n)
+	if err := work.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d lines and %d rounds of faults took %v", n*logs, rounds, time.Since(began).Round(100*time.Millisecond))
+	for _, c := range courses {
+		f.check(c, n)
+	}
+}
+
+// begin writes and closes a log and follows it, and tells of each line that
+// the first reader sees.
+func (f *fleet) begin(ctx context.Context, work *errgroup.Group, c *course, n int, seen func()) {
+	for i := range c.readers {
+		c.readers[i] = newHashing()
+		r := tailer{wire: newWire(f.door.url()), key: c.key, line: func(seq int64, json []byte) error {
+			if i == 0 {
+				seen()
+				if bytes.HasPrefix(json, []byte(`{"gap"`)) {
+					c.gaps = append(c.gaps, string(json))
+				}
+			}
+			return c.readers[i].line(seq, json)
+		}}
+		work.Go(func() error { return r.run(ctx) })
+	}
+	work.Go(func() (err error) {
+		c.sent, err = writePaced(ctx, newWire(f.door.url()), c.key, n, c.pace.wait)
+		if err == nil {
+			err = newWire(f.door.url()).close(ctx, c.key, "snapshot=true")
+		}
+		return err
+	})
+}
+
+// check compares what was sent of a log, what its readers saw, and what is
+// archived.
+func (f *fleet) check(c *course, n int) {
+	t := f.t
+	t.Helper()
+	for _, g := range c.gaps {
+		t.Errorf("%s: a reader is told %s", c.key, g)
+	}
+	for i, r := range c.readers {
+		if r.lines != n || r.String() != c.sent.String() {
+			t.Errorf("%s: reader %d has %d lines of SHA-256 %v, sent were %d of %v", c.key, i, r.lines, r, c.sent.lines, c.sent)
+		}
+	}
+	archived := newHashing()
+	late := tailer{wire: newWire(f.door.url()), key: c.key, line: archived.line}
+	if err := late.run(t.Context()); err != nil || archived.lines != n || archived.String() != c.sent.String() {
+		t.Errorf("%s: the archive has %d lines of SHA-256 %v, sent were %d of %v (%v)", c.key, archived.lines, archived, c.sent.lines, c.sent, err)
+	}
+}
+
+func newHashing() *hashing { return &hashing{sha256.New(), 0} }
