@@ -77,7 +77,7 @@ func startError(c Config, err error) error {
 		e.Hint = "check the user name and the password: LOG_SERVICE_REDIS_USERNAME, LOG_SERVICE_REDIS_PASSWORD"
 	case strings.Contains(text, "NOAUTH"):
 		e.Hint = "it wants a password: set LOG_SERVICE_REDIS_PASSWORD"
-	case strings.Contains(text, "NOPERM"), strings.Contains(text, "can't run this command"), strings.Contains(text, "can't access at least one of the keys"):
+	case strings.Contains(text, "NOPERM"), strings.Contains(text, "ACL failure in script"), strings.Contains(text, "can't run this command"), strings.Contains(text, "can't access at least one of the keys"):
 		e.Hint = fmt.Sprintf("give its user the rights of a node, for example: ACL SETUSER %s on >PASSWORD ~%s* %s", orDefault(c.Username), c.Prefix, Rights)
 	case strings.Contains(text, "No such master"), c.MasterName != "" && errors.Is(err, rueidis.Nil):
 		e.Hint = fmt.Sprintf("the sentinels know no master of the name %q: check LOG_SERVICE_REDIS_MASTER_NAME", c.MasterName)
@@ -167,7 +167,11 @@ func (e *Engine) check(ctx context.Context) error {
 }
 
 func (e *Engine) checkVersion(ctx context.Context) error {
-	hello, err := e.client.Do(ctx, e.client.B().Arbitrary("HELLO").Build()).AsStrMap()
+	// With the version of the protocol that is spoken anyway: 6.0 wants one.
+	hello, err := e.client.Do(ctx, e.client.B().Arbitrary("HELLO", "3").Build()).AsStrMap()
+	if err, ok := rueidis.IsRedisErr(err); ok && strings.Contains(err.Error(), "unknown command") {
+		return e.tooOld("older than 6.0")
+	}
 	if err != nil {
 		return startError(e.config, err)
 	}
@@ -181,13 +185,17 @@ func (e *Engine) checkVersion(ctx context.Context) error {
 		return nil
 	}
 	if n < minVersion[0] || n == minVersion[0] && m < minVersion[1] {
-		return &StartError{
-			Addresses: strings.Join(e.config.Addresses, ", "), Cause: fmt.Errorf("it is of version %s", version),
-			Hint: fmt.Sprintf("a node needs %d.%d or later", minVersion[0], minVersion[1]),
-		}
+		return e.tooOld("of version " + version)
 	}
 	e.log.Info("streams are in Redis", slog.String("version", version), slog.String("mode", hello["mode"]), slog.String("node", e.node))
 	return nil
+}
+
+func (e *Engine) tooOld(what string) error {
+	return &StartError{
+		Addresses: strings.Join(e.config.Addresses, ", "), Cause: errors.New("it is " + what),
+		Hint: fmt.Sprintf("a node needs %d.%d or later", minVersion[0], minVersion[1]),
+	}
 }
 
 // checkReplicas warns where appends would wait for replicas that are not there.
