@@ -15,13 +15,15 @@ import (
 
 // The fault runs: each so many faults, on the way of so many lines. Whatever
 // happens, writers repeat what was answered 503, and in the end nothing is
-// lost, doubled or out of order.
+// lost, doubled or out of order. They wait more than they work, so two run at
+// a time.
 func faultRounds() int { return streamtest.Scale(1, 3, 50) }
 func faultLines() int  { return streamtest.Scale(20_000, 30_000, 1_000_000) }
 
 // TestLogsSurviveWhatHappensToRedis kills Redis, hangs it, and cuts the
 // connections to it at random bytes.
 func TestLogsSurviveWhatHappensToRedis(t *testing.T) {
+	t.Parallel()
 	for name, fault := range map[string]func(*redistest.Server, *faultproxy.Proxy, int){
 		"killed": func(redis *redistest.Server, _ *faultproxy.Proxy, _ int) {
 			redis.Kill()
@@ -64,6 +66,7 @@ func TestLogsSurviveWhatHappensToRedis(t *testing.T) {
 // TestLogsSurviveFailOvers kills the master again and again; what was
 // acknowledged is on the replica that takes over.
 func TestLogsSurviveFailOvers(t *testing.T) {
+	t.Parallel()
 	s := redistest.StartSentinels(t)
 	f := newFleet(t, "LOG_SERVICE_REDIS_USE_SENTINEL=true", "LOG_SERVICE_REDIS_MASTER_NAME="+redistest.MasterName,
 		"LOG_SERVICE_REDIS_SENTINEL_ADDRS="+strings.Join(s.Addrs, ","), "LOG_SERVICE_REDIS_REPLICAS=1")
@@ -74,6 +77,7 @@ func TestLogsSurviveFailOvers(t *testing.T) {
 // following, which go on at the other one; and one that has closed a log and
 // could not archive it, which the other one then does.
 func TestANodeThatIsKilledLosesNothing(t *testing.T) {
+	t.Parallel()
 	redis := redistest.Start(t)
 	f := newFleet(t, "LOG_SERVICE_REDIS_ENDPOINT="+redis.Addr)
 	f.run(faultLines(), 1, faultRounds(), func(round int) {

@@ -14,6 +14,7 @@ import (
 // TestLogsSurviveFailOversOfACluster kills one master of a Cluster after the
 // other; what was acknowledged is on the replica that takes over.
 func TestLogsSurviveFailOversOfACluster(t *testing.T) {
+	t.Parallel()
 	c := redistest.StartCluster(t, 3)
 	c.AddReplicas()
 	f := newFleet(t, "LOG_SERVICE_REDIS_ENDPOINT="+strings.Join(c.Addrs(), ","), "LOG_SERVICE_REDIS_REPLICAS=1")
@@ -30,7 +31,7 @@ func TestLogsSurviveFailOversOfACluster(t *testing.T) {
 // master, key by key, while logs are opened, written, followed, closed and
 // archived.
 func TestLogsSurviveTheMovingOfSlots(t *testing.T) {
-	t.Skip("SKIPPED, NOT TESTED: scripts name no key that exists, so while a slot moves they run where the stream is not yet, and answer 404")
+	t.Parallel()
 	rounds := streamtest.Scale(1, 1, 10)
 	limit := time.Minute + time.Duration(rounds)*time.Minute
 	ctx, cancel := context.WithTimeoutCause(t.Context(), limit, fmt.Errorf("not done within %v", limit))

@@ -85,6 +85,11 @@ func (s *Server) clusterID() string {
 // starts the killed one again, as the replica of that.
 func (c *Cluster) FailOver(i int) {
 	c.t.Helper()
+	if strings.Contains(c.Masters[i].Do("INFO", "replication"), "role:slave") {
+		// On a busy machine it was taken for dead when it waited for its turn.
+		c.Masters[i], c.Replicas[i] = c.Replicas[i], c.Masters[i]
+		c.awaitReplica(i)
+	}
 	master, replica := c.Masters[i], c.Replicas[i]
 	master.Kill()
 	replica.await("role:master", "INFO", "replication")
