@@ -46,7 +46,10 @@ func overServer(engine string, via func(*inProcess, *testing.T) *remote) streamt
 			c.BoltPath = c.Data + "/blobs.db"
 			c.Stream = engine
 			p := &inProcess{config: c}
-			t.Cleanup(func() { p.stop(t) })
+			t.Cleanup(func() {
+				clear(serving)
+				p.stop(t)
+			})
 			return begin(t, p)
 		},
 		Reopen: func(t *testing.T, s logs.Streams) logs.Streams {

@@ -114,7 +114,10 @@ func TestTheServerConformsOverGRPCOnRedis(t *testing.T) {
 				Addresses: []string{s.Addr}, Prefix: fmt.Sprintf("grpc-%d:", runs),
 				Logger: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
 			}}
-			t.Cleanup(func() { n.stop(t) })
+			t.Cleanup(func() {
+				clear(nodes)
+				n.stop(t)
+			})
 			r := n.start(t)
 			nodes[r] = n
 			return r

@@ -84,6 +84,7 @@ func (n *nodes) backend(servers int) streamtest.Backend {
 				t.Cleanup(func() { p.stop(t) })
 				all = append(all, p)
 			}
+			t.Cleanup(func() { clear(serving) })
 			return begin(t, all)
 		},
 		Reopen: func(t *testing.T, s logs.Streams) logs.Streams {

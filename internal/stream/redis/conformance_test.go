@@ -22,12 +22,14 @@ import (
 )
 
 func TestOneRedisConforms(t *testing.T) {
+	t.Parallel()
 	s := redistest.Start(t)
 	streamtest.Run(t, backend(t, redis.Config{Addresses: []string{s.Addr}}))
 }
 
 // With this little, nearly every line is read from a part in the blob store.
 func TestOneRedisConformsWhenItHoldsHardlyAnything(t *testing.T) {
+	t.Parallel()
 	s := redistest.Start(t)
 	b := backend(t, redis.Config{Addresses: []string{s.Addr}, StreamMemory: 2 << 10, Memory: 64 << 10})
 	streamtest.Run(t, quick(b))
@@ -63,7 +65,10 @@ func backend(t *testing.T, c redis.Config) streamtest.Backend {
 			c.Store = newStore(t)
 			n := &node{config: c}
 			n.start(t)
-			t.Cleanup(func() { n.stop(t) })
+			t.Cleanup(func() {
+				clear(opened) // the connections of an engine have megabytes of buffers
+				n.stop(t)
+			})
 			opened[n.Engine] = n
 			return n.Engine
 		},
@@ -114,16 +119,19 @@ func (n *node) stop(t testing.TB) {
 }
 
 func TestSentinelConforms(t *testing.T) {
+	t.Parallel()
 	s := redistest.StartSentinels(t)
 	streamtest.Run(t, quick(backend(t, redis.Config{Addresses: s.Addrs, MasterName: redistest.MasterName, Replicas: 1})))
 }
 
 func TestClusterConforms(t *testing.T) {
+	t.Parallel()
 	c := redistest.StartCluster(t, 3)
 	streamtest.Run(t, quick(backend(t, redis.Config{Addresses: c.Addrs(), StreamMemory: 64 << 10})))
 }
 
 func TestTLSConforms(t *testing.T) {
+	t.Parallel()
 	files := redistest.NewTLS(t)
 	s := redistest.StartTLS(t, files, "--requirepass", "a password")
 	streamtest.Run(t, quick(backend(t, redis.Config{Addresses: []string{s.Addr}, Password: "a password", TLS: trust(t, files)})))
