@@ -15,10 +15,12 @@ import (
 // against a whole server.
 
 func TestTheServerConformsOverTheDurableEngine(t *testing.T) {
+	t.Parallel()
 	streamtest.Run(t, overServer(config.StreamDisk, (*inProcess).overHTTP))
 }
 
 func TestTheServerConformsOverTheMemoryEngine(t *testing.T) {
+	t.Parallel()
 	b := overServer(config.StreamMemory, (*inProcess).overHTTP)
 	b.Reopen = nil
 	streamtest.Run(t, b)

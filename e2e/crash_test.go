@@ -21,6 +21,7 @@ import (
 // clients do. In the end every line is there, once, in the order of its
 // writer, and everybody who followed a log saw exactly that.
 func TestEveryAcknowledgedLineSurvivesKill9(t *testing.T) {
+	t.Parallel()
 	rounds := streamtest.Scale(2, 5, 50)
 	limit := time.Minute + time.Duration(rounds)*10*time.Second
 	ctx, cancel := context.WithTimeoutCause(t.Context(), limit, fmt.Errorf("not done within %v", limit))

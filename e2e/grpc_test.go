@@ -32,10 +32,12 @@ import (
 // of other languages read.
 
 func TestTheServerConformsOverGRPCOnTheDurableEngine(t *testing.T) {
+	t.Parallel()
 	streamtest.Run(t, overServer(config.StreamDisk, (*inProcess).overGRPC))
 }
 
 func TestTheServerConformsOverGRPCOnTheMemoryEngine(t *testing.T) {
+	t.Parallel()
 	b := overServer(config.StreamMemory, (*inProcess).overGRPC)
 	b.Reopen = nil
 	streamtest.Run(t, b)
@@ -103,11 +105,13 @@ func (c *remoteCursor) readGRPC(ctx context.Context, from grpc.ServerStreamingCl
 }
 
 func TestTheServerConformsOverGRPCOnRedis(t *testing.T) {
+	t.Parallel()
 	s := redistest.Start(t)
 	runs := 0
 	nodes := map[logs.Streams]*redisNode{} // one test at a time
 	streamtest.Run(t, streamtest.Backend{
-		Remote: true,
+		Remote:     true,
+		SlowReopen: true, // the engine's own tests have it in the model
 		Open: func(t *testing.T) logs.Streams {
 			runs++
 			n := &redisNode{blobs: filepath.Join(t.TempDir(), "blobs.db"), config: redis.Config{

@@ -3,7 +3,6 @@ package e2e_test
 import (
 	"context"
 	"fmt"
-	"os"
 	"sync/atomic"
 	"testing"
 
@@ -19,10 +18,12 @@ import (
 // the writer's batches go to both in turn and the reader's calls to one.
 
 func TestTheServerConformsOverRedis(t *testing.T) {
+	t.Parallel()
 	streamtest.Run(t, newNodes(t).backend(1))
 }
 
 func TestTwoServersConform(t *testing.T) {
+	t.Parallel()
 	streamtest.Run(t, newNodes(t).backend(2))
 }
 
@@ -71,8 +72,9 @@ func (n *nodes) backend(servers int) streamtest.Backend {
 		serving[s] = all
 		return s
 	}
-	b := streamtest.Backend{
-		Remote: true,
+	return streamtest.Backend{
+		Remote:     true,
+		SlowReopen: true, // the engine's own tests have it in the model
 		Open: func(t *testing.T) logs.Streams {
 			c := n.config
 			c.Redis.Prefix = fmt.Sprintf("e2e-%d:", installations.Add(1))
@@ -96,10 +98,6 @@ func (n *nodes) backend(servers int) streamtest.Backend {
 			return begin(t, all)
 		},
 	}
-	if os.Getenv(streamtest.LongEnv) == "" {
-		b.Reopen = nil // some 100 starts; the engine's own tests have them
-	}
-	return b
 }
 
 // apart writes to several servers, and reads from one.

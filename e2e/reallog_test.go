@@ -44,6 +44,7 @@ func buildLog(t *testing.T) []byte {
 // program, follows it with three of its tails, of which one is slow and one
 // is cut off again and again, and reads it back after the close.
 func TestARealBuildLogComesOutAsItWentIn(t *testing.T) {
+	t.Parallel()
 	log := buildLog(t)
 	want := sum(log)
 	s := startServer(t, program(t))

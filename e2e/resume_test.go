@@ -19,6 +19,7 @@ import (
 // body, an answer, a header, an event. The readers follow across the close of
 // the log into its archive; one of them comes only then.
 func TestResumeIsExactOverAnyCutConnection(t *testing.T) {
+	t.Parallel()
 	lines := streamtest.Scale(5_000, 50_000, 1_000_000)
 	const lineBytes = 200 // about, in a tail
 	limit := time.Minute + time.Duration(lines/1000)*time.Second

@@ -117,8 +117,10 @@ func TestAnUploadThatFailsLeavesNoObjectAndNoParts(t *testing.T) {
 }
 
 func TestAStoreThatIsStoppedInTheMiddleOfAnUpload(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	for _, kind := range s3test.Kinds() {
 		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
 			srv := s3test.Run(t, kind)
 			bucket := srv.Bucket(t)
 			s := open(t, settings(srv, bucket))
@@ -177,6 +179,7 @@ func behindFaults(t *testing.T, srv *s3test.Server) *faults {
 }
 
 func TestAStoreThatAnswersErrorsIsTriedAgainAndThenUnavailable(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	srv := s3test.Run(t, s3test.MinIO)
 	f := behindFaults(t, srv)
 	f.Start()
@@ -355,6 +358,7 @@ func TestABodyThatNeverComesWholeIsAnErrorAndNotAnEnd(t *testing.T) {
 }
 
 func TestAnUploadOverABadLineArrivesOrLeavesNothing(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	srv := s3test.Run(t, s3test.MinIO)
 	bucket := srv.Bucket(t)
 	direct := open(t, settings(srv, bucket))

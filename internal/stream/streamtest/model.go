@@ -35,7 +35,7 @@ func testModel(t *testing.T, b Backend) {
 			if !b.Remote {
 				actions["delete"] = m.remove
 			}
-			if b.Reopen != nil {
+			if b.Reopen != nil && (!b.SlowReopen || Scale(0, 0, 1) > 0) {
 				actions["restart"] = func(rt *rapid.T) {
 					m.leaveAll()
 					e.Streams = b.Reopen(t, e.Streams)

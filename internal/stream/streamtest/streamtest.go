@@ -25,6 +25,10 @@ type Backend struct {
 	// released by Open's cleanup.
 	Reopen func(t *testing.T, s logs.Streams) logs.Streams
 
+	// SlowReopen says that a Reopen takes long: the quick run restarts it in
+	// the tests of restarts, and not in any sequence of calls too.
+	SlowReopen bool
+
 	// Remote says that a whole service stands between the suite and the
 	// engine:
 	//   - Close deletes the stream too, there is no Delete of its own;
