@@ -77,8 +77,8 @@ func (n *nodes) backend(servers int) streamtest.Backend {
 		SlowReopen: true, // the engine's own tests have it in the model
 		Open: func(t *testing.T) logs.Streams {
 			c := n.config
-			c.Redis.Prefix = fmt.Sprintf("e2e-%d:", installations.Add(1))
-			c.S3.Prefix = fmt.Sprint("e2e-", installations.Load())
+			c.S3.Prefix = fmt.Sprint("e2e-", installations.Add(1))
+			c.Redis.Prefix = c.S3.Prefix + ":"
 			var all []*inProcess
 			for range servers {
 				c.Data = t.TempDir()
