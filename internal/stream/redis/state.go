@@ -4,15 +4,27 @@ import (
 	"context"
 	"strings"
 
+	"github.com/redis/rueidis"
+
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/internal/logs"
 )
 
 var _ logs.Checker = (*Engine)(nil)
 
-// Check implements logs.Checker: it sends a heartbeat, which writes.
+// Check implements logs.Checker: it sends a heartbeat, and an append that adds
+// nothing but is refused where one that does would be.
 func (e *Engine) Check(ctx context.Context) error {
-	if err := e.heartbeat(ctx); err != nil {
+	err := e.heartbeat(ctx)
+	if err == nil {
+		ctx, cancel := context.WithTimeout(ctx, callTimeout)
+		defer cancel()
+		b := e.client.B().Xadd().Key(e.buckets[0].root+"none").Nomkstream().Id("*").FieldValue().FieldValue("", "").Build()
+		if err = e.client.Do(ctx, b).Error(); rueidis.IsRedisNil(err) {
+			err = nil
+		}
+	}
+	if err != nil {
 		e.log.Debug("Redis does not work", "error", err)
 		return logservice.Errorf(logservice.ErrUnavailable, "%s", state(err.Error()))
 	}

@@ -6,6 +6,7 @@ end
 if m[2] then
 	return {1, m[1], (tail(m[1]))}
 end
+local n = finish(m[1])
 redis.call('HSET', meta, 'c', ARGV[4], 'k', ARGV[3], 'a', now)
 redis.call('ZADD', root .. 'due', now, name)
-return {1, m[1], finish(m[1])}
+return {1, m[1], n}

@@ -1,6 +1,7 @@
 -- ARGV: '', now, most, lease
 -- Streams that somebody must see to: those closed and those past their time.
 -- They are due again after the lease, whoever takes them now.
+though_full()
 local found = {}
 for _, due in ipairs(redis.call('ZRANGEBYSCORE', root .. 'due', '-inf', now, 'LIMIT', 0, ARGV[3])) do
 	name, meta = due, root .. 's:' .. due

@@ -9,6 +9,7 @@ local clock = tonumber(c[1] or 0)
 if c[2] then
 	clock = clock + math.max(0, math.min(wall - tonumber(c[2]), tonumber(ARGV[4])))
 end
+though_full()
 redis.call('HSET', root .. 'clock', 'now', clock, 'wall', wall)
 if ARGV[5] == '1' then
 	redis.call('ZREM', root .. 'nodes', ARGV[3])

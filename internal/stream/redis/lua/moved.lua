@@ -13,6 +13,7 @@ end
 if m[2] ~= ARGV[5] then
 	return {0}
 end
+though_full()
 redis.call('ZADD', key('p', m[1]), ARGV[5], ARGV[7])
 redis.call('HDEL', key('q', m[1]), ARGV[7])
 redis.call('HSET', meta, 'p', ARGV[6], 'v', ARGV[8], 'r', ARGV[9])

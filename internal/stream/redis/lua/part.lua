@@ -9,6 +9,7 @@ end
 if m[4] and m[4] ~= '' and m[4] ~= ARGV[3] and m[4] ~= ARGV[5] then
 	return {2, known, tonumber(m[2]), tonumber(m[3]), m[4]}
 end
+though_full()
 redis.call('HSET', meta, 'm', ARGV[3])
 if ARGV[6] ~= '' then
 	redis.call('HSET', key('q', ARGV[4]), ARGV[6], ARGV[3])

@@ -21,9 +21,17 @@ local function tail(gen)
 	return string.match(e[1], '^%d+') + struct.unpack('>I4', h, 2), h
 end
 
+-- though_full lets what follows write where Redis is full: it refuses a script
+-- its first write only, and not one that frees memory. What ends, moves or
+-- removes a stream must go on, or nothing would ever free any.
+local function though_full()
+	redis.call('HDEL', root .. 'full', '')
+end
+
 -- finish lets no line come behind those of a generation, and returns the
 -- sequence that the next one would have got.
 local function finish(gen)
+	though_full()
 	local n, h = tail(gen)
 	local mark = 'c' .. string.rep('\0', 4) .. string.sub(h, 6, 29) .. string.rep('\0', 12) .. string.sub(h, 42)
 	redis.call('XADD', key('d', gen), n .. '-0', mark, '')

@@ -6,6 +6,7 @@ if not gen then
 end
 local f = key('f', gen)
 if ARGV[5] ~= '0' then
+	though_full()
 	redis.call('HSET', f, ARGV[3], ARGV[5])
 	return {0}
 end

@@ -1,0 +1,103 @@
+package redis_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strconv"
+	"strings"
+	"testing"
+
+	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/logs"
+	"github.com/harness/log-service/internal/stream/redis"
+	"github.com/harness/log-service/internal/stream/redis/redistest"
+)
+
+// A full Redis refuses lines, and nothing else: what moves, ends and removes
+// logs frees its memory.
+func TestAFullRedisEmptiesItself(t *testing.T) {
+	s := redistest.Start(t)
+	store := &held{Store: newStore(t), open: make(chan struct{})}
+	n := &node{config: redis.Config{Addresses: []string{s.Addr}, StreamMemory: 1 << 20, Store: store, Logger: slog.New(slog.DiscardHandler)}}
+	n.start(t)
+	t.Cleanup(func() { n.stop(t) })
+	var all []*log
+	for range 4 {
+		all = append(all, newLog(t, n))
+	}
+	limit := s.Info("used_memory")
+	used, err := strconv.Atoi(limit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Do("CONFIG", "SET", "maxmemory", fmt.Sprint(used+8<<20))
+	fill := func() {
+		t.Helper()
+		for i := 0; ; i++ {
+			l := all[i%len(all)]
+			l.writer.Pad = 10_000
+			lines := l.writer.Lines(10)
+			next, err := n.Append(t.Context(), l.id, logs.Lines{Data: []byte(strings.Join(lines, "\n") + "\n"), Count: 10, Offset: int64(len(l.lines) + 1)})
+			if errors.Is(err, logservice.ErrUnavailable) && strings.Contains(err.Error(), "OOM") {
+				return
+			}
+			if err != nil || next != int64(len(l.lines)+11) {
+				t.Fatalf("append: %d, %v", next, err)
+			}
+			l.lines = append(l.lines, lines...)
+		}
+	}
+	fill()
+	s.Do("CONFIG", "SET", "maxmemory", fmt.Sprint(used+7<<20)) // not just so full
+	if err := n.Check(t.Context()); err == nil || err.Error() != "Redis is full" {
+		t.Errorf("its state is told as %v", err)
+	}
+	all[0].read(n, 0)
+	close(store.open) // the blob store is back: older lines move
+	for _, l := range all {
+		l.write(1)
+		l.read(n, 0)
+	}
+	// All logs hold as much as they may: what frees memory now is their end.
+	s.Do("CONFIG", "SET", "maxmemory", "1mb")
+	if err := n.Check(t.Context()); err == nil || err.Error() != "Redis is full" {
+		t.Errorf("its state is told as %v", err)
+	}
+	for _, l := range all {
+		l.close(n)
+		c, err := n.Claim(t.Context(), l.id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.read(n, 0)
+		if err := c.Delete(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "nothing is left in the store", func() bool { return stored(t, store) == 0 })
+	s.Do("CONFIG", "SET", "maxmemory", fmt.Sprint(used+1<<20))
+	l := newLog(t, n)
+	l.write(10)
+	l.read(n, 0)
+	if err := n.Check(t.Context()); err != nil {
+		t.Errorf("its state is told as %v", err)
+	}
+}
+
+// held is a store that takes nothing until it is open.
+type held struct {
+	logs.Store
+	open chan struct{}
+}
+
+func (h *held) Put(ctx context.Context, id logservice.ID, r io.Reader, info logs.BlobInfo) error {
+	select {
+	case <-h.open:
+		return h.Store.Put(ctx, id, r, info)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
