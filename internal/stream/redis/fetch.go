@@ -122,6 +122,9 @@ func (f *follower) loaded(entries []entry, after int64) []*logs.Batch {
 		found = append([]*logs.Batch{logs.NewGap(after+1, from-after-1)}, found...)
 	}
 	f.add(found, last.next(), last.end())
+	for len(found) > 0 && found[0].Last() <= after { // of an entry that is several batches
+		found = found[1:]
+	}
 	if len(found) > 0 && found[0].First <= after {
 		found[0] = batches.From(found[0], after+1)
 	}

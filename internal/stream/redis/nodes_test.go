@@ -215,6 +215,17 @@ func TestOldLinesMoveToTheStoreAndBack(t *testing.T) {
 	eventually(t, "nothing is left in Redis", func() bool { return !strings.Contains(s.Do("KEYS", "*"), string(l.id.Key)) })
 }
 
+func TestALateReaderMayBeginAnywhereInALargeAppend(t *testing.T) {
+	s := redistest.Start(t)
+	nodes := newNodes(t, 2, redis.Config{Addresses: []string{s.Addr}})
+	l := newLog(t, nodes[0])
+	l.write(3000) // one entry, which readers are given as several batches
+	l.write(10)
+	for after := int64(0); after < 3010; after += 501 {
+		l.read(nodes[1], after)
+	}
+}
+
 func stored(t testing.TB, store logs.Store) (n int) {
 	t.Helper()
 	for _, err := range store.List(t.Context(), logservice.InternalAccount, "") {
