@@ -1,12 +1,15 @@
 package e2e_test
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"sync"
 	"testing"
+
+	"github.com/harness/log-service/internal/stream/streamtest"
 )
 
 // programs builds the binary once for all tests that want it.
@@ -32,6 +35,14 @@ func run(m *testing.M) int {
 	built.tested = built.plain
 	if raceEnabled {
 		built.tested = sync.OnceValues(func() (string, error) { return build(folder, "race", "-race") })
+	}
+	if os.Getenv(streamtest.LongEnv) == "" {
+		// Of a sequence of calls each step is a request or two here; the full
+		// number is for the engines' own tests.
+		if err := flag.Set("rapid.checks", "30"); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
 	}
 	return m.Run()
 }
