@@ -47,10 +47,16 @@ func (e *Engine) Append(ctx context.Context, id logservice.ID, l logs.Lines) (ne
 			e.catchUp(ctx, b, name, t)
 		}
 		if t.stale {
-			if err := e.look(ctx, b, name, t, true); err != nil {
+			if err := e.look(ctx, b, name, t); err != nil {
 				return 0, err
 			}
 			looked = true
+		}
+		if lost := t.lost(l); lost > t.next() {
+			if _, err := e.add(ctx, b, name, t, []piece{t.gap(lost, e.node)}); err != nil {
+				return 0, err
+			}
+			continue
 		}
 		done, err := e.answered(ctx, b, name, t, l, sum)
 		if (done || err != nil) && !looked {
@@ -185,6 +191,13 @@ func (e *Engine) pieces(t *tail, l logs.Lines, sum uint64) []piece {
 	last := &all[len(all)-1]
 	last.sum, last.span = sum, l.Count
 	return all
+}
+
+// gap is an entry for the lines below next that are lost.
+func (t *standing) gap(next int64, node string) piece {
+	h := t.head
+	h.kind, h.lines, h.sum, h.span, h.node = kindGap, next-t.next(), 0, 0, node
+	return piece{header: h}
 }
 
 // add adds entries behind t, all or none, and moves t on. False: the stream

@@ -139,6 +139,21 @@ func (b *bucket) follower(name, gen string) *follower {
 	return nil
 }
 
+// seen is how far this node saw the stream get, and of which generation.
+func (b *bucket) seen(name string) (gen string, next int64) {
+	gen, next = b.tails.seen(name)
+	b.mu.Lock()
+	f := b.current[name]
+	b.mu.Unlock()
+	switch {
+	case f == nil || f.known() <= next && f.gen == gen:
+		return gen, next
+	case f.gen == gen || gen == "":
+		return f.gen, f.known()
+	}
+	return "", 0 // one of them is outdated
+}
+
 // ended tells those who follow a stream on this node that it ends before the
 // sequence next. The others read it.
 func (b *bucket) ended(name, gen string, next int64) {

@@ -45,7 +45,9 @@ func (e *Engine) bucket(id logservice.ID) (b *bucket, name string) {
 // Close implements logs.Streams. The node that closes is the one to archive.
 func (e *Engine) Close(ctx context.Context, id logservice.ID, how logs.Closing) error {
 	b, name := e.bucket(id)
-	a, err := e.call(ctx, e.scripts.close, b.root, name, e.now(), e.node, encodeHow(how))
+	// What this node saw and a fail-over lost is told: nobody comes who has it.
+	gen, seen := b.seen(name)
+	a, err := e.call(ctx, e.scripts.close, b.root, name, e.now(), e.node, encodeHow(how), gen, itoa(seen))
 	if err != nil {
 		return err
 	}

@@ -9,54 +9,30 @@ import (
 	logservice "github.com/harness/log-service"
 )
 
-// look brings t up to date. Where this node has seen the stream further than
-// Redis has it, a fail-over lost lines: that they are gone is noted, so their
-// sequences are not given again. With alive it counts as activity.
-func (e *Engine) look(ctx context.Context, b *bucket, name string, t *tail, alive bool) error {
-	seen, gen := t.next(), t.gen
-	for {
-		t.stale = true
-		if err := e.readTail(ctx, b, name, t, alive); err != nil {
-			return err
-		}
-		if t.gen != gen {
-			seen, gen = 0, t.gen
-		}
-		if f := b.follower(name, t.gen); f != nil {
-			seen = max(seen, f.known())
-		}
-		t.stale = false
-		if seen <= t.next() {
-			return nil
-		}
-		gap := t.head
-		gap.kind, gap.lines, gap.sum, gap.span, gap.node = kindGap, seen-t.next(), 0, 0, e.node
-		if _, err := e.add(ctx, b, name, t, []piece{{header: gap}}); err != nil {
-			return err
-		}
+// look brings t up to date. It counts as activity of the stream, so it writes,
+// and may be what a retry is acknowledged by.
+func (e *Engine) look(ctx context.Context, b *bucket, name string, t *tail) error {
+	t.stale = true
+	if err := e.readTail(ctx, b, name, t); err != nil {
+		return err
 	}
+	if f := b.follower(name, t.gen); f != nil {
+		t.seen = max(t.seen, f.known())
+	}
+	t.stale = false
+	return nil
 }
 
 // readTail reads the entries that t does not know, or all that matter where
 // they do not follow what it knows.
-func (e *Engine) readTail(ctx context.Context, b *bucket, name string, t *tail, alive bool) error {
-	touch, known := "0", ""
-	if alive {
-		touch = "1"
-	}
+func (e *Engine) readTail(ctx context.Context, b *bucket, name string, t *tail) error {
+	known := ""
 	if t.text != "" {
 		known = itoa(t.first)
 	}
-	args := []string{name, e.now(), touch, t.gen, known}
-	var a answer
-	var err error
-	if alive { // then it writes, and may be what a retry is acknowledged by
-		a, err = e.acked(ctx, func(ctx context.Context, on runner) (answer, error) {
-			return e.measured(ctx, e.scripts.look, on, b.root, args)
-		})
-	} else {
-		a, err = e.call(ctx, e.scripts.look, b.root, args...)
-	}
+	a, err := e.acked(ctx, func(ctx context.Context, on runner) (answer, error) {
+		return e.measured(ctx, e.scripts.look, on, b.root, []string{name, e.now(), t.gen, known})
+	})
 	if err != nil {
 		return err
 	}
@@ -68,12 +44,15 @@ func (e *Engine) readTail(ctx context.Context, b *bucket, name string, t *tail, 
 	found := newest(a.list(5))
 	if known != "" && (a.text(1) != t.gen || len(found) == 0 || found[0].first != t.first || found[0].text != t.text) {
 		t.text = ""
-		return e.readTail(ctx, b, name, t, alive)
+		return e.readTail(ctx, b, name, t)
 	}
 	if known != "" {
 		found = found[1:]
 	} else {
-		t.gen, t.recent = a.text(1), parseRecents(a.text(4))
+		if t.gen != a.text(1) {
+			t.gen, t.seen = a.text(1), 0
+		}
+		t.recent = parseRecents(a.text(4))
 	}
 	t.held, t.moved = a.int(2), a.int(3)
 	for i, x := range found {

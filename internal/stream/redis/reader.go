@@ -203,23 +203,8 @@ func (f *follower) take(entries []entry) {
 	f.add(found, last.next(), last.end())
 }
 
-// noteLoss lets the tail of a stream be looked at, which tells what is lost.
-func (b *bucket) noteLoss(name string) error {
-	t, err := b.tails.take(b.e.running, name)
-	if err != nil {
-		return err
-	}
-	defer t.give()
-	err = b.e.look(b.e.running, b, name, t, false)
-	if errors.Is(err, logservice.ErrStreamNotFound) {
-		return nil // closed meanwhile
-	}
-	return err
-}
-
-// resync looks where the followed streams stand after Redis was away. What a
-// fail-over lost is noted there; streams that are gone end their cursors, whose
-// readers find the archive.
+// resync looks where the followed streams stand after Redis was away. Streams
+// that are gone end their cursors, whose readers find the archive.
 func (b *bucket) resync() error {
 	b.mu.Lock()
 	var all []*follower
@@ -234,9 +219,6 @@ func (b *bucket) resync() error {
 	for _, f := range all {
 		g.Go(func() error {
 			a, err := b.e.call(b.e.running, b.e.scripts.follow, b.root, f.name, b.e.now(), f.id, f.gen, f.gen)
-			if err == nil && a.int(0) == 1 && a.int(3) == 0 && a.int(2) < f.known() {
-				err = b.noteLoss(f.name)
-			}
 			if err != nil {
 				return err
 			}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/binary"
 	"sync"
+
+	"github.com/harness/log-service/internal/logs"
 )
 
 const (
@@ -33,6 +35,7 @@ type standing struct {
 	text   string // the header of that; empty: not known
 	head   header // the same
 	own    int64  // what that entry costs
+	seen   int64  // next sequence as this node saw it: what Redis has not is lost
 	moved  int64  // cost of the lines in parts
 	held   int64  // first sequence that is not in a part
 	recent []recent
@@ -46,6 +49,19 @@ type recent struct {
 
 func (t *standing) next() int64 { return t.first + t.head.lines }
 
+// lost returns the sequence up to which lines must be told to be lost before l
+// is added. What a writer still has is not lost, whoever has seen it: it says
+// so by an offset.
+func (t *standing) lost(l logs.Lines) int64 {
+	switch {
+	case l.Count == 0 || l.Offset > t.seen:
+		return 0
+	case l.Offset > 0:
+		return l.Offset
+	}
+	return t.seen
+}
+
 // inRedis is the cost of what Redis holds, movable of what could be moved: the
 // newest entry stays.
 func (t *standing) inRedis() int64 { return t.head.cost - t.moved }
@@ -55,6 +71,7 @@ func (t *standing) movable() int64 { return t.inRedis() - t.own }
 func (t *standing) grow(first int64, text string, h header) {
 	t.own = h.cost - t.head.cost
 	t.first, t.text, t.head = first, text, h
+	t.seen = max(t.seen, t.next())
 	if h.sum != 0 {
 		t.remember(recent{h.sum, t.next() - h.span, h.span})
 	}
@@ -113,6 +130,24 @@ func (k *tails) moved(ctx context.Context, name, gen string, first, cost int64) 
 		}
 		t.give()
 	case <-ctx.Done():
+	}
+}
+
+// seen is how far this node saw a stream get when it appended to it, and of
+// which generation.
+func (k *tails) seen(name string) (gen string, next int64) {
+	k.mu.Lock()
+	t := k.m[name]
+	k.mu.Unlock()
+	if t == nil {
+		return "", 0
+	}
+	select {
+	case t.busy <- struct{}{}:
+		defer t.give()
+		return t.gen, t.seen
+	default: // whoever appends finds out
+		return "", 0
 	}
 }
 

@@ -172,3 +172,61 @@ func TestWhatRedisLostUnnoticedIsAGap(t *testing.T) {
 		})
 	}
 }
+
+// What Redis lost and its writer still has is stored, whoever has seen it: a
+// writer that says the offset again has not been told that it was stored.
+func TestWhatRedisLostAndTheWriterHasIsStored(t *testing.T) {
+	s := redistest.Start(t)
+	for i := range 2 {
+		t.Run(fmt.Sprint("node ", i), func(t *testing.T) {
+			nodes := newNodes(t, 2, redis.Config{Addresses: []string{s.Addr}, Prefix: fmt.Sprintf("retry-%d:", i)})
+			l := newLog(t, nodes[0])
+			l.write(10)
+			tail := l.follow(nodes[1], 0)
+			defer tail.Close()
+			key := redis.DataKey(nodes[0].Engine, l.id)
+			s.Do("COPY", key, key+"-before")
+			lost := l.writer
+			l.write(7)
+			l.expect(tail, 0)
+			s.Do("COPY", key+"-before", key, "REPLACE")
+			l.writer, l.lines, l.to = lost, l.lines[:10], nodes[i]
+			l.write(7)
+			l.write(5)
+			l.expect(tail, 17)
+			late := l.follow(nodes[1-i], 0)
+			defer late.Close()
+			l.expect(late, 0)
+			if len(l.gaps) != 0 {
+				t.Errorf("readers are told of gaps %v", l.gaps)
+			}
+		})
+	}
+}
+
+// What Redis lost and nobody has any more is told when the log is closed.
+func TestWhatIsLostBeforeTheEndIsAGap(t *testing.T) {
+	s := redistest.Start(t)
+	for i := range 2 {
+		t.Run(fmt.Sprint("node ", i), func(t *testing.T) {
+			nodes := newNodes(t, 2, redis.Config{Addresses: []string{s.Addr}, Prefix: fmt.Sprintf("end-%d:", i)})
+			l := newLog(t, nodes[0])
+			l.write(10)
+			tail := l.follow(nodes[1], 0)
+			key := redis.DataKey(nodes[0].Engine, l.id)
+			s.Do("COPY", key, key+"-before")
+			l.write(7)
+			l.expect(tail, 0)
+			s.Do("COPY", key+"-before", key, "REPLACE")
+			l.to = nodes[i]
+			l.close(nodes[i])
+			l.expect(tail, 17)
+			tail.Close()
+			l.gaps = nil
+			l.read(nodes[1-i], 0)
+			if !slices.Equal(l.gaps, [][2]int64{{11, 7}}) {
+				t.Errorf("a late reader is told of gaps %v, want one of 7 lines from 11 on", l.gaps)
+			}
+		})
+	}
+}

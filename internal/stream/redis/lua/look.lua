@@ -1,17 +1,14 @@
--- ARGV: name, now, whether to keep the stream alive, generation and first
--- sequence of an entry that is known, or ''
--- Tells where a stream stands: the newest entries, without their lines, back to
--- the one that is known.
+-- ARGV: name, now, generation and first sequence of an entry that is known, or ''
+-- Tells where an open stream stands: its newest entries, without their lines,
+-- back to the one that is known.
 local m = redis.call('HMGET', meta, 'g', 'c', 'p', 'v', 'r')
 if not m[1] or m[2] then
 	return {0}
 end
-if ARGV[3] == '1' then
-	redis.call('HSET', meta, 'a', now)
-end
+redis.call('HSET', meta, 'a', now)
 local from = '-'
-if ARGV[5] ~= '' and m[1] == ARGV[4] then
-	from = ARGV[5] .. '-0'
+if ARGV[4] ~= '' and m[1] == ARGV[3] then
+	from = ARGV[4] .. '-0'
 else
 	tail(m[1]) -- there is one
 end

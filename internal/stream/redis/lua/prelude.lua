@@ -28,13 +28,22 @@ local function though_full()
 	redis.call('HDEL', root .. 'full', '')
 end
 
+-- mark returns the header of an entry without lines that follows the header h.
+local function mark(kind, lines, h)
+	return kind .. struct.pack('>I4', lines) .. string.sub(h, 6, 29) .. string.rep('\0', 12) .. string.sub(h, 42)
+end
+
 -- finish lets no line come behind those of a generation, and returns the
--- sequence that the next one would have got.
-local function finish(gen)
+-- sequence that the next one would have got. Where it was seen to get further,
+-- a fail-over lost the rest.
+local function finish(gen, seen)
 	though_full()
 	local n, h = tail(gen)
-	local mark = 'c' .. string.rep('\0', 4) .. string.sub(h, 6, 29) .. string.rep('\0', 12) .. string.sub(h, 42)
-	redis.call('XADD', key('d', gen), n .. '-0', mark, '')
+	if seen and seen > n then
+		redis.call('XADD', key('d', gen), n .. '-0', mark('g', seen - n, h), '')
+		n = seen
+	end
+	redis.call('XADD', key('d', gen), n .. '-0', mark('c', 0, h), '')
 	return n
 end
 
