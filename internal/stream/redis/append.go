@@ -265,18 +265,23 @@ func (e *Engine) acked(ctx context.Context, f func(ctx context.Context, on runne
 		if a, err = f(ctx, c); err != nil {
 			return err
 		}
-		wait := c.B().Wait().Numreplicas(int64(e.config.Replicas)).Timeout((callTimeout / 2).Milliseconds()).Build()
-		n, err := c.Do(ctx, wait).AsInt64()
-		if err != nil {
-			return e.unavailable(err)
-		}
-		if n < int64(e.config.Replicas) {
-			return e.unavailable(fmt.Errorf("%d of the %d replicas that must have it have the append", n, e.config.Replicas))
-		}
-		return nil
+		return e.awaitReplicas(ctx, c)
 	})
 	if err != nil && !errors.Is(err, logservice.ErrUnavailable) {
 		err = e.unavailable(err)
 	}
 	return a, err
+}
+
+// awaitReplicas waits until replicas have what was written on the connection.
+func (e *Engine) awaitReplicas(ctx context.Context, c rueidis.DedicatedClient) error {
+	wait := c.B().Wait().Numreplicas(int64(e.config.Replicas)).Timeout((callTimeout / 2).Milliseconds()).Build()
+	n, err := c.Do(ctx, wait).AsInt64()
+	if err != nil {
+		return e.unavailable(err)
+	}
+	if n < int64(e.config.Replicas) {
+		return e.unavailable(fmt.Errorf("%d of the %d replicas that must have it have the append", n, e.config.Replicas))
+	}
+	return nil
 }

@@ -65,7 +65,7 @@ func (b *bucket) follow(ctx context.Context, name string) (*follower, error) {
 		f = b.newFollower(name)
 	}
 	for {
-		a, err := b.e.call(ctx, b.e.scripts.follow, b.root, name, b.e.now(), f.id, "", f.gen)
+		a, err := b.e.follow(ctx, b.root, name, b.e.now(), f.id, "", f.gen)
 		if err == nil && a.int(0) != 1 {
 			err = logservice.ErrStreamNotFound
 		}
@@ -86,6 +86,13 @@ func (b *bucket) follow(ctx context.Context, name string) (*follower, error) {
 		b.leave(f)
 		f = b.newFollower(name)
 	}
+}
+
+// follow tells where a stream stands; as far as that, replicas have it.
+func (e *Engine) follow(ctx context.Context, root string, args ...string) (answer, error) {
+	return e.acked(ctx, func(ctx context.Context, on runner) (answer, error) {
+		return e.measured(ctx, e.scripts.follow, on, root, args)
+	})
 }
 
 // begin lets f follow generation gen, or returns the one that does already:

@@ -33,6 +33,8 @@
 //	dead            zset    gen:name of deleted streams that still have readers
 //	                        or parts
 //	wake:node       stream  wakes the reader of a node
+//	kept:node       string  written to wait for replicas: readers see what these
+//	                        have, where appends wait for them
 //
 // and, below the first root only, clock and nodes (see heartbeat.lua) and
 // link-key, which signs links. A stream that is deleted and opened again has

@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/redis/rueidis"
 
@@ -92,6 +93,10 @@ func (f *follower) load(ctx context.Context, after int64) ([]*logs.Batch, error)
 	}
 	if len(entries) == 0 {
 		return nil, &logservice.UnavailableError{Cause: errors.New("redis: the lines of a stream are gone")}
+	}
+	if e.config.Replicas > 0 { // those at the end may be on no replica yet
+		end := f.known()
+		entries = slices.DeleteFunc(entries, func(x entry) bool { return x.first >= end && x.first > after+1 })
 	}
 	return f.loaded(entries, after), nil
 }

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/redis/rueidis"
 	"golang.org/x/sync/errgroup"
 
 	logservice "github.com/harness/log-service"
@@ -150,6 +151,9 @@ func (b *bucket) readOnce() error {
 	b.mu.Lock()
 	b.reading = nil
 	b.mu.Unlock()
+	if err == nil && len(found) > 0 {
+		err = b.kept(ctx, c)
+	}
 	if err != nil {
 		c.Close()
 		return b.e.unavailable(err)
@@ -161,6 +165,20 @@ func (b *bucket) readOnce() error {
 	}
 	b.e.memory.Shrink()
 	return nil
+}
+
+// kept waits until replicas have what was just read, where they must have what
+// is acknowledged: otherwise a fail-over could take back what readers saw. WAIT
+// is about the writes of its connection, so something is written.
+func (b *bucket) kept(ctx context.Context, c rueidis.DedicatedClient) error {
+	if b.e.config.Replicas == 0 {
+		return nil
+	}
+	mark := c.B().Set().Key(b.root + "kept:" + b.e.node).Value("").ExSeconds(int64(wakeTTL.Seconds())).Build()
+	if err := c.Do(ctx, mark).Error(); err != nil {
+		return err
+	}
+	return b.e.awaitReplicas(ctx, c)
 }
 
 // begun returns what is to be read now. From here on a change wakes the read.
@@ -218,7 +236,7 @@ func (b *bucket) resync() error {
 	g.SetLimit(maxResync)
 	for _, f := range all {
 		g.Go(func() error {
-			a, err := b.e.call(b.e.running, b.e.scripts.follow, b.root, f.name, b.e.now(), f.id, f.gen, f.gen)
+			a, err := b.e.follow(b.e.running, b.root, f.name, b.e.now(), f.id, f.gen, f.gen)
 			if err != nil {
 				return err
 			}
