@@ -25,6 +25,11 @@ const (
 	// connections is how many connections, as a power of two, carry appends:
 	// two let one be written to while the other is.
 	connections = 1
+	// buffer is what each connection reads into and writes from, and ring how
+	// many calls it has under way, as a power of two: most connections only
+	// wait for what comes.
+	buffer = 128 << 10
+	ring   = 8
 )
 
 // minVersion is the first Redis that has what the scripts use.
@@ -44,9 +49,11 @@ func (e *StartError) Error() string {
 func connect(_ context.Context, c Config) (rueidis.Client, error) {
 	o := rueidis.ClientOption{
 		InitAddress: c.Addresses, Username: c.Username, Password: c.Password, TLSConfig: c.TLS,
-		ClientName:        "log-service",
-		Dialer:            net.Dialer{Timeout: dialTimeout, KeepAlive: keepAlive},
-		ConnWriteTimeout:  callTimeout,
+		ClientName:         "log-service",
+		Dialer:             net.Dialer{Timeout: dialTimeout, KeepAlive: keepAlive},
+		ConnWriteTimeout:   callTimeout,
+		ReadBufferEachConn: buffer, WriteBufferEachConn: buffer,
+		RingScaleEachConn: ring,
 		PipelineMultiplex: connections,
 		DisableCache:      true,
 		DisableRetry:      true, // a call that fails says so at once: all of them are made again where that helps
