@@ -145,6 +145,7 @@ func (e *Engine) check(ctx context.Context) error {
 		{e.scripts.delete, []string{"check", "0", "g", e.node}},
 		{e.scripts.subscribers, []string{"check", "0", e.node + "/check", "g", "0"}},
 		{e.scripts.bury, []string{"check", "0", "g", "2"}},
+		{e.scripts.kept, []string{"", "0", "check"}},
 	} {
 		if _, err := e.call(ctx, call.script, b.root, call.args...); err != nil {
 			return fail(err)

@@ -87,6 +87,24 @@ func TestAFullRedisEmptiesItself(t *testing.T) {
 	}
 }
 
+// Where readers see what replicas have, they see it while Redis is full, too.
+func TestAFullRedisWithReplicasIsRead(t *testing.T) {
+	s := redistest.StartSentinels(t)
+	nodes := newNodes(t, 2, redis.Config{Addresses: s.Addrs, MasterName: redistest.MasterName, Replicas: 1})
+	l := newLog(t, nodes[0])
+	l.write(10)
+	tail := l.follow(nodes[1], 0)
+	defer tail.Close()
+	l.expect(tail, 0)
+	s.Master.Do("CONFIG", "SET", "maxmemory", "1mb")
+	l.close(nodes[0])
+	eventually(t, "a reader at the other node comes to the end", func() bool {
+		_, err := tail.Next(t.Context())
+		return errors.Is(err, io.EOF)
+	})
+	l.read(nodes[1], 0)
+}
+
 // held is a store that takes nothing until it is open.
 type held struct {
 	logs.Store

@@ -174,8 +174,7 @@ func (b *bucket) kept(ctx context.Context, c rueidis.DedicatedClient) error {
 	if b.e.config.Replicas == 0 {
 		return nil
 	}
-	mark := c.B().Set().Key(b.root + "kept:" + b.e.node).Value("").ExSeconds(int64(wakeTTL.Seconds())).Build()
-	if err := c.Do(ctx, mark).Error(); err != nil {
+	if _, err := b.e.measured(ctx, b.e.scripts.kept, c, b.root, []string{"", b.e.now(), b.e.node}); err != nil {
 		return err
 	}
 	return b.e.awaitReplicas(ctx, c)

@@ -20,8 +20,8 @@ var luaFiles embed.FS
 
 // scripts are what changes and reads streams atomically.
 type scripts struct {
-	open, append, close, claim, held, delete, due, list     *script
-	look, follow, subscribers, part, moved, bury, heartbeat *script
+	open, append, close, claim, held, delete, due, list           *script
+	look, follow, subscribers, part, moved, bury, kept, heartbeat *script
 }
 
 func loadScripts() (*scripts, error) {
@@ -33,7 +33,7 @@ func loadScripts() (*scripts, error) {
 	for name, to := range map[string]**script{
 		"open": &s.open, "append": &s.append, "close": &s.close, "claim": &s.claim, "held": &s.held,
 		"delete": &s.delete, "due": &s.due, "list": &s.list, "follow": &s.follow, "subscribers": &s.subscribers,
-		"look": &s.look, "part": &s.part, "moved": &s.moved, "bury": &s.bury, "heartbeat": &s.heartbeat,
+		"look": &s.look, "part": &s.part, "moved": &s.moved, "bury": &s.bury, "kept": &s.kept, "heartbeat": &s.heartbeat,
 	} {
 		body, err := luaFiles.ReadFile("lua/" + name + ".lua")
 		if err != nil {
