@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"sync"
+	"time"
 
 	logservice "github.com/harness/log-service"
 )
@@ -183,36 +184,56 @@ func (b *bucket) cursors(name, gen string) int {
 // engine stops. What changes while it is at it is told at once, so a thousand
 // cursors that come together are told with a call or two.
 func (b *bucket) tell() {
+	var again <-chan time.Time
 	for {
 		select {
 		case <-b.e.running.Done():
 			return
 		case <-b.counts:
+		case <-again:
 		}
-		b.mu.Lock()
-		leaving := b.leaving
-		b.leaving = nil
-		var changed []*follower
-		var refs []int
-		for f := range b.followers {
-			if f.told != f.refs {
-				changed, refs = append(changed, f), append(refs, f.refs)
-			}
-		}
-		b.mu.Unlock()
-		for i, f := range changed {
-			if b.count(f, refs[i]) {
-				f.told = refs[i]
-			}
-		}
-		for _, f := range leaving {
-			b.count(f, 0)
+		again = nil
+		if !b.tellAll() {
+			again = time.After(lastReread)
 		}
 	}
 }
 
-// count tells Redis the cursors of one follower. Where that fails, a later
-// change or the end of this node's lease puts it right.
+// tellAll tells what has changed; false: Redis could not be told all of it.
+func (b *bucket) tellAll() bool {
+	b.mu.Lock()
+	leaving := b.leaving
+	b.leaving = nil
+	var changed []*follower
+	var refs []int
+	for f := range b.followers {
+		if f.told != f.refs {
+			changed, refs = append(changed, f), append(refs, f.refs)
+		}
+	}
+	b.mu.Unlock()
+	ok := true
+	for i := 0; i < len(changed) && ok; i++ {
+		if ok = b.count(changed[i], refs[i]); ok {
+			changed[i].told = refs[i]
+		}
+	}
+	for len(leaving) > 0 && ok {
+		if ok = b.count(leaving[0], 0); ok {
+			leaving = leaving[1:]
+		}
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, f := range leaving {
+		if f.gen != "" { // of the others, which never followed, Redis may know none: they would pile up
+			b.leaving = append(b.leaving, f)
+		}
+	}
+	return ok
+}
+
+// count tells Redis the cursors of one follower.
 func (b *bucket) count(f *follower, cursors int) bool {
 	a, err := b.e.call(b.e.running, b.e.scripts.subscribers, b.root, f.name, b.e.now(), f.id, f.gen, itoa(int64(cursors)))
 	if err != nil {
