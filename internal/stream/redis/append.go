@@ -43,6 +43,7 @@ func (e *Engine) Append(ctx context.Context, id logservice.ID, l logs.Lines) (ne
 	// What is answered without adding anything is answered only after a look;
 	// what is added needs none.
 	for looked := false; ; {
+		t.stale = t.stale || !looked && t.dials != e.dials.Load()
 		if t.shared > 0 && !t.stale && !looked {
 			e.catchUp(ctx, b, name, t)
 		}
@@ -53,7 +54,7 @@ func (e *Engine) Append(ctx context.Context, id logservice.ID, l logs.Lines) (ne
 			looked = true
 		}
 		if lost := t.lost(l); lost > t.next() {
-			if _, err := e.add(ctx, b, name, t, []piece{t.gap(lost, e.node)}); err != nil {
+			if looked, err = e.add(ctx, b, name, t, []piece{t.gap(lost, e.node)}); err != nil {
 				return 0, err
 			}
 			continue
@@ -236,6 +237,9 @@ func (e *Engine) add(ctx context.Context, b *bucket, name string, t *tail, piece
 		}
 		return nil, nil
 	})
+	if added && t.dials != e.dials.Load() {
+		added, err = e.follows(ctx, b, name, t, ids)
+	}
 	if err != nil || !added {
 		return false, err
 	}
@@ -244,6 +248,33 @@ func (e *Engine) add(ctx context.Context, b *bucket, name string, t *tail, piece
 	}
 	t.stale = false
 	return true, nil
+}
+
+// follows reports whether entries that were added begin where the one before
+// them ends, or behind it: another Redis than t is of, which lacks its newest
+// entries, may have had more in place of these. Entries that do not are removed.
+func (e *Engine) follows(ctx context.Context, b *bucket, name string, t *tail, ids []int64) (ok bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	c, key := e.client.B(), b.key("d", t.gen, name)
+	for range 1<<connections + 1 { // any may be one that has ended
+		var list answer
+		list, err = e.client.Do(ctx, c.Xrevrange().Key(key).End("("+itoa(ids[0])+"-0").Start("-").Count(1).Build()).ToArray()
+		if err != nil {
+			continue
+		}
+		if before := parseEntries(list); len(before) == 0 || before[0].next() <= ids[0] {
+			return true, nil
+		}
+		remove := make([]string, len(ids))
+		for i, id := range ids {
+			remove[i] = itoa(id) + "-0"
+		}
+		if err = e.client.Do(ctx, c.Xdel().Key(key).Id(remove...).Build()).Error(); err == nil {
+			return false, nil
+		}
+	}
+	return false, e.unavailable(err)
 }
 
 // goneOn tells the refusal of an XADD because others have added to the stream.

@@ -46,10 +46,12 @@ func (e *StartError) Error() string {
 	return fmt.Sprintf("redis at %s: %v; %s", e.Addresses, e.Cause, e.Hint)
 }
 
-func connect(_ context.Context, c Config) (rueidis.Client, error) {
+func (e *Engine) connect() (rueidis.Client, error) {
+	c := e.config
 	o := rueidis.ClientOption{
 		InitAddress: c.Addresses, Username: c.Username, Password: c.Password, TLSConfig: c.TLS,
 		ClientName:         "log-service",
+		DialCtxFn:          e.dial,
 		Dialer:             net.Dialer{Timeout: dialTimeout, KeepAlive: keepAlive},
 		ConnWriteTimeout:   callTimeout,
 		ReadBufferEachConn: buffer, WriteBufferEachConn: buffer,
@@ -70,6 +72,17 @@ func connect(_ context.Context, c Config) (rueidis.Client, error) {
 		return nil, startError(c, err)
 	}
 	return client, nil
+}
+
+// dial connects to a Redis, and counts it: it may be another one than answered
+// before, or have restarted, and may have lost lines. What this node knows of a
+// stream from before is looked at again.
+func (e *Engine) dial(ctx context.Context, addr string, d *net.Dialer, c *tls.Config) (net.Conn, error) {
+	defer e.dials.Add(1)
+	if c != nil {
+		return (&tls.Dialer{NetDialer: d, Config: c}).DialContext(ctx, "tcp", addr)
+	}
+	return d.DialContext(ctx, "tcp", addr)
 }
 
 // startError adds the way out to what went wrong at the start.
@@ -157,6 +170,7 @@ func (e *Engine) check(ctx context.Context) error {
 		c.B().Xadd().Key(b.wakeKey()).Nomkstream().Id("1-0").FieldValue().FieldValue("w", "").Build(),
 		c.B().Xrange().Key(b.wakeKey()).Start("-").End("+").Count(1).Build(),
 		c.B().Xrevrange().Key(b.wakeKey()).End("+").Start("-").Count(1).Build(),
+		c.B().Xdel().Key(b.wakeKey()).Id("1-0").Build(),
 		c.B().Zrevrangebyscore().Key(b.key("p", "g", "check")).Max("1").Min("-inf").Limit(0, 1).Build(),
 		c.B().Hdel().Key(b.key("q", "g", "check")).Field("1-2-check").Build(),
 	) {

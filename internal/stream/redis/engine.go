@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -72,6 +73,7 @@ type Engine struct {
 	config  Config
 	log     *slog.Logger
 	client  rueidis.Client
+	dials   atomic.Int64 // see dial
 	scripts *scripts
 	start   time.Time
 	node    string // this run of this node; no two are alike
@@ -118,7 +120,7 @@ func Open(ctx context.Context, c Config) (*Engine, error) {
 	if e.scripts, err = loadScripts(); err != nil {
 		return nil, err
 	}
-	if e.client, err = connect(ctx, c); err != nil {
+	if e.client, err = e.connect(); err != nil {
 		return nil, err
 	}
 	for i := range e.buckets {

@@ -56,6 +56,9 @@ func parseEntries(list answer) []entry {
 		if !ok || !ok2 || h.kind == kindStart {
 			continue
 		}
+		if h.kind == kindEnd {
+			first, h.sum = int64(h.sum), 0
+		}
 		entries = append(entries, entry{h, first, fields.text(1)})
 	}
 	return entries

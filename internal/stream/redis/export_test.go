@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"strings"
 
 	logservice "github.com/harness/log-service"
 )
@@ -18,6 +19,11 @@ func root(c Config) string {
 func NodesKey(c Config) string { return root(c) + "nodes" }
 func ClockKey(c Config) string { return root(c) + "clock" }
 func NodeRun(e *Engine) string { return e.node }
+
+func ReadersKey(e *Engine, id logservice.ID) string {
+	return strings.Replace(DataKey(e, id), "}:d:", "}:f:", 1)
+}
+
 func DataKey(e *Engine, id logservice.ID) string {
 	b, name := e.bucket(id)
 	t, err := b.tails.take(context.Background(), name)

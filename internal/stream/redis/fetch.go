@@ -37,7 +37,7 @@ func (e *Engine) fetch(ctx context.Context, b *bucket, name, gen string, after, 
 			return nil, e.unavailable(err)
 		}
 		for _, x := range parseEntries(a) {
-			if x.next() > after+1 || x.first > after {
+			if x.next() > after+1 || x.first > after || x.end() {
 				entries = append(entries, x)
 			}
 		}
@@ -123,7 +123,11 @@ func (f *follower) loaded(entries []entry, after int64) []*logs.Batch {
 	f.fetches.Store(min(max(int64(nextBytes*len(entries)/size), 2), maxFetch))
 	last := entries[len(entries)-1]
 	found := toBatches(entries)
-	if from := entries[0].first; from > after+1 {
+	from := entries[0].first
+	if entries[0].end() { // this node may have seen more, which is lost
+		from = max(from, f.known())
+	}
+	if from > after+1 {
 		found = append([]*logs.Batch{logs.NewGap(after+1, from-after-1)}, found...)
 	}
 	f.add(found, last.next(), last.end())

@@ -23,7 +23,7 @@ type header struct {
 	bytes int64  // of all lines so far
 	cost  int64  // of all entries so far; see entryCost
 	clock int64  // when it was added: milliseconds of the service's clock
-	sum   uint64 // of the append that ends with this entry; zero: none is known
+	sum   uint64 // of the append that ends with this entry; zero: none is known. Of the end: the next sequence
 	span  int64  // lines of that append
 	node  string // that added it
 }

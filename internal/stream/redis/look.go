@@ -12,7 +12,7 @@ import (
 // look brings t up to date. It counts as activity of the stream, so it writes,
 // and may be what a retry is acknowledged by.
 func (e *Engine) look(ctx context.Context, b *bucket, name string, t *tail) error {
-	t.stale = true
+	t.stale, t.dials = true, e.dials.Load()
 	if err := e.readTail(ctx, b, name, t); err != nil {
 		return err
 	}
@@ -56,8 +56,11 @@ func (e *Engine) readTail(ctx context.Context, b *bucket, name string, t *tail) 
 	}
 	t.held, t.moved = a.int(2), a.int(3)
 	for i, x := range found {
-		if i == 0 && known == "" {
+		switch {
+		case i == 0 && known == "":
 			t.head.cost = x.head.cost - x.cost
+		case x.first < t.next():
+			continue // about to be removed; see follows
 		}
 		t.grow(x.first, x.text, x.head)
 	}

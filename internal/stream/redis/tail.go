@@ -29,6 +29,7 @@ type tail struct {
 // standing is what a tail knows.
 type standing struct {
 	stale  bool   // to be looked at before it is built on
+	dials  int64  // of this node when it was looked at; see Engine.dial
 	shared int    // appends that catch up first, as other nodes append too
 	gen    string // empty: nothing is known
 	first  int64  // of the newest entry

@@ -18,6 +18,9 @@ local function tail(gen)
 		return tonumber(m[1]), h
 	end
 	local h = e[2][1]
+	if string.sub(h, 1, 1) == 'c' then
+		return (struct.unpack('>I8', h, 30)), h
+	end
 	return string.match(e[1], '^%d+') + struct.unpack('>I4', h, 2), h
 end
 
@@ -29,21 +32,22 @@ local function though_full()
 end
 
 -- mark returns the header of an entry without lines that follows the header h.
-local function mark(kind, lines, h)
-	return kind .. struct.pack('>I4', lines) .. string.sub(h, 6, 29) .. string.rep('\0', 12) .. string.sub(h, 42)
+local function mark(kind, lines, sum, h)
+	return kind .. struct.pack('>I4', lines) .. string.sub(h, 6, 29) .. struct.pack('>I8I4', sum, 0) .. string.sub(h, 42)
 end
 
 -- finish lets no line come behind those of a generation, and returns the
 -- sequence that the next one would have got. Where it was seen to get further,
--- a fail-over lost the rest.
+-- a fail-over lost the rest. The end has the highest ID there is: nothing comes
+-- behind it, and whoever has seen more than Redis has now sees it.
 local function finish(gen, seen)
 	though_full()
 	local n, h = tail(gen)
 	if seen and seen > n then
-		redis.call('XADD', key('d', gen), n .. '-0', mark('g', seen - n, h), '')
+		redis.call('XADD', key('d', gen), n .. '-0', mark('g', seen - n, 0, h), '')
 		n = seen
 	end
-	redis.call('XADD', key('d', gen), n .. '-0', mark('c', 0, h), '')
+	redis.call('XADD', key('d', gen), '9223372036854775807-0', mark('c', 0, n, h), '')
 	return n
 end
 
