@@ -31,15 +31,15 @@ type fleet struct {
 	bucket  string
 }
 
-// newFleet starts the servers with more settings.
-func newFleet(t *testing.T, env ...string) *fleet {
+// newFleet starts the servers, of the program at path, with more settings.
+func newFleet(t *testing.T, path string, env ...string) *fleet {
 	t.Helper()
-	return newFleetEach(t, func(*fleet, int) []string { return nil }, env...)
+	return newFleetEach(t, path, func(*fleet, int) []string { return nil }, env...)
 }
 
 // newFleetEach starts the servers with more settings, and with those that
 // each gives to one of them.
-func newFleetEach(t *testing.T, each func(f *fleet, server int) []string, env ...string) *fleet {
+func newFleetEach(t *testing.T, path string, each func(f *fleet, server int) []string, env ...string) *fleet {
 	t.Helper()
 	f := &fleet{t: t, s3: s3test.Run(t, s3test.Versity)}
 	f.bucket = f.s3.Bucket(t)
@@ -48,7 +48,6 @@ func newFleetEach(t *testing.T, each func(f *fleet, server int) []string, env ..
 		"LOG_SERVICE_S3_ACCESS_KEY_ID=" + s3test.AccessKey, "LOG_SERVICE_S3_SECRET_ACCESS_KEY=" + s3test.SecretKey,
 		"LOG_SERVICE_GRPC_BIND=off", fmt.Sprint("LOG_SERVICE_REDIS_STREAM_MEMORY=", streamMemory),
 	}, env...)
-	path := program(t)
 	var addrs []string
 	for i := range f.servers {
 		own := append([]string{fmt.Sprint("LOG_SERVICE_NODE=node-", i)}, each(f, i)...)

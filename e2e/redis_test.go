@@ -18,7 +18,7 @@ import (
 // lost, doubled or out of order. They wait more than they work, so two run at
 // a time.
 func faultRounds() int { return streamtest.Scale(1, 3, 50) }
-func faultLines() int  { return streamtest.Scale(20_000, 30_000, 1_000_000) }
+func faultLines() int  { return streamtest.Scale(20_000, 1_000_000, 1_000_000) } // by programs without the race detector
 
 // TestLogsSurviveWhatHappensToRedis kills Redis, hangs it, and cuts the
 // connections to it at random bytes.
@@ -48,7 +48,7 @@ func TestLogsSurviveWhatHappensToRedis(t *testing.T) {
 				config.Up, config.Down = faultproxy.Range{Min: 1, Max: most}, faultproxy.Range{Min: 1, Max: most}
 			}
 			proxy := startProxy(t, config)
-			f := newFleet(t, "LOG_SERVICE_REDIS_ENDPOINT="+proxy.Addr())
+			f := newFleet(t, plainProgram(t), "LOG_SERVICE_REDIS_ENDPOINT="+proxy.Addr())
 			f.run(faultLines(), 1, faultRounds(), func(round int) { fault(redis, proxy, round) })
 			if name == "cut off" {
 				t.Logf("%d connections were cut at a random byte", proxy.Cuts())
@@ -68,7 +68,7 @@ func TestLogsSurviveWhatHappensToRedis(t *testing.T) {
 func TestLogsSurviveFailOvers(t *testing.T) {
 	t.Parallel()
 	s := redistest.StartSentinels(t)
-	f := newFleet(t, "LOG_SERVICE_REDIS_USE_SENTINEL=true", "LOG_SERVICE_REDIS_MASTER_NAME="+redistest.MasterName,
+	f := newFleet(t, plainProgram(t), "LOG_SERVICE_REDIS_USE_SENTINEL=true", "LOG_SERVICE_REDIS_MASTER_NAME="+redistest.MasterName,
 		"LOG_SERVICE_REDIS_SENTINEL_ADDRS="+strings.Join(s.Addrs, ","), "LOG_SERVICE_REDIS_REPLICAS=1")
 	f.run(faultLines(), 1, faultRounds(), func(int) { s.FailOver() })
 }
@@ -79,7 +79,7 @@ func TestLogsSurviveFailOvers(t *testing.T) {
 func TestANodeThatIsKilledLosesNothing(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Start(t)
-	f := newFleet(t, "LOG_SERVICE_REDIS_ENDPOINT="+redis.Addr)
+	f := newFleet(t, plainProgram(t), "LOG_SERVICE_REDIS_ENDPOINT="+redis.Addr)
 	f.run(faultLines(), 1, faultRounds(), func(round int) {
 		s := f.servers[round%2]
 		s.kill()

@@ -17,8 +17,8 @@ func TestLogsSurviveFailOversOfACluster(t *testing.T) {
 	t.Parallel()
 	c := redistest.StartCluster(t, 3)
 	c.AddReplicas()
-	f := newFleet(t, "LOG_SERVICE_REDIS_ENDPOINT="+strings.Join(c.Addrs(), ","), "LOG_SERVICE_REDIS_REPLICAS=1")
-	f.run(faultLines(), 6, faultRounds(), func(round int) {
+	f := newFleet(t, program(t), "LOG_SERVICE_REDIS_ENDPOINT="+strings.Join(c.Addrs(), ","), "LOG_SERVICE_REDIS_REPLICAS=1")
+	f.run(streamtest.Scale(20_000, 30_000, 1_000_000), 6, faultRounds(), func(round int) {
 		master := c.Masters[round%len(c.Masters)]
 		if !strings.Contains(master.Do("KEYS", "*"), "/faults") {
 			t.Errorf("the master that is killed in round %d has no log: this shows little", round)
@@ -37,7 +37,7 @@ func TestLogsSurviveTheMovingOfSlots(t *testing.T) {
 	ctx, cancel := context.WithTimeoutCause(t.Context(), limit, fmt.Errorf("not done within %v", limit))
 	defer cancel()
 	c := redistest.StartCluster(t, 3)
-	f := newFleet(t, "LOG_SERVICE_REDIS_ENDPOINT="+strings.Join(c.Addrs(), ","))
+	f := newFleet(t, program(t), "LOG_SERVICE_REDIS_ENDPOINT="+strings.Join(c.Addrs(), ","))
 	l := newLoad(ctx, newWire(f.door.url()))
 	if err := l.begin(); err != nil {
 		t.Fatal(err)

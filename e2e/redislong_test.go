@@ -30,7 +30,7 @@ func TestALogOfAnyLengthIsCompleteWhileRedisStaysSmall(t *testing.T) {
 	ctx, cancel := context.WithTimeoutCause(t.Context(), limit, fmt.Errorf("not done within %v", limit))
 	defer cancel()
 	redis := redistest.Start(t)
-	f := newFleet(t, "LOG_SERVICE_REDIS_ENDPOINT="+redis.Addr)
+	f := newFleet(t, plainProgram(t), "LOG_SERVICE_REDIS_ENDPOINT="+redis.Addr)
 	writer, reader := newWire(f.servers[0].url), newWire(f.servers[1].url)
 	const key = "long/log"
 	if err := writer.open(ctx, key); err != nil {

@@ -34,7 +34,7 @@ func TestHalfMovedPartsSurviveTheDeathOfTheirServer(t *testing.T) {
 	defer cancel()
 	redis := redistest.Start(t)
 	var doors [2]*bucketDoor
-	f := newFleetEach(t, func(f *fleet, i int) []string {
+	f := newFleetEach(t, program(t), func(f *fleet, i int) []string {
 		doors[i] = newBucketDoor(t, f.s3.Endpoint())
 		return []string{"LOG_SERVICE_S3_ENDPOINT=" + doors[i].url}
 	}, "LOG_SERVICE_REDIS_ENDPOINT="+redis.Addr)
