@@ -66,6 +66,9 @@ func Run(t *testing.T, b Backend) {
 	}
 }
 
+// RunModel runs the last group of the suite alone: random sequences of calls.
+func RunModel(t *testing.T, b Backend) { testModel(t, b) }
+
 // LongEnv makes the suite run at its full size; see Scale.
 const LongEnv = "LOG_SERVICE_TEST_LONG"
 
