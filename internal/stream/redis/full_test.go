@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	logservice "github.com/harness/log-service"
@@ -108,14 +109,21 @@ func TestAFullRedisWithReplicasIsRead(t *testing.T) {
 // held is a store that takes nothing until it is open.
 type held struct {
 	logs.Store
-	open chan struct{}
+	open          chan struct{}
+	puts, deletes atomic.Int64 // that were done
 }
 
 func (h *held) Put(ctx context.Context, id logservice.ID, r io.Reader, info logs.BlobInfo) error {
 	select {
 	case <-h.open:
+		defer h.puts.Add(1)
 		return h.Store.Put(ctx, id, r, info)
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+func (h *held) Delete(ctx context.Context, id logservice.ID) error {
+	defer h.deletes.Add(1)
+	return h.Store.Delete(ctx, id)
 }
