@@ -138,6 +138,7 @@ func (e *Engine) check(ctx context.Context) error {
 		return fail(err)
 	}
 	b := newBucket(e, e.buckets[0].root+"check:"+e.node+":")
+	defer e.forgetCheck(b)
 	start := header{kind: kindStart, lines: 1}.text()
 	lines := []string{"1-0", header{kind: kindLines, lines: 1}.text(), "{}\n", "2-0", header{kind: kindLines, lines: 1}.text(), "{}\n"}
 	for _, call := range []struct {
@@ -186,6 +187,18 @@ func (e *Engine) check(ctx context.Context) error {
 		return fail(err)
 	}
 	return e.checkReplicas(ctx)
+}
+
+// forgetCheck removes what a check that failed halfway leaves: a server may be
+// started again and again without a right.
+func (e *Engine) forgetCheck(b *bucket) {
+	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
+	defer cancel()
+	keys := []string{b.root + "s:check", b.root + "names", b.root + "due", b.root + "dead"}
+	for _, kind := range []string{"d", "p", "q", "f"} {
+		keys = append(keys, b.key(kind, "g", "check"))
+	}
+	_ = e.client.Do(ctx, e.client.B().Del().Key(keys...).Build()).Error() // the check tells what is wrong
 }
 
 func (e *Engine) checkVersion(ctx context.Context) error {

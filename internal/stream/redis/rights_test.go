@@ -53,6 +53,16 @@ func TestTheRightsOfTheDocumentationAreEnough(t *testing.T) {
 	})
 }
 
+// A start that fails halfway, perhaps again and again, leaves nothing behind.
+func TestAStartThatFailsLeavesNothing(t *testing.T) {
+	s := redistest.Start(t)
+	grant(redis.Rights+" -xtrim", s)
+	refused(t, redis.Config{Addresses: []string{s.Addr}, Username: "logs", Password: "pass", Logger: slog.New(slog.DiscardHandler)})
+	if left := s.Do("KEYS", "*check*"); left != "" {
+		t.Errorf("left behind: %s", left)
+	}
+}
+
 // grant gives rights to the user of nodes.
 func grant(rights string, to ...*redistest.Server) {
 	for _, s := range to {
