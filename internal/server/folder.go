@@ -108,8 +108,10 @@ func writeAt(f *os.File, p []byte) error {
 }
 
 // Close lets the folder go. The lock file stays: removing it would let two
-// servers each lock a file of that name.
-func (d *folder) Close() error { return d.lock.Close() }
+// servers each lock a file of that name. The lock is given up by itself: a
+// process that is being started has a copy of the file for a moment, which
+// would keep it.
+func (d *folder) Close() error { return errors.Join(unlock(d.lock), d.lock.Close()) }
 
 // linkKey returns the key that signs links, making one at the first start. A
 // new key ends the links that were given out under the old one.

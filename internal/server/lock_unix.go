@@ -22,3 +22,5 @@ func lock(f *os.File) (held bool, err error) {
 		return false, err
 	}
 }
+
+func unlock(f *os.File) error { return unix.Flock(int(f.Fd()), unix.LOCK_UN) }

@@ -17,3 +17,7 @@ func lock(f *os.File) (held bool, err error) {
 	}
 	return false, err
 }
+
+func unlock(f *os.File) error {
+	return windows.UnlockFileEx(windows.Handle(f.Fd()), 0, 1, 0, &windows.Overlapped{Offset: 1 << 20})
+}
