@@ -73,12 +73,12 @@ func TestAWriterNoticesThatOthersWrite(t *testing.T) {
 func TestAWriterOfNoLogFails(t *testing.T) {
 	overBoth(t, func(t *testing.T, p protocol) {
 		w := p.client(t, clienttest.NewServer(t)).Writer(t.Context(), key)
-		fmt.Fprint(w, "a\n")
+		_, refused := fmt.Fprint(w, "a\n") // it may know already
 		if err := w.Close(); !errors.Is(err, logservice.ErrStreamNotFound) {
 			t.Errorf("error %v", err)
 		}
-		if s := w.Stats(); s.Lost != 1 {
-			t.Errorf("%+v", s)
+		if s := w.Stats(); s.Lost != 1 && !errors.Is(refused, logservice.ErrStreamNotFound) {
+			t.Errorf("%+v, writing says %v", s, refused)
 		}
 	})
 }

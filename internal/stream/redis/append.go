@@ -237,7 +237,7 @@ func (e *Engine) add(ctx context.Context, b *bucket, name string, t *tail, piece
 		}
 		return nil, nil
 	})
-	if added && t.dials != e.dials.Load() {
+	if err == nil && added && t.dials != e.dials.Load() {
 		added, err = e.follows(ctx, b, name, t, ids)
 	}
 	if err != nil || !added {

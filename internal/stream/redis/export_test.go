@@ -20,6 +20,9 @@ func NodesKey(c Config) string { return root(c) + "nodes" }
 func ClockKey(c Config) string { return root(c) + "clock" }
 func NodeRun(e *Engine) string { return e.node }
 
+// Redial is what a new connection means to an engine.
+func Redial(e *Engine) { e.dials.Add(1) }
+
 func ReadersKey(e *Engine, id logservice.ID) string {
 	return strings.Replace(DataKey(e, id), "}:d:", "}:f:", 1)
 }

@@ -120,11 +120,15 @@ func (e *Engine) catchUp(ctx context.Context, b *bucket, name string, t *tail) {
 	}
 	t.held, t.moved = answer(fields).int(2), answer(fields).int(3)
 	entries := parseEntries(list)
+	seen := t.seen
 	for _, x := range slices.Backward(entries) {
 		if x.first != t.next() || x.cost-x.own() != t.head.cost {
 			return // lines are lost, or there are more than these
 		}
 		t.grow(x.first, x.text(), x.header)
+	}
+	if e.config.Replicas > 0 {
+		t.seen = seen // replicas may not have it yet, and nobody was told
 	}
 	if len(entries) > 0 {
 		t.shared = keepsShared

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"strconv"
 	"strings"
 	"testing"
@@ -259,4 +260,58 @@ func rejected(s *redistest.Server, command string) (n int) {
 	_, rest, _ = strings.Cut(rest, "rejected_calls=")
 	n, _ = strconv.Atoi(rest[:strings.IndexByte(rest+",", ',')])
 	return n
+}
+
+// What no replica got is neither acknowledged nor told to be lost, whatever
+// else happens meanwhile: its writer tries again, and it is stored once.
+func TestWhatNoReplicaGotIsStoredByTheRetry(t *testing.T) {
+	s := redistest.StartSentinels(t)
+	nodes := newNodes(t, 2, redis.Config{Addresses: s.Addrs, MasterName: redistest.MasterName, Replicas: 1, Logger: slog.New(slog.DiscardHandler)})
+	l := newLog(t, nodes[0])
+	for i := range 6 { // both nodes expect the other to append
+		l.to = nodes[i%2]
+		l.write(3)
+	}
+	s.AwaitReplicas()
+	s.Replica.Pause()
+	s.Master.Do("CLIENT", "KILL", "TYPE", "replica")
+	lines := l.writer.Lines(7)
+	a := logs.Lines{Data: []byte(strings.Join(lines, "\n") + "\n"), Count: 7, Dedupe: true}
+	for _, n := range nodes {
+		answer := make(chan error, 1)
+		go func() {
+			_, err := n.Append(t.Context(), l.id, a)
+			answer <- err
+		}()
+		tick := time.NewTicker(300 * time.Millisecond)
+		defer tick.Stop()
+		for waits := true; waits; {
+			select {
+			case err := <-answer:
+				if waits = false; !errors.Is(err, logservice.ErrUnavailable) {
+					t.Fatalf("an append that no replica has: %v", err)
+				}
+			case <-tick.C:
+				redis.Redial(n.Engine) // a connection made during an append changes nothing
+			}
+		}
+	}
+	s.Master.Kill()
+	s.Replica.Resume()
+	s.AwaitMaster(s.Replica)
+	s.Master.Restart()
+	s.Master, s.Replica = s.Replica, s.Master
+	host, port, _ := net.SplitHostPort(s.Master.Addr)
+	s.Replica.Do("REPLICAOF", host, port)
+	s.AwaitReplicas()
+	next, err := patient{nodes[1]}.Append(t.Context(), l.id, a)
+	if l.lines = append(l.lines, lines...); err != nil || next != int64(len(l.lines)+1) {
+		t.Fatalf("tried again: %d, %v", next, err)
+	}
+	for _, n := range nodes {
+		l.read(n, 0)
+	}
+	if len(l.gaps) != 0 {
+		t.Errorf("readers are told of gaps %v", l.gaps)
+	}
 }
