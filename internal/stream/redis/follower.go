@@ -101,6 +101,13 @@ func (f *follower) add(found []*logs.Batch, end int64, closed bool) {
 	}
 }
 
+// known is the sequence below which this node has seen the stream.
+func (f *follower) known() int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.end
+}
+
 // appended takes in lines that this node has appended, from first on: they need
 // not come back from Redis to be seen.
 func (f *follower) appended(l logs.Lines, first int64) {

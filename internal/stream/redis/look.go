@@ -67,13 +67,6 @@ func (e *Engine) readTail(ctx context.Context, b *bucket, name string, t *tail) 
 	return nil
 }
 
-// known is the sequence below which this node has seen the stream.
-func (f *follower) known() int64 {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.end
-}
-
 // seen is an entry without its lines.
 type seen struct {
 	first int64
@@ -120,15 +113,15 @@ func (e *Engine) catchUp(ctx context.Context, b *bucket, name string, t *tail) {
 	}
 	t.held, t.moved = answer(fields).int(2), answer(fields).int(3)
 	entries := parseEntries(list)
-	seen := t.seen
+	if e.config.Replicas > 0 { // they may not have it yet, and nobody was told
+		seen := t.seen
+		defer func() { t.seen = seen }()
+	}
 	for _, x := range slices.Backward(entries) {
 		if x.first != t.next() || x.cost-x.own() != t.head.cost {
 			return // lines are lost, or there are more than these
 		}
 		t.grow(x.first, x.text(), x.header)
-	}
-	if e.config.Replicas > 0 {
-		t.seen = seen // replicas may not have it yet, and nobody was told
 	}
 	if len(entries) > 0 {
 		t.shared = keepsShared

@@ -8,7 +8,7 @@ local function key(kind, gen)
 end
 
 -- tail returns where a generation stands: the next sequence and the header of
--- its newest entry, as entry.go lays it out.
+-- its newest entry, as header.go lays it out.
 local function tail(gen)
 	local e = redis.call('XREVRANGE', key('d', gen), '+', '-', 'COUNT', 1)[1]
 	if not e then -- a Redis that evicts has dropped the lines
