@@ -57,6 +57,10 @@ func TestAFullRedisEmptiesItself(t *testing.T) {
 		t.Errorf("its state is told as %v", err)
 	}
 	all[0].read(n, 0)
+	again := logs.Lines{Data: []byte(all[0].lines[0] + "\n"), Count: 1, Offset: 1}
+	if next, err := n.Append(t.Context(), all[0].id, again); err != nil || next != int64(len(all[0].lines)+1) {
+		t.Errorf("a retry of what it has: %d, %v", next, err)
+	}
 	close(store.open) // the blob store is back: older lines move
 	for _, l := range all {
 		l.write(1)

@@ -5,6 +5,7 @@ local m = redis.call('HMGET', meta, 'g', 'c', 'p', 'v', 'r')
 if not m[1] or m[2] then
 	return {0}
 end
+though_full() -- a retry is known, whether or not there is room
 redis.call('HSET', meta, 'a', now)
 local from = '-'
 if ARGV[4] ~= '' and m[1] == ARGV[3] then
