@@ -116,6 +116,10 @@ func (r *remote) Claim(context.Context, logservice.ID) (logs.Claim, error) {
 	return nil, logservice.ErrUnsupported
 }
 
+func (r *remote) Take(context.Context, logservice.ID) (logs.Claim, error) {
+	return nil, logservice.ErrUnsupported
+}
+
 func (r *remote) List(ctx context.Context, f logs.Filter) ([]logs.Info, error) {
 	c, err := r.client(f.Account)
 	if err != nil {

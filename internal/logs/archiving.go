@@ -85,9 +85,14 @@ func (s *Service) putArchive(ctx context.Context, from, to logservice.ID, claim 
 	}
 	r := s.accounts.counted(to.Account, p)
 	if plain {
-		return indexer.PutIndexed(ctx, to, r, info, p.w.Index)
+		err = indexer.PutIndexed(ctx, to, r, info, p.w.Index)
+	} else {
+		err = s.store.Put(ctx, to, r, info)
 	}
-	return s.store.Put(ctx, to, r, info)
+	if err != nil && p.ended {
+		claim.Rollback(context.WithoutCancel(ctx))
+	}
+	return err
 }
 
 // archiveBeside archives an abandoned log whose key has a blob already. Most
@@ -212,9 +217,9 @@ func (p *packer) fill(n int) error {
 func (p *packer) step() (err error) {
 	batches, err := p.c.Next(p.ctx)
 	if errors.Is(err, io.EOF) {
-		// A service that was thought dead must not replace what the one that
-		// took over has stored, or somebody since.
-		if err := p.claim.Held(p.ctx); err != nil {
+		// What somebody stores who has taken the stream, or has taken over
+		// from a service that was thought dead, must not be replaced.
+		if err := p.claim.Commit(p.ctx); err != nil {
 			return err
 		}
 		p.ended = true

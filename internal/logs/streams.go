@@ -62,6 +62,13 @@ type Streams interface {
 	// ErrStreamNotFound: there is no closed stream; ErrClaimed: another
 	// service has it. A service that dies loses its claims.
 	Claim(ctx context.Context, id logservice.ID) (Claim, error)
+
+	// Take claims a closed stream for a service that replaces or deletes the
+	// log: also one that another service has, unless that has committed its
+	// archive (ErrClaimed, for as long as it takes to store). What it answers
+	// is durable, and so is Delete of the claim: ErrStreamNotFound means that
+	// no crash brings a closed stream back.
+	Take(ctx context.Context, id logservice.ID) (Claim, error)
 }
 
 // ErrClaimed says that another service archives a stream.
@@ -71,9 +78,12 @@ var ErrClaimed = errors.New("another server archives the stream")
 type Claim interface {
 	// How says how the stream was closed.
 	How() Closing
-	// Held returns nil while the claim stands, ErrClaimed where another
-	// service has taken it over.
-	Held(ctx context.Context) error
+	// Commit comes right before the archive is made visible: nobody takes the
+	// claim from then on. ErrClaimed: another service has taken it;
+	// ErrStreamNotFound: the stream is gone. Either way nothing may be stored.
+	Commit(ctx context.Context) error
+	// Rollback comes where storing a committed archive has failed.
+	Rollback(ctx context.Context)
 	// Delete lets the stream go, as Streams.Delete. ErrStreamNotFound: it is
 	// not this claim's any more, and nothing was done.
 	Delete(ctx context.Context) error

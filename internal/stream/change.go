@@ -2,6 +2,7 @@ package stream
 
 import (
 	"context"
+	"errors"
 
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/internal/logs"
@@ -138,12 +139,14 @@ func (e *Engine) Delete(_ context.Context, id logservice.ID) error {
 	if err != nil {
 		return err
 	}
-	return e.remove(s)
+	return e.remove(s, false)
 }
 
-func (e *Engine) remove(s *stream) (err error) {
+// remove deletes s. Where it is not to be durable, one that is closed goes
+// without a wait: a crash may bring it back, as it was.
+func (e *Engine) remove(s *stream, durable bool) (err error) {
 	s.mu.Lock()
-	closed := s.closed
+	durable = durable || !s.closed
 	if s.deleting || s.deleted {
 		err = logservice.ErrStreamNotFound
 	} else if err = s.stage(staged{rec: record{kind: kindDelete}}); err == nil {
@@ -151,10 +154,12 @@ func (e *Engine) remove(s *stream) (err error) {
 	}
 	g := s.staging
 	s.mu.Unlock()
-	if err == nil && !closed {
-		err = g.wait()
+	if durable && (err == nil || errors.Is(err, logservice.ErrStreamNotFound)) {
+		if failed := g.wait(); failed != nil {
+			return failed
+		}
 	}
-	if err == nil { // a closed one at once: a crash may bring it back, as it was
+	if err == nil {
 		e.forget(s)
 	}
 	return err

@@ -43,19 +43,57 @@ func (e *Engine) Claim(_ context.Context, id logservice.ID) (logs.Claim, error) 
 	return &claim{s: s, how: s.how}, nil
 }
 
+// Take implements logs.Streams. A stream that is missing may be one whose
+// deletion is not durable yet, so the log is settled first.
+func (e *Engine) Take(_ context.Context, id logservice.ID) (logs.Claim, error) {
+	if e.wal != nil {
+		if err := e.wal.settle(); err != nil {
+			return nil, err
+		}
+	}
+	s, err := e.lookup(id)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	closed, how, deleting, g := s.closed, s.how, s.deleting || s.deleted, s.staging
+	s.mu.Unlock()
+	if deleting {
+		if err := g.wait(); err != nil {
+			return nil, err
+		}
+	}
+	if !closed || deleting {
+		return nil, logservice.ErrStreamNotFound
+	}
+	return &claim{s: s, how: how, durable: true}, nil
+}
+
 type claim struct {
-	s   *stream
-	how logs.Closing
+	s       *stream
+	how     logs.Closing
+	durable bool // Delete waits until no crash brings the stream back
 }
 
 // How implements logs.Claim.
 func (c *claim) How() logs.Closing { return c.how }
 
-// Held implements logs.Claim.
-func (c *claim) Held(context.Context) error { return nil }
+// Commit implements logs.Claim.
+func (c *claim) Commit(context.Context) error {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	if c.s.deleting || c.s.deleted {
+		return logservice.ErrStreamNotFound
+	}
+	return nil
+}
+
+// Rollback implements logs.Claim: within one service, whoever takes a claim
+// waits until its archive is stored or not.
+func (c *claim) Rollback(context.Context) {}
 
 // Delete implements logs.Claim.
-func (c *claim) Delete(context.Context) error { return c.s.eng.remove(c.s) }
+func (c *claim) Delete(context.Context) error { return c.s.eng.remove(c.s, c.durable) }
 
 // Release implements logs.Claim.
 func (c *claim) Release(context.Context) {}

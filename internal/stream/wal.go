@@ -46,6 +46,7 @@ type wal struct {
 
 	mu       sync.Mutex // guards all to the next empty line
 	queue    []*group   // oldest first; the last one fills. Never empty
+	writing  *group     // by the committer; nil: none
 	buffers  [][]byte   // of groups that were written
 	refuse   error      // why nothing is staged now
 	until    time.Time  // when that ends; zero: not yet known
@@ -139,6 +140,7 @@ func (w *wal) run() {
 			began := time.Now()
 			w.commit(g)
 			w.mu.Lock()
+			w.writing = nil
 			w.gather.after(g.calls+w.waiting(), time.Since(began))
 			w.mu.Unlock()
 		}
@@ -158,7 +160,20 @@ func (w *wal) take() (g *group, stopping bool) {
 		w.begin(w.leadBehind(g))
 	}
 	w.queue = append(w.queue[:0], w.queue[1:]...)
+	w.writing = g
 	return g, false
+}
+
+// settle waits until all that was staged before is durable. An error says
+// that some of it was taken back.
+func (w *wal) settle() error {
+	w.mu.Lock()
+	g := w.queue[len(w.queue)-1]
+	if len(g.items) == 0 {
+		g = w.writing
+	}
+	w.mu.Unlock()
+	return g.wait()
 }
 
 // leadBehind is where in its block a group will begin that follows g, the

@@ -85,10 +85,19 @@ func (e *Engine) remove(ctx context.Context, b *bucket, name, gen, claimant stri
 
 // Claim implements logs.Streams.
 func (e *Engine) Claim(ctx context.Context, id logservice.ID) (logs.Claim, error) {
+	return e.claim(ctx, id, "0")
+}
+
+// Take implements logs.Streams.
+func (e *Engine) Take(ctx context.Context, id logservice.ID) (logs.Claim, error) {
+	return e.claim(ctx, id, "1")
+}
+
+func (e *Engine) claim(ctx context.Context, id logservice.ID, take string) (logs.Claim, error) {
 	b, name := e.bucket(id)
 	dead := ""
 	for {
-		a, err := e.call(ctx, e.scripts.claim, b.root, name, e.now(), e.node, dead, itoa(nodeLease.Milliseconds()))
+		a, err := e.call(ctx, e.scripts.claim, b.root, name, e.now(), e.node, dead, itoa(nodeLease.Milliseconds()), take)
 		if err != nil {
 			return nil, err
 		}
@@ -116,11 +125,20 @@ type claim struct {
 // How implements logs.Claim.
 func (c *claim) How() logs.Closing { return c.how }
 
-// Held implements logs.Claim.
-func (c *claim) Held(ctx context.Context) error { return c.held(ctx, "0") }
+// Commit implements logs.Claim.
+func (c *claim) Commit(ctx context.Context) error { return c.change(ctx, "commit") }
 
-func (c *claim) held(ctx context.Context, release string) error {
-	a, err := c.e.call(ctx, c.e.scripts.held, c.b.root, c.name, c.e.now(), c.e.node, c.gen, release)
+// Rollback implements logs.Claim. Where it fails, the claim can be taken once
+// this node claims the stream again, or is silent for its lease.
+func (c *claim) Rollback(ctx context.Context) {
+	if err := c.change(ctx, "rollback"); err != nil && !errors.Is(err, logs.ErrClaimed) {
+		c.e.log.Info("a claim cannot be taken until it is claimed again", "error", err)
+	}
+}
+
+// change changes the claim if it stands.
+func (c *claim) change(ctx context.Context, to string) error {
+	a, err := c.e.call(ctx, c.e.scripts.held, c.b.root, c.name, c.e.now(), c.e.node, c.gen, to)
 	if err == nil && a.int(0) == 0 {
 		return logs.ErrClaimed
 	}
@@ -134,7 +152,7 @@ func (c *claim) Delete(ctx context.Context) error {
 
 // Release implements logs.Claim.
 func (c *claim) Release(ctx context.Context) {
-	if err := c.held(ctx, "1"); err != nil && !errors.Is(err, logs.ErrClaimed) {
+	if err := c.change(ctx, "release"); err != nil && !errors.Is(err, logs.ErrClaimed) {
 		c.e.log.Info("a claim stays until this node's lease ends", "error", err)
 	}
 }

@@ -43,8 +43,8 @@
 // The fields of a stream: g generation, p the first sequence that is not in a
 // part, v what the lines before it cost, r the last appends that are in parts,
 // t time to live and a last activity beside appends in milliseconds of the
-// service's clock, c how it was closed, k the node that archives it, m the node
-// that moves parts. What each append changes is in its own entry, so a batch is
+// service's clock, c how it was closed, k the node that archives it, x set while
+// that node makes the archive visible, m the node that moves parts. What each append changes is in its own entry, so a batch is
 // one command and no script touches its bytes.
 //
 // # Appending

@@ -141,7 +141,7 @@ func TestAClosedLogIsClaimedByOneNodeUntilThatDies(t *testing.T) {
 		theirs, err = nodes[1].Claim(t.Context(), l.id)
 		return err == nil
 	})
-	if err := mine.Held(t.Context()); !errors.Is(err, logs.ErrClaimed) {
+	if err := mine.Commit(t.Context()); !errors.Is(err, logs.ErrClaimed) {
 		t.Errorf("the lost claim: %v", err)
 	}
 	if err := mine.Delete(t.Context()); !errors.Is(err, logservice.ErrStreamNotFound) {
@@ -150,6 +150,48 @@ func TestAClosedLogIsClaimedByOneNodeUntilThatDies(t *testing.T) {
 	l.read(nodes[2], 0)
 	if err := theirs.Delete(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+// Whoever replaces or deletes a log takes it from the node that archives it,
+// but not while that puts the archive in its place.
+func TestAClosedLogIsTakenFromTheNodeThatArchivesIt(t *testing.T) {
+	s := redistest.Start(t)
+	nodes := newNodes(t, 2, redis.Config{Addresses: []string{s.Addr}})
+	l := newLog(t, nodes[0])
+	l.write(3)
+	l.close(nodes[0])
+	archiver, err := nodes[0].Claim(t.Context(), l.id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	taken, err := nodes[1].Take(t.Context(), l.id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := archiver.Commit(t.Context()); !errors.Is(err, logs.ErrClaimed) {
+		t.Errorf("an archive may replace what replaces it: %v", err)
+	}
+	taken.Release(t.Context())
+	if archiver, err = nodes[0].Claim(t.Context(), l.id); err != nil {
+		t.Fatal(err)
+	}
+	if err := archiver.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := nodes[1].Take(t.Context(), l.id); !errors.Is(err, logs.ErrClaimed) {
+		t.Errorf("taken while the archive is put in its place: %v", err)
+	}
+	archiver.Rollback(t.Context())
+	if taken, err = nodes[1].Take(t.Context(), l.id); err != nil {
+		t.Fatal(err)
+	}
+	l.read(nodes[1], 0)
+	if err := taken.Delete(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := archiver.Delete(t.Context()); !errors.Is(err, logservice.ErrStreamNotFound) {
+		t.Errorf("the archiver deletes what is gone: %v", err)
 	}
 }
 

@@ -183,6 +183,16 @@ func (x *turns) Claim(ctx context.Context, id logservice.ID) (c logs.Claim, err 
 	return turnsClaim{c, x, id}, nil
 }
 
+// Take takes the stream at another node than the one that closed it, where
+// there is one.
+func (x *turns) Take(ctx context.Context, id logservice.ID) (logs.Claim, error) {
+	c, err := x.nodes[len(x.nodes)-1].Take(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return turnsClaim{c, x, id}, nil
+}
+
 type turnsClaim struct {
 	logs.Claim
 	x  *turns

@@ -1,6 +1,7 @@
 package streamtest
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -48,7 +49,7 @@ func testClaim(t *testing.T, b Backend) {
 		if c.How() != how {
 			t.Errorf("claimed as closed %+v, want %+v", c.How(), how)
 		}
-		if err := c.Held(t.Context()); err != nil {
+		if err := c.Commit(t.Context()); err != nil {
 			t.Errorf("a fresh claim: %v", err)
 		}
 		e.contents(t, id("a"), lines)
@@ -75,6 +76,44 @@ func testClaim(t *testing.T, b Backend) {
 		e.close(t, id("a"))
 		wantErr(t, old.Delete(t.Context()), logservice.ErrStreamNotFound, "delete by an old claim")
 		e.contents(t, id("a"), lines)
+	})
+
+	t.Run("a closed stream can be taken from whoever archives it", func(t *testing.T) {
+		e := start(t, b)
+		_, err := e.Take(t.Context(), id("a"))
+		wantErr(t, err, logservice.ErrStreamNotFound, "taking an unknown stream")
+		e.open(t, id("a"))
+		_, err = e.Take(t.Context(), id("a"))
+		wantErr(t, err, logservice.ErrStreamNotFound, "taking an open stream")
+		how := logs.Closing{Archive: logs.ArchiveAlways}
+		if err := e.Close(t.Context(), id("a"), how); err != nil {
+			t.Fatal(err)
+		}
+		claim(t, e, id("a"))
+		c, err := e.Take(t.Context(), id("a"))
+		if err != nil || c.How() != how {
+			t.Fatalf("taken %+v, %v", c, err)
+		}
+		c.Release(t.Context()) // what should have replaced the log has failed
+		archiver := claim(t, e, id("a"))
+		if err := archiver.Commit(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		archiver.Rollback(t.Context())
+		if c, err = e.Take(t.Context(), id("a")); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Delete(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		err = archiver.Commit(t.Context())
+		if !errors.Is(err, logservice.ErrStreamNotFound) && !errors.Is(err, logs.ErrClaimed) {
+			t.Errorf("an archive of a deleted stream may be stored: %v", err)
+		}
+		wantErr(t, archiver.Delete(t.Context()), logservice.ErrStreamNotFound, "delete by the archiver")
+		wantErr(t, c.Delete(t.Context()), logservice.ErrStreamNotFound, "a second delete")
+		_, err = e.Take(t.Context(), id("a"))
+		wantErr(t, err, logservice.ErrStreamNotFound, "taking a deleted stream")
 	})
 
 	t.Run("what is closed or past its time is due, and told to somebody", func(t *testing.T) {
