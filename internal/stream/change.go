@@ -46,9 +46,16 @@ func (s *stream) append(l logs.Lines) (next int64, err error) {
 	if l.Count == 0 {
 		return s.next, nil
 	}
-	pieces, id := split(l, s.next)
-	if l.Dedupe && l.Offset == 0 && s.recalls(id, l.Data) {
-		return s.next, nil
+	dedupe := l.Dedupe && l.Offset == 0
+	flags := uint8(0)
+	if !dedupe {
+		flags = flagUnmarked
+	}
+	pieces, id := split(l, s.next, flags)
+	if dedupe {
+		if known, err := s.recalls(id, l.Data); known || err != nil {
+			return s.next, err
+		}
 	}
 	before := s.next
 	s.next += l.Count
@@ -56,28 +63,29 @@ func (s *stream) append(l logs.Lines) (next int64, err error) {
 		s.next = before
 		return 0, err
 	}
-	s.remember(id)
+	if dedupe {
+		s.remember(id)
+	}
 	return s.next, nil
 }
 
 // split cuts an append into records of about batches.PieceBytes that start at
-// sequence first, and identifies it.
-func split(l logs.Lines, first int64) ([]staged, recentAppend) {
+// sequence first and have the flags, and identifies it.
+func split(l logs.Lines, first int64, flags uint8) ([]staged, recentAppend) {
 	id := recentAppend{first: first}
 	if len(l.Data) <= batches.PieceBytes { // nearly always
-		p := newPiece(l.Data, first, l.Count, 0)
-		id.add(l.Count, int64(len(l.Data)), p.rec.dataCRC)
+		p := newPiece(l.Data, first, l.Count, flags)
+		id.add(p.rec.count, uint32(len(l.Data)), p.rec.dataCRC)
 		return []staged{p}, id
 	}
 	var pieces []staged
-	left := l.Count
+	left, more := l.Count, uint8(flagMore)
 	for data, count := range batches.Pieces(l.Data, l.Count) {
-		flags := uint8(0)
-		if left -= count; left > 0 {
-			flags = flagMore
+		if left -= count; left == 0 {
+			more = 0
 		}
-		p := newPiece(data, first, count, flags)
-		id.add(count, int64(len(data)), p.rec.dataCRC)
+		p := newPiece(data, first, count, flags|more)
+		id.add(p.rec.count, uint32(len(data)), p.rec.dataCRC)
 		pieces = append(pieces, p)
 		first += count
 	}
@@ -89,24 +97,6 @@ func newPiece(data []byte, first, count int64, flags uint8) staged {
 		data: data,
 		rec:  record{kind: kindLines, flags: flags, first: first, count: uint32(count), dataCRC: checksum(data)},
 	}
-}
-
-// recalls reports whether data is the bytes of one of the last appends and
-// its lines carry pos and time: a retry. The caller holds s.mu.
-func (s *stream) recalls(id recentAppend, data []byte) bool {
-	for i := len(s.recent) - 1; i >= 0; i-- {
-		r := s.recent[i]
-		if r.sum != id.sum || r.size != id.size || r.count != id.count || !batches.Timed(data) {
-			continue
-		}
-		// What is not durable yet sits in a group's buffer, which nobody may
-		// read, so its checksums must do: its sender has had no answer, and
-		// then a retry is what comes.
-		if r.first+r.count > s.end || s.holds(r.first, data) {
-			return true
-		}
-	}
-	return false
 }
 
 // Close implements logs.Streams.

@@ -37,12 +37,17 @@ func (e *Engine) keep() {
 	defer close(e.kept)
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
+	expired := e.clock()
 	for {
 		select {
 		case <-e.quit:
 			return
 		case <-tick.C:
 			e.memory.Shrink()
+			if now := e.clock(); now-expired >= recentTime/5 {
+				expired = now
+				e.expireRecents()
+			}
 			if e.wal != nil {
 				e.memory.Idle(max(0, e.clock()-idleMemory))
 			}
@@ -100,13 +105,7 @@ func (e *Engine) clean() {
 // copyForward writes what streams need of seg to the end of the log, packed.
 // It reports whether nobody needs seg any more.
 func (e *Engine) copyForward(seg *segment) bool {
-	e.mu.RLock()
-	all := make([]*stream, 0, len(e.streams))
-	for _, s := range e.streams {
-		all = append(all, s)
-	}
-	e.mu.RUnlock()
-	for _, s := range all {
+	for _, s := range e.all() {
 		if err := s.copyForward(seg); err != nil {
 			e.log.Warn("a segment cannot be copied forward now", "segment", seg.name, "error", err)
 			return false
@@ -121,6 +120,17 @@ func (e *Engine) copyForward(seg *segment) bool {
 	// that were deleted while this ran.
 	_, live, _ := e.wal.oldest()
 	return live == 0
+}
+
+// all returns the streams that there are now.
+func (e *Engine) all() []*stream {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	all := make([]*stream, 0, len(e.streams))
+	for _, s := range e.streams {
+		all = append(all, s)
+	}
+	return all
 }
 
 // copyForward moves what s has in seg, and stops needing it.
@@ -147,6 +157,11 @@ func (s *stream) copyForward(seg *segment) error {
 		var packs []staged
 		if packs, old, err = s.pack(old); err == nil && len(packs) > 0 {
 			s.mu.Lock()
+			// In the same group, and so in the same segment for good.
+			last := &packs[len(packs)-1].rec
+			if it, ok := s.recentRecord(packs[0].rec.first, last.first+int64(last.count)); ok {
+				packs = append(packs, it)
+			}
 			err = s.stage(packs...)
 			g = s.staging
 			s.mu.Unlock()
@@ -211,7 +226,7 @@ func (s *stream) pack(old []entry) (packs []staged, rest []entry, err error) {
 			size += int(old[n].size)
 			n++
 		}
-		batches, err := s.eng.load(s, old[:n])
+		batches, err := s.eng.read(s, old[:n])
 		if err != nil {
 			return nil, nil, err
 		}

@@ -73,7 +73,7 @@ func (c *cursor) Next(ctx context.Context) ([]*logs.Batch, error) {
 			}
 			return nil, nil
 		}
-		found, err := s.eng.load(s, entries)
+		found, err := s.eng.read(s, entries)
 		clear(entries) // hold no batch while waiting
 		if err != nil {
 			return nil, err

@@ -65,6 +65,9 @@ type Engine struct {
 	live     atomic.Int64  // bytes on disk that indexes refer to
 	unpacked atomic.Int64  // index entries that a clean could merge
 
+	recents     atomic.Int64 // appends that streams remember
+	mostRecents int64        // bound of these
+
 	cleaning sync.Mutex // held by the one clean at a time, before all others
 
 	wake chan struct{} // the keeper has work
@@ -91,6 +94,7 @@ func Open(c Config) (*Engine, error) {
 		kept:    make(chan struct{}),
 	}
 	e.memory = batches.NewMemory(c.Memory, e.clock)
+	e.mostRecents = c.Memory / recentShare / recentBytes
 	e.metrics = newMetrics(e)
 	var err error
 	if e.packer, e.unpacker, err = codec(); err != nil {

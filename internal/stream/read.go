@@ -14,11 +14,11 @@ import (
 // records lie among those of others.
 const windowBytes = 512 << 10
 
-// load turns entries into batches: those in memory as they are, those on
+// read turns entries into batches: those in memory as they are, those on
 // disk read back, neighbours with one read and as one batch. A record that
 // is damaged comes as a gap. No batches and no error: a segment was replaced
 // meanwhile, and the index must be asked again.
-func (e *Engine) load(s *stream, entries []entry) ([]*logs.Batch, error) {
+func (e *Engine) read(s *stream, entries []entry) ([]*logs.Batch, error) {
 	batches := make([]*logs.Batch, 0, len(entries))
 	for len(entries) > 0 {
 		if b := entries[0].batch; b != nil {

@@ -34,11 +34,13 @@ const (
 	kindClose                        // how in flags
 	kindDelete                       // the stream and all before it is gone
 	kindPack                         // as lines, zstd, in place of what was stored of that range before
+	kindRecent                       // data: the last appends among the lines of the packs beside it, see appendRecents
 )
 
 // Flags of a record.
 const (
 	flagMore       = 1 << 0 // lines: the same append goes on in the next record
+	flagUnmarked   = 1 << 1 // lines: no retry is known by their bytes
 	flagIncomplete = 1 << 0 // close: the writer went silent
 	shiftArchive   = 1      // close: logs.Archiving, two bits
 )

@@ -267,13 +267,17 @@ func (r *replay) record(seg *segment, rec record, data []byte, off int64) {
 		if part.count == 0 {
 			part.first = rec.first
 		}
-		part.add(int64(rec.count), int64(rec.size), rec.dataCRC)
+		part.add(rec.count, rec.size, rec.dataCRC)
 		if rec.flags&flagMore != 0 {
 			r.partial[rec.stream] = part
-		} else {
-			delete(r.partial, rec.stream)
+			break
+		}
+		delete(r.partial, rec.stream)
+		if rec.flags&flagUnmarked == 0 {
 			s.remember(part)
 		}
+	case kindRecent:
+		s.remember(parseRecents(data)...)
 	case kindPack:
 		s.end = max(s.end, rec.first+int64(rec.count))
 	}

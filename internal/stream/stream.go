@@ -1,7 +1,6 @@
 package stream
 
 import (
-	"bytes"
 	"slices"
 	"sort"
 	"sync"
@@ -12,15 +11,9 @@ import (
 	"github.com/harness/log-service/internal/logs"
 )
 
-const (
-	// recentAppends is how many of a stream's last appends are remembered, to
-	// know a retry by its bytes. A client retries its last batch; the rest is
-	// for several writers on one key.
-	recentAppends = 16
-	// smallLog is how many bytes of a log are held in memory for a while though
-	// nobody follows it: small logs end soon, and are archived from there.
-	smallLog = 64 << 10
-)
+// smallLog is how many bytes of a log are held in memory for a while though
+// nobody follows it: small logs end soon, and are archived from there.
+const smallLog = 64 << 10
 
 // stream is one live log.
 //
@@ -40,7 +33,7 @@ type stream struct {
 	closing  bool   // staged
 	deleting bool   // staged
 	staging  *group // the last group with a record of this stream, nil once settled
-	recent   []recentAppend
+	recent   recents
 
 	index   []entry // durable, by sequence; a hole in it is lines that are gone
 	end     int64   // durable: readers see the lines below
@@ -78,30 +71,6 @@ func (e *entry) length() int64 {
 }
 
 func (e *entry) next() int64 { return e.first + int64(e.count) }
-
-// recentAppend identifies an append by the checksums of its pieces.
-type recentAppend struct {
-	first int64
-	count int64
-	size  int64
-	sum   uint64
-}
-
-// add folds the next piece of the same append in.
-func (r *recentAppend) add(count int64, size int64, crc uint32) {
-	r.count += count
-	r.size += size
-	r.sum = (r.sum^uint64(size))*0x9e3779b97f4a7c15 + uint64(crc)
-}
-
-// remember keeps r among the last appends.
-func (s *stream) remember(r recentAppend) {
-	if len(s.recent) == recentAppends {
-		copy(s.recent, s.recent[1:])
-		s.recent = s.recent[:recentAppends-1]
-	}
-	s.recent = append(s.recent, r)
-}
 
 // staged is a record on its way to the disk.
 type staged struct {
@@ -225,7 +194,8 @@ func (s *stream) drop() {
 			b.Release()
 		}
 	}
-	s.index, s.recent = nil, nil
+	s.index = nil
+	s.forgetRecent(0, len(s.recent.list))
 	s.eng.memory.Forget()
 	if s.eng.wal != nil {
 		s.eng.wal.letGo(s.segs)
@@ -240,36 +210,13 @@ func (s *stream) undo(it staged) {
 	switch it.rec.kind {
 	case kindLines:
 		s.next = min(s.next, it.rec.first)
-		for len(s.recent) > 0 && s.recent[len(s.recent)-1].first >= it.rec.first {
-			s.recent = s.recent[:len(s.recent)-1]
-		}
+		s.forgetRecent(s.recent.search(it.rec.first), len(s.recent.list))
 	case kindClose:
 		s.closing = s.closed
 	case kindDelete:
 		s.deleting = s.deleted
 	}
 	s.staging = nil
-}
-
-// holds reports whether the n bytes of data from sequence first on are what
-// the stream has there. The caller holds s.mu and has settled the stream.
-func (s *stream) holds(first int64, data []byte) bool {
-	pos := first
-	for len(data) > 0 {
-		_, entries := s.after(nil, pos-1, len(data))
-		if len(entries) == 0 || entries[0].first != pos {
-			return false
-		}
-		for i := range entries {
-			b, err := s.eng.load(s, entries[i:i+1])
-			if err != nil || len(b) != 1 || b[0].Gap || !bytes.HasPrefix(data, b[0].Data) {
-				return false
-			}
-			data = data[len(b[0].Data):]
-			pos = b[0].Next()
-		}
-	}
-	return true
 }
 
 // after appends to dst the entries that hold the lines behind sequence after,

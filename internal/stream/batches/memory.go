@@ -57,6 +57,9 @@ func (m *Memory) Add(s Stream, b *logs.Batch) {
 	m.mu.Unlock()
 }
 
+// Charge counts n bytes more, or fewer, that a stream keeps beside its batches.
+func (m *Memory) Charge(n int64) { m.used.Add(n) }
+
 // Forget notes that a stream is dropped, its batches released already.
 func (m *Memory) Forget() {
 	m.mu.Lock()

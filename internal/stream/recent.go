@@ -1,0 +1,266 @@
+package stream
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/binary"
+	"slices"
+	"sort"
+	"time"
+
+	"github.com/harness/log-service/internal/stream/batches"
+)
+
+const (
+	// recentTime is how long an append is known again by its bytes: clients
+	// retry for 2 minutes, and the last try may take a while to arrive.
+	recentTime = 150 * time.Second
+	// maxRecent bounds the appends remembered per stream: 400 per second.
+	maxRecent = 1 << 16
+	// recentShare is the part of the memory budget, 1/recentShare of it, that
+	// the remembered appends of all streams may take. Past it a stream that has
+	// more than leastRecent of them forgets its oldest for each new one.
+	recentShare = 4
+	leastRecent = 16
+	// recentBytes is about what a remembered append takes in memory, its place
+	// in the map included.
+	recentBytes = 64
+	// scanRecent is how many appends are searched one by one, without a map.
+	scanRecent = 32
+)
+
+// recentAppend identifies an append by the checksums of its pieces.
+type recentAppend struct {
+	first int64
+	sum   uint64
+	count uint32
+	size  uint32
+	at    time.Duration // when it was staged or replayed, on the engine's clock
+}
+
+// add includes the next piece of the same append.
+func (r *recentAppend) add(count uint32, size uint32, crc uint32) {
+	r.count += count
+	r.size += size
+	r.sum = (r.sum^uint64(size))*0x9e3779b97f4a7c15 + uint64(crc)
+}
+
+// same reports whether both have the same checksums and lengths.
+func (r *recentAppend) same(x *recentAppend) bool {
+	return r.sum == x.sum && r.count == x.count && r.size == x.size
+}
+
+// recents are the last appends of a stream. The zero value is empty.
+type recents struct {
+	list  []recentAppend   // by first
+	bySum map[uint64]int64 // first of the youngest with that sum; nil while the list is short
+}
+
+// search returns where the list has the append that starts at first, or would.
+func (l *recents) search(first int64) int {
+	return sort.Search(len(l.list), func(i int) bool { return l.list[i].first >= first })
+}
+
+// insert adds appends, in order, and returns how many are new.
+func (l *recents) insert(list ...recentAppend) (added int) {
+	n := len(l.list)
+	l.list = append(l.list, list...)
+	if n > 0 && l.list[n-1].first >= l.list[n].first { // older ones, in a replay
+		slices.SortStableFunc(l.list, func(a, b recentAppend) int { return cmp.Compare(a.first, b.first) })
+		l.list = slices.CompactFunc(l.list, func(a, b recentAppend) bool { return a.first == b.first })
+		l.bySum, list = nil, l.list
+	}
+	if l.bySum == nil && len(l.list) > scanRecent {
+		l.bySum, list = make(map[uint64]int64, len(l.list)), l.list
+	}
+	if l.bySum != nil {
+		for _, r := range list {
+			l.bySum[r.sum] = r.first
+		}
+	}
+	return len(l.list) - n
+}
+
+// cut removes the appends from index from up to index to, which are the oldest
+// or the youngest of the list.
+func (l *recents) cut(from, to int) {
+	if l.bySum != nil {
+		for _, r := range l.list[from:to] {
+			if l.bySum[r.sum] == r.first {
+				delete(l.bySum, r.sum)
+			}
+		}
+	}
+	if from == 0 {
+		l.list = l.list[to:]
+	} else {
+		l.list = l.list[:from]
+	}
+	if len(l.list) == 0 {
+		l.list, l.bySum = nil, nil
+	}
+}
+
+// find returns the youngest append that is the same as r.
+func (l *recents) find(r *recentAppend) (recentAppend, bool) {
+	if l.bySum != nil {
+		first, ok := l.bySum[r.sum]
+		if !ok {
+			return recentAppend{}, false
+		}
+		x := l.list[l.search(first)]
+		return x, x.same(r)
+	}
+	for i := len(l.list) - 1; i >= 0; i-- {
+		if l.list[i].same(r) {
+			return l.list[i], true
+		}
+	}
+	return recentAppend{}, false
+}
+
+// remember keeps appends, in order, among the last ones. The caller holds
+// s.mu.
+func (s *stream) remember(list ...recentAppend) {
+	if len(list) == 0 {
+		return
+	}
+	now := s.eng.clock()
+	for i := range list {
+		list[i].at = now
+	}
+	added := int64(s.recent.insert(list...))
+	s.eng.memory.Charge(added * recentBytes)
+	over := s.eng.recents.Add(added) > s.eng.mostRecents
+	n := len(s.recent.list)
+	drop := max(0, n-maxRecent)
+	if over {
+		drop = max(drop, min(int(added), n-leastRecent))
+	}
+	s.forgetRecent(0, drop)
+	s.expireRecent(now)
+}
+
+// expireRecent forgets the appends whose time is over. The caller holds s.mu.
+func (s *stream) expireRecent(now time.Duration) {
+	n := 0
+	for n < len(s.recent.list) && s.recent.list[n].at < now-recentTime {
+		n++
+	}
+	s.forgetRecent(0, n)
+}
+
+// forgetRecent is recents.cut with its account. The caller holds s.mu.
+func (s *stream) forgetRecent(from, to int) {
+	if n := int64(to - from); n > 0 {
+		s.recent.cut(from, to)
+		s.eng.recents.Add(-n)
+		s.eng.memory.Charge(-n * recentBytes)
+	}
+}
+
+// expireRecents forgets, in streams that are idle, what has had its time.
+func (e *Engine) expireRecents() {
+	if e.recents.Load() == 0 {
+		return
+	}
+	now := e.clock()
+	for _, s := range e.all() {
+		s.mu.Lock()
+		s.expireRecent(now)
+		s.mu.Unlock()
+	}
+}
+
+// recalls reports whether data is the bytes of one of the last appends and
+// its lines carry pos and time: a retry. The caller holds s.mu.
+func (s *stream) recalls(id recentAppend, data []byte) (bool, error) {
+	r, ok := s.recent.find(&id)
+	if !ok || !batches.Timed(data) {
+		return false, nil
+	}
+	// What is not durable yet is in a group's buffer, which nobody may read, so
+	// its checksums must do: its sender has had no answer, and then a retry is
+	// what comes.
+	if r.first+int64(r.count) > s.end {
+		return true, nil
+	}
+	return s.holds(r.first, data)
+}
+
+// holds reports whether the stream has the lines of data from sequence first
+// on, however they are stored by now. The caller holds s.mu.
+func (s *stream) holds(first int64, data []byte) (bool, error) {
+	var entries []entry
+	for pos := first; len(data) > 0; {
+		_, entries = s.after(entries[:0], pos-1, min(len(data), nextBytes))
+		found, err := s.eng.read(s, entries)
+		if err != nil || len(found) == 0 {
+			return false, err
+		}
+		for _, b := range found {
+			if b.First < pos {
+				b = batches.From(b, pos)
+			}
+			n := min(len(b.Data), len(data))
+			if b.Gap || !bytes.Equal(b.Data[:n], data[:n]) {
+				return false, nil
+			}
+			data, pos = data[n:], b.Next()
+		}
+	}
+	return true, nil
+}
+
+// recentRecord is what is stored beside compacted lines from sequence first up
+// to next, which do not show any more how they were appended. ok is false
+// where there is nothing to store. The caller holds s.mu.
+func (s *stream) recentRecord(first, next int64) (it staged, ok bool) {
+	s.expireRecent(s.eng.clock())
+	list := s.recent.list[s.recent.search(first):s.recent.search(next)]
+	if len(list) == 0 {
+		return it, false
+	}
+	data := appendRecents(nil, list)
+	return staged{data: data, rec: record{
+		kind: kindRecent, first: first, count: uint32(len(list)), dataCRC: checksum(data),
+	}}, true
+}
+
+// appendRecents encodes appends: for each the distance of its first sequence
+// from the one before, its lines and its bytes as varints, and its sum.
+func appendRecents(dst []byte, list []recentAppend) []byte {
+	before := int64(0)
+	for _, r := range list {
+		dst = binary.AppendUvarint(dst, uint64(r.first-before))
+		dst = binary.AppendUvarint(dst, uint64(r.count))
+		dst = binary.AppendUvarint(dst, uint64(r.size))
+		dst = binary.LittleEndian.AppendUint64(dst, r.sum)
+		before = r.first
+	}
+	return dst
+}
+
+// parseRecents decodes what appendRecents made, as far as it is whole.
+func parseRecents(data []byte) (list []recentAppend) {
+	before := int64(0)
+	for len(data) > 0 {
+		var v [3]uint64
+		for i := range v {
+			x, n := binary.Uvarint(data)
+			if n <= 0 {
+				return list
+			}
+			v[i], data = x, data[n:]
+		}
+		if len(data) < 8 {
+			return list
+		}
+		before += int64(v[0])
+		list = append(list, recentAppend{
+			first: before, count: uint32(v[1]), size: uint32(v[2]), sum: binary.LittleEndian.Uint64(data),
+		})
+		data = data[8:]
+	}
+	return list
+}
