@@ -12,6 +12,7 @@ type metrics struct {
 	changes  prometheus.Counter   // that the groups held
 	bytes    prometheus.Counter
 	failures prometheus.Counter
+	damaged  prometheus.Counter
 	gauges   []prometheus.Collector
 }
 
@@ -33,6 +34,10 @@ func newMetrics(e *Engine) metrics {
 		failures: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "log_service_wal_failures_total",
 			Help: "Groups that could not be written or synced; their writers were answered 503.",
+		}),
+		damaged: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "log_service_wal_damaged_reads_total",
+			Help: "Reads that found a record of the write-ahead log damaged or unreadable; its lines show as lost.",
 		}),
 	}
 	gauge := func(name, help string, value func() float64) {
@@ -77,7 +82,7 @@ func (m *metrics) committed(changes, size int, took time.Duration) {
 }
 
 func (m *metrics) all() []prometheus.Collector {
-	return append([]prometheus.Collector{m.commits, m.changes, m.bytes, m.failures}, m.gauges...)
+	return append([]prometheus.Collector{m.commits, m.changes, m.bytes, m.failures, m.damaged}, m.gauges...)
 }
 
 // Describe implements prometheus.Collector.

@@ -3,6 +3,8 @@ package stream
 import (
 	"errors"
 	"os"
+	"slices"
+	"syscall"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -67,12 +69,23 @@ func window(entries []entry) int {
 // readBack reads neighbouring entries of one segment into one batch: up to
 // the first damaged record, which comes as a gap of its own.
 func (e *Engine) readBack(s *stream, entries []entry) (*logs.Batch, error) {
-	first, last := &entries[0], &entries[len(entries)-1]
-	buf := make([]byte, int64(last.off)+recordHeader+int64(last.size)-int64(first.off))
-	if _, err := first.seg.file.ReadAt(buf, int64(first.off)); err != nil {
-		if errors.Is(err, os.ErrClosed) {
-			return nil, err
+	first := &entries[0]
+	buf, err := readRecords(entries)
+	if isDamage(err) && len(entries) > 1 { // somewhere: the caller asks for the rest again
+		return e.readBack(s, entries[:len(entries)/2])
+	}
+	if isDamage(err) { // of one record only when it happens twice
+		buf, err = readRecords(entries)
+	}
+	switch {
+	case isDamage(err):
+		if !e.damaged(s, first, err) {
+			return nil, os.ErrClosed
 		}
+		return logs.NewGap(first.first, int64(first.count)), nil
+	case errors.Is(err, os.ErrClosed):
+		return nil, err
+	case err != nil:
 		return nil, &logservice.UnavailableError{Cause: err}
 	}
 	b := &logs.Batch{First: first.first}
@@ -81,7 +94,7 @@ func (e *Engine) readBack(s *stream, entries []entry) (*logs.Batch, error) {
 		x := &entries[i]
 		data, ok := s.dataOf(x, buf[x.off-first.off:])
 		if !ok {
-			if !e.damaged(s, x) {
+			if !e.damaged(s, x, errChecksum) {
 				return nil, os.ErrClosed
 			}
 			if i == 0 {
@@ -98,6 +111,30 @@ func (e *Engine) readBack(s *stream, entries []entry) (*logs.Batch, error) {
 	}
 	b.Data = buf[:w]
 	return b, nil
+}
+
+// readRecords reads the records of neighbouring entries.
+func readRecords(entries []entry) ([]byte, error) {
+	first, last := &entries[0], &entries[len(entries)-1]
+	buf := make([]byte, int64(last.off)+recordHeader+int64(last.size)-int64(first.off))
+	_, err := first.seg.file.ReadAt(buf, int64(first.off))
+	return buf, err
+}
+
+var errChecksum = errors.New("its checksum does not match")
+
+// passing are the errors of a read that say nothing about what is stored.
+var passing = []error{
+	os.ErrClosed, syscall.EINTR, syscall.EAGAIN, syscall.ENOMEM, syscall.EMFILE, syscall.ENFILE,
+}
+
+// isDamage reports whether a read failed because of what it should read: a
+// sector that the disk cannot read is as lost as one that it has changed.
+func isDamage(err error) bool {
+	if err == nil {
+		return false
+	}
+	return !slices.ContainsFunc(passing, func(p error) bool { return errors.Is(err, p) })
 }
 
 // dataOf checks the record in buf against the entry that led to it.
@@ -139,7 +176,7 @@ func (e *Engine) unpack(data []byte, size int64) ([]byte, bool) {
 // damaged notes that a record cannot be read. Its segment is kept on disk
 // for good, whatever becomes of its streams. False: it is none of its segment
 // any more, whose file was used again since the index was asked.
-func (e *Engine) damaged(s *stream, x *entry) bool {
+func (e *Engine) damaged(s *stream, x *entry, cause error) bool {
 	e.wal.segMu.Lock()
 	if x.seg.gone {
 		e.wal.segMu.Unlock()
@@ -148,9 +185,10 @@ func (e *Engine) damaged(s *stream, x *entry) bool {
 	known := x.seg.damaged
 	x.seg.damaged = true
 	e.wal.segMu.Unlock()
+	e.metrics.damaged.Inc()
 	if !known {
 		e.log.Error("damaged record in the write-ahead log: its lines show as lost, the file is kept",
-			"segment", x.seg.name, "offset", x.off, "log", s.id.String(), "first", x.first, "lines", x.count)
+			"segment", x.seg.name, "offset", x.off, "log", s.id.String(), "first", x.first, "lines", x.count, "error", cause)
 	}
 	return true
 }

@@ -1,0 +1,130 @@
+package stream
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	logservice "github.com/harness/log-service"
+)
+
+// badDisk is a folder of which one sector cannot be read, of any segment's
+// file that is there when it goes bad.
+type badDisk struct {
+	folder
+	sector atomic.Int64 // offset of the sector; 0: all can be read
+	errno  atomic.Int64
+	reads  atomic.Int64 // that failed
+}
+
+const sector = 512
+
+func (d *badDisk) create(name string, size int64) (file, error) {
+	f, err := d.folder.create(name, size)
+	return &badFile{f, d, name}, err
+}
+
+func (d *badDisk) open(name string, write bool) (file, int64, error) {
+	f, size, err := d.folder.open(name, write)
+	return &badFile{f, d, name}, size, err
+}
+
+type badFile struct {
+	file
+	d    *badDisk
+	name string
+}
+
+func (f *badFile) ReadAt(p []byte, off int64) (int, error) {
+	bad := f.d.sector.Load()
+	if bad > 0 && f.name == segmentName(1) && off < bad+sector && bad < off+int64(len(p)) {
+		f.d.reads.Add(1)
+		return 0, syscall.Errno(f.d.errno.Load())
+	}
+	return f.file.ReadAt(p, off)
+}
+
+func TestASectorThatCannotBeReadIsAGapAndItsFileStays(t *testing.T) {
+	const segment = 32 << 10
+	d := &badDisk{folder: newDisk()}
+	d.errno.Store(int64(syscall.EIO))
+	e := openOn(t, d, segment)
+	defer e.Stop()
+	mustOpen(t, e, "k")
+	const n, each = 60, 5
+	for i := range int64(n) {
+		mustAppend(t, e, "k", i*each+1, each)
+	}
+	e.memory.Idle(e.clock() + 1)
+	s, _ := e.lookup(id("k"))
+	s.mu.Lock()
+	bad := s.index[30]
+	s.mu.Unlock()
+	if bad.seg.number != 1 {
+		t.Fatal("the record is not in the first segment")
+	}
+	d.sector.Store(int64(bad.off)/sector*sector + sector)
+
+	check := func(when string) {
+		t.Helper()
+		got, lost, next := readAll(t, e, "k")
+		if next != n*each+1 || lost == 0 || lost > 8*each || lost%each != 0 {
+			t.Fatalf("%s: %d lines lost, next %d", when, lost, next)
+		}
+		count := 0
+		for line := range strings.Lines(string(lines("k", 1, n*each).Data)) {
+			if strings.Contains(got, line) {
+				count++
+			}
+		}
+		if int64(count) != n*each-lost || int64(strings.Count(got, "\n")) != n*each-lost {
+			t.Fatalf("%s: %d lines are there, %d are told as lost", when, count, lost)
+		}
+	}
+	check("from disk")
+	if reads := d.reads.Load(); reads > 100 {
+		t.Errorf("%d reads failed until the records were found", reads)
+	}
+	// The others move on, the file stays.
+	compact(t, e, segment)
+	check("after compaction")
+	if names, _ := d.list(); !slices.Contains(names, segmentName(1)+damagedSuffix) {
+		t.Fatalf("the damaged file is not kept: %v", names)
+	}
+}
+
+func TestAReadThatFailsForLackOfMeansIsNoDamage(t *testing.T) {
+	for _, errno := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.EINTR, syscall.EAGAIN} {
+		t.Run(errno.Error(), func(t *testing.T) {
+			d := &badDisk{folder: newDisk()}
+			d.errno.Store(int64(errno))
+			e := openOn(t, d, 32<<10)
+			defer e.Stop()
+			mustOpen(t, e, "k")
+			mustBe(t, e, "k", marked("k", 1, 50), 51)
+			e.memory.Idle(e.clock() + 1)
+			d.sector.Store(sector)
+			c, err := e.Follow(t.Context(), id("k"), 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			if b, err := c.Next(t.Context()); !errors.Is(err, logservice.ErrUnavailable) {
+				t.Fatalf("%d batches, %v, want ErrUnavailable", len(b), err)
+			}
+			// A retry must not be stored again because nobody could look.
+			if _, err := e.Append(t.Context(), id("k"), marked("k", 1, 50)); !errors.Is(err, logservice.ErrUnavailable) {
+				t.Fatalf("a retry answers %v, want ErrUnavailable", err)
+			}
+			d.sector.Store(0)
+			mustEqual(t, e, "k", 50)
+			mustBe(t, e, "k", marked("k", 1, 50), 51)
+			if _, _, damaged := e.segments(); damaged != 0 {
+				t.Error("the segment counts as damaged")
+			}
+		})
+	}
+}
