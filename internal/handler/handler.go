@@ -1,8 +1,7 @@
-// Package handler is the HTTP face of the service: every route stands in the
-// table below.
-//
-// A route calls a method of a dialect, a folder beside this file. Dialects
-// only find out which log is meant; package endpoint does what is asked.
+// Package handler is the HTTP API of the service: every route stands in the
+// table below, as on(harness.Log, api.Push): a function of a dialect, which is
+// a folder beside this file, finds the log that is meant, and a method of
+// package endpoint does what is asked.
 package handler
 
 import (
@@ -43,47 +42,47 @@ func routes(api *endpoint.API) []route {
 
 		list = auth.Push | auth.Tail | auth.Read // who has to do with live logs sees those of its scope
 	)
-	h, c, dr := harness.New(api), ci.New(api), drone.New(api)
+	steps := drone.New(api)
 	return []route{
-		{method: get, pattern: "/token", needs: auth.Global, serve: h.Token, cors: true},
+		{method: get, pattern: "/token", needs: auth.Global, serve: on(harness.TokenAccount, api.Token), cors: true},
 
 		{method: post, pattern: "/token", needs: auth.Push | auth.Tail | auth.Read | auth.Write | auth.Delete, serve: api.Exchange},
 
-		{method: post, pattern: "/stream", needs: auth.Push, serve: h.Open},
-		{method: put, pattern: "/stream", needs: auth.Push, serve: h.Push},
-		{method: get, pattern: "/stream", needs: auth.Tail, serve: h.Tail, cors: true},
-		{method: del, pattern: "/stream", needs: auth.Push, serve: h.Close},
-		{method: post, pattern: "/stream/ticket", needs: auth.Tail, serve: h.Ticket, cors: true},
-		{method: get, pattern: "/stream/info", needs: list, serve: h.Info, cors: true},
-		{method: get, pattern: "/info/stream", needs: auth.Global, serve: h.InfoAll, cors: true},
+		{method: post, pattern: "/stream", needs: auth.Push, serve: on(harness.Log, api.Open)},
+		{method: put, pattern: "/stream", needs: auth.Push, serve: on(harness.Log, api.Push)},
+		{method: get, pattern: "/stream", needs: auth.Tail, serve: on(harness.TicketLog, api.Tail), cors: true},
+		{method: del, pattern: "/stream", needs: auth.Push, serve: harness.Close(api)},
+		{method: post, pattern: "/stream/ticket", needs: auth.Tail, serve: on(harness.Log, api.Ticket), cors: true},
+		{method: get, pattern: "/stream/info", needs: list, serve: on(harness.Listing, api.Info), cors: true},
+		{method: get, pattern: "/info/stream", needs: auth.Global, serve: on(harness.AllAccounts, api.Info), cors: true},
 
-		{method: post, pattern: "/blob", needs: auth.Write, serve: h.Upload},
-		{method: get, pattern: "/blob", needs: auth.Read, serve: h.Download, cors: true},
-		{method: del, pattern: "/blob", needs: auth.Delete, serve: h.Delete, cors: true},
-		{method: get, pattern: "/blob/exists", needs: auth.Read, serve: h.Exists, cors: true},
-		{method: post, pattern: "/blob/link/upload", needs: auth.Write, serve: h.UploadLink, cors: true},
-		{method: post, pattern: "/blob/link/download", needs: auth.Read, serve: h.DownloadLink, cors: true},
-		{method: post, pattern: "/blob/download", needs: auth.Read, serve: h.ZipLink, cors: true},
-		{method: del, pattern: "/internal/blob", needs: auth.Global, serve: h.DeleteUnder},
+		{method: post, pattern: "/blob", needs: auth.Write, serve: on(harness.Log, api.Upload)},
+		{method: get, pattern: "/blob", needs: auth.Read, serve: on(harness.Log, api.Download), cors: true},
+		{method: del, pattern: "/blob", needs: auth.Delete, serve: on(harness.Log, api.Delete), cors: true},
+		{method: get, pattern: "/blob/exists", needs: auth.Read, serve: on(harness.Log, api.Exists), cors: true},
+		{method: post, pattern: "/blob/link/upload", needs: auth.Write, serve: on(harness.Log, api.UploadLink), cors: true},
+		{method: post, pattern: "/blob/link/download", needs: auth.Read, serve: on(harness.Log, api.DownloadLink), cors: true},
+		{method: post, pattern: "/blob/download", needs: auth.Read, serve: on(harness.ZipTree, api.ZipLink), cors: true},
+		{method: del, pattern: "/internal/blob", needs: auth.Global, serve: on(harness.Tree, api.DeleteUnder)},
 
 		{method: put, pattern: endpoint.PathUploadLink, needs: auth.Public, serve: api.LinkedUpload, cors: true},
 		{method: get, pattern: endpoint.PathDownloadLink, needs: auth.Public, serve: api.LinkedDownload, cors: true},
 		{method: get, pattern: endpoint.PathZipLink, needs: auth.Public, serve: api.LinkedZip, cors: true},
 
-		{method: post, pattern: ciStream, needs: auth.Push, serve: c.Open},
-		{method: put, pattern: ciStream, needs: auth.Push, serve: c.Push},
-		{method: get, pattern: ciStream, needs: auth.Tail, serve: c.Tail, cors: true},
-		{method: del, pattern: ciStream, needs: auth.Push, serve: c.Close},
-		{method: post, pattern: ciBlob, needs: auth.Write, serve: c.Upload},
-		{method: get, pattern: ciBlob, needs: auth.Read, serve: c.Download, cors: true},
-		{method: del, pattern: ciBlob, needs: auth.Delete, serve: c.Delete, cors: true},
-		{method: get, pattern: ciBlob + "/exists", needs: auth.Read, serve: c.Exists, cors: true},
-		{method: post, pattern: ciBlob + "/link/upload", needs: auth.Write, serve: c.UploadLink, cors: true},
-		{method: post, pattern: ciBlob + "/link/download", needs: auth.Read, serve: c.DownloadLink, cors: true},
-		{method: get, pattern: "/ci/streams", needs: list, serve: c.Info, cors: true},
+		{method: post, pattern: ciStream, needs: auth.Push, serve: on(ci.Log, api.Open)},
+		{method: put, pattern: ciStream, needs: auth.Push, serve: on(ci.Log, api.Push)},
+		{method: get, pattern: ciStream, needs: auth.Tail, serve: on(ci.Log, api.Tail), cors: true},
+		{method: del, pattern: ciStream, needs: auth.Push, serve: on(ci.Log, api.Close)},
+		{method: post, pattern: ciBlob, needs: auth.Write, serve: on(ci.Log, api.Upload)},
+		{method: get, pattern: ciBlob, needs: auth.Read, serve: on(ci.Log, api.Download), cors: true},
+		{method: del, pattern: ciBlob, needs: auth.Delete, serve: on(ci.Log, api.Delete), cors: true},
+		{method: get, pattern: ciBlob + "/exists", needs: auth.Read, serve: on(ci.Log, api.Exists), cors: true},
+		{method: post, pattern: ciBlob + "/link/upload", needs: auth.Write, serve: on(ci.Log, api.UploadLink), cors: true},
+		{method: post, pattern: ciBlob + "/link/download", needs: auth.Read, serve: on(ci.Log, api.DownloadLink), cors: true},
+		{method: get, pattern: "/ci/streams", needs: list, serve: on(ci.Listing, api.Info), cors: true},
 
-		{method: post, pattern: droneLogs + "/batch", needs: auth.Push, serve: dr.Batch},
-		{method: post, pattern: droneLogs + "/upload", needs: auth.Write, serve: dr.Upload},
+		{method: post, pattern: droneLogs + "/batch", needs: auth.Push, serve: on(drone.Step, steps.Batch)},
+		{method: post, pattern: droneLogs + "/upload", needs: auth.Write, serve: on(drone.Step, steps.Upload)},
 
 		{method: get, pattern: "/healthz", needs: auth.Public, serve: api.Health},
 		{method: get, pattern: "/ready/healthz", needs: auth.Public, serve: api.Ready},
@@ -93,6 +92,11 @@ func routes(api *endpoint.API) []route {
 		{method: post, pattern: "/stackdriver", needs: auth.Public, serve: endpoint.NotImplemented},
 		{method: get, pattern: "/stackdriver", needs: auth.Public, serve: endpoint.NotImplemented},
 	}
+}
+
+// on is endpoint.On.
+func on[T any](find func(*endpoint.Call) (T, error), do func(*endpoint.Call, T) error) endpoint.Func {
+	return endpoint.On(find, do)
 }
 
 // New returns the handler of the whole server.

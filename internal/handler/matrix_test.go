@@ -6,10 +6,14 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
+	"path"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -22,52 +26,93 @@ import (
 	"github.com/harness/log-service/internal/handler"
 )
 
-// access is what a route must ask of its caller, decided here once more: a
-// route that is not in this list fails the test, and so does one whose row in
-// the table says something else.
-var access = map[string]auth.Verbs{
-	"GET /token":                            auth.Global,
-	"POST /token":                           auth.Push | auth.Tail | auth.Read | auth.Write | auth.Delete,
-	"POST /stream":                          auth.Push,
-	"PUT /stream":                           auth.Push,
-	"GET /stream":                           auth.Tail,
-	"DELETE /stream":                        auth.Push,
-	"POST /stream/ticket":                   auth.Tail,
-	"GET /stream/info":                      auth.Push | auth.Tail | auth.Read,
-	"GET /info/stream":                      auth.Global,
-	"POST /blob":                            auth.Write,
-	"GET /blob":                             auth.Read,
-	"DELETE /blob":                          auth.Delete,
-	"GET /blob/exists":                      auth.Read,
-	"POST /blob/link/upload":                auth.Write,
-	"POST /blob/link/download":              auth.Read,
-	"POST /blob/download":                   auth.Read,
-	"DELETE /internal/blob":                 auth.Global,
-	"PUT /link/upload":                      auth.Public,
-	"GET /link/download":                    auth.Public,
-	"GET /link/zip":                         auth.Public,
-	"POST " + ciPath + "stream":             auth.Push,
-	"PUT " + ciPath + "stream":              auth.Push,
-	"GET " + ciPath + "stream":              auth.Tail,
-	"DELETE " + ciPath + "stream":           auth.Push,
-	"POST " + ciPath + "blob":               auth.Write,
-	"GET " + ciPath + "blob":                auth.Read,
-	"DELETE " + ciPath + "blob":             auth.Delete,
-	"GET " + ciPath + "blob/exists":         auth.Read,
-	"POST " + ciPath + "blob/link/upload":   auth.Write,
-	"POST " + ciPath + "blob/link/download": auth.Read,
-	"GET /ci/streams":                       auth.Push | auth.Tail | auth.Read,
-	"POST /rpc/v2/step/{id}/logs/batch":     auth.Push,
-	"POST /rpc/v2/step/{id}/logs/upload":    auth.Write,
-	"GET /healthz":                          auth.Public,
-	"GET /ready/healthz":                    auth.Public,
-	"GET /metrics":                          auth.Global,
-	"POST /rca":                             auth.Public,
-	"POST /stackdriver":                     auth.Public,
-	"GET /stackdriver":                      auth.Public,
+// rule is what the test knows of a route.
+type rule struct {
+	needs auth.Verbs
+	// key is the key of the log, where the path names it: {name} stands for the
+	// segment of that name.
+	key string
+	// own: the log is in the account that the token is for.
+	own bool
 }
 
-const ciPath = "/ci/{project}/{build}/{stage}/{step}/"
+// rules are what routes must ask of their callers, decided here once more: a
+// route that is not in this list fails the test, and so does one whose row in
+// the table says something else.
+var rules = map[string]rule{
+	"GET /token":                            {needs: auth.Global},
+	"POST /token":                           {needs: auth.Push | auth.Tail | auth.Read | auth.Write | auth.Delete, own: true},
+	"POST /stream":                          {needs: auth.Push},
+	"PUT /stream":                           {needs: auth.Push},
+	"GET /stream":                           {needs: auth.Tail},
+	"DELETE /stream":                        {needs: auth.Push},
+	"POST /stream/ticket":                   {needs: auth.Tail},
+	"GET /stream/info":                      {needs: auth.Push | auth.Tail | auth.Read},
+	"GET /info/stream":                      {needs: auth.Global},
+	"POST /blob":                            {needs: auth.Write},
+	"GET /blob":                             {needs: auth.Read},
+	"DELETE /blob":                          {needs: auth.Delete},
+	"GET /blob/exists":                      {needs: auth.Read},
+	"POST /blob/link/upload":                {needs: auth.Write},
+	"POST /blob/link/download":              {needs: auth.Read},
+	"POST /blob/download":                   {needs: auth.Read},
+	"DELETE /internal/blob":                 {needs: auth.Global},
+	"PUT /link/upload":                      {needs: auth.Public},
+	"GET /link/download":                    {needs: auth.Public},
+	"GET /link/zip":                         {needs: auth.Public},
+	"POST " + ciPath + "stream":             {needs: auth.Push, key: ciKey},
+	"PUT " + ciPath + "stream":              {needs: auth.Push, key: ciKey},
+	"GET " + ciPath + "stream":              {needs: auth.Tail, key: ciKey},
+	"DELETE " + ciPath + "stream":           {needs: auth.Push, key: ciKey},
+	"POST " + ciPath + "blob":               {needs: auth.Write, key: ciKey},
+	"GET " + ciPath + "blob":                {needs: auth.Read, key: ciKey},
+	"DELETE " + ciPath + "blob":             {needs: auth.Delete, key: ciKey},
+	"GET " + ciPath + "blob/exists":         {needs: auth.Read, key: ciKey},
+	"POST " + ciPath + "blob/link/upload":   {needs: auth.Write, key: ciKey},
+	"POST " + ciPath + "blob/link/download": {needs: auth.Read, key: ciKey},
+	"GET /ci/streams":                       {needs: auth.Push | auth.Tail | auth.Read},
+	"POST /rpc/v2/step/{id}/logs/batch":     {needs: auth.Push, key: "drone/step/{id}", own: true},
+	"POST /rpc/v2/step/{id}/logs/upload":    {needs: auth.Write, key: "drone/step/{id}", own: true},
+	"GET /healthz":                          {needs: auth.Public},
+	"GET /ready/healthz":                    {needs: auth.Public},
+	"GET /metrics":                          {needs: auth.Global},
+	"POST /rca":                             {needs: auth.Public},
+	"POST /stackdriver":                     {needs: auth.Public},
+	"GET /stackdriver":                      {needs: auth.Public},
+}
+
+const (
+	ciKey  = "{project}/{build}/{stage}/{step}"
+	ciPath = "/ci/" + ciKey + "/"
+)
+
+// fill puts the segments of a key into the wildcards of a pattern, one each.
+func fill(pattern, key string) string {
+	segments := strings.Split(key, "/")
+	return wildcard.ReplaceAllStringFunc(pattern, func(string) string {
+		first := segments[0]
+		segments = segments[1:]
+		return first
+	})
+}
+
+var wildcard = regexp.MustCompile(`\{[a-z]+\}`)
+
+// existing and missing are a key that has a log and one that has none.
+const existing, missing = "p/1/x/y", "n/n/n/n"
+
+// logOf is the key of the log that a probe of r with key is about.
+func logOf(r handler.Row, key string) string {
+	pattern := rules[r.Method+" "+r.Pattern].key
+	if pattern == "" {
+		return key
+	}
+	names, values := wildcard.FindAllString(r.Pattern, -1), strings.Split(key, "/")
+	for i, name := range names {
+		pattern = strings.ReplaceAll(pattern, name, values[i])
+	}
+	return pattern
+}
 
 // What a refusal looks like; clients know these words.
 const (
@@ -117,14 +162,9 @@ func (o outcome) refused() bool {
 // probe sends a request with a token the way that the place says.
 func (m *matrix) probe(r handler.Row, method, key, place, token string) outcome {
 	m.t.Helper()
-	parts := strings.Split(key, "/")
-	path := r.Pattern
-	for i, name := range []string{"{project}", "{build}", "{stage}", "{step}"} {
-		path = strings.Replace(path, name, parts[i], 1)
-	}
-	path = strings.Replace(path, "{id}", "7", 1)
+	target := fill(r.Pattern, key)
 	q := url.Values{"accountID": {"A"}, "key": {key}, "prefix": {key}}
-	if path == "/stream" && r.Method == http.MethodDelete {
+	if target == "/stream" && r.Method == http.MethodDelete {
 		q.Del("prefix")
 	}
 	if place == "query" {
@@ -136,7 +176,7 @@ func (m *matrix) probe(r handler.Row, method, key, place, token string) outcome 
 	if method == http.MethodPut || method == http.MethodPost {
 		body = strings.NewReader(`[{"out":"changed"}]`)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, m.url+path+"?"+q.Encode(), body)
+	req, err := http.NewRequestWithContext(ctx, method, m.url+target+"?"+q.Encode(), body)
 	if err != nil {
 		m.t.Fatal(err)
 	}
@@ -151,7 +191,7 @@ func (m *matrix) probe(r handler.Row, method, key, place, token string) outcome 
 	}
 	resp, err := m.client.Do(req)
 	if err != nil {
-		m.t.Fatalf("%s %s: %v", method, path, err)
+		m.t.Fatalf("%s %s: %v", method, target, err)
 	}
 	defer resp.Body.Close()
 	o := outcome{status: resp.StatusCode}
@@ -192,12 +232,21 @@ func newMatrix(t *testing.T) *matrix {
 	return m
 }
 
+// keys are those of all logs that there are.
+func (m *matrix) keys() []string {
+	all := map[string]bool{"p/2/x/y": true}
+	for _, r := range handler.Table() {
+		all[logOf(r, existing)] = true
+	}
+	return slices.Sorted(maps.Keys(all))
+}
+
 // fill makes logs of account A and one of B, live and stored.
 func (m *matrix) fill() {
 	m.t.Helper()
 	for account, text := range map[string]string{"A": marker, "B": "mine"} {
 		token := m.cookie(account, time.Hour, testSecret)
-		for _, key := range []string{"p/1/x/y", "p/2/x/y", "drone/step/7"} {
+		for _, key := range m.keys() {
 			q := "accountID=" + account + "&key=" + key
 			m.must(204, http.MethodPost, "/stream?"+q, "", "X-Harness-Token", token)
 			m.must(204, http.MethodPut, "/stream?"+q, `[{"out":"`+text+`"}]`, "X-Harness-Token", token)
@@ -217,9 +266,9 @@ func but(v auth.Verbs) auth.Verbs {
 	return (auth.Push | auth.Tail | auth.Read | auth.Write | auth.Delete) &^ v
 }
 
-// bad is every kind of token that is not good for a route about account A
-// below p/1, with how it comes and the words it is refused with.
-func (m *matrix) bad(needs auth.Verbs) map[string][3]string {
+// bad is every kind of token that is not good for a route about the log of key
+// in account A, with how it comes and the words it is refused with.
+func (m *matrix) bad(needs auth.Verbs, key string) map[string][3]string {
 	refusal := notAllowed
 	if needs == auth.Global {
 		refusal = notGlobal
@@ -239,7 +288,7 @@ func (m *matrix) bad(needs auth.Verbs) map[string][3]string {
 		"of another account, any verb":   {"bearer", m.scoped(auth.Grant{Account: "B", Verbs: auth.Admin}), refusal},
 		"of the account's begin":         {"header", m.cookie("A ", time.Hour, testSecret), refusal},
 		"for another key":                {"bearer", m.scoped(auth.Grant{Account: "A", Verbs: auth.Admin, Prefix: "p/2"}), refusal},
-		"for a key that begins the same": {"bearer", m.scoped(auth.Grant{Account: "A", Verbs: auth.Admin, Prefix: "p/1/x/y/z"}), refusal},
+		"for a key that begins the same": {"bearer", m.scoped(auth.Grant{Account: "A", Verbs: auth.Admin, Prefix: logservice.Key(key + "/z")}), refusal},
 		"for all accounts, another key":  {"bearer", m.scoped(auth.Grant{AllAccounts: true, Verbs: auth.Admin, Prefix: "q"}), refusal},
 		"the global token":               {"header", globalToken, refusal},
 	}
@@ -264,18 +313,18 @@ func TestEveryRouteAgainstEveryKindOfToken(t *testing.T) {
 	for _, r := range handler.Table() {
 		name := r.Method + " " + r.Pattern
 		seen[name] = true
-		if want, ok := access[name]; !ok || want != r.Needs {
-			t.Errorf("%s needs %v, and the list of this test says %v (listed: %v)", name, r.Needs, want, ok)
+		if want, ok := rules[name]; !ok || want.needs != r.Needs {
+			t.Errorf("%s needs %v, and the list of this test says %v (listed: %v)", name, r.Needs, want.needs, ok)
 			continue
 		}
 		if r.Needs == auth.Public {
 			continue
 		}
-		for kind, c := range m.bad(r.Needs) {
+		for kind, c := range m.bad(r.Needs, logOf(r, existing)) {
 			m.refuses(r, kind, c)
 		}
 	}
-	for name := range access {
+	for name := range rules {
 		if !seen[name] {
 			t.Errorf("%s is in the list of this test, and no route", name)
 		}
@@ -294,7 +343,7 @@ func (m *matrix) refuses(r handler.Row, kind string, c [3]string) {
 	m.t.Helper()
 	place, token, words := c[0], c[1], c[2]
 	exchange := r.Method+r.Pattern == "POST/token"
-	own := exchange || strings.HasPrefix(r.Pattern, "/rpc/") // about the account that the token is for
+	own := rules[r.Method+" "+r.Pattern].own
 	switch {
 	case own && strings.HasPrefix(kind, "of another account"), own && kind == "of the account's begin":
 		return // it is good for a log of its own
@@ -307,8 +356,8 @@ func (m *matrix) refuses(r handler.Row, kind string, c [3]string) {
 	}
 	for _, method := range methodsOf(r) {
 		what := method + " " + r.Pattern + " with a token " + kind
-		there := m.probe(r, method, "p/1/x/y", place, token)
-		missing := m.probe(r, method, "p/1/n/n", place, token)
+		there := m.probe(r, method, existing, place, token)
+		nowhere := m.probe(r, method, missing, place, token)
 		if method == http.MethodHead {
 			if there.status != 400 && there.status != 403 {
 				m.t.Errorf("%s: %d", what, there.status)
@@ -325,8 +374,8 @@ func (m *matrix) refuses(r handler.Row, kind string, c [3]string) {
 		if strings.Contains(there.body, marker) || (token != "" && strings.Contains(there.body, token)) {
 			m.t.Errorf("%s: the answer %q tells a secret", what, there.body)
 		}
-		if there.status != missing.status || there.message != missing.message {
-			m.t.Errorf("%s: %+v for a log that exists, %+v for one that does not", what, there, missing)
+		if there.status != nowhere.status || there.message != nowhere.message {
+			m.t.Errorf("%s: %+v for a log that exists, %+v for one that does not", what, there, nowhere)
 		}
 	}
 }
@@ -355,10 +404,8 @@ func (m *matrix) admits(r handler.Row) {
 			if verb&r.Needs == 0 {
 				continue
 			}
-			for _, prefix := range []string{"p/1", "p/1/x/y"} {
-				if strings.HasPrefix(r.Pattern, "/rpc/") {
-					prefix = "drone/step/7"
-				}
+			key := logOf(r, existing)
+			for _, prefix := range []string{path.Dir(key), key} {
 				good["for "+verb.String()+" below "+prefix] = [2]string{"bearer",
 					m.scoped(auth.Grant{Account: "A", Verbs: verb, Prefix: logservice.Key(prefix)})}
 			}
@@ -366,7 +413,7 @@ func (m *matrix) admits(r handler.Row) {
 	}
 	for kind, c := range good {
 		for _, method := range methodsOf(r) {
-			if o := m.probe(r, method, "p/1/x/y", c[0], c[1]); o.refused() || (method == http.MethodHead && r.Needs != auth.Public && (o.status == 403 || o.status == 400)) {
+			if o := m.probe(r, method, existing, c[0], c[1]); o.refused() || (method == http.MethodHead && r.Needs != auth.Public && (o.status == 403 || o.status == 400)) {
 				m.t.Errorf("%s %s with %s: %d %s", method, r.Pattern, kind, o.status, o.body)
 			}
 		}
@@ -409,7 +456,7 @@ func (m *matrix) state() string {
 		}
 		text, _ := json.Marshal(list)
 		b.Write(text)
-		for _, key := range []string{"p/1/x/y", "p/2/x/y", "p/1/n/n", "drone/step/7"} {
+		for _, key := range append(m.keys(), missing) {
 			a := m.do(http.MethodGet, "/blob?accountID="+account+"&key="+key, nil, "X-Harness-Token", token)
 			if a.status != 200 {
 				a.body = ""

@@ -9,11 +9,11 @@ import (
 // members.
 const maxKept = 256
 
-// member is one member of a valid object, as spans of its text.
-type member struct {
-	name  string // between the quotes, escapes as sent
-	value []byte
-	at    int // where the value begins
+// Member is one member of a valid object, as spans of its text.
+type Member struct {
+	Name  string // between the quotes, escapes as sent
+	Value []byte
+	At    int // where the value begins
 }
 
 // cut returns the line, a valid object, with its "out" cut so that the whole
@@ -23,18 +23,18 @@ type member struct {
 // over the limit, only level, pos and time are. A line without a text in
 // "out" keeps just those, its truncated being the size of its JSON.
 func cut(line []byte, limit int) []byte {
-	ms := members(line)
+	ms := Members(line)
 	dst, ok := cutOut(ms, len(line), limit)
 	if !ok {
 		kept := ms[:0]
 		for _, m := range ms {
-			switch m.name {
+			switch m.Name {
 			case "level", "pos", "time":
-				if len(m.value) <= maxKept {
+				if len(m.Value) <= maxKept {
 					kept = append(kept, m)
 				}
 			case "out":
-				if m.value[0] == '"' {
+				if m.Value[0] == '"' {
 					kept = append(kept, m)
 				}
 			}
@@ -46,33 +46,33 @@ func cut(line []byte, limit int) []byte {
 
 // cutOut builds the cut line; false where even an empty out is over the
 // limit.
-func cutOut(ms []member, size, limit int) (dst []byte, ok bool) {
+func cutOut(ms []Member, size, limit int) (dst []byte, ok bool) {
 	out, rest, truncated := -1, len(`{}`), int64(size)
 	for i, m := range ms {
 		switch {
-		case m.name == "truncated": // ours replaces it
-		case out < 0 && m.name == "out" && m.value[0] == '"':
+		case m.Name == "truncated": // ours replaces it
+		case out < 0 && m.Name == "out" && m.Value[0] == '"':
 			out = i
-			truncated = textLen(m.value[1 : len(m.value)-1])
+			truncated = textLen(m.Value[1 : len(m.Value)-1])
 			rest += len(`"out":"",`)
 		default:
-			rest += len(m.name) + len(m.value) + len(`"":,`)
+			rest += len(m.Name) + len(m.Value) + len(`"":,`)
 		}
 	}
 	rest += len(`"truncated":`) + len(strconv.FormatInt(truncated, 10))
 	ok = out >= 0 && rest <= limit
 	dst = append(make([]byte, 0, max(limit, rest)), '{')
 	for i, m := range ms {
-		if m.name == "truncated" {
+		if m.Name == "truncated" {
 			continue
 		}
-		dst = append(append(append(dst, '"'), m.name...), `":`...)
+		dst = append(append(append(dst, '"'), m.Name...), `":`...)
 		if i == out {
-			text := m.value[1 : len(m.value)-1]
+			text := m.Value[1 : len(m.Value)-1]
 			text = text[:cutPoint(text, limit-rest)]
 			dst = append(append(append(dst, '"'), text...), '"')
 		} else {
-			dst = append(dst, m.value...)
+			dst = append(dst, m.Value...)
 		}
 		dst = append(dst, ',')
 	}
@@ -80,9 +80,9 @@ func cutOut(ms []member, size, limit int) (dst []byte, ok bool) {
 	return append(dst, '}'), ok
 }
 
-// members splits a valid object.
-func members(line []byte) []member {
-	var ms []member
+// Members splits a valid object.
+func Members(line []byte) []Member {
+	var ms []Member
 	for i := skipSpace(line, 1); line[i] != '}'; {
 		start := i + 1
 		// The object was validated: stringEnd cannot fail.
@@ -90,7 +90,7 @@ func members(line []byte) []member {
 		i = skipSpace(line, end)
 		i = skipSpace(line, i+1)
 		stop := valueEnd(line, i)
-		ms = append(ms, member{name: string(line[start : end-1]), value: line[i:stop], at: i})
+		ms = append(ms, Member{Name: string(line[start : end-1]), Value: line[i:stop], At: i})
 		i = skipSpace(line, stop)
 		if line[i] == ',' {
 			i = skipSpace(line, i+1)

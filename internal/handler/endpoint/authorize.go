@@ -39,6 +39,7 @@ func (c *Call) Account(name string) (Account, error) {
 	if err != nil {
 		return Account{}, err
 	}
+	c.account = name
 	if err := c.authenticate(); err != nil {
 		return Account{}, c.refused(name, err)
 	}
@@ -48,17 +49,21 @@ func (c *Call) Account(name string) (Account, error) {
 	return Account{name, c}, nil
 }
 
-// AllAccounts is Account for a route about the logs at and below prefix in
-// every account at once.
-func (c *Call) AllAccounts(prefix logservice.Key) (Tree, error) {
-	err := c.authenticate()
+// AllAccounts is Account for a route about the logs at and below prefix, all
+// of them where it is empty, in every account at once.
+func (c *Call) AllAccounts(prefix string) (Tree, error) {
+	key, err := c.prefix(prefix)
+	if err != nil {
+		return Tree{}, err
+	}
+	err = c.authenticate()
 	if err == nil && !c.grant.IsGlobal() {
 		err = logservice.Errorf(logservice.ErrForbidden, "the token is not for all accounts")
 	}
 	if err != nil {
 		return Tree{}, c.refused("", err)
 	}
-	return Tree{all: true, prefix: prefix}, nil
+	return Tree{all: true, prefix: key}, nil
 }
 
 // Own is the account that the token is for, for a dialect whose requests name
@@ -73,28 +78,47 @@ func (c *Call) Own() (Account, error) {
 	return c.Account(c.grant.Account)
 }
 
-// Log checks that the token is good for the log of key.
-func (a Account) Log(key logservice.Key) (Log, error) {
-	id := logservice.ID{Account: a.name, Key: key}
+// Log parses a key and checks that the token is good for its log.
+func (a Account) Log(key string) (Log, error) {
+	parsed, err := logservice.ParseKey(key)
+	if err != nil {
+		return Log{}, err
+	}
+	a.call.keys = append(a.call.keys, key)
+	id := logservice.ID{Account: a.name, Key: parsed}
 	if err := a.call.grant.Allows(a.call.needs, id); err != nil {
 		return Log{}, a.call.refused(a.name, err)
 	}
 	return Log{id}, nil
 }
 
-// Tree checks that the token is good for every log at and below prefix.
-func (a Account) Tree(prefix logservice.Key) (Tree, error) {
+// Tree parses a prefix and checks that the token is good for every log at and
+// below it.
+func (a Account) Tree(prefix string) (Tree, error) {
 	l, err := a.Log(prefix)
 	return Tree{account: a.name, prefix: l.id.Key}, err
 }
 
-// Listing is the part of the tree at and below prefix that the token is for.
-func (a Account) Listing(prefix logservice.Key) (Tree, error) {
-	prefix, err := a.call.grant.Narrow(prefix)
+// Listing is the part of the tree at and below prefix that the token is for:
+// of the whole account where prefix is empty.
+func (a Account) Listing(prefix string) (Tree, error) {
+	key, err := a.call.prefix(prefix)
 	if err != nil {
+		return Tree{}, err
+	}
+	if key, err = a.call.grant.Narrow(key); err != nil {
 		return Tree{}, a.call.refused(a.name, err)
 	}
-	return Tree{account: a.name, prefix: prefix}, nil
+	return Tree{account: a.name, prefix: key}, nil
+}
+
+// prefix parses a prefix that may be empty.
+func (c *Call) prefix(s string) (logservice.Key, error) {
+	if s == "" {
+		return "", nil
+	}
+	c.keys = append(c.keys, s)
+	return logservice.ParseKey(s)
 }
 
 // also checks that the token has one more of verbs, for a parameter that does
@@ -119,7 +143,7 @@ func (c *Call) authenticate() error {
 	if err != nil {
 		return err
 	}
-	if c.grant, err = c.verifier.Verify(c.Request.Context(), token); err != nil {
+	if c.grant, err = c.api.auth.Verify(c.Request.Context(), token); err != nil {
 		return err
 	}
 	c.known = true

@@ -1,10 +1,10 @@
 // Package endpoint holds what the HTTP endpoints of all dialects do once they
 // know which log is meant: open, push, tail, close, upload, download, links.
 //
-// A dialect (harness, ci) is a folder beside this one. It reads the identity
-// of the log out of a request, in its own way, and calls the methods of API.
-// They answer the request, or return an error for Handler to answer: the one
-// table of errors.go turns it into a status.
+// A dialect (harness, ci) is a folder beside this one. Its functions find the
+// log that a request is about, in its own way; the methods of API do what was
+// asked and answer the request. Both return errors for Handler to answer: the
+// one table of errors.go turns them into a status.
 package endpoint
 
 import (
@@ -93,7 +93,6 @@ type API struct {
 	ping    time.Duration
 	stall   time.Duration
 	metrics *metrics
-	steps   steps
 
 	exposition http.Handler
 }
@@ -137,83 +136,10 @@ func New(c Config) *API {
 		tails:   c.Tails,
 		ping:    c.Ping,
 		stall:   c.Stall,
-		steps:   newSteps(),
 
 		exposition: c.Exposition,
 	}
 	a.metrics = newMetrics(a.bodies)
 	a.metrics.register(c.Registry)
 	return a
-}
-
-// Func answers a call, or returns the error that answers it. Once it has
-// written something it may only return errors made by Aborted.
-type Func func(*Call) error
-
-// Call is one request and the way to answer it.
-type Call struct {
-	http.ResponseWriter
-	Request *http.Request
-	Query   Query  // parsed once, here
-	ID      string // of the request, for people who compare logs
-
-	status int
-	cut    bool // the answer was broken off
-	took   bool // the whole body
-
-	needs    auth.Verbs // any of these; see Handler
-	verifier *auth.Verifier
-	token    string // of a dialect that has it elsewhere than in the usual headers
-	known    bool   // grant is that of the request's token
-	grant    auth.Grant
-}
-
-// WriteHeader sends the status and remembers it.
-func (c *Call) WriteHeader(status int) {
-	if c.status == 0 {
-		c.status = status
-	}
-	c.ResponseWriter.WriteHeader(status)
-}
-
-// Write sends a part of the body.
-func (c *Call) Write(b []byte) (int, error) {
-	if c.status == 0 {
-		c.status = http.StatusOK
-	}
-	return c.ResponseWriter.Write(b)
-}
-
-// Unwrap lets http.ResponseController find what the server offers.
-func (c *Call) Unwrap() http.ResponseWriter { return c.ResponseWriter }
-
-// NoContent answers 204.
-func (c *Call) NoContent() error {
-	c.WriteHeader(http.StatusNoContent)
-	return nil
-}
-
-// Text answers 200 with s as it is.
-func (c *Call) Text(s string) error {
-	h := c.Header()
-	h.Set("Content-Type", "text/plain; charset=utf-8")
-	Harmless(h)
-	return c.send(http.StatusOK, s)
-}
-
-// send answers with a small body.
-func (c *Call) send(status int, s string) error {
-	c.WriteHeader(status)
-	if c.Request.Method == http.MethodHead {
-		return nil
-	}
-	_, err := c.Write([]byte(s))
-	return Aborted(err)
-}
-
-// Harmless keeps browsers from taking an answer for more than what its
-// content type says: logs are hostile text.
-func Harmless(h http.Header) {
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Content-Security-Policy", "default-src 'none'; sandbox")
 }

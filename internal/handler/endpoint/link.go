@@ -120,6 +120,7 @@ func (a *API) linked(c *Call, kind logs.LinkKind) (Log, error) {
 		return Log{}, logservice.ErrForbidden
 	}
 	id := logservice.ID{Account: c.Query.Get("accountID"), Key: logservice.Key(c.Query.Get("key"))}
+	c.account, c.keys = id.Account, []string{string(id.Key)}
 	return Log{id}, a.service.VerifyLink(logs.Link{Kind: kind, ID: id, Expires: expires, Signature: c.Query.Get("signature")})
 }
 

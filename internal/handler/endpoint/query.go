@@ -84,15 +84,6 @@ func (q Query) Bool(name string) (value, ok bool, err error) {
 	return value, true, nil
 }
 
-// Prefix reads the parameter of that name; empty where it is absent.
-func (q Query) Prefix() (logservice.Key, error) {
-	s := q.Get("prefix")
-	if s == "" {
-		return "", nil
-	}
-	return logservice.ParseKey(s)
-}
-
 // Sequence reads a parameter that is a sequence of at least least; zero where
 // it is absent.
 func (q Query) Sequence(name string, least int64) (int64, error) {

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/harness/log-service/internal/auth"
@@ -36,7 +37,7 @@ const discardWait = 5 * time.Second
 func (a *API) Handler(method, route string, needs auth.Verbs, f Func) http.Handler {
 	meter := a.metrics.meter(method, route)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c := &Call{ResponseWriter: w, Request: r, ID: RequestID(r.Header.Get(HeaderRequestID)), needs: needs, verifier: a.auth}
+		c := &Call{ResponseWriter: w, Request: r, ID: RequestID(r.Header.Get(HeaderRequestID)), api: a, needs: needs}
 		start := time.Now()
 		w.Header().Set(HeaderRequestID, c.ID)
 		a.metrics.inFlight.Inc()
@@ -105,7 +106,7 @@ func (a *API) logCall(c *Call, level slog.Level, start time.Time, err error) {
 	attrs := []slog.Attr{
 		slog.String("request_id", c.ID), slog.String("route", c.Request.Method+" "+c.Request.Pattern),
 		slog.Int("status", status), slog.Duration("took", time.Since(start)),
-		slog.String("account", c.Query.Get("accountID")), slog.String("key", c.Query.Get("key")),
+		slog.String("account", c.account), slog.String("key", strings.Join(c.keys, ",")),
 	}
 	if err != nil {
 		attrs = append(attrs, slog.String("error", err.Error()))

@@ -31,13 +31,18 @@ func (a *API) Ticket(c *Call, l Log) error {
 	return c.json(http.StatusOK, ticketAnswer{Ticket: strconv.FormatInt(t.Expires, 10) + "." + t.Signature, Expires: TicketTTL})
 }
 
-// Ticketed is the log of id where ticket is one to follow it.
-func (a *API) Ticketed(id logservice.ID, ticket string) (Log, error) {
+// Ticketed is the log of a key in an account where ticket is one to follow it.
+func (c *Call) Ticketed(account, key, ticket string) (Log, error) {
+	id, err := logservice.ParseID(account, key)
+	if err != nil {
+		return Log{}, err
+	}
+	c.account, c.keys = account, []string{key}
 	expires, signature, _ := strings.Cut(ticket, ".")
 	until, err := strconv.ParseInt(expires, 10, 64)
-	if err != nil || a.service.VerifyLink(logs.Link{Kind: logs.LinkTail, ID: id, Expires: until, Signature: signature}) != nil {
+	if err != nil || c.api.service.VerifyLink(logs.Link{Kind: logs.LinkTail, ID: id, Expires: until, Signature: signature}) != nil {
 		return Log{}, &statusError{status: http.StatusForbidden, code: "forbidden",
-			msg: "operation not permitted for accountID: " + id.Account, hint: "the ticket is not one for this log, or is past its time: get a new one",
+			msg: "operation not permitted for accountID: " + account, hint: "the ticket is not one for this log, or is past its time: get a new one",
 			cause: logservice.ErrForbidden}
 	}
 	return Log{id}, nil

@@ -1,6 +1,6 @@
-// Package harness speaks the protocol that the runners, the delegate and the
-// user interface of Harness speak: /stream and /blob, the log named by the
-// query parameters accountID and key.
+// Package harness finds the log of a request as the runners, the delegate and
+// the user interface of Harness name it: by the query parameters accountID and
+// key.
 package harness
 
 import (
@@ -10,15 +10,9 @@ import (
 	"github.com/harness/log-service/internal/handler/endpoint"
 )
 
-// Dialect has a method for each route.
-type Dialect struct{ api *endpoint.API }
-
-// New returns the dialect over api.
-func New(api *endpoint.API) *Dialect { return &Dialect{api} }
-
-// account reads the account of a call. It comes first: clients know the words
-// of its absence.
-func account(c *endpoint.Call) (endpoint.Account, error) {
+// Account is the account of a call. It comes before all else: clients know
+// the words of its absence.
+func Account(c *endpoint.Call) (endpoint.Account, error) {
 	a := c.Query.Get("accountID")
 	if a == "" {
 		return endpoint.Account{}, logservice.Invalidf("no account ID in query params")
@@ -26,181 +20,103 @@ func account(c *endpoint.Call) (endpoint.Account, error) {
 	return c.Account(a)
 }
 
-// withLog reads which log a call is about and calls f.
-func withLog(c *endpoint.Call, f func(*endpoint.Call, endpoint.Log) error) error {
-	a, err := account(c)
-	if err != nil {
-		return err
-	}
-	key, err := logservice.ParseKey(c.Query.Get("key"))
-	if err != nil {
-		return err
-	}
-	l, err := a.Log(key)
-	if err != nil {
-		return err
-	}
-	return f(c, l)
-}
-
-// withTree reads the prefix that a call is about from the parameter of that
-// name and calls f. Some callers end a prefix with its separator.
-func withTree(c *endpoint.Call, name string, f func(*endpoint.Call, endpoint.Tree) error) error {
-	a, err := account(c)
-	if err != nil {
-		return err
-	}
-	prefix, err := logservice.ParseKey(strings.TrimSuffix(c.Query.Get(name), "/"))
-	if err != nil {
-		return err
-	}
-	t, err := a.Tree(prefix)
-	if err != nil {
-		return err
-	}
-	return f(c, t)
-}
-
-// Open serves POST /stream.
-func (d *Dialect) Open(c *endpoint.Call) error { return withLog(c, d.api.Open) }
-
-// Push serves PUT /stream.
-func (d *Dialect) Push(c *endpoint.Call) error { return withLog(c, d.api.Push) }
-
-// Tail serves GET /stream, for a token or for a ticket.
-func (d *Dialect) Tail(c *endpoint.Call) error {
-	ticket := c.Query.Get("ticket")
-	if ticket == "" {
-		return withLog(c, d.api.Tail)
-	}
-	id, err := logservice.ParseID(c.Query.Get("accountID"), c.Query.Get("key"))
-	if err != nil {
-		return err
-	}
-	l, err := d.api.Ticketed(id, ticket)
-	if err != nil {
-		return err
-	}
-	return d.api.Tail(c, l)
-}
-
-// Ticket serves POST /stream/ticket.
-func (d *Dialect) Ticket(c *endpoint.Call) error { return withLog(c, d.api.Ticket) }
-
-// Close serves DELETE /stream: one stream, all at and below the key
-// (prefix=true), or those of keyList.
-func (d *Dialect) Close(c *endpoint.Call) error {
-	a, err := account(c)
-	if err != nil {
-		return err
-	}
-	if list := c.Query.Get("keyList"); list != "" {
-		return d.closeList(c, a, list)
-	}
-	prefix, _, err := c.Query.Bool("prefix")
-	if err != nil {
-		return err
-	}
-	if !prefix {
-		return withLog(c, d.api.Close)
-	}
-	return withTree(c, "key", d.api.CloseUnder)
-}
-
-// closeList closes the keys of a list separated by commas, and the one of the
-// parameter key where that is given as well.
-func (d *Dialect) closeList(c *endpoint.Call, a endpoint.Account, list string) error {
-	names := strings.Split(list, ",")
-	if key := c.Query.Get("key"); key != "" {
-		names = append(names, key)
-	}
-	several := make([]endpoint.Log, 0, len(names))
-	for _, name := range names {
-		key, err := logservice.ParseKey(name)
-		if err != nil {
-			return err
-		}
-		l, err := a.Log(key)
-		if err != nil {
-			return err
-		}
-		several = append(several, l)
-	}
-	return d.api.CloseAll(c, several)
-}
-
-// Info serves GET /stream/info: the caller's account.
-func (d *Dialect) Info(c *endpoint.Call) error {
-	a, err := account(c)
-	if err != nil {
-		return err
-	}
-	prefix, err := c.Query.Prefix()
-	if err != nil {
-		return err
-	}
-	t, err := a.Listing(prefix)
-	if err != nil {
-		return err
-	}
-	return d.api.Info(c, t)
-}
-
-// InfoAll serves GET /info/stream: all accounts.
-func (d *Dialect) InfoAll(c *endpoint.Call) error {
-	prefix, err := c.Query.Prefix()
-	if err != nil {
-		return err
-	}
-	t, err := c.AllAccounts(prefix)
-	if err != nil {
-		return err
-	}
-	return d.api.Info(c, t)
-}
-
-// Token serves GET /token: the holder of the global token gets one for an
-// account.
-func (d *Dialect) Token(c *endpoint.Call) error {
+// TokenAccount is the account that a new token shall be for. The caller's own
+// token may be in the query here.
+func TokenAccount(c *endpoint.Call) (endpoint.Account, error) {
 	c.UseToken(c.Query.Get(endpoint.HeaderToken))
-	a, err := account(c)
+	return Account(c)
+}
+
+// Log is the log of the parameter key.
+func Log(c *endpoint.Call) (endpoint.Log, error) {
+	a, err := Account(c)
 	if err != nil {
-		return err
+		return endpoint.Log{}, err
 	}
-	return d.api.Token(c, a)
+	return a.Log(c.Query.Get("key"))
 }
 
-// Upload serves POST /blob.
-func (d *Dialect) Upload(c *endpoint.Call) error { return withLog(c, d.api.Upload) }
-
-// Download serves GET /blob.
-func (d *Dialect) Download(c *endpoint.Call) error { return withLog(c, d.api.Download) }
-
-// Delete serves DELETE /blob.
-func (d *Dialect) Delete(c *endpoint.Call) error { return withLog(c, d.api.Delete) }
-
-// Exists serves GET /blob/exists.
-func (d *Dialect) Exists(c *endpoint.Call) error { return withLog(c, d.api.Exists) }
-
-// UploadLink serves POST /blob/link/upload.
-func (d *Dialect) UploadLink(c *endpoint.Call) error { return withLog(c, d.api.UploadLink) }
-
-// DownloadLink serves POST /blob/link/download.
-func (d *Dialect) DownloadLink(c *endpoint.Call) error { return withLog(c, d.api.DownloadLink) }
-
-// ZipLink serves POST /blob/download. Its clients expect 404 for a missing
-// prefix.
-func (d *Dialect) ZipLink(c *endpoint.Call) error {
-	if _, err := account(c); err != nil {
-		return err
+// TicketLog is Log for a caller with a token or with a ticket.
+func TicketLog(c *endpoint.Call) (endpoint.Log, error) {
+	if ticket := c.Query.Get("ticket"); ticket != "" {
+		return c.Ticketed(c.Query.Get("accountID"), c.Query.Get("key"), ticket)
 	}
-	if strings.TrimSuffix(c.Query.Get("prefix"), "/") == "" {
-		return endpoint.NotFound("no prefix in query params", "name the logs to download: prefix=<key>")
-	}
-	return withTree(c, "prefix", d.api.ZipLink)
+	return Log(c)
 }
 
-// DeleteUnder serves DELETE /internal/blob.
-func (d *Dialect) DeleteUnder(c *endpoint.Call) error {
-	return withTree(c, "key", d.api.DeleteUnder)
+// Logs are those of keyList, separated by commas, and that of key where it is
+// given as well.
+func Logs(c *endpoint.Call) ([]endpoint.Log, error) {
+	a, err := Account(c)
+	if err != nil {
+		return nil, err
+	}
+	keys := strings.Split(c.Query.Get("keyList"), ",")
+	if key := c.Query.Get("key"); key != "" {
+		keys = append(keys, key)
+	}
+	several := make([]endpoint.Log, len(keys))
+	for i, key := range keys {
+		if several[i], err = a.Log(key); err != nil {
+			return nil, err
+		}
+	}
+	return several, nil
+}
+
+// Tree is every log at and below key. Some callers end it with its separator.
+func Tree(c *endpoint.Call) (endpoint.Tree, error) {
+	a, err := Account(c)
+	if err != nil {
+		return endpoint.Tree{}, err
+	}
+	return a.Tree(strings.TrimSuffix(c.Query.Get("key"), "/"))
+}
+
+// ZipTree is every log at and below the parameter prefix. Clients expect 404
+// where it is missing.
+func ZipTree(c *endpoint.Call) (endpoint.Tree, error) {
+	a, err := Account(c)
+	if err != nil {
+		return endpoint.Tree{}, err
+	}
+	prefix := strings.TrimSuffix(c.Query.Get("prefix"), "/")
+	if prefix == "" {
+		return endpoint.Tree{}, endpoint.NotFound("no prefix in query params", "name the logs to download: prefix=<key>")
+	}
+	return a.Tree(prefix)
+}
+
+// Listing is what the caller may see of its account, below prefix where that
+// is given.
+func Listing(c *endpoint.Call) (endpoint.Tree, error) {
+	a, err := Account(c)
+	if err != nil {
+		return endpoint.Tree{}, err
+	}
+	return a.Listing(c.Query.Get("prefix"))
+}
+
+// AllAccounts is Listing for every account at once.
+func AllAccounts(c *endpoint.Call) (endpoint.Tree, error) {
+	return c.AllAccounts(c.Query.Get("prefix"))
+}
+
+// Close closes one stream, all at and below key (prefix=true), or those of
+// keyList.
+func Close(api *endpoint.API) endpoint.Func {
+	one, under, several := endpoint.On(Log, api.Close), endpoint.On(Tree, api.CloseUnder), endpoint.On(Logs, api.CloseAll)
+	return func(c *endpoint.Call) error {
+		if c.Query.Get("keyList") != "" {
+			return several(c)
+		}
+		prefix, _, err := c.Query.Bool("prefix")
+		switch {
+		case err != nil:
+			return err
+		case prefix:
+			return under(c)
+		}
+		return one(c)
+	}
 }

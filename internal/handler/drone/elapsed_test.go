@@ -1,11 +1,9 @@
-package lines_test
+package drone
 
 import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/harness/log-service/internal/lines"
 )
 
 func TestSecondsSinceTheBeginningBecomeRealTimes(t *testing.T) {
@@ -21,15 +19,15 @@ func TestSecondsSinceTheBeginningBecomeRealTimes(t *testing.T) {
 		`{"out":"no time"}`:                         `{"out":"no time"}`,
 		`{}`:                                        `{}`,
 	} {
-		if got := string(lines.Since([]byte(in+"\n"), began)); got != want+"\n" {
+		if got := string(absolute([]byte(in+"\n"), began)); got != want+"\n" {
 			t.Errorf("%s became %s, want %s", in, got, want)
 		}
 	}
 	text := `{"time":1}` + "\n" + `{"time":0.25}` + "\n"
-	if got := string(lines.Since([]byte(text), began)); strings.Count(got, "\n") != 2 || strings.Count(got, "elapsed") != 2 {
+	if got := string(absolute([]byte(text), began)); strings.Count(got, "\n") != 2 || strings.Count(got, "elapsed") != 2 {
 		t.Errorf("two lines became %q", got)
 	}
-	if d := lines.Elapsed([]byte(text)); d != time.Second {
+	if d := elapsed([]byte(text)); d != time.Second {
 		t.Errorf("the last of them is %v in, want 1s", d)
 	}
 }
@@ -37,13 +35,13 @@ func TestSecondsSinceTheBeginningBecomeRealTimes(t *testing.T) {
 func TestALineSaysWhenItsWriterBegan(t *testing.T) {
 	began := time.Date(2026, 1, 2, 15, 4, 5, 123e6, time.UTC)
 	for _, in := range []string{`{"time":0}`, `{"out":"x","time":1.5}`, `{"time":70000,"pos":3}`} {
-		line := lines.Since([]byte(in+"\n"), began)
-		if got, ok := lines.Began(line); !ok || !got.Equal(began) {
+		line := absolute([]byte(in+"\n"), began)
+		if got, ok := beginning(line); !ok || !got.Equal(began) {
 			t.Errorf("%s: %v, %v; want %v", line, got, ok, began)
 		}
 	}
 	for _, in := range []string{`{}`, `{"time":"2026-01-02T15:04:05Z"}`, `{"elapsed":3}`, `{"time":"x","elapsed":3}`, `{"time":"2026-01-02T15:04:05Z","elapsed":"3"}`} {
-		if got, ok := lines.Began([]byte(in + "\n")); ok {
+		if got, ok := beginning([]byte(in + "\n")); ok {
 			t.Errorf("%s: %v, want that it does not say", in, got)
 		}
 	}

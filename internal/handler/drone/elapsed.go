@@ -1,54 +1,56 @@
-package lines
+package drone
 
 import (
 	"bytes"
 	"math"
 	"strconv"
 	"time"
+
+	"github.com/harness/log-service/internal/lines"
 )
 
 // maxElapsed is the largest number, in seconds, that counts from the beginning
 // of a step: three years. What is larger is a point in time.
 const maxElapsed = 1e8
 
-// Since returns the lines of data, which is as Batch.Data, with real times:
+// absolute returns the lines of data, which is as lines.Batch.Data, with real times:
 // where a line's time is a number of seconds since its writer began, it
 // becomes that point in time, and the number is kept as the member elapsed.
-func Since(data []byte, began time.Time) []byte {
+func absolute(data []byte, began time.Time) []byte {
 	out := make([]byte, 0, len(data)+len(data)/4)
 	for line := range bytes.Lines(data) {
 		done := 0 // of line
-		for _, m := range members(line) {
-			if m.name != "time" {
+		for _, m := range lines.Members(line) {
+			if m.Name != "time" {
 				continue
 			}
-			d, ok := elapsed(m.value)
+			d, ok := seconds(m.Value)
 			if !ok {
 				continue
 			}
-			out = append(append(out, line[done:m.at]...), '"')
+			out = append(append(out, line[done:m.At]...), '"')
 			out = began.Add(d).UTC().AppendFormat(out, time.RFC3339Nano)
-			out = append(append(out, `","elapsed":`...), m.value...)
-			done = m.at + len(m.value)
+			out = append(append(out, `","elapsed":`...), m.Value...)
+			done = m.At + len(m.Value)
 		}
 		out = append(out, line[done:]...)
 	}
 	return out
 }
 
-// Began is when the writer of a log began to count, by a line as Since wrote
+// beginning is when the writer of a log began to count, by a line as absolute wrote
 // it. Ok is false for a line that does not say.
-func Began(line []byte) (began time.Time, ok bool) {
+func beginning(line []byte) (began time.Time, ok bool) {
 	var at time.Time
 	var since time.Duration
-	for _, m := range members(line) {
-		switch m.name {
+	for _, m := range lines.Members(line) {
+		switch m.Name {
 		case "time":
-			if at.UnmarshalJSON(m.value) != nil {
+			if at.UnmarshalJSON(m.Value) != nil {
 				return time.Time{}, false
 			}
 		case "elapsed":
-			if since, ok = elapsed(m.value); !ok {
+			if since, ok = seconds(m.Value); !ok {
 				return time.Time{}, false
 			}
 		}
@@ -56,12 +58,12 @@ func Began(line []byte) (began time.Time, ok bool) {
 	return at.Add(-since), ok && !at.IsZero()
 }
 
-// Elapsed is the largest time of the lines of data that counts seconds since
+// elapsed is the largest time of the lines of data that counts seconds since
 // their writer began; zero where none does.
-func Elapsed(data []byte) (most time.Duration) {
+func elapsed(data []byte) (most time.Duration) {
 	for line := range bytes.Lines(data) {
-		for _, m := range members(line) {
-			if d, ok := elapsed(m.value); ok && m.name == "time" {
+		for _, m := range lines.Members(line) {
+			if d, ok := seconds(m.Value); ok && m.Name == "time" {
 				most = max(most, d)
 			}
 		}
@@ -69,7 +71,7 @@ func Elapsed(data []byte) (most time.Duration) {
 	return most
 }
 
-func elapsed(v []byte) (time.Duration, bool) {
+func seconds(v []byte) (time.Duration, bool) {
 	n, err := strconv.ParseFloat(string(v), 64)
 	if err != nil || n < 0 || n > maxElapsed {
 		return 0, false

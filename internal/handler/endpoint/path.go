@@ -1,0 +1,42 @@
+package endpoint
+
+import (
+	"strings"
+
+	logservice "github.com/harness/log-service"
+)
+
+// Segment is what the path has for a wildcard of the route's pattern, decoded
+// once. It is one segment of a key: a path in which a slash or a backslash is
+// escaped would otherwise name another log than it says, and which one would
+// depend on the proxies in front.
+func (c *Call) Segment(name string) (string, error) {
+	s := c.Request.PathValue(name)
+	if i := strings.IndexAny(s, `/\`); i >= 0 {
+		return "", logservice.Invalidf("%s %q holds a %c: it is one segment of the path", name, s, s[i])
+	}
+	if _, err := logservice.ParseKey(s); err != nil {
+		return "", logservice.Invalidf("%s: %v", name, err)
+	}
+	return s, nil
+}
+
+// Key is the key that a pattern makes of the path: each {name} in it is the
+// segment of that name.
+func (c *Call) Key(pattern string) (string, error) {
+	var key strings.Builder
+	for {
+		text, rest, found := strings.Cut(pattern, "{")
+		key.WriteString(text)
+		if !found {
+			return key.String(), nil
+		}
+		name, after, _ := strings.Cut(rest, "}")
+		segment, err := c.Segment(name)
+		if err != nil {
+			return "", err
+		}
+		key.WriteString(segment)
+		pattern = after
+	}
+}

@@ -1,0 +1,60 @@
+package endpoint
+
+import (
+	"context"
+	"errors"
+
+	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/lines"
+	"github.com/harness/log-service/internal/logs"
+)
+
+// Lines are the lines of a body, for a dialect that changes them before they
+// are stored. They count in the budget until Release.
+type Lines struct {
+	lines.Batch
+	body body
+}
+
+// Lines reads the body of c, a JSON array.
+func (a *API) Lines(c *Call, l Log) (*Lines, error) {
+	b, err := a.bodies.read(c, l.id.Account)
+	if err != nil {
+		return nil, err
+	}
+	batch, err := lines.Array(b.data, a.maxLine)
+	if err != nil {
+		b.release()
+		return nil, err
+	}
+	return &Lines{batch, b}, nil
+}
+
+// Hold takes n more bytes of the budget, waiting a little for them.
+func (l *Lines) Hold(ctx context.Context, n int64) error { return l.body.hold(ctx, n) }
+
+// Release gives all memory back. Nothing may refer to the lines any more.
+func (l *Lines) Release() { l.body.release() }
+
+// Record appends to the stream of l, and opens it where it is not open: for
+// clients that never open one.
+func (a *API) Record(ctx context.Context, l Log, b lines.Batch) error {
+	batch := logs.Lines{Data: b.Data, Count: b.Count, Dedupe: b.Marked}
+	_, err := a.service.Append(ctx, l.id, batch)
+	if errors.Is(err, logservice.ErrStreamNotFound) {
+		if err = a.service.Open(ctx, l.id, logs.OpenOptions{}); err == nil {
+			_, err = a.service.Append(ctx, l.id, batch)
+		}
+	}
+	return err
+}
+
+// Finish ends the log of l, of which b is all: see logs.Service.Finish.
+func (a *API) Finish(ctx context.Context, l Log, b lines.Batch) error {
+	return a.service.Finish(ctx, l.id, b.Data, b.Count)
+}
+
+// FirstLine is the first line of the log of l; see logs.Service.FirstLine.
+func (a *API) FirstLine(ctx context.Context, l Log) ([]byte, error) {
+	return a.service.FirstLine(ctx, l.id)
+}
