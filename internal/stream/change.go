@@ -10,7 +10,7 @@ import (
 )
 
 // Append implements logs.Streams.
-func (e *Engine) Append(_ context.Context, id logservice.ID, l logs.Lines) (next int64, err error) {
+func (e *Engine) Append(ctx context.Context, id logservice.ID, l logs.Lines) (next int64, err error) {
 	s, err := e.lookup(id)
 	if err != nil {
 		return 0, err
@@ -24,7 +24,7 @@ func (e *Engine) Append(_ context.Context, id logservice.ID, l logs.Lines) (next
 	}
 	// Also what is not stored again waits: the lines it repeats may be in a
 	// group that is not durable yet, or that fails.
-	if err := g.wait(); err != nil {
+	if err := g.wait(ctx); err != nil {
 		return 0, err
 	}
 	e.memory.Shrink()
@@ -100,7 +100,7 @@ func newPiece(data []byte, first, count int64, flags uint8) staged {
 }
 
 // Close implements logs.Streams.
-func (e *Engine) Close(_ context.Context, id logservice.ID, how logs.Closing) error {
+func (e *Engine) Close(ctx context.Context, id logservice.ID, how logs.Closing) error {
 	s, err := e.lookup(id)
 	if err != nil {
 		return err
@@ -120,21 +120,21 @@ func (e *Engine) Close(_ context.Context, id logservice.ID, how logs.Closing) er
 	if err != nil {
 		return err
 	}
-	return g.wait()
+	return g.wait(ctx)
 }
 
 // Delete implements logs.Streams.
-func (e *Engine) Delete(_ context.Context, id logservice.ID) error {
+func (e *Engine) Delete(ctx context.Context, id logservice.ID) error {
 	s, err := e.lookup(id)
 	if err != nil {
 		return err
 	}
-	return e.remove(s, false)
+	return e.remove(ctx, s, false)
 }
 
 // remove deletes s. Where it is not to be durable, one that is closed goes
 // without a wait: a crash may bring it back, as it was.
-func (e *Engine) remove(s *stream, durable bool) (err error) {
+func (e *Engine) remove(ctx context.Context, s *stream, durable bool) (err error) {
 	s.mu.Lock()
 	durable = durable || !s.closed
 	if s.deleting || s.deleted {
@@ -145,7 +145,7 @@ func (e *Engine) remove(s *stream, durable bool) (err error) {
 	g := s.staging
 	s.mu.Unlock()
 	if durable && (err == nil || errors.Is(err, logservice.ErrStreamNotFound)) {
-		if failed := g.wait(); failed != nil {
+		if failed := g.wait(ctx); failed != nil {
 			return failed
 		}
 	}
@@ -169,7 +169,9 @@ func (e *Engine) applied(g *group) {
 	for _, it := range g.items {
 		s := it.s
 		s.mu.Lock()
+		first := !s.in(g.seg)
 		s.apply(it, g.data(it), g.seg, g.base+it.off)
+		e.wal.roster.note(s, first)
 		if s.staging == g {
 			s.staging = nil
 		}

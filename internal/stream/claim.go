@@ -45,9 +45,9 @@ func (e *Engine) Claim(_ context.Context, id logservice.ID) (logs.Claim, error) 
 
 // Take implements logs.Streams. A stream that is missing may be one whose
 // deletion is not durable yet, so the log is settled first.
-func (e *Engine) Take(_ context.Context, id logservice.ID) (logs.Claim, error) {
+func (e *Engine) Take(ctx context.Context, id logservice.ID) (logs.Claim, error) {
 	if e.wal != nil {
-		if err := e.wal.settle(); err != nil {
+		if err := e.wal.settle(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -59,7 +59,7 @@ func (e *Engine) Take(_ context.Context, id logservice.ID) (logs.Claim, error) {
 	closed, how, deleting, g := s.closed, s.how, s.deleting || s.deleted, s.staging
 	s.mu.Unlock()
 	if deleting {
-		if err := g.wait(); err != nil {
+		if err := g.wait(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -93,7 +93,7 @@ func (c *claim) Commit(context.Context) error {
 func (c *claim) Rollback(context.Context) {}
 
 // Delete implements logs.Claim.
-func (c *claim) Delete(context.Context) error { return c.s.eng.remove(c.s, c.durable) }
+func (c *claim) Delete(ctx context.Context) error { return c.s.eng.remove(ctx, c.s, c.durable) }
 
 // Release implements logs.Claim.
 func (c *claim) Release(context.Context) {}

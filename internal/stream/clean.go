@@ -2,6 +2,7 @@ package stream
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/harness/log-service/internal/logs"
@@ -54,7 +55,9 @@ func (e *Engine) keep() {
 		case <-e.wake:
 		}
 		if e.wal != nil {
+			e.wal.folder.refill()
 			e.clean()
+			e.wal.recover()
 			e.prepare()
 		}
 	}
@@ -82,8 +85,7 @@ func (e *Engine) clean() {
 			return
 		}
 		if live > 0 {
-			dead := total - e.live.Load()
-			if dead <= e.live.Load()+slackSegments*e.wal.segment && e.unpacked.Load() <= maxUnpacked {
+			if !e.worthCompacting(total) {
 				return
 			}
 			if !e.copyForward(seg) {
@@ -100,6 +102,39 @@ func (e *Engine) clean() {
 		default:
 		}
 	}
+}
+
+// rewriteFailed copies forward what is in segments that could not be synced at
+// the start: the disk may not have what was read from them.
+func (e *Engine) rewriteFailed() error {
+	for e.wal.rewrite {
+		e.wal.segMu.Lock()
+		seg, rewrite := e.wal.segments[0], false
+		for _, x := range e.wal.segments {
+			rewrite = rewrite || x.failed && x.sealed
+		}
+		e.wal.segMu.Unlock()
+		if e.wal.rewrite = rewrite; !rewrite {
+			return nil
+		}
+		if !e.copyForward(seg) {
+			return fmt.Errorf("segment %s cannot be synced, nor its lines written elsewhere: see the log", seg.name)
+		}
+		if err := e.wal.release(seg); err != nil {
+			return fmt.Errorf("segment %s: %w", seg.name, err)
+		}
+	}
+	return nil
+}
+
+// worthCompacting reports whether so much of the log's total bytes is dead that
+// the rest is copied forward; on a full disk, whether a whole segment is.
+func (e *Engine) worthCompacting(total int64) bool {
+	live := e.live.Load()
+	if e.wal.isFull() {
+		return total-live > e.wal.segment
+	}
+	return total-live > live+slackSegments*e.wal.segment || e.unpacked.Load() > maxUnpacked
 }
 
 // copyForward writes what streams need of seg to the end of the log, packed.
@@ -146,7 +181,9 @@ func (s *stream) copyForward(seg *segment) error {
 			old = append(old, s.index[i])
 		}
 	}
-	head := []staged{s.openRecord()}
+	open := s.openRecord()
+	open.compacts = true
+	head := []staged{open}
 	if s.closed {
 		head = append(head, staged{rec: record{kind: kindClose, flags: closingFlags(s.how)}})
 	}
@@ -157,9 +194,14 @@ func (s *stream) copyForward(seg *segment) error {
 		var packs []staged
 		if packs, old, err = s.pack(old); err == nil && len(packs) > 0 {
 			s.mu.Lock()
+			if s.deleting || s.deleted { // a pack after its deletion would be a log without a name
+				s.mu.Unlock()
+				return nil
+			}
 			// In the same group, and so in the same segment for good.
 			last := &packs[len(packs)-1].rec
 			if it, ok := s.recentRecord(packs[0].rec.first, last.first+int64(last.count)); ok {
+				it.compacts = true
 				packs = append(packs, it)
 			}
 			err = s.stage(packs...)
@@ -167,10 +209,10 @@ func (s *stream) copyForward(seg *segment) error {
 			s.mu.Unlock()
 		}
 		if err == nil {
-			err = g.wait()
+			err = g.wait(s.eng.life)
 		}
 	}
-	if err = errors.Join(err, g.wait()); err != nil {
+	if err = errors.Join(err, g.wait(s.eng.life)); err != nil {
 		return err
 	}
 	s.mu.Lock()
@@ -210,7 +252,7 @@ func (s *stream) leave(seg *segment) {
 	for i, x := range s.segs {
 		if x == seg {
 			s.segs = append(s.segs[:i:i], s.segs[i+1:]...)
-			s.eng.wal.letGo([]*segment{seg})
+			s.eng.wal.disuse([]*segment{seg})
 			return
 		}
 	}
@@ -251,7 +293,7 @@ func (s *stream) packBatches(batches []*logs.Batch) []staged {
 		}
 		data := s.eng.packer.EncodeAll(raw, nil)
 		first, next := batches[0].First, batches[n-1].Next()
-		packs = append(packs, staged{data: data, rec: record{
+		packs = append(packs, staged{data: data, compacts: true, rec: record{
 			kind: kindPack, first: first, count: uint32(next - first), next: int64(len(raw)), dataCRC: checksum(data),
 		}})
 		batches = batches[n:]

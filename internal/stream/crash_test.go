@@ -103,9 +103,16 @@ func (d *disk) create(name string, size int64) (file, error) {
 	return f, nil
 }
 
+func (d *disk) refill() {}
+
+func (d *disk) close() error { return nil }
+
 func (d *disk) open(name string, _ bool) (file, int64, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if err := d.step("open", name); err != nil {
+		return nil, 0, err
+	}
 	f := d.names[name]
 	if f == nil {
 		return nil, 0, fs.ErrNotExist
@@ -206,6 +213,19 @@ func (f *diskFile) Truncate(size int64) error {
 	defer f.d.mu.Unlock()
 	f.safe, f.open = f.content()[:size], nil
 	f.size = size
+	return nil
+}
+
+func (f *diskFile) Extend(size int64) error {
+	f.d.mu.Lock()
+	defer f.d.mu.Unlock()
+	if err := f.d.step("extend", f.name); err != nil {
+		return err
+	}
+	if n := size - int64(len(f.safe)); n > 0 {
+		f.safe = append(slices.Clone(f.safe), make([]byte, n)...)
+	}
+	f.size = max(f.size, size)
 	return nil
 }
 

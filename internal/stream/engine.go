@@ -72,10 +72,15 @@ type Engine struct {
 
 	wake chan struct{} // the keeper has work
 	quit chan struct{}
+	life context.Context // over when quit is closed
+	end  context.CancelFunc
 	kept chan struct{} // the keeper has returned
 }
 
-var _ logs.Streams = (*Engine)(nil)
+var (
+	_ logs.Streams = (*Engine)(nil)
+	_ logs.Checker = (*Engine)(nil)
+)
 
 // Open returns an engine with the streams that its folder has.
 func Open(c Config) (*Engine, error) {
@@ -93,6 +98,7 @@ func Open(c Config) (*Engine, error) {
 		quit:    make(chan struct{}),
 		kept:    make(chan struct{}),
 	}
+	e.life, e.end = context.WithCancel(context.Background())
 	e.memory = batches.NewMemory(c.Memory, e.clock)
 	e.mostRecents = c.Memory / recentShare / recentBytes
 	e.metrics = newMetrics(e)
@@ -112,20 +118,39 @@ func Open(c Config) (*Engine, error) {
 			return nil, err
 		}
 		go e.wal.run()
+		if err := e.rewriteFailed(); err != nil {
+			return nil, err
+		}
 	}
 	go e.keep()
 	return e, nil
 }
 
 // Stop writes what is staged and closes the files. Changes that come later
-// answer ErrUnavailable.
+// answer ErrUnavailable. Where the disk hangs it returns an error after some 16 s.
 func (e *Engine) Stop() error {
 	close(e.quit)
-	<-e.kept
+	e.end()
+	t := time.NewTimer(stopTime)
+	defer t.Stop()
+	select {
+	case <-e.kept:
+	case <-t.C:
+		return errHangs
+	}
 	if e.wal == nil {
 		return nil
 	}
 	return e.wal.stop()
+}
+
+// Check implements logs.Checker: it reports why no lines can be taken now. It
+// never waits for the disk.
+func (e *Engine) Check(context.Context) error {
+	if e.wal == nil {
+		return nil
+	}
+	return e.wal.check(e.clock())
 }
 
 // clock counts from the engine's start and never jumps.
@@ -142,7 +167,7 @@ func (e *Engine) lookup(id logservice.ID) (*stream, error) {
 }
 
 // Open implements logs.Streams.
-func (e *Engine) Open(_ context.Context, id logservice.ID, o logs.OpenOptions) error {
+func (e *Engine) Open(ctx context.Context, id logservice.ID, o logs.OpenOptions) error {
 	ttl := o.TTL
 	if ttl <= 0 {
 		ttl = logservice.DefaultTTL
@@ -152,7 +177,7 @@ func (e *Engine) Open(_ context.Context, id logservice.ID, o logs.OpenOptions) e
 	if err != nil {
 		return err
 	}
-	return g.wait()
+	return g.wait(ctx)
 }
 
 func (e *Engine) open(id logservice.ID, ttl time.Duration, truncate bool) (*group, error) {

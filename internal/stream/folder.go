@@ -6,6 +6,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
+	"syscall"
 	"unsafe"
 )
 
@@ -23,6 +25,9 @@ type folder interface {
 	list() ([]string, error)
 	// sync makes the creations and removals so far durable.
 	sync() error
+	// refill takes back descriptors in reserve that were used up.
+	refill()
+	close() error
 }
 
 type file interface {
@@ -37,35 +42,92 @@ type file interface {
 	// was written since the last Sync may be trusted.
 	Sync() error
 	Truncate(size int64) error
+	// Extend allocates space up to size; what is new reads as zeros.
+	Extend(size int64) error
 }
 
 // directory is the real folder.
-type directory string
+type directory struct {
+	path string
+	self *os.File // to sync it
 
-func openDirectory(path string) (directory, error) {
-	if err := os.MkdirAll(path, 0o700); err != nil {
-		return "", fmt.Errorf("streams folder: %w", err)
-	}
-	return directory(path), nil
+	mu    sync.Mutex // guards spare
+	spare []*os.File
 }
 
-func (d directory) create(name string, size int64) (file, error) {
-	path := filepath.Join(string(d), name)
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+// spareDescriptors are held for the log's own files: a segment and its second
+// handle, twice, so that connections which took all others stop no append.
+const spareDescriptors = 4
+
+func openDirectory(path string) (*directory, error) {
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return nil, fmt.Errorf("streams folder: %w", err)
+	}
+	self, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("streams folder: %w", err)
+	}
+	d := &directory{path: path, self: self}
+	d.refill()
+	return d, nil
+}
+
+// refill implements folder.
+func (d *directory) refill() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for len(d.spare) < spareDescriptors {
+		f, err := os.Open(d.path)
+		if err != nil {
+			return
+		}
+		d.spare = append(d.spare, f)
+	}
+}
+
+// spend closes the descriptors in reserve.
+func (d *directory) spend() (spent bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, f := range d.spare {
+		_ = f.Close() // read only: nothing can be lost
+	}
+	spent = len(d.spare) > 0
+	d.spare = nil
+	return spent
+}
+
+// openFile is os.OpenFile, with the descriptors in reserve where there are no
+// others.
+func (d *directory) openFile(path string, flag int) (*os.File, error) {
+	f, err := os.OpenFile(path, flag, 0o600)
+	if err != nil && outOfDescriptors(err) && d.spend() {
+		f, err = os.OpenFile(path, flag, 0o600)
+	}
+	return f, err
+}
+
+func outOfDescriptors(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
+}
+
+func (d *directory) create(name string, size int64) (file, error) {
+	path := filepath.Join(d.path, name)
+	f, err := d.openFile(path, os.O_RDWR|os.O_CREATE|os.O_TRUNC)
 	if err != nil {
 		return nil, err
 	}
-	// Room taken ahead makes a sync cheaper (the file's size does not change)
-	// and a full disk show here, before anything is promised.
+	// Space allocated ahead makes a sync cheaper (the file's size does not
+	// change) and a full disk show here, before anything is promised.
 	if err := allocate(f, size); err != nil {
 		return nil, errors.Join(err, f.Close(), os.Remove(path))
 	}
 	return &segmentFile{File: f, direct: openDirect(path)}, nil
 }
 
-func (d directory) open(name string, write bool) (file, int64, error) {
-	path := filepath.Join(string(d), name)
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
+func (d *directory) open(name string, write bool) (file, int64, error) {
+	path := filepath.Join(d.path, name)
+	f, err := d.openFile(path, os.O_RDWR)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -80,14 +142,14 @@ func (d directory) open(name string, write bool) (file, int64, error) {
 	return x, st.Size(), nil
 }
 
-func (d directory) remove(name string) error { return os.Remove(filepath.Join(string(d), name)) }
+func (d *directory) remove(name string) error { return os.Remove(filepath.Join(d.path, name)) }
 
-func (d directory) rename(from, to string) error {
-	return os.Rename(filepath.Join(string(d), from), filepath.Join(string(d), to))
+func (d *directory) rename(from, to string) error {
+	return os.Rename(filepath.Join(d.path, from), filepath.Join(d.path, to))
 }
 
-func (d directory) list() ([]string, error) {
-	entries, err := os.ReadDir(string(d))
+func (d *directory) list() ([]string, error) {
+	entries, err := os.ReadDir(d.path)
 	if err != nil {
 		return nil, fmt.Errorf("streams folder: %w", err)
 	}
@@ -98,12 +160,11 @@ func (d directory) list() ([]string, error) {
 	return names, nil
 }
 
-func (d directory) sync() error {
-	f, err := os.Open(string(d))
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
+func (d *directory) sync() error { return d.self.Sync() }
+
+func (d *directory) close() error {
+	d.spend()
+	return d.self.Close()
 }
 
 // segmentFile is read through the system's cache and written past it where
@@ -127,6 +188,8 @@ func (f *segmentFile) WriteAt(p []byte, off int64) (int, error) {
 
 func (f *segmentFile) Sync() error { return datasync(f.File) }
 
+func (f *segmentFile) Extend(size int64) error { return allocate(f.File, size) }
+
 func (f *segmentFile) Seal() {
 	if f.direct != nil {
 		_ = f.direct.Close()
@@ -143,9 +206,9 @@ func (f *segmentFile) Close() error {
 // serves all that are in use.
 const blockSize = 4096
 
-func (d directory) block() int64 { return blockSize }
+func (d *directory) block() int64 { return blockSize }
 
-// blockBuffer returns an empty buffer with room for n bytes that begins at a
+// blockBuffer returns an empty buffer with capacity for n bytes that begins at a
 // multiple of block in memory, as writes past the cache demand.
 func blockBuffer(n, block int) []byte {
 	b := make([]byte, n+block-1)

@@ -7,7 +7,10 @@ import (
 )
 
 func allocate(f *os.File, size int64) error {
-	err := syscall.Fallocate(int(f.Fd()), 0, 0, size)
+	var err error = syscall.EINTR
+	for err == syscall.EINTR {
+		err = syscall.Fallocate(int(f.Fd()), 0, 0, size)
+	}
 	if errors.Is(err, syscall.EOPNOTSUPP) || errors.Is(err, syscall.ENOSYS) {
 		return f.Truncate(size)
 	}

@@ -1,8 +1,14 @@
 package stream
 
+import (
+	"context"
+
+	logservice "github.com/harness/log-service"
+)
+
 // group is what one sync makes durable.
 type group struct {
-	buf   []byte // lead bytes and room for the header, then records
+	buf   []byte // lead bytes and capacity for the header, then records
 	lead  int    // bytes of the block that the group begins in, before it
 	items []staged
 	calls int      // of stage: about the writers that wait for it
@@ -15,6 +21,13 @@ type group struct {
 
 // begin adds an empty group to the queue. The caller holds w.mu.
 func (w *wal) begin(lead int64) *group {
+	g := w.newGroup(lead)
+	w.queue = append(w.queue, g)
+	return g
+}
+
+// newGroup makes an empty group. The caller holds w.mu.
+func (w *wal) newGroup(lead int64) *group {
 	g := &group{lead: int(lead), done: make(chan struct{})}
 	if n := len(w.buffers); n > 0 {
 		g.buf, w.buffers = w.buffers[n-1], w.buffers[:n-1]
@@ -22,18 +35,17 @@ func (w *wal) begin(lead int64) *group {
 	g.buf = g.buf[:0]
 	g.reserve(g.lead+groupHeader, int(w.block))
 	g.buf = g.buf[:g.lead+groupHeader]
-	w.queue = append(w.queue, g)
 	return g
 }
 
-// reserve makes room for n more bytes, and for the rest of their last block.
+// reserve makes capacity for n more bytes, and for the rest of their last block.
 func (g *group) reserve(n, block int) {
 	if need := len(g.buf) + n + block; need > cap(g.buf) {
 		g.buf = append(blockBuffer(max(need, 2*cap(g.buf), firstBuffer), block), g.buf...)
 	}
 }
 
-// firstBuffer is the room of a new group: a few usual batches.
+// firstBuffer is the capacity of a new group: a few usual batches.
 const firstBuffer = 64 << 10
 
 // size is what the group takes in its segment.
@@ -45,7 +57,7 @@ func (g *group) data(it staged) []byte {
 	return g.buf[at : at+int(it.rec.size)]
 }
 
-// moveTo moves the group in its buffer to where lead bytes stand before it.
+// moveTo moves the group in its buffer to where lead bytes are before it.
 func (g *group) moveTo(lead int, block int) {
 	if lead == g.lead {
 		return
@@ -56,11 +68,16 @@ func (g *group) moveTo(lead int, block int) {
 	g.buf, g.lead = g.buf[:lead+size], lead
 }
 
-// wait returns once the group is durable and its lines can be read.
-func (g *group) wait() error {
+// wait returns once the group is durable and its lines can be read, or ctx is
+// over: then nobody knows yet whether it will be.
+func (g *group) wait(ctx context.Context) error {
 	if g == nil {
 		return nil
 	}
-	<-g.done
-	return g.err
+	select {
+	case <-g.done:
+		return g.err
+	case <-ctx.Done():
+		return &logservice.UnavailableError{Cause: ctx.Err()}
+	}
 }

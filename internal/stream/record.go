@@ -19,7 +19,8 @@ import (
 // says how many of this segment's groups count, whatever a failed write left
 // behind them.
 const (
-	segmentMagic  = "LOGSWAL1"
+	segmentMagic  = "LOGSWAL2"
+	formerMagic   = "LOGSWAL1" // the same, without rosters and what else newer record kinds hold
 	groupMagic    = 0x47534c01
 	segmentHeader = 64
 	groupHeader   = 24
@@ -35,6 +36,8 @@ const (
 	kindDelete                       // the stream and all before it is gone
 	kindPack                         // as lines, zstd, in place of what was stored of that range before
 	kindRecent                       // data: the last appends among the lines of the packs beside it, see appendRecents
+	kindRoster                       // of no stream: what count streams are; see roster.go
+	maxKind    = kindRoster
 )
 
 // Flags of a record.
@@ -157,7 +160,10 @@ func (h segmentHead) appendTo(dst []byte) []byte {
 
 func parseSegment(b []byte) (segmentHead, bool) {
 	le := binary.LittleEndian
-	if len(b) < segmentHeader || string(b[:8]) != segmentMagic || le.Uint32(b[60:]) != checksum(b[:60]) {
+	if len(b) < segmentHeader || le.Uint32(b[60:]) != checksum(b[:60]) {
+		return segmentHead{}, false
+	}
+	if magic := string(b[:8]); magic != segmentMagic && magic != formerMagic {
 		return segmentHead{}, false
 	}
 	return segmentHead{number: le.Uint64(b[8:]), firstGroup: le.Uint64(b[16:]), nextStream: le.Uint64(b[24:]), reused: b[32] == 1}, true

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strconv"
-	"strings"
 
 	logservice "github.com/harness/log-service"
 )
@@ -21,13 +19,15 @@ type replay struct {
 	partial map[uint64]recentAppend // appends of which more records follow
 	group   uint64                  // the number of the next group
 	buf     []byte                  // one segment
+	whole   bool                    // the last segment is of our format, and nothing follows its last group
 }
 
 func (e *Engine) replay(f folder, segment int64) error {
 	r := &replay{
 		e: e, streams: map[uint64]*stream{}, partial: map[uint64]recentAppend{}, group: 1,
 		w: &wal{
-			folder: f, segment: segment, log: e.log, metrics: &e.metrics, block: f.block(), applied: e.applied, undone: e.undone, poke: e.poke, gather: newGathering(),
+			folder: f, segment: segment, log: e.log, metrics: &e.metrics, block: f.block(), clock: e.clock,
+			applied: e.applied, undone: e.undone, poke: e.poke, gather: newGathering(),
 			kick: make(chan struct{}, 1), done: make(chan struct{}), nextStream: func() uint64 { return e.lastNum.Load() + 1 },
 		},
 	}
@@ -50,30 +50,7 @@ func (e *Engine) replay(f folder, segment int64) error {
 	}
 	r.settle()
 	r.w.nextGroup = r.group
-	return nil
-}
-
-func (r *replay) openSegments() error {
-	names, err := r.w.folder.list()
-	if err != nil {
-		return err
-	}
-	slices.Sort(names)
-	for _, name := range names {
-		hex, ok := strings.CutSuffix(name, ".wal")
-		number, err := strconv.ParseUint(hex, 16, 64)
-		if !ok || err != nil || name != segmentName(number) {
-			continue
-		}
-		f, size, err := r.w.folder.open(name, false)
-		if err != nil {
-			return fmt.Errorf("segment %s: %w", name, err)
-		}
-		r.w.segments = append(r.w.segments, &segment{
-			number: number, name: name, file: f, size: size, used: segmentHeader, sealed: true,
-		})
-		r.w.lastNumber = number
-	}
+	r.finish()
 	return nil
 }
 
@@ -95,28 +72,30 @@ func (r *replay) limit(i int) (first uint64, known bool) {
 // segment replays one file. limited says that groups from limit on do not
 // count.
 func (r *replay) segment(seg *segment, limit uint64, limited bool) error {
-	if int64(cap(r.buf)) < seg.size {
-		r.buf = make([]byte, seg.size)
-	}
-	b := r.buf[:seg.size]
-	if n, err := seg.file.ReadAt(b, 0); err != nil && !errors.Is(err, io.EOF) {
+	r.whole = false
+	r.w.roster.held = nil // of the segments before it, this one lists what they hold
+	b, err := r.read(seg)
+	if err != nil {
 		return err
-	} else if int64(n) < seg.size {
-		b = b[:n]
 	}
-	reused := r.header(seg, b)
+	reused, err := r.header(seg, b)
+	if err != nil {
+		return err
+	}
 	pos := min(segmentHeader, len(b))
 	for {
 		h, ok := parseGroup(b[pos:], seg.number)
 		if ok && (limited && h.number >= limit || h.number < r.group) {
-			return nil // left behind by a write that failed
+			return nil // what a write that failed has left
 		}
 		end := pos + groupHeader + int(h.size)
 		if ok && end <= len(b) && r.intact(b[pos+groupHeader:end]) {
 			if h.number != r.group {
 				r.damage(seg, pos, "groups are missing")
 			}
-			r.apply(seg, b[pos+groupHeader:end], int64(pos+groupHeader))
+			if err := r.apply(seg, b[pos+groupHeader:end], int64(pos+groupHeader)); err != nil {
+				return err
+			}
 			r.group = h.number + 1
 			pos = end
 			seg.used = int64(end)
@@ -124,17 +103,26 @@ func (r *replay) segment(seg *segment, limit uint64, limited bool) error {
 		}
 		next := r.later(seg, b, pos+1, limit, limited)
 		if next < 0 && (!limited || r.group >= limit) {
-			if reused && !ok { // the file's old bytes
-				return nil
-			}
-			return r.trim(seg, b[pos:], int64(pos), limited)
+			torn := r.trim(seg, b[pos:], int64(pos), limited || reused && !ok) // or the file's old bytes
+			r.whole = !torn && !seg.former && pos >= segmentHeader
+			return nil
 		}
 		// Later groups were written, so this one was acknowledged: what can be
-		// read of it counts, the rest is lost and stays in the file.
+		// read of it counts, the rest is lost and stays in the file. Groups
+		// follow each other without a gap, so all up to the next one is theirs.
 		r.damage(seg, pos, "a group is damaged")
-		if ok {
-			r.apply(seg, b[pos+groupHeader:min(end, len(b))], int64(pos+groupHeader))
+		if !ok {
+			end = r.later(seg, b, pos+1, 0, false)
+			if end < 0 && !reused {
+				end = len(b)
+			}
+		} else {
 			r.group = h.number + 1
+		}
+		if end = min(end, len(b)); end > pos+groupHeader {
+			if err := r.apply(seg, b[pos+groupHeader:end], int64(pos+groupHeader)); err != nil {
+				return err
+			}
 		}
 		if next < 0 {
 			seg.used = int64(len(b))
@@ -145,24 +133,37 @@ func (r *replay) segment(seg *segment, limit uint64, limited bool) error {
 }
 
 // header reads what the segment's header says beside its number.
-func (r *replay) header(seg *segment, b []byte) (reused bool) {
+func (r *replay) header(seg *segment, b []byte) (reused bool, err error) {
 	h, ok := parseSegment(b)
 	if ok && h.number == seg.number {
+		seg.former = string(b[:len(formerMagic)]) == formerMagic
 		r.e.lastNum.Store(max(r.e.lastNum.Load(), h.nextStream-1))
 		if r.group == 1 {
 			r.group = h.firstGroup
 		}
-		return h.reused
+		return h.reused, nil
 	}
 	if len(bytes.Trim(b, "\x00")) == 0 {
-		return false // made, and never written
+		return false, nil // made, and never written
+	}
+	next := r.later(seg, b, min(segmentHeader, len(b)), 0, false)
+	if next < 0 && unknownFormat(b) {
+		return false, fmt.Errorf("its format is %q, this version of the program reads %s and %s: "+
+			"it was written by another version; start that one, or move the file elsewhere", b[:8], formerMagic, segmentMagic)
 	}
 	r.damage(seg, 0, "its header is damaged")
-	if next := r.later(seg, b, segmentHeader, 0, false); next >= 0 && r.group == 1 {
+	if next >= 0 && r.group == 1 {
 		h, _ := parseGroup(b[next:], seg.number)
 		r.group = h.number
 	}
-	return false
+	return false, nil
+}
+
+// unknownFormat reports whether b begins with the mark of a segment in a format
+// that is not ours. The mark of ours with damage after it is none.
+func unknownFormat(b []byte) bool {
+	n := len(segmentMagic)
+	return len(b) >= n && string(b[:n-1]) == segmentMagic[:n-1] && string(b[:n]) != segmentMagic && string(b[:n]) != formerMagic
 }
 
 // intact reports whether every record of a group is whole.
@@ -199,26 +200,35 @@ func (r *replay) later(seg *segment, b []byte, pos int, limit uint64, limited bo
 }
 
 // trim leaves out the torn end of the log: a group that was not synced when
-// the machine stopped, so nobody was told that it is there. Its bytes are
-// kept beside, because that conclusion rests on the disk having told the
-// truth.
-func (r *replay) trim(seg *segment, rest []byte, pos int64, known bool) error {
+// the machine stopped, so it was never acknowledged. Its bytes are kept in a
+// file of their own where the disk has space, because that conclusion relies
+// on the disk having told the truth. It reports whether the end is torn; known
+// says that what is there is of no use.
+func (r *replay) trim(seg *segment, rest []byte, pos int64, known bool) bool {
 	rest = bytes.TrimRight(rest, "\x00")
 	if len(rest) == 0 || known {
-		return nil
+		return len(rest) > 0
 	}
-	name := fmt.Sprintf("%s-%d.torn", strings.TrimSuffix(seg.name, ".wal"), pos)
+	name := r.keptName(seg, fmt.Sprintf("-%d%s", pos, tornSuffix))
+	err := r.w.keep(name, rest)
+	if err != nil {
+		name = "in the segment only: " + err.Error()
+	}
 	r.e.log.Warn("the log ends in a write that was not finished: it is left out, its bytes are kept",
 		"segment", seg.name, "offset", pos, "bytes", len(rest), "kept", name)
-	f, err := r.w.folder.create(name, int64(len(rest)))
+	return true
+}
+
+// keep writes a file of its own.
+func (w *wal) keep(name string, b []byte) error {
+	f, err := w.folder.create(name, int64(len(b)))
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	if _, err := f.WriteAt(rest, 0); err != nil {
-		return err
+	if _, err = f.WriteAt(b, 0); err == nil {
+		err = f.Sync()
 	}
-	return f.Sync()
+	return errors.Join(err, f.Close())
 }
 
 func (r *replay) damage(seg *segment, pos int, what string) {
@@ -227,31 +237,60 @@ func (r *replay) damage(seg *segment, pos int, what string) {
 		"segment", seg.name, "offset", pos)
 }
 
-// apply replays the records of a group that begin at offset base of seg.
-// Where the group is damaged it leaves out what is not whole.
-func (r *replay) apply(seg *segment, b []byte, base int64) {
+// apply replays the records of a group that begin at offset base of seg. Where
+// the group is damaged it looks for the next record that is whole.
+func (r *replay) apply(seg *segment, b []byte, base int64) error {
 	for off := 0; off < len(b); {
 		rec, ok := parseRecord(b[off:])
 		if !ok {
-			return
+			off++
+			continue
+		}
+		if rec.kind == 0 || rec.kind > maxKind {
+			return fmt.Errorf("at %d is a record of kind %d, which this version of the program does not know: "+
+				"it was written by a newer version; start that one", base+int64(off), rec.kind)
 		}
 		data, ok := rec.parseData(b[off:])
 		if ok {
 			r.record(seg, rec, data, base+int64(off))
+		} else if rec.kind == kindLines || rec.kind == kindPack {
+			r.lost(seg, rec)
 		}
 		off += recordHeader + int(rec.size)
 	}
+	return nil
+}
+
+// lost notes lines whose record is damaged: they are a gap, and their
+// sequences are not given again.
+func (r *replay) lost(seg *segment, rec record) {
+	s := r.stream(rec.stream)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.deleted {
+		s.end = max(s.end, rec.first+int64(rec.count))
+		s.hold(seg)
+	}
+}
+
+// stream returns the stream of that number, which may be known for later
+// records only: its open record may have been copied forward.
+func (r *replay) stream(num uint64) *stream {
+	s := r.streams[num]
+	if s == nil {
+		s = &stream{num: num, eng: r.e, next: 1, end: 1}
+		r.streams[num] = s
+		r.e.lastNum.Store(max(r.e.lastNum.Load(), num))
+	}
+	return s
 }
 
 func (r *replay) record(seg *segment, rec record, data []byte, off int64) {
-	s := r.streams[rec.stream]
-	if s == nil {
-		// Its open record may come later: copied forward from a segment that
-		// is gone.
-		s = &stream{num: rec.stream, eng: r.e, next: 1, end: 1}
-		r.streams[rec.stream] = s
-		r.e.lastNum.Store(max(r.e.lastNum.Load(), rec.stream))
+	if rec.kind == kindRoster {
+		parseRoster(data, func(x rosterEntry) { r.listed(seg, x) })
+		return
 	}
+	s := r.stream(rec.stream)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.deleted {
@@ -259,8 +298,7 @@ func (r *replay) record(seg *segment, rec record, data []byte, off int64) {
 	}
 	switch rec.kind {
 	case kindOpen:
-		account, key, _ := strings.Cut(string(data), "\x00")
-		s.id = logservice.ID{Account: account, Key: logservice.Key(key)}
+		s.id = identity(string(data))
 		s.end = max(s.end, rec.next)
 	case kindLines:
 		part := r.partial[rec.stream]
@@ -281,17 +319,42 @@ func (r *replay) record(seg *segment, rec record, data []byte, off int64) {
 	case kindPack:
 		s.end = max(s.end, rec.first+int64(rec.count))
 	}
+	first := !s.in(seg)
 	s.apply(staged{s: s, rec: rec}, nil, seg, off)
+	r.w.roster.note(s, first)
+}
+
+// listed applies an entry of a roster. What it says was also said by records
+// before it, so it changes something only where these are damaged.
+func (r *replay) listed(seg *segment, x rosterEntry) {
+	s := r.stream(x.num)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unlisted = false
+	switch {
+	case s.deleted:
+	case x.flags&rosterDeleted != 0:
+		s.apply(staged{s: s, rec: record{kind: kindDelete}}, nil, nil, 0)
+	case s.id.Key == "" || s.end < x.next || x.flags&rosterClosed != 0 && !s.closed:
+		s.id, s.end, s.ttl = identity(x.name), max(s.end, x.next), x.ttl
+		if x.flags&rosterClosed != 0 {
+			s.closed, s.how = true, closingOf(x.flags)
+		}
+		s.hold(seg)
+	}
 }
 
 // settle enters the streams that live.
 func (r *replay) settle() {
 	for _, s := range r.streams {
 		s.mu.Lock()
+		if s.id.Key == "" && !s.deleted {
+			r.nameless(s)
+		}
 		s.next, s.closing, s.deleting = s.end, s.closed, s.deleted
 		s.last = r.e.clock()
-		if other := r.e.streams[s.id]; s.id.Key == "" || other != nil && other.num > s.num {
-			s.deleted = true // nothing of its beginning is left: it was deleted, or lost to damage
+		if other := r.e.streams[s.id]; other != nil && other.num > s.num {
+			s.deleted = true // opened again since: its deletion was lost to damage
 		} else if other != nil {
 			other.mu.Lock()
 			other.deleted = true
@@ -308,4 +371,77 @@ func (r *replay) settle() {
 		}
 		s.mu.Unlock()
 	}
+}
+
+// nameless sees to a stream of which nobody knows any more what it is. That is
+// damage, and no deletion: the files with its lines are kept. (In the former
+// format it may have been deleted, with a pack after that.) The caller holds
+// s.mu.
+func (r *replay) nameless(s *stream) {
+	s.deleted = true
+	if !slices.ContainsFunc(s.segs, func(seg *segment) bool { return !seg.former }) {
+		return
+	}
+	r.w.segMu.Lock()
+	names := make([]string, len(s.segs))
+	for i, seg := range s.segs {
+		seg.damaged = true
+		names[i] = seg.name
+	}
+	r.w.segMu.Unlock()
+	r.e.log.Error("write-ahead log damaged: a log has lost its name; its lines cannot be read, the files that hold them are kept",
+		"lines", s.end-1, "segments", names)
+}
+
+// finish makes durable what was read before anything of it is acknowledged or
+// shown, and goes on in the last segment where that is whole.
+func (r *replay) finish() {
+	w := r.w
+	changed := w.roster.changed[:0]
+	for _, s := range w.roster.changed {
+		if s.unlisted {
+			changed = append(changed, s)
+		}
+	}
+	w.roster.changed = changed
+	for _, seg := range w.segments {
+		if err := seg.file.Sync(); err != nil {
+			w.log.Error("a segment of the write-ahead log cannot be synced: what is in it is written anew", "segment", seg.name, "error", err)
+			seg.failed, w.rewrite = true, true
+		}
+	}
+	if err := w.makeReserve(); err != nil {
+		w.log.Warn("no space in reserve for closing and deleting streams on a full disk", "error", err)
+	}
+	n := len(w.segments)
+	if n == 0 {
+		return
+	}
+	last := w.segments[n-1]
+	if r.whole && !last.damaged && !last.failed {
+		w.resume(last)
+	}
+}
+
+// resume goes on writing to seg, the last segment of a former run: on a full
+// disk there may be no space for another.
+func (w *wal) resume(seg *segment) {
+	f, size, err := w.folder.open(seg.name, true)
+	if err != nil {
+		return
+	}
+	lead := seg.used % w.block
+	tail := make([]byte, lead)
+	if size < w.segment {
+		if f.Extend(w.segment) == nil {
+			size = w.segment
+		}
+	}
+	if _, err := f.ReadAt(tail, seg.used-lead); err != nil && !errors.Is(err, io.EOF) || size < seg.used {
+		_ = f.Close() // nothing was written
+		return
+	}
+	_ = seg.file.Close() // read only: nothing can be lost
+	seg.file, seg.size, seg.sealed = f, size/w.block*w.block, false
+	w.current, w.tail = seg, tail
 }

@@ -7,7 +7,7 @@ import (
 )
 
 // A file whose blocks were written before is synced with one write to the
-// disk; one whose room was only allocated, with two or more, for the file
+// disk; one whose space was only allocated, with two or more, for the file
 // system must also note which blocks are in use. So the files of released
 // segments are used again, and where none are released and syncs are many, the
 // next segment's file is written once in advance.
@@ -20,29 +20,29 @@ const (
 	// the next one's file in advance: with fewer, larger ones the disk has
 	// better things to do.
 	syncsWorthASpare = 64
-	// spareStep is how much of a spare is written at once: what a group may
-	// have to wait behind.
+	// spareStep is how much of a spare is written at once, which is how long a
+	// group may have to wait for it.
 	spareStep = 1 << 20
 )
 
-// spare is the file of a former segment, of w.segment bytes. Its old bytes
-// are still there.
+// spare is a file that may become a segment. Its old bytes are still there.
 type spare struct {
 	name string
 	file file
+	size int64
 }
 
-// takeSpare returns a spare, or nil.
-func (w *wal) takeSpare() *spare {
+// takeSpare returns a spare of at least size bytes, or nil.
+func (w *wal) takeSpare(size int64) *spare {
 	w.segMu.Lock()
 	defer w.segMu.Unlock()
-	n := len(w.spares)
-	if n == 0 {
-		return nil
+	for i := len(w.spares) - 1; i >= 0; i-- {
+		if s := w.spares[i]; s.size >= size {
+			w.spares = append(w.spares[:i], w.spares[i+1:]...)
+			return s
+		}
 	}
-	s := w.spares[n-1]
-	w.spares = w.spares[:n-1]
-	return s
+	return nil
 }
 
 // wantsSpare reports whether the segment that was just begun should be
@@ -53,8 +53,8 @@ func (w *wal) wantsSpare() bool {
 	return w.spareWanted && len(w.spares) == 0
 }
 
-// makeSpare writes the file of a later segment. It is called by one goroutine,
-// and costs nothing where it fails.
+// makeSpare writes the file of a later segment. It is called by the keeper
+// alone, and an error costs nothing.
 func (w *wal) makeSpare() error {
 	w.segMu.Lock()
 	w.spareWanted = false
@@ -74,10 +74,14 @@ func (w *wal) makeSpare() error {
 	if err != nil {
 		return errors.Join(err, f.Close(), w.folder.remove(name))
 	}
-	w.segMu.Lock()
-	w.spares = append(w.spares, &spare{name: name, file: f})
-	w.segMu.Unlock()
+	w.addSpare(&spare{name: name, file: f, size: w.segment})
 	return nil
+}
+
+func (w *wal) addSpare(s *spare) {
+	w.segMu.Lock()
+	w.spares = append(w.spares, s)
+	w.segMu.Unlock()
 }
 
 // spareName is a name that no spare had. The caller holds w.segMu.
@@ -86,29 +90,27 @@ func (w *wal) spareName() string {
 	return fmt.Sprintf("%s%d", sparePrefix, w.spareNumber)
 }
 
-// recycle renames the file of a released segment to a spare. Only a rename
-// that is durable lets the next segment go, so there is no second way to fail.
-func (w *wal) recycle(seg *segment) error {
+// recycle renames the file of a released segment to a spare, or removes it
+// where enough are kept. A file whose sync failed is not written again: what
+// the system believes to be on disk need not be there.
+func (w *wal) recycle(seg *segment) (*spare, error) {
 	w.segMu.Lock()
 	name := w.spareName()
-	keep := len(w.spares) < maxSpares && seg.size == w.segment
+	keep := len(w.spares) < maxSpares && seg.size == w.segment && !seg.failed
 	w.segMu.Unlock()
 	if !keep {
-		return w.folder.remove(seg.name)
-	}
-	if err := w.folder.rename(seg.name, name); err != nil {
-		return err
+		return nil, w.folder.remove(seg.name)
 	}
 	// Another handle: readers that still have the old one must not read what
 	// the next segment writes.
-	f, _, err := w.folder.open(name, true)
+	f, _, err := w.folder.open(seg.name, true)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	w.segMu.Lock()
-	w.spares = append(w.spares, &spare{name: name, file: f})
-	w.segMu.Unlock()
-	return nil
+	if err := w.folder.rename(seg.name, name); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return &spare{name: name, file: f, size: seg.size}, nil
 }
 
 // dropSpares removes the spares that are left, those of an earlier run too.

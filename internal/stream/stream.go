@@ -45,6 +45,8 @@ type stream struct {
 	changed chan struct{} // closed and dropped when readers have something to see
 	segs    []*segment    // every segment that holds a record of this stream
 
+	unlisted bool // it changed since the last roster
+
 	ttl  time.Duration
 	last time.Duration // the last activity, on the engine's clock
 }
@@ -78,6 +80,8 @@ type staged struct {
 	rec  record
 	data []byte // until it is copied into the group
 	off  int64  // of the record in its group
+
+	compacts bool // it replaces what takes more space
 }
 
 // stage hands records to the log, or applies them at once where there is
@@ -103,9 +107,8 @@ func (s *stream) stage(items ...staged) error {
 // apply makes a durable record visible; data is what it carries, nil in a
 // replay. The caller holds s.mu.
 func (s *stream) apply(it staged, data []byte, seg *segment, off int64) {
-	if seg != nil && !s.deleted && (len(s.segs) == 0 || s.segs[len(s.segs)-1] != seg) {
-		s.segs = append(s.segs, seg)
-		s.eng.wal.use(seg)
+	if seg != nil && !s.deleted {
+		s.hold(seg)
 	}
 	switch it.rec.kind {
 	case kindOpen:
@@ -141,6 +144,17 @@ func (s *stream) apply(it staged, data []byte, seg *segment, off int64) {
 		s.changed = nil
 	}
 }
+
+// hold notes that seg has a record of s. The caller holds s.mu.
+func (s *stream) hold(seg *segment) {
+	if !s.in(seg) {
+		s.segs = append(s.segs, seg)
+		s.eng.wal.use(seg)
+	}
+}
+
+// in reports whether seg, the newest segment there is, has a record of s.
+func (s *stream) in(seg *segment) bool { return len(s.segs) > 0 && s.segs[len(s.segs)-1] == seg }
 
 // insert puts e into the index, in place of what covers the same lines.
 func (s *stream) insert(e entry) {
@@ -198,7 +212,7 @@ func (s *stream) drop() {
 	s.forgetRecent(0, len(s.recent.list))
 	s.eng.memory.Forget()
 	if s.eng.wal != nil {
-		s.eng.wal.letGo(s.segs)
+		s.eng.wal.disuse(s.segs)
 		s.segs = nil
 		s.eng.poke()
 	}

@@ -1,12 +1,13 @@
 package stream
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	logservice "github.com/harness/log-service"
@@ -29,7 +30,11 @@ const (
 	// before it tries a new file: a full disk must not cost a file creation a
 	// request.
 	retryPause = time.Second
+	// stopTime bounds the wait for a disk that hangs while the server stops.
+	stopTime = 8 * time.Second
 )
+
+var errHangs = errors.New("the disk of the write-ahead log hangs: what was not acknowledged may not be on it")
 
 // wal is the write-ahead log that all streams share. Records are staged into
 // the youngest group; one goroutine, the committer, writes group after group,
@@ -50,6 +55,7 @@ type wal struct {
 	buffers  [][]byte   // of groups that were written
 	refuse   error      // why nothing is staged now
 	until    time.Time  // when that ends; zero: not yet known
+	full     error      // why only what frees space is staged
 	stopping bool
 	want     int // appends that the committer waits for, 0: it does not
 
@@ -61,6 +67,7 @@ type wal struct {
 	spares      []*spare
 	spareNumber int
 	spareWanted bool
+	reserve     *spare // for closing and deleting on a full disk; nil: not there now
 
 	gather gathering
 
@@ -70,20 +77,13 @@ type wal struct {
 	lastNumber uint64 // of a segment
 	groups     int    // written to current
 	nextStream func() uint64
-	tail       []byte // what stands in the last block of current, which the next group goes on with
-}
+	tail       []byte // what is in the last block of current, which the next group rewrites
+	roster     roster
+	failing    bool // the last group failed
+	rewrite    bool // a replay found segments that cannot be synced
 
-// segment is one file of the log.
-type segment struct {
-	number  uint64
-	name    string
-	file    file
-	size    int64 // of the file
-	used    int64 // bytes of header and whole groups; read by others once sealed
-	live    int   // streams that need it; guarded by wal.segMu
-	sealed  bool  // nothing is written to it any more; guarded by wal.segMu
-	gone    bool  // released: its file may be another segment's by now; guarded by wal.segMu
-	damaged bool  // holds a record that cannot be read; never removed by itself; guarded by wal.segMu
+	clock func() time.Duration // of the engine
+	began atomic.Int64         // when the write under way did, on that clock; 0: none is
 }
 
 // stage adds records to the youngest group, all to the same one, and returns
@@ -99,6 +99,9 @@ func (w *wal) stage(items ...staged) (*group, error) {
 			return nil, w.refuse
 		}
 		w.refuse = nil
+	}
+	if w.full != nil && !freeing(items) {
+		return nil, w.full
 	}
 	g := w.queue[len(w.queue)-1]
 	if len(g.items) == 0 {
@@ -127,24 +130,53 @@ func (w *wal) stage(items ...staged) (*group, error) {
 // run is the committer. It ends when stop was called and all is written.
 func (w *wal) run() {
 	defer close(w.done)
-	for range w.kick {
-		for {
-			w.await()
-			g, stopping := w.take()
-			if stopping {
+	idle := time.NewTimer(rosterIdle)
+	for {
+		select {
+		case <-w.kick:
+			if stopping := w.drain(); stopping {
+				w.commitRoster()
 				return
 			}
-			if g == nil {
-				break
-			}
-			began := time.Now()
-			w.commit(g)
-			w.mu.Lock()
-			w.writing = nil
-			w.gather.after(g.calls+w.waiting(), time.Since(began))
-			w.mu.Unlock()
+		case <-idle.C:
+			w.commitRoster()
+		}
+		if w.failing {
+			idle.Reset(retryPause)
+		} else if len(w.roster.changed) > 0 {
+			idle.Reset(rosterIdle)
 		}
 	}
+}
+
+// drain commits all groups that are staged.
+func (w *wal) drain() (stopping bool) {
+	for {
+		w.await()
+		g, stopping := w.take()
+		if g == nil {
+			return stopping
+		}
+		began := w.clock()
+		w.commit(g)
+		w.mu.Lock()
+		w.writing = nil
+		w.gather.after(g.calls+w.waiting(), w.clock()-began)
+		w.mu.Unlock()
+	}
+}
+
+// commitRoster writes what changed into a group of its own. After a failure it
+// also finds out whether the log can be written again.
+func (w *wal) commitRoster() {
+	if len(w.roster.changed) == 0 && !w.failing || w.isFull() {
+		return
+	}
+	w.mu.Lock()
+	g := w.newGroup(0)
+	w.mu.Unlock()
+	w.roster.at = w.clock() - rosterPause // due
+	w.commit(g)
 }
 
 // take removes the oldest group from the queue; nil when there is nothing to
@@ -166,14 +198,14 @@ func (w *wal) take() (g *group, stopping bool) {
 
 // settle waits until all that was staged before is durable. An error says
 // that some of it was taken back.
-func (w *wal) settle() error {
+func (w *wal) settle(ctx context.Context) error {
 	w.mu.Lock()
 	g := w.queue[len(w.queue)-1]
 	if len(g.items) == 0 {
 		g = w.writing
 	}
 	w.mu.Unlock()
-	return g.wait()
+	return g.wait(ctx)
 }
 
 // leadBehind is where in its block a group will begin that follows g, the
@@ -187,6 +219,12 @@ func (w *wal) leadBehind(g *group) int64 {
 
 func (w *wal) fits(g *group) bool { return w.current.used+g.size() <= w.current.size }
 
+func (w *wal) isFull() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.full != nil
+}
+
 // waiting is how many appends are staged. The caller holds w.mu.
 func (w *wal) waiting() (calls int) {
 	for _, g := range w.queue {
@@ -196,13 +234,20 @@ func (w *wal) waiting() (calls int) {
 }
 
 func (w *wal) commit(g *group) {
-	began := time.Now()
-	if err := w.write(g); err != nil {
+	began := w.clock()
+	w.began.Store(int64(began))
+	err := w.write(g, began)
+	now := w.clock()
+	w.began.Store(0)
+	if err != nil {
 		w.metrics.failures.Inc()
+		w.roster.dropped()
 		w.fail(g, err)
 		return
 	}
-	w.metrics.committed(g.calls, int(g.size()), time.Since(began))
+	w.failing = false
+	w.roster.written(now)
+	w.metrics.committed(g.calls, int(g.size()), now-began)
 	w.applied(g)
 	w.mu.Lock()
 	if cap(g.buf) <= keepBuffer && len(w.buffers) < keepBuffers {
@@ -213,15 +258,19 @@ func (w *wal) commit(g *group) {
 	close(g.done)
 }
 
-// write makes g durable. An error leaves the current segment behind for good:
-// what a failed sync left on disk is unknown, and the number of its group is
-// given again in the next segment, whose header tells a replay so.
+// write makes g durable. A failed write or sync ends the current segment for
+// good: what it left on disk is unknown, and the number of its group is given
+// again in the next segment, whose header says so to a replay.
 //
 // Whole blocks are written, so that the disk can take them from our memory:
 // the block that the last group ended in is written again, with what it has.
-func (w *wal) write(g *group) error {
+func (w *wal) write(g *group, now time.Duration) error {
+	rotating := w.current == nil || !w.fits(g)
+	if (rotating || now-w.roster.at >= rosterPause) && !w.isFull() {
+		w.roster.appendTo(g, int(w.block), rotating)
+	}
 	if w.current == nil || !w.fits(g) {
-		if err := w.rotate(g.size()); err != nil {
+		if err := w.rotate(g); err != nil {
 			return err
 		}
 	}
@@ -237,7 +286,7 @@ func (w *wal) write(g *group) error {
 		err = seg.file.Sync()
 	}
 	if err != nil {
-		w.seal(seg)
+		w.seal(seg, true)
 		w.current = nil
 		return err
 	}
@@ -251,77 +300,20 @@ func (w *wal) write(g *group) error {
 
 func (w *wal) roundUp(n int64) int64 { return (n + w.block - 1) / w.block * w.block }
 
-// rotate begins a new segment with room for a group of need bytes.
-func (w *wal) rotate(need int64) error {
-	w.lastNumber++
-	seg := &segment{number: w.lastNumber, name: segmentName(w.lastNumber), used: segmentHeader}
-	seg.size = max(w.segment, w.roundUp(segmentHeader+need))
-	head := segmentHead{number: seg.number, firstGroup: w.nextGroup, nextStream: w.nextStream()}
-	f, err := w.makeFile(seg, head)
-	if err != nil {
-		return err
-	}
-	seg.file = f
-	if w.current != nil {
-		w.seal(w.current)
-	}
-	w.segMu.Lock()
-	w.segments = append(w.segments, seg)
-	w.spareWanted = w.groups >= syncsWorthASpare
-	w.segMu.Unlock()
-	w.poke()
-	w.current, w.groups = seg, 0
-	return nil
-}
-
-// makeFile makes the file of a segment, with its header, durably.
-func (w *wal) makeFile(seg *segment, head segmentHead) (f file, err error) {
-	name := seg.name
-	var from *spare
-	if seg.size == w.segment {
-		from = w.takeSpare()
-	}
-	if from != nil {
-		f, name, head.reused = from.file, from.name, true
-	} else if f, err = w.folder.create(name, seg.size); err != nil {
-		return nil, err
-	}
-	w.tail = head.appendTo(w.tail[:0])
-	first := append(blockBuffer(int(w.block), int(w.block)), w.tail...)
-	_, err = f.WriteAt(first[:w.block], 0)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err == nil && from != nil { // with its header on disk only, it takes the name
-		if err = w.folder.rename(name, seg.name); err == nil {
-			name = seg.name
-		}
-	}
-	if err == nil {
-		err = w.folder.sync()
-	}
-	if err != nil {
-		return nil, errors.Join(err, f.Close(), w.folder.remove(name))
-	}
-	return f, nil
-}
-
-func (w *wal) seal(seg *segment) {
-	w.segMu.Lock()
-	seg.sealed = true
-	w.segMu.Unlock()
-	seg.file.Seal()
-}
-
-// fail takes g back, and what was staged since: it stands on g's sequences.
+// fail takes g back, and what was staged since: it relies on g's sequences.
 func (w *wal) fail(g *group, cause error) {
 	err := &logservice.UnavailableError{Cause: fmt.Errorf("write-ahead log: %w", cause), RetryAfter: 2 * time.Second}
-	w.log.Error("write-ahead log cannot be written; appends are refused until it can", "error", cause)
+	w.log.Error("the write-ahead log cannot be written: appends are refused until it can", "error", cause)
+	full := isFull(cause)
+	w.failing = !full
 	w.mu.Lock()
 	failed := append([]*group{g}, w.queue...)
 	w.queue = nil
 	w.begin(0)
 	w.refuse, w.until = err, time.Time{}
+	if full {
+		w.full = err
+	}
 	w.mu.Unlock()
 	for _, x := range slices.Backward(failed) { // the newest is undone first
 		x.err = err
@@ -329,6 +321,9 @@ func (w *wal) fail(g *group, cause error) {
 		x.buf = nil
 	}
 	w.mu.Lock()
+	if full { // the keeper finds out when it is not any more
+		w.refuse = nil
+	}
 	w.until = time.Now().Add(retryPause)
 	w.mu.Unlock()
 	for _, x := range failed {
@@ -336,7 +331,9 @@ func (w *wal) fail(g *group, cause error) {
 	}
 }
 
-// stop writes what is staged, ends the committer and closes the files.
+// stop writes what is staged, ends the committer and closes the files. Where
+// the disk hangs it stops waiting after stopTime: what was not written by then
+// was not acknowledged.
 func (w *wal) stop() error {
 	w.mu.Lock()
 	w.stopping = true
@@ -345,77 +342,24 @@ func (w *wal) stop() error {
 	case w.kick <- struct{}{}:
 	default:
 	}
-	<-w.done
+	t := time.NewTimer(stopTime)
+	defer t.Stop()
+	select {
+	case <-w.done:
+	case <-t.C:
+		return errHangs
+	}
 	w.segMu.Lock()
 	defer w.segMu.Unlock()
 	errs := []error{w.dropSpares()}
-	if w.current != nil { // give back what was taken ahead
+	if w.reserve != nil {
+		errs = append(errs, w.reserve.file.Close())
+	}
+	if w.current != nil { // give back what was allocated ahead
 		errs = append(errs, w.current.file.Truncate(w.current.used))
 	}
 	for _, s := range w.segments {
 		errs = append(errs, s.file.Close())
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, w.folder.close())...)
 }
-
-func segmentName(n uint64) string { return fmt.Sprintf("%016x.wal", n) }
-
-// use notes that a stream needs seg, letGo that it does not any more.
-func (w *wal) use(seg *segment) {
-	w.segMu.Lock()
-	seg.live++
-	w.segMu.Unlock()
-}
-
-func (w *wal) letGo(segs []*segment) {
-	w.segMu.Lock()
-	for _, s := range segs {
-		s.live--
-	}
-	w.segMu.Unlock()
-}
-
-// oldest returns the first segment if it is sealed, and the bytes of all.
-func (w *wal) oldest() (seg *segment, live int, total int64) {
-	w.segMu.Lock()
-	defer w.segMu.Unlock()
-	for _, s := range w.segments {
-		if s.sealed {
-			total += s.used
-		}
-	}
-	if len(w.segments) == 0 || !w.segments[0].sealed {
-		return nil, 0, total
-	}
-	return w.segments[0], w.segments[0].live, total
-}
-
-// release removes the oldest segment, which no stream needs. Only the oldest
-// ever goes: the record that deletes a stream must outlive the records that
-// made it. A damaged one is kept on disk under another name.
-func (w *wal) release(seg *segment) error {
-	w.segMu.Lock()
-	damaged := seg.damaged
-	seg.gone = true
-	w.segMu.Unlock()
-	var err error
-	if damaged {
-		err = w.folder.rename(seg.name, seg.name+damagedSuffix)
-	} else {
-		err = w.recycle(seg)
-	}
-	if err == nil || errors.Is(err, fs.ErrNotExist) {
-		// Gone for good before the next one goes, or a restart might find
-		// this one without the records that end its streams.
-		err = w.folder.sync()
-	}
-	if err != nil {
-		return err
-	}
-	w.segMu.Lock()
-	w.segments = w.segments[1:]
-	w.segMu.Unlock()
-	return seg.file.Close()
-}
-
-const damagedSuffix = ".damaged"

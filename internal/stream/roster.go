@@ -1,0 +1,185 @@
+package stream
+
+import (
+	"encoding/binary"
+	"time"
+
+	logservice "github.com/harness/log-service"
+)
+
+// A roster says of streams which they are and how far they have got: a second
+// copy of what their records say, in another place. Without it, one damaged
+// record could take a whole log's name, or the fact that its last lines were
+// there at all. What changed is listed
+//
+//   - in the next group, once a quarter of a second has passed,
+//   - in a group of its own when nothing else is written, and at the stop,
+//
+// and everything that a segment holds records of, at the start of the next one.
+
+const (
+	// rosterPause is how long changes wait for the next roster while groups
+	// are written: it costs no sync, only some bytes for each stream.
+	rosterPause = 250 * time.Millisecond
+	// rosterIdle is how long they wait while none are: one more sync after
+	// the last of a burst.
+	rosterIdle = 20 * time.Millisecond
+	// rosterBytes is how much of a roster one record holds.
+	rosterBytes = 64 << 10
+)
+
+// Flags of a roster's entry beside those of a close.
+const (
+	rosterClosed  = 1 << 6
+	rosterDeleted = 1 << 7
+)
+
+// rosterEntry is what a roster says of one stream.
+//
+//	uvarint number, flags, and unless deleted:
+//	uvarint next, uvarint ttl, uvarint length of the name, name
+type rosterEntry struct {
+	num   uint64
+	flags byte // of a close, rosterClosed, rosterDeleted
+	next  int64
+	ttl   time.Duration
+	name  string // as in an open record
+}
+
+func (x rosterEntry) appendTo(dst []byte) []byte {
+	dst = append(binary.AppendUvarint(dst, x.num), x.flags)
+	if x.flags&rosterDeleted != 0 {
+		return dst
+	}
+	dst = binary.AppendUvarint(dst, uint64(x.next))
+	dst = binary.AppendUvarint(dst, uint64(x.ttl))
+	dst = binary.AppendUvarint(dst, uint64(len(x.name)))
+	return append(dst, x.name...)
+}
+
+// parseRoster calls yield with the entries of a roster, whose checksum holds.
+func parseRoster(b []byte, yield func(rosterEntry)) {
+	number := func() uint64 {
+		v, n := binary.Uvarint(b)
+		b = b[max(n, 0):]
+		return v
+	}
+	for len(b) > 1 {
+		x := rosterEntry{num: number()}
+		if len(b) == 0 {
+			return
+		}
+		x.flags, b = b[0], b[1:]
+		if x.flags&rosterDeleted == 0 {
+			x.next, x.ttl = int64(number()), time.Duration(number())
+			n := number()
+			if n > uint64(len(b)) {
+				return
+			}
+			x.name, b = string(b[:n]), b[n:]
+		}
+		yield(x)
+	}
+}
+
+// roster is what the committer knows of streams that a roster is due for.
+type roster struct {
+	changed []*stream     // since the last roster; stream.unlisted is true for these
+	held    []*stream     // with records in the segments that no later one lists yet
+	at      time.Duration // of the last one, on the engine's clock
+	taken   int           // how many of changed the group being written lists
+	rotated bool          // it lists held, too
+}
+
+// note enters a stream with a durable record that it has not listed yet. The
+// caller holds s.mu.
+func (r *roster) note(s *stream, firstInSegment bool) {
+	if !s.unlisted {
+		s.unlisted = true
+		r.changed = append(r.changed, s)
+	}
+	if firstInSegment {
+		r.held = append(r.held, s)
+	}
+}
+
+// appendTo adds to g what is due: at the start of a segment what the ones
+// before it hold, else what changed.
+func (r *roster) appendTo(g *group, block int, rotating bool) {
+	if rotating {
+		g.addRoster(r.held, block)
+	}
+	g.addRoster(r.changed, block)
+	r.taken, r.rotated = len(r.changed), r.rotated || rotating
+}
+
+// written notes that the group with the roster is durable.
+func (r *roster) written(now time.Duration) {
+	if r.rotated {
+		r.held, r.rotated = nil, false
+	}
+	if r.taken == 0 {
+		return
+	}
+	for _, s := range r.changed[:r.taken] {
+		s.mu.Lock()
+		s.unlisted = false
+		s.mu.Unlock()
+	}
+	left := append(r.changed[:0], r.changed[r.taken:]...)
+	clear(r.changed[len(left):])
+	r.changed, r.taken, r.at = left, 0, now
+}
+
+// dropped notes that it is not.
+func (r *roster) dropped() { r.taken, r.rotated = 0, false }
+
+// addRoster appends the records of a roster.
+func (g *group) addRoster(streams []*stream, block int) {
+	var data []byte
+	count := uint32(0)
+	flush := func() {
+		if count == 0 {
+			return
+		}
+		g.reserve(recordHeader+len(data), block)
+		g.buf = appendRecord(g.buf, record{
+			kind: kindRoster, count: count, size: uint32(len(data)), dataCRC: checksum(data),
+		}, data)
+		data, count = data[:0], 0
+	}
+	for _, s := range streams {
+		data = s.rosterEntry().appendTo(data)
+		count++
+		if len(data) >= rosterBytes {
+			flush()
+		}
+	}
+	flush()
+}
+
+// rosterEntry describes the durable state of s.
+func (s *stream) rosterEntry() rosterEntry {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	x := rosterEntry{num: s.num}
+	if s.deleted {
+		x.flags = rosterDeleted
+		return x
+	}
+	x.next, x.ttl, x.name = s.end, s.ttl, s.id.Account+"\x00"+string(s.id.Key)
+	if s.closed {
+		x.flags = rosterClosed | closingFlags(s.how)
+	}
+	return x
+}
+
+// identity reads the name of an open record or a roster.
+func identity(name string) logservice.ID {
+	for i := range len(name) {
+		if name[i] == 0 {
+			return logservice.ID{Account: name[:i], Key: logservice.Key(name[i+1:])}
+		}
+	}
+	return logservice.ID{}
+}

@@ -1,0 +1,188 @@
+package stream
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+	"time"
+
+	logservice "github.com/harness/log-service"
+)
+
+// A full disk refuses what takes space, and nothing else. Closing, deleting and
+// compaction make space, so they have a small file in reserve; new segments are
+// smaller where a whole one does not fit; and appends are taken again as soon
+// as a file for them could be made.
+
+const (
+	reserveName = "reserve"
+	// reserveBytes holds the closes and deletions of some thousand streams.
+	reserveBytes = 256 << 10
+	// minSegment is the smallest file that is made for a segment where the
+	// disk has no space for a whole one.
+	minSegment = 64 << 10
+	// freeingBytes bounds what is staged at once to make space on a full disk,
+	// so that the reserve serves for many.
+	freeingBytes = 64 << 10
+)
+
+// isFull reports whether err says that there is no space.
+func isFull(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG)
+}
+
+// frees reports whether the record makes space, sooner or later.
+func (it *staged) frees() bool {
+	return it.compacts || it.rec.kind == kindClose || it.rec.kind == kindDelete
+}
+
+// freeing reports whether items may be staged while the disk is full.
+func freeing(items []staged) bool {
+	size := 0
+	for i := range items {
+		if !items[i].frees() {
+			return false
+		}
+		size += len(items[i].data)
+	}
+	return size <= freeingBytes
+}
+
+// frees reports whether nothing in g takes space for good.
+func (g *group) frees() bool {
+	for i := range g.items {
+		if !g.items[i].frees() {
+			return false
+		}
+	}
+	return true
+}
+
+// takeFile returns a file of at least need bytes: a spare, a new one under name
+// (as large as the disk has space for), or the reserve where that is allowed.
+func (w *wal) takeFile(name string, need int64, reserve bool) (*spare, error) {
+	if s := w.takeSpare(max(need, w.segment)); s != nil {
+		return s, nil
+	}
+	s, err := w.createFile(name, need)
+	if err == nil {
+		return s, nil
+	}
+	if s := w.takeSpare(need); s != nil {
+		return s, nil
+	}
+	if reserve && isFull(err) {
+		if s := w.takeReserve(need); s != nil {
+			return s, nil
+		}
+	}
+	return nil, err
+}
+
+// createFile makes a file of a whole segment, or a smaller one where the disk
+// has no space for that.
+func (w *wal) createFile(name string, need int64) (*spare, error) {
+	for size := w.segment; ; size /= 4 {
+		size = max(size, need)
+		f, err := w.folder.create(name, size)
+		if err == nil {
+			return &spare{name: name, file: f, size: size}, nil
+		}
+		if !isFull(err) || size == need || size/4 < minSegment {
+			return nil, err
+		}
+	}
+}
+
+// takeReserve returns the reserve if it has need bytes, else nil.
+func (w *wal) takeReserve(need int64) *spare {
+	w.segMu.Lock()
+	defer w.segMu.Unlock()
+	s := w.reserve
+	if s == nil || s.size < need {
+		return nil
+	}
+	w.reserve = nil
+	return s
+}
+
+// makeReserve makes the reserve, or opens the one of a former run.
+func (w *wal) makeReserve() error {
+	w.segMu.Lock()
+	there := w.reserve != nil
+	w.segMu.Unlock()
+	if there {
+		return nil
+	}
+	size := min(reserveBytes, w.segment)
+	f, have, err := w.folder.open(reserveName, true)
+	if err == nil && have < size {
+		err = errors.Join(f.Close(), w.folder.remove(reserveName), errShortReserve)
+	}
+	if err != nil {
+		if f, err = w.folder.create(reserveName, size); err != nil {
+			return err
+		}
+		if err := w.folder.sync(); err != nil {
+			return errors.Join(err, f.Close())
+		}
+		have = size
+	}
+	w.segMu.Lock()
+	w.reserve = &spare{name: reserveName, file: f, size: have}
+	w.segMu.Unlock()
+	return nil
+}
+
+var errShortReserve = errors.New("the reserve is too small")
+
+// recover lets appends in again once there is space for them. The keeper calls
+// it.
+func (w *wal) recover() {
+	w.mu.Lock()
+	full := w.full
+	w.mu.Unlock()
+	if full == nil {
+		return
+	}
+	if err := w.makeReserve(); err != nil {
+		return
+	}
+	w.segMu.Lock()
+	name := w.spareName()
+	ready := len(w.spares) > 0
+	w.segMu.Unlock()
+	if !ready {
+		s, err := w.createFile(name, min(minSegment, w.segment))
+		if err != nil {
+			return
+		}
+		w.addSpare(s)
+	}
+	w.mu.Lock()
+	w.full = nil
+	w.mu.Unlock()
+	w.log.Info("the disk has space again: the write-ahead log takes lines")
+}
+
+// hangTime is how long a write may take before the disk counts as hung.
+const hangTime = 10 * time.Second
+
+// check says why the log takes no lines now, if so.
+func (w *wal) check(now time.Duration) error {
+	if since := w.began.Load(); since > 0 && now-time.Duration(since) > hangTime {
+		return &logservice.UnavailableError{Cause: fmt.Errorf(
+			"the disk of the write-ahead log hangs: a write has been under way for %s", (now - time.Duration(since)).Round(time.Second))}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case w.stopping:
+		return &logservice.UnavailableError{Cause: errors.New("the server is stopping")}
+	case w.full != nil:
+		return w.full
+	case w.refuse != nil && (w.until.IsZero() || time.Now().Before(w.until)):
+		return w.refuse
+	}
+	return nil
+}
