@@ -17,13 +17,14 @@ import (
 const emptyGuard = 5 * time.Minute
 
 // PutBlob stores what r yields as the log of id, byte for byte and whole or
-// not at all, replacing what was there. With add it goes behind what is
-// there instead (the lines of an archive, as JSON lines).
+// not at all, replacing what was there: a blob, and a closed stream that waits
+// to be archived. With add it goes behind what is there instead (the lines of
+// an archive, as JSON lines); what waits to be archived is archived first.
 //
-// An empty r that would replace a blob with content written in the last
-// minutes is refused with ErrConflict: it is a client's retry with a body
-// that it had already consumed. Writers of one identity take turns; one that
-// waits too long gets ErrUnavailable.
+// An empty r that would replace a closed stream with lines, or a blob with
+// content written in the last minutes, is refused with ErrConflict: it is a
+// client's retry with a body that it had already consumed. Writers of one
+// identity take turns; one that waits too long gets ErrUnavailable.
 func (s *Service) PutBlob(ctx context.Context, id logservice.ID, r io.Reader, add bool) error {
 	if err := s.accounts.stores(id.Account); err != nil {
 		return s.refused(err)
@@ -34,41 +35,72 @@ func (s *Service) PutBlob(ctx context.Context, id logservice.ID, r io.Reader, ad
 	if err != nil && !empty {
 		return fmt.Errorf("reading the blob: %w", err)
 	}
-	if add && s.job(id) != nil && !s.settled(ctx, id, turnWait) && s.job(id) != nil {
-		return &logservice.UnavailableError{Cause: errors.New("the log is still being archived"), RetryAfter: time.Second}
+	if add {
+		return s.addToBlob(ctx, id, body, empty)
 	}
-	done, err := s.turns.take(ctx, id)
-	if err != nil {
-		return err
-	}
-	defer done()
-	if !add && !empty {
-		return s.store.Put(ctx, id, body, BlobInfo{})
-	}
-	old, err := s.openStored(ctx, id)
-	if errors.Is(err, logservice.ErrBlobNotFound) {
-		return s.store.Put(ctx, id, body, BlobInfo{})
-	}
-	if err != nil {
-		return err
-	}
-	defer old.Close()
-	if !add {
-		if age := time.Since(old.Modified); old.stored() > 0 && age < emptyGuard {
-			return logservice.Errorf(logservice.ErrConflict,
-				"an empty body would replace the log of %d bytes that was stored %s ago: delete it first if that is wanted", old.stored(), age.Round(time.Second))
+	return s.replacing(ctx, id, func(old Claim) error {
+		if empty {
+			if err := s.mayBeEmptied(ctx, id, old); err != nil {
+				return err
+			}
 		}
 		return s.store.Put(ctx, id, body, BlobInfo{})
+	})
+}
+
+// mayBeEmptied refuses to replace what looks like the log that the client
+// meant to send.
+func (s *Service) mayBeEmptied(ctx context.Context, id logservice.ID, old Claim) error {
+	if old != nil {
+		info, err := s.streams.Stat(ctx, id)
+		if err == nil && info.pending() && info.Lines > 0 {
+			err = logservice.Errorf(logservice.ErrConflict,
+				"an empty body would replace the log of %d lines that waits to be archived: delete it first if that is wanted", info.Lines)
+		}
+		return err
 	}
-	if empty {
+	blob, err := s.store.Get(ctx, id)
+	if errors.Is(err, logservice.ErrBlobNotFound) {
 		return nil
 	}
-	before, err := old.Range(ctx, 0, -1)
 	if err != nil {
 		return err
 	}
-	defer before.Close()
-	return s.store.Put(ctx, id, io.MultiReader(before, body), BlobInfo{Incomplete: old.Incomplete})
+	defer blob.Close()
+	info := blob.Info()
+	if age := time.Since(info.Modified); info.Size > 0 && age < emptyGuard {
+		return logservice.Errorf(logservice.ErrConflict,
+			"an empty body would replace the log of %d bytes that was stored %s ago: delete it first if that is wanted", info.Size, age.Round(time.Second))
+	}
+	return nil
+}
+
+func (s *Service) addToBlob(ctx context.Context, id logservice.ID, body io.Reader, empty bool) error {
+	if err := s.archived(ctx, id); err != nil {
+		return err
+	}
+	return s.replacing(ctx, id, func(waiting Claim) error {
+		if waiting != nil && waiting.How().Archive != ArchiveNever {
+			return errArchiving // closed since
+		}
+		old, err := s.openStored(ctx, id)
+		if errors.Is(err, logservice.ErrBlobNotFound) {
+			return s.store.Put(ctx, id, body, BlobInfo{})
+		}
+		if err != nil {
+			return err
+		}
+		defer old.Close()
+		if empty {
+			return nil
+		}
+		before, err := old.Range(ctx, 0, -1)
+		if err != nil {
+			return err
+		}
+		defer before.Close()
+		return s.store.Put(ctx, id, io.MultiReader(before, body), BlobInfo{Incomplete: old.Incomplete})
+	})
 }
 
 // Blob opens the finished log of id: a blob of the store, or a closed stream
@@ -103,14 +135,13 @@ func (s *Service) waiting(ctx context.Context, id logservice.ID) (how Closing, o
 	if j := s.job(id); j != nil {
 		select {
 		case <-j.closed:
-			return j.how, j.err == nil && j.how.Archive != ArchiveNever
 		default:
 			return Closing{}, false
 		}
 	}
-	// One that another service closed, or that a former run left.
+	// A job does not know yet what a user said of its log at another service.
 	info, err := s.streams.Stat(ctx, id)
-	return info.How, err == nil && info.Closed && info.How.Archive != ArchiveNever
+	return info.How, err == nil && info.pending()
 }
 
 func (s *Service) openClosed(ctx context.Context, id logservice.ID, how Closing) (*Content, error) {
@@ -134,20 +165,34 @@ func (s *Service) BlobExists(ctx context.Context, id logservice.ID) (bool, error
 	return s.stored(ctx, id) // it may have been archived in between
 }
 
-// DeleteBlob deletes the stored log of id; one that does not exist is no
-// error.
+// DeleteBlob deletes the log of id: what is stored, and a closed stream that
+// waits to be archived. One that does not exist is no error.
 func (s *Service) DeleteBlob(ctx context.Context, id logservice.ID) error {
-	done, err := s.turns.take(ctx, id)
-	if err != nil {
-		return err
-	}
-	defer done()
-	return s.store.Delete(ctx, id)
+	return s.replacing(ctx, id, func(Claim) error { return s.store.Delete(ctx, id) })
 }
 
-// DeleteBlobs deletes the stored logs of account at and below prefix (whole
-// segments) and says how many. On an error some may be gone.
+// DeleteBlobs deletes the logs of account at and below prefix (whole
+// segments), as DeleteBlob does, and says how many. On an error some may be
+// gone.
 func (s *Service) DeleteBlobs(ctx context.Context, account string, prefix logservice.Key) (n int, err error) {
+	if account == "" { // the filter would take it for all
+		return 0, logservice.Invalidf("account is empty")
+	}
+	// What waits to be archived comes first: what is archived meanwhile is
+	// in the listing of the store.
+	infos, err := s.streams.List(ctx, Filter{Account: account, Prefix: prefix})
+	if err != nil {
+		return 0, err
+	}
+	for i := range infos {
+		if !infos[i].pending() {
+			continue
+		}
+		if err := s.DeleteBlob(ctx, infos[i].ID); err != nil {
+			return n, err
+		}
+		n++
+	}
 	for e, err := range s.store.List(ctx, account, prefix) {
 		if err != nil {
 			return n, err

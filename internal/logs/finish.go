@@ -50,14 +50,14 @@ func (s *Service) Finish(ctx context.Context, id logservice.ID, data []byte, cou
 	return s.closeIfOpen(ctx, id, ArchiveIfMissing)
 }
 
-// length is how many lines the open stream of id has; zero where there is
-// none.
+// length is how many lines the stream of id has that is open or waits to be
+// archived; zero where there is none.
 func (s *Service) length(ctx context.Context, id logservice.ID) (int64, error) {
-	next, err := s.Next(ctx, id)
-	if errors.Is(err, logservice.ErrStreamNotFound) {
+	info, err := s.streams.Stat(ctx, id)
+	if errors.Is(err, logservice.ErrStreamNotFound) || info.Closed && !info.pending() {
 		return 0, nil
 	}
-	return next - 1, err
+	return info.Lines, err
 }
 
 // keepsMore tells whether what is stored under id is an archive of more than

@@ -31,8 +31,11 @@ const (
 )
 
 // job is the work on a closed stream: archiving, then deleting it. At most
-// one exists for an identity, and only it deletes the stream.
+// one exists for an identity, and nobody deletes the stream without one.
 type job struct {
+	ctx    context.Context // ends the wait for the next attempt
+	cancel context.CancelFunc
+
 	how    Closing       // set before closed is
 	closed chan struct{} // closed once the stream is, durably, or err is set
 	err    error         // why the stream could not be closed
@@ -65,6 +68,7 @@ func (s *Service) claim(id logservice.ID, how Closing) (j *job, mine, deleting b
 		return j, false, j.deleting
 	}
 	j = &job{how: how, closed: make(chan struct{}), done: make(chan struct{}), late: make(chan struct{})}
+	j.ctx, j.cancel = context.WithCancel(s.retrying)
 	s.jobs[id] = j
 	return j, true, false
 }
@@ -110,15 +114,17 @@ func (s *Service) finish(id logservice.ID, j *job) (left int) {
 	left = len(s.jobs)
 	s.failing(j, false)
 	s.mu.Unlock()
+	j.cancel()
 	close(j.done)
 	return left
 }
 
-// work repeats the job until it succeeds or the service stops.
+// work repeats the job until it succeeds, its log is replaced or deleted, or
+// the service stops.
 func (s *Service) work(id logservice.ID, j *job) {
 	b := backoff.NewExponentialBackOff()
 	b.InitialInterval, b.MaxInterval = firstRetry, lastRetry
-	_, err := backoff.Retry(s.retrying, func() (struct{}, error) {
+	_, err := backoff.Retry(j.ctx, func() (struct{}, error) {
 		return struct{}{}, s.attempt(s.working, id, j)
 	}, backoff.WithBackOff(b), backoff.WithMaxElapsedTime(0), backoff.WithNotify(func(err error, next time.Duration) {
 		if errors.Is(err, ErrClaimed) {
@@ -128,6 +134,7 @@ func (s *Service) work(id logservice.ID, j *job) {
 		s.failed(id, j, err, next)
 	}))
 	switch {
+	case err != nil && s.retrying.Err() == nil: // a user has replaced or deleted the log
 	case err != nil:
 		s.backlog.Store(true)
 		s.log.Info("a closed stream is left to the next start", "account", id.Account, "key", id.Key, "error", err)

@@ -70,13 +70,14 @@ func (s *Service) StoreLink(ctx context.Context, kind LinkKind, id logservice.ID
 		ttl = DefaultLinkTTL
 	}
 	ttl = min(ttl, MaxLinkTTL)
+	if _, ok := s.waiting(ctx, id); ok {
+		return "", logservice.ErrUnsupported // what is archived next must neither be missed nor replace the upload
+	}
 	switch kind {
 	case LinkUpload:
 		return signer.SignPut(ctx, id, ttl)
 	case LinkDownload:
-		if _, ok := s.waiting(ctx, id); !ok {
-			return signer.SignGet(ctx, id, ttl)
-		}
+		return signer.SignGet(ctx, id, ttl)
 	}
 	return "", logservice.ErrUnsupported
 }
