@@ -7,8 +7,7 @@ import (
 )
 
 // Sentinel errors. Backends and the client return them wrapped; test with
-// errors.Is. The server's table of statuses is in internal/handler, the
-// client turns the same statuses back into these.
+// errors.Is. What they are on the wire is in the table of kinds.go.
 var (
 	// ErrInvalid marks input that breaks a rule; the message names the value,
 	// the rule and the way out.
@@ -34,6 +33,9 @@ var (
 	ErrLimit = errors.New("limit reached")
 	// ErrUnsupported: the server does not offer this.
 	ErrUnsupported = errors.New("not supported")
+	// ErrDeadline: the time for a request passed before it was done. It may
+	// have been carried out. The client's is also ErrUnavailable.
+	ErrDeadline = errors.New("the deadline passed")
 )
 
 // Invalidf returns an error that is ErrInvalid and reads as the formatted
@@ -66,7 +68,7 @@ type SequenceError struct {
 func (e *SequenceError) Error() string {
 	return fmt.Sprintf("offset %d leaves a gap: the next line is %d", e.Offset, e.Expected)
 }
-func (e *SequenceError) Unwrap() error { return ErrConflict }
+func (e *SequenceError) Unwrap() error { return errSequenceGap }
 
 // UnavailableError is ErrUnavailable with a cause and a time to wait.
 type UnavailableError struct {

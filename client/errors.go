@@ -2,7 +2,6 @@ package client
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -71,38 +70,22 @@ func answerError(op string, resp *http.Response) error {
 // refusalError is the error of a refusal that did not come over HTTP.
 func refusalError(op string, r *transport.Refusal) error {
 	e := &Error{Op: op, Status: r.Status, Code: r.Code, Message: r.Message, Hint: r.Hint, RequestID: r.RequestID}
-	switch {
-	case r.Expected > 0:
+	if r.Expected > 0 {
 		e.cause = &logservice.SequenceError{Offset: r.Offset, Expected: r.Expected}
-	case r.Status == http.StatusServiceUnavailable:
-		e.cause = &logservice.UnavailableError{Cause: errors.New(r.Message), RetryAfter: r.RetryAfter}
-	default:
-		e.cause = sentinel(r.Code)
+	} else {
+		e.cause = causeOfKind(logservice.KindOfCode(r.Code), r.Message, r.RetryAfter)
 	}
 	return e
 }
 
-// sentinel is the table from the names of errors on the wire, which are the
-// same over HTTP and gRPC, to the errors of package logservice. Nil: the name
-// is unknown, or says nothing.
-func sentinel(code string) error {
-	switch code {
-	case "stream_not_found":
-		return logservice.ErrStreamNotFound
-	case "blob_not_found":
-		return logservice.ErrBlobNotFound
-	case "too_large":
-		return logservice.ErrTooLarge
-	case "conflict", "sequence_gap":
-		return logservice.ErrConflict
-	case "not_authenticated":
-		return logservice.ErrUnauthorized
-	case "forbidden":
-		return logservice.ErrForbidden
-	case "invalid":
-		return logservice.ErrInvalid
-	case "unsupported":
-		return logservice.ErrUnsupported
+// causeOfKind is the error of package logservice that a refusal of kind k stands
+// for; nil for an internal one.
+func causeOfKind(k logservice.Kind, message string, retryAfter time.Duration) error {
+	switch {
+	case k.Temporary():
+		return &logservice.UnavailableError{Cause: logservice.Errorf(k.Err, "%s", message), RetryAfter: retryAfter}
+	case k.Err != nil:
+		return k.Err
 	}
 	return nil
 }
@@ -119,36 +102,19 @@ func causeOf(resp *http.Response, e *Error, ours bool) error {
 	case e.Message == "no token in header": // with status 400
 		return logservice.ErrUnauthorized
 	}
-	if err := sentinel(e.Code); err != nil {
-		return err
+	k := logservice.KindOfCode(e.Code)
+	if k.Err == nil {
+		k = logservice.KindOfStatus(e.Status)
 	}
-	switch e.Status {
-	case http.StatusNotFound:
+	if e.Status == http.StatusNotFound && k.Code != e.Code {
 		switch {
 		case !ours:
 			return logservice.ErrUnsupported
 		case strings.Contains(resp.Request.URL.Path, "/blob"):
 			return logservice.ErrBlobNotFound
-		default:
-			return logservice.ErrStreamNotFound
 		}
-	case http.StatusUnauthorized:
-		return logservice.ErrUnauthorized
-	case http.StatusForbidden:
-		return logservice.ErrForbidden
-	case http.StatusConflict:
-		return logservice.ErrConflict
-	case http.StatusRequestEntityTooLarge:
-		return logservice.ErrTooLarge
-	case http.StatusMethodNotAllowed, http.StatusNotImplemented:
-		return logservice.ErrUnsupported
-	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		return &logservice.UnavailableError{Cause: errors.New(e.Message), RetryAfter: retryAfter(resp.Header)}
 	}
-	if e.Status >= 400 && e.Status < 500 {
-		return logservice.ErrInvalid
-	}
-	return nil
+	return causeOfKind(k, e.Message, retryAfter(resp.Header))
 }
 
 // retryAfter reads the header of that name: seconds or an HTTP date.

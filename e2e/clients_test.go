@@ -81,7 +81,14 @@ func TestTheCallsOfTheDocumentation(t *testing.T) {
 		if calls++; strings.Contains(command, "$ ") {
 			t.Fatalf("a command that this test would cut: %s", command)
 		}
-		got := shell(t, bin, vars+strings.ReplaceAll(command, "localhost:8078", host(t, srv.GRPC)))
+		command = strings.ReplaceAll(command, "localhost:8078", host(t, srv.GRPC))
+		want, interrupted := strings.CutSuffix(want, "^C\n")
+		got := ""
+		if interrupted {
+			got = begin(t, bin, command, len(values(want)))
+		} else {
+			got = shell(t, bin, vars+command)
+		}
 		if diff := cmp.Diff(values(want), values(got)); diff != "" {
 			t.Errorf("%s\n%s", command, diff)
 		}
@@ -115,6 +122,33 @@ func shell(t *testing.T, bin, script string) string {
 		t.Fatal(err)
 	}
 	return string(out)
+}
+
+// begin runs a command that goes on for ever, and returns what it prints once
+// it has printed n values.
+func begin(t *testing.T, bin, command string, n int) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "sh", "-c", "exec "+command)
+	cmd.Env = append(os.Environ(), "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"))
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var printed bytes.Buffer
+	d := json.NewDecoder(io.TeeReader(out, &printed))
+	for range n {
+		var v any
+		if err := d.Decode(&v); err != nil {
+			t.Errorf("%s: %v after %q", command, err, printed.String())
+			break
+		}
+	}
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait() // its status is that of the kill
+	return printed.String()
 }
 
 // values reads what a command prints: JSON values, or words where it is none.

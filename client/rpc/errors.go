@@ -3,7 +3,6 @@ package rpc
 import (
 	"errors"
 	"io"
-	"net/http"
 	"strconv"
 	"strings"
 
@@ -11,6 +10,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/client/internal/transport"
 )
 
@@ -34,22 +34,24 @@ func (x *connection) failure(err error) error {
 	if r := refusal(st); r != nil {
 		return r
 	}
-	switch st.Code() {
-	case codes.Unauthenticated:
-		return &transport.Refusal{Status: http.StatusUnauthorized, Code: "not_authenticated", Message: st.Message()}
-	case codes.PermissionDenied:
-		return &transport.Refusal{Status: http.StatusForbidden, Code: "forbidden", Message: st.Message()}
-	case codes.ResourceExhausted:
-		return &transport.Refusal{Status: http.StatusRequestEntityTooLarge, Code: "too_large", Message: st.Message(), Hint: "send smaller batches"}
-	case codes.Unimplemented, codes.NotFound:
-		return &transport.Refusal{Status: http.StatusNotImplemented, Code: "unsupported", Message: st.Message(),
-			Hint: "this may not be a log service, or an older one: check the server address"}
+	// Of gRPC or a proxy, not of the service.
+	code, hint := st.Code(), ""
+	switch code {
 	case codes.DeadlineExceeded:
 		return &transport.Unreachable{Err: errStalled}
-	case codes.InvalidArgument, codes.FailedPrecondition, codes.OutOfRange:
-		return &transport.Refusal{Status: http.StatusBadRequest, Code: "invalid", Message: st.Message()}
+	case codes.NotFound, codes.Unimplemented:
+		code, hint = codes.Unimplemented, "this may not be a log service, or an older one: check the server address"
+	case codes.ResourceExhausted:
+		hint = "send smaller batches"
+	case codes.FailedPrecondition, codes.OutOfRange:
+		code = codes.InvalidArgument
 	}
-	// Of gRPC, not of the service: the connection is lost or was not made.
+	switch code {
+	case codes.Unauthenticated, codes.PermissionDenied, codes.ResourceExhausted, codes.Unimplemented, codes.InvalidArgument:
+		k := logservice.KindOfGRPC(uint32(code))
+		return &transport.Refusal{Status: k.Status, Code: k.Code, Message: st.Message(), Hint: hint}
+	}
+	// The connection is lost or was not made.
 	cause := errors.New(st.Message())
 	if broken := x.broken.Load(); broken != nil && strings.Contains(st.Message(), (*broken).Error()) {
 		cause = *broken
@@ -59,7 +61,7 @@ func (x *connection) failure(err error) error {
 
 // refusal is what a log service has answered; nil where it was not one.
 func refusal(st *status.Status) *transport.Refusal {
-	r := &transport.Refusal{Status: httpStatus(st.Code()), Message: st.Message()}
+	r := &transport.Refusal{Message: st.Message()}
 	for _, d := range st.Details() {
 		switch d := d.(type) {
 		case *errdetails.ErrorInfo:
@@ -80,29 +82,10 @@ func refusal(st *status.Status) *transport.Refusal {
 	if r.Code == "" {
 		return nil
 	}
-	return r
-}
-
-// httpStatus is the status that a service answers over HTTP where it answers
-// code over gRPC.
-func httpStatus(code codes.Code) int {
-	switch code {
-	case codes.NotFound:
-		return http.StatusNotFound
-	case codes.ResourceExhausted:
-		return http.StatusRequestEntityTooLarge
-	case codes.Aborted:
-		return http.StatusConflict
-	case codes.Unauthenticated:
-		return http.StatusUnauthorized
-	case codes.PermissionDenied:
-		return http.StatusForbidden
-	case codes.InvalidArgument:
-		return http.StatusBadRequest
-	case codes.Unimplemented:
-		return http.StatusNotImplemented
-	case codes.Unavailable, codes.Canceled:
-		return http.StatusServiceUnavailable
+	k := logservice.KindOfCode(r.Code)
+	if k.Err == nil { // a newer server's
+		k = logservice.KindOfGRPC(uint32(st.Code()))
 	}
-	return http.StatusInternalServerError
+	r.Status = k.Status
+	return r
 }

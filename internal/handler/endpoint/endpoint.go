@@ -4,7 +4,7 @@
 // A dialect (harness, ci) is a folder beside this one. Its functions find the
 // log that a request is about, in its own way; the methods of API do what was
 // asked and answer the request. Both return errors for Handler to answer: the
-// one table of errors.go turns them into a status.
+// one table of package logservice turns them into a status.
 package endpoint
 
 import (

@@ -2,20 +2,20 @@ package endpoint
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"strings"
 	"time"
 
 	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/api"
 )
 
 // ExposedHeaders are the headers of answers that scripts of other origins may
 // read.
-const ExposedHeaders = logservice.HeaderState + ", " + logservice.HeaderNextSequence + ", " + HeaderRequestID
+const ExposedHeaders = logservice.HeaderState + ", " + logservice.HeaderNextSequence + ", " + api.HeaderRequestID
 
 // requestHeaders are the headers that scripts of other origins may send.
-const requestHeaders = "Authorization, Content-Encoding, Content-Type, Last-Event-ID, Range, X-Harness-Token, " + HeaderRequestID
+const requestHeaders = "Authorization, Content-Encoding, Content-Type, Last-Event-ID, Range, X-Harness-Token, " + api.HeaderRequestID
 
 // preflightAge is for how many seconds a browser may remember the answer to
 // OPTIONS: ten minutes, what Chromium allows for at least.
@@ -53,9 +53,9 @@ func (a *API) Health(c *Call) error { return c.Text("OK") }
 func (a *API) Ready(c *Call) error {
 	select {
 	case <-a.unready:
-		return errStopping
+		return api.ErrStopping
 	case <-a.stop:
-		return errStopping
+		return api.ErrStopping
 	default:
 	}
 	ctx, cancel := context.WithTimeout(c.Request.Context(), readyWait)
@@ -65,8 +65,6 @@ func (a *API) Ready(c *Call) error {
 	}
 	return c.Text("OK")
 }
-
-var errStopping = &logservice.UnavailableError{Cause: errors.New("the server stops")}
 
 // readyWait bounds the answer of a probe, which is asked every few seconds.
 const readyWait = 2 * time.Second

@@ -2,8 +2,6 @@ package endpoint
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"log/slog"
 	"net"
@@ -13,15 +11,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/harness/log-service/internal/api"
 	"github.com/harness/log-service/internal/auth"
 )
-
-// HeaderRequestID names a request in both directions: a client's own name is
-// taken over where it is one.
-const HeaderRequestID = "X-Request-Id"
-
-// maxRequestID bounds the name of a request that a client may choose.
-const maxRequestID = 64
 
 // discardWait is how long net/http may go on reading a body that a request
 // was answered without: a peer that never sends it must not hold on to its
@@ -37,9 +29,9 @@ const discardWait = 5 * time.Second
 func (a *API) Handler(method, route string, needs auth.Verbs, f Func) http.Handler {
 	meter := a.metrics.meter(method, route)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c := &Call{ResponseWriter: w, Request: r, ID: RequestID(r.Header.Get(HeaderRequestID)), api: a, needs: needs}
+		c := &Call{ResponseWriter: w, Request: r, ID: api.RequestID(r.Header.Get(api.HeaderRequestID)), api: a, needs: needs}
 		start := time.Now()
-		w.Header().Set(HeaderRequestID, c.ID)
+		w.Header().Set(api.HeaderRequestID, c.ID)
 		a.metrics.inFlight.Inc()
 		defer a.metrics.inFlight.Dec()
 		defer meter.done(c, start)
@@ -130,28 +122,5 @@ func (a *API) recovered(c *Call, start time.Time) {
 		c.cut = true
 		panic(http.ErrAbortHandler)
 	}
-	c.fail(errPanic)
-}
-
-var errPanic = errors.New("panic")
-
-// RequestID is given, the client's name of a request, where that is short and
-// plain, else a random one.
-func RequestID(given string) string {
-	if given != "" && len(given) <= maxRequestID && plain(given) {
-		return given
-	}
-	var random [8]byte
-	_, _ = rand.Read(random[:]) // never fails
-	return hex.EncodeToString(random[:])
-}
-
-func plain(s string) bool {
-	for i := range len(s) {
-		c := s[i]
-		if (c|0x20 < 'a' || c|0x20 > 'z') && (c < '0' || c > '9') && c != '-' && c != '_' && c != '.' {
-			return false
-		}
-	}
-	return true
+	c.fail(api.ErrPanic)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"runtime/debug"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -13,7 +14,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
-	"github.com/harness/log-service/internal/handler/endpoint"
+	"github.com/harness/log-service/internal/api"
 )
 
 // unary names a call, answers its error by the one table, survives a panic,
@@ -56,7 +57,7 @@ type withCaller struct {
 
 func (s withCaller) Context() context.Context { return s.ctx }
 
-const headerRequestID = "x-request-id"
+var headerRequestID = strings.ToLower(api.HeaderRequestID)
 
 // requestID is the client's name of the call where that is short and plain,
 // else a random one.
@@ -65,7 +66,7 @@ func requestID(ctx context.Context) string {
 	if v := metadata.ValueFromIncomingContext(ctx, headerRequestID); len(v) > 0 {
 		given = v[0]
 	}
-	return endpoint.RequestID(given)
+	return api.RequestID(given)
 }
 
 // call is one call for the log and the metrics.
@@ -83,8 +84,8 @@ func (c call) end(err error) error {
 	var answer error
 	code := codes.OK
 	if err != nil {
-		st, internal := failure(err, c.id)
-		if internal && !errors.Is(err, errStopping) && c.ctx.Err() == nil {
+		st, internal := failure(c.ctx, err, c.id)
+		if internal && !errors.Is(err, api.ErrStopping) && c.ctx.Err() == nil {
 			level = slog.LevelError
 		}
 		answer, code = st.Err(), st.Code()
@@ -107,13 +108,11 @@ func (s *Server) recovered(f func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			s.log.Error("panic", "panic", p, "stack", string(debug.Stack()))
-			err = errPanic
+			err = api.ErrPanic
 		}
 	}()
 	return f()
 }
-
-var errPanic = errors.New("panic")
 
 // supervise runs work, which sends to the peer of stream, until it ends or the
 // peer takes nothing for a stall: flow control alone would wait for ever.

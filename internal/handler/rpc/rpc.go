@@ -23,6 +23,7 @@ import (
 	"google.golang.org/grpc/reflection"
 
 	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/api"
 	"github.com/harness/log-service/internal/auth"
 	"github.com/harness/log-service/internal/handler/endpoint"
 	"github.com/harness/log-service/internal/logs"
@@ -197,10 +198,5 @@ func (s *Server) Stop() {
 	s.work.Wait()
 }
 
-// stopping is what calls end with when the server stops: their clients go on
-// as soon as it, or another one, is there.
-func stopping() error {
-	return &logservice.UnavailableError{Cause: errStopping}
-}
-
-var errStopping = errors.New("the server stops")
+// stopping is what calls end with when the server stops.
+func stopping() error { return api.ErrStopping }
