@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"syscall"
 )
 
 var errCrashed = errors.New("the machine has stopped")
@@ -21,8 +22,9 @@ type disk struct {
 	names map[string]*diskFile // as the running program sees them
 	safe  map[string]*diskFile // as of the last sync of the folder
 	ops   int
-	stop  int                         // the operation at which the machine stops; 0: never
-	fault func(op, name string) error // asked before each operation
+	stop  int                                    // the operation at which the machine stops; 0: never
+	fault func(op, name string) error            // asked before each operation
+	bad   func(name string, from, to int64) bool // bytes that cannot be read
 }
 
 type diskFile struct {
@@ -161,6 +163,9 @@ func (d *disk) sync() error {
 func (f *diskFile) ReadAt(p []byte, off int64) (int, error) {
 	f.d.mu.Lock()
 	defer f.d.mu.Unlock()
+	if f.d.bad != nil && f.d.bad(f.name, off, off+int64(len(p))) {
+		return 0, syscall.EIO
+	}
 	b := f.content()
 	if off >= int64(len(b)) {
 		return 0, io.EOF

@@ -321,15 +321,29 @@ func small(t *testing.T) (*disk, map[string]*outcome) {
 			o.lines += int64(i + 1)
 		}
 	}
+	for _, key := range []string{"closed", "deleted", "empty"} {
+		mustOpen(t, e, key)
+		want[key] = &outcome{}
+	}
+	mustAppend(t, e, "closed", 1, 2)
+	if err := e.Close(t.Context(), id("closed"), logs.Closing{}); err != nil {
+		t.Fatal(err)
+	}
+	want["closed"] = &outcome{lines: 2, closed: true}
+	if err := e.Delete(t.Context(), id("deleted")); err != nil {
+		t.Fatal(err)
+	}
+	want["deleted"] = &outcome{deleted: true}
 	if err := e.Stop(); err != nil {
 		t.Fatal(err)
 	}
 	return d, want
 }
 
-// neverWrong opens a damaged folder: lines may be missing, as a gap or at the
-// end, but every line that is served is the one that was written.
-func neverWrong(t *testing.T, d *disk, want map[string]*outcome, what string) (lost int64) {
+// neverWrong opens a damaged folder: lines may be missing, as a gap, but every
+// line that is served is the one that was written. Unless the end of the log was
+// cut off, every log is there, and no sequence is given again.
+func neverWrong(t *testing.T, d *disk, want map[string]*outcome, cut bool, what string) (lost int64) {
 	t.Helper()
 	e, err := Open(Config{folder: d, segment: 2 << 10, Logger: quiet()})
 	if err != nil {
@@ -337,15 +351,23 @@ func neverWrong(t *testing.T, d *disk, want map[string]*outcome, what string) (l
 	}
 	defer e.Stop()
 	for key, o := range want {
-		if _, err := e.lookup(id(key)); err != nil {
+		if o.deleted {
+			if _, err := e.lookup(id(key)); err == nil && !cut {
+				t.Fatalf("%s: %s was deleted and is back", what, key)
+			}
+			continue
+		}
+		if _, err := e.lookup(id(key)); err != nil && cut {
 			lost += o.lines
 			continue
+		} else if err != nil {
+			t.Fatalf("%s: %s: %v", what, key, err)
 		}
 		c, _ := e.Follow(t.Context(), id(key), 0)
 		next := int64(1)
 		for {
 			batches, err := c.Next(t.Context())
-			if err != nil {
+			if err != nil && !errors.Is(err, io.EOF) {
 				t.Fatalf("%s: %v", what, err)
 			}
 			if len(batches) == 0 {
@@ -365,13 +387,24 @@ func neverWrong(t *testing.T, d *disk, want map[string]*outcome, what string) (l
 		}
 		c.Close()
 		lost += o.lines + 1 - next
+		if cut {
+			continue
+		}
+		if next != o.lines+1 {
+			t.Fatalf("%s: %s: %d lines acknowledged, the next sequence is %d", what, key, o.lines, next)
+		}
+		if o.closed {
+			if s, _ := e.lookup(id(key)); !s.closed {
+				t.Fatalf("%s: %s was closed and is open", what, key)
+			}
+		}
 	}
 	return lost
 }
 
 func TestEveryFlippedBitIsNoticed(t *testing.T) {
 	d, want := small(t)
-	if lost := neverWrong(t, d.crash(rand.New(rand.NewPCG(1, 1))), want, "undamaged"); lost != 0 {
+	if lost := neverWrong(t, d.crash(rand.New(rand.NewPCG(1, 1))), want, false, "undamaged"); lost != 0 {
 		t.Fatalf("%d lines lost without damage", lost)
 	}
 	size := len(d.safe[segmentName(1)].safe)
@@ -379,7 +412,7 @@ func TestEveryFlippedBitIsNoticed(t *testing.T) {
 		x := d.crash(rand.New(rand.NewPCG(1, 1)))
 		f := x.safe[segmentName(1)]
 		f.safe[bit/8] ^= 1 << (bit % 8)
-		lost := neverWrong(t, x, want, fmt.Sprintf("bit %d of byte %d", bit%8, bit/8))
+		lost := neverWrong(t, x, want, false, fmt.Sprintf("bit %d of byte %d", bit%8, bit/8))
 		_, intact := x.names[segmentName(1)]
 		if lost > 0 && !intact {
 			t.Fatalf("bit %d: %d lines lost, and the file is gone", bit, lost)
@@ -395,7 +428,7 @@ func TestTruncationAtEveryByteLosesNothingBeforeIt(t *testing.T) {
 		x := d.crash(rand.New(rand.NewPCG(1, 1)))
 		f := x.safe[segmentName(1)]
 		f.safe, f.size = slices.Clone(f.safe[:cut]), int64(cut)
-		lost := neverWrong(t, x, want, fmt.Sprint("cut at ", cut))
+		lost := neverWrong(t, x, want, true, fmt.Sprint("cut at ", cut))
 		if lost > last {
 			t.Fatalf("cut at %d loses %d lines, cut before it %d", cut, lost, last)
 		}
@@ -418,7 +451,10 @@ func TestADamagedRecordIsAGapAndItsFileStays(t *testing.T) {
 		t.Fatalf("lost %d lines of the damaged record, next %d:\n%s", lost, next, got)
 	}
 	check(t, e, map[string]*outcome{"b": want["b"]})
-	for key := range want {
+	for key, o := range want {
+		if o.deleted {
+			continue
+		}
 		if err := e.Delete(t.Context(), id(key)); err != nil {
 			t.Fatal(err)
 		}

@@ -11,9 +11,12 @@ type group struct {
 	buf   []byte // lead bytes and capacity for the header, then records
 	lead  int    // bytes of the block that the group begins in, before it
 	items []staged
-	calls int      // of stage: about the writers that wait for it
-	seg   *segment // set before applied
-	base  int64    // offset of the header in seg
+	// second is where, counted from the group's header, another group begins
+	// that is written with it; 0: there is none.
+	second int
+	calls  int      // of stage: about the writers that wait for it
+	seg    *segment // set before applied
+	base   int64    // offset of the header in seg
 
 	done chan struct{} // closed when durable and published, or failed
 	err  error         // valid once done is closed
@@ -47,6 +50,20 @@ func (g *group) reserve(n, block int) {
 
 // firstBuffer is the capacity of a new group: a few usual batches.
 const firstBuffer = 64 << 10
+
+// fillBlock ends the group at the end of a block, and begins a second one there:
+// a block that cannot be read takes only one of them.
+func (g *group) fillBlock(block int) {
+	n := block - len(g.buf)%block
+	if n < recordHeader {
+		n += block
+	}
+	pad := make([]byte, n-recordHeader)
+	g.reserve(n+groupHeader, block)
+	g.buf = appendRecord(g.buf, record{kind: kindPad, size: uint32(len(pad)), dataCRC: checksum(pad)}, pad)
+	g.second = len(g.buf) - g.lead
+	g.buf = g.buf[:len(g.buf)+groupHeader]
+}
 
 // size is what the group takes in its segment.
 func (g *group) size() int64 { return int64(len(g.buf) - g.lead) }

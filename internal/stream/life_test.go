@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -234,4 +236,67 @@ func TestAFaultAtAnyStepLosesNothing(t *testing.T) {
 		}
 	}
 	t.Logf("%d faults tried (%d calls refused), %d lines checked: lost 0, doubled 0, hidden 0", faults, refused, checked)
+}
+
+// TestDamageAnywhereIsAGapAndHidesNoLog damages the log that the script has
+// left, bit by bit and block by block.
+func TestDamageAnywhereIsAGapAndHidesNoLog(t *testing.T) {
+	const segment = 8 << 10
+	l := &life{t: t, d: newDisk(), segment: segment, logs: map[string]*outcome{}}
+	l.run()
+	if err := l.e.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]*outcome{}
+	for key, o := range l.logs {
+		if name, gone := cutGone(key); gone {
+			key = name
+		}
+		want[key] = o
+	}
+	r := rand.New(rand.NewPCG(7, 7))
+	copied := func() *disk { return l.d.crash(r) }
+	names := []string{}
+	for name := range l.d.safe {
+		if strings.HasSuffix(name, walSuffix) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	if len(names) < 2 {
+		t.Fatalf("only %d segments", len(names))
+	}
+	if lost := neverWrong(t, copied(), want, false, "undamaged"); lost != 0 {
+		t.Fatalf("%d lines lost without damage", lost)
+	}
+	flips := 300
+	if os.Getenv("LOG_SERVICE_TEST_LONG") != "" {
+		flips = 20_000
+	}
+	gaps := 0
+	for range flips {
+		d := copied()
+		name := names[r.IntN(len(names))]
+		b := d.safe[name].safe
+		bit := r.IntN(len(b) * 8)
+		b[bit/8] ^= 1 << (bit % 8)
+		if neverWrong(t, d, want, false, fmt.Sprintf("bit %d of %s", bit, name)) > 0 {
+			gaps++
+		}
+	}
+	blocks := 0
+	for _, name := range names {
+		for off := 0; off < len(l.d.safe[name].safe); off += 512 {
+			d := copied()
+			d.bad = func(file string, from, to int64) bool {
+				return file == name && from < int64(off)+512 && to > int64(off)
+			}
+			if neverWrong(t, d, want, false, fmt.Sprintf("the block at %d of %s cannot be read", off, name)) > 0 {
+				gaps++
+			}
+			blocks++
+		}
+	}
+	t.Logf("%d flipped bits and %d unreadable blocks in %d segments: %d times lines were lost, each time as a gap; no log hidden, none back, no sequence given twice",
+		flips, blocks, len(names), gaps)
 }

@@ -37,7 +37,8 @@ const (
 	kindPack                         // as lines, zstd, in place of what was stored of that range before
 	kindRecent                       // data: the last appends among the lines of the packs beside it, see appendRecents
 	kindRoster                       // of no stream: what count streams are; see roster.go
-	maxKind    = kindRoster
+	kindPad                          // of no stream: nothing, up to the end of a block
+	maxKind    = kindPad
 )
 
 // Flags of a record.

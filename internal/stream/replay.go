@@ -286,8 +286,11 @@ func (r *replay) stream(num uint64) *stream {
 }
 
 func (r *replay) record(seg *segment, rec record, data []byte, off int64) {
-	if rec.kind == kindRoster {
+	switch rec.kind {
+	case kindRoster:
 		parseRoster(data, func(x rosterEntry) { r.listed(seg, x) })
+		return
+	case kindPad:
 		return
 	}
 	s := r.stream(rec.stream)

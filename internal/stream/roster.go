@@ -13,7 +13,8 @@ import (
 // there at all. What changed is listed
 //
 //   - in the next group, once a quarter of a second has passed,
-//   - in a group of its own when nothing else is written, and at the stop,
+//   - in a group of its own, and another block, when nothing else is written, and
+//     at the stop,
 //
 // and everything that a segment holds records of, at the start of the next one.
 

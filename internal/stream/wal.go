@@ -175,6 +175,10 @@ func (w *wal) commitRoster() {
 	w.mu.Lock()
 	g := w.newGroup(0)
 	w.mu.Unlock()
+	if w.current != nil {
+		g.moveTo(len(w.tail), int(w.block))
+		g.fillBlock(int(w.block))
+	}
 	w.roster.at = w.clock() - rosterPause // due
 	w.commit(g)
 }
@@ -277,7 +281,14 @@ func (w *wal) write(g *group, now time.Duration) error {
 	seg := w.current
 	g.moveTo(len(w.tail), int(w.block))
 	copy(g.buf, w.tail)
-	putGroup(g.buf[g.lead:], seg.number, w.nextGroup)
+	next := w.nextGroup + 1
+	if at := g.lead + g.second; g.second > 0 {
+		putGroup(g.buf[g.lead:at], seg.number, w.nextGroup)
+		putGroup(g.buf[at:], seg.number, next)
+		next++
+	} else {
+		putGroup(g.buf[g.lead:], seg.number, w.nextGroup)
+	}
 	n := len(g.buf)
 	blocks := g.buf[:w.roundUp(int64(n))]
 	clear(blocks[n:])
@@ -293,7 +304,7 @@ func (w *wal) write(g *group, now time.Duration) error {
 	g.seg, g.base = seg, seg.used
 	seg.used += g.size()
 	w.tail = append(w.tail[:0], g.buf[n-n%int(w.block):]...)
-	w.nextGroup++
+	w.nextGroup = next
 	w.groups++
 	return nil
 }
