@@ -459,6 +459,9 @@ func TestADamagedRecordIsAGapAndItsFileStays(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if err := e.wal.settle(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	e.clean()
 	if names, _ := d.list(); !slices.Contains(names, segmentName(1)+damagedSuffix) {
 		t.Fatalf("the damaged file is not kept: %v", names)

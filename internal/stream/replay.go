@@ -146,13 +146,12 @@ func (r *replay) header(seg *segment, b []byte) (reused bool, err error) {
 	if len(bytes.Trim(b, "\x00")) == 0 {
 		return false, nil // made, and never written
 	}
-	next := r.later(seg, b, min(segmentHeader, len(b)), 0, false)
-	if next < 0 && unknownFormat(b) {
+	if unknownFormat(b) {
 		return false, fmt.Errorf("its format is %q, this version of the program reads %s and %s: "+
 			"it was written by another version; start that one, or move the file elsewhere", b[:8], formerMagic, segmentMagic)
 	}
 	r.damage(seg, 0, "its header is damaged")
-	if next >= 0 && r.group == 1 {
+	if next := r.later(seg, b, min(segmentHeader, len(b)), 0, false); next >= 0 && r.group == 1 {
 		h, _ := parseGroup(b[next:], seg.number)
 		r.group = h.number
 	}
@@ -160,10 +159,19 @@ func (r *replay) header(seg *segment, b []byte) (reused bool, err error) {
 }
 
 // unknownFormat reports whether b begins with the mark of a segment in a format
-// that is not ours. The mark of ours with damage after it is none.
+// that is not ours; a mark of ours that is damaged is none.
 func unknownFormat(b []byte) bool {
 	n := len(segmentMagic)
-	return len(b) >= n && string(b[:n-1]) == segmentMagic[:n-1] && string(b[:n]) != segmentMagic && string(b[:n]) != formerMagic
+	if len(b) < segmentHeader || string(b[:n-1]) != segmentMagic[:n-1] {
+		return false
+	}
+	for _, magic := range []string{segmentMagic, formerMagic} {
+		ours := append([]byte(magic), b[n:segmentHeader]...)
+		if _, ok := parseSegment(ours); ok || string(b[:n]) == magic {
+			return false
+		}
+	}
+	return true
 }
 
 // intact reports whether every record of a group is whole.

@@ -366,7 +366,7 @@ func (w *wal) stop() error {
 	if w.reserve != nil {
 		errs = append(errs, w.reserve.file.Close())
 	}
-	if w.current != nil { // give back what was allocated ahead
+	if w.current != nil && !w.isFull() { // give back what was allocated ahead
 		errs = append(errs, w.current.file.Truncate(w.current.used))
 	}
 	for _, s := range w.segments {

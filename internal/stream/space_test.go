@@ -1,0 +1,265 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/logs"
+)
+
+// fill appends to key until the log refuses.
+func fill(t *testing.T, e *Engine, key string, o *outcome) error {
+	t.Helper()
+	for range 100_000 {
+		if _, err := e.Append(t.Context(), id(key), lines(key, o.lines+1, 40)); err != nil {
+			return err
+		}
+		o.lines += 40
+	}
+	t.Fatal("the disk does not get full")
+	return nil
+}
+
+func TestAFullDiskTakesClosesAndDeletionsAndReportsItself(t *testing.T) {
+	d := newDisk()
+	full := true
+	d.fault = func(op, _ string) error {
+		if full && (op == "create" || op == "extend") {
+			return syscall.ENOSPC
+		}
+		return nil
+	}
+	full = false
+	e := openOn(t, d, 16<<10)
+	want := map[string]*outcome{}
+	for i := range 20 {
+		key := fmt.Sprint("k", i)
+		mustOpen(t, e, key)
+		mustAppend(t, e, key, 1, 3)
+		want[key] = &outcome{lines: 3}
+	}
+	mustOpen(t, e, "big")
+	want["big"] = &outcome{}
+	if err := e.Check(t.Context()); err != nil {
+		t.Fatalf("in good order: %v", err)
+	}
+	d.mu.Lock()
+	full = true
+	d.mu.Unlock()
+	err := fill(t, e, "big", want["big"])
+	if !errors.Is(err, logservice.ErrUnavailable) || !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("a full disk answers %v", err)
+	}
+	if err := e.Check(t.Context()); !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("the health of a full disk: %v", err)
+	}
+	for round := range 2 {
+		for i := range 10 {
+			key := fmt.Sprint("k", round*10+i)
+			if err := e.Close(t.Context(), id(key), logs.Closing{}); err != nil {
+				t.Fatalf("closing %s on a full disk: %v", key, err)
+			}
+			if i%2 == 0 {
+				want[key].closed = true
+				continue
+			}
+			if err := e.Delete(t.Context(), id(key)); err != nil {
+				t.Fatalf("deleting %s on a full disk: %v", key, err)
+			}
+			want[key].closed, want[key].deleted = true, true
+		}
+		if round == 0 { // a restart does not need space
+			_ = e.Stop()
+			e = openOn(t, d, 16<<10)
+		}
+		check(t, e, want)
+	}
+	d.mu.Lock()
+	full = false
+	d.mu.Unlock()
+	e.wal.recover()
+	if err := e.Check(t.Context()); err != nil {
+		t.Fatalf("with space again: %v", err)
+	}
+	mustAppend(t, e, "big", want["big"].lines+1, 40)
+	want["big"].lines += 40
+	check(t, e, want)
+	_ = e.Stop()
+	e = openOn(t, d, 16<<10)
+	check(t, e, want)
+	_ = e.Stop()
+}
+
+// TestASmallVolumeIsUsedAndRecovers fills a real volume that a whole segment does
+// not fit on.
+func TestASmallVolumeIsUsedAndRecovers(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=3m"); err != nil {
+		t.Skipf("SKIPPED: no volume of its own can be mounted here: %v", err)
+	}
+	defer func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) }()
+	open := func() *Engine {
+		e, err := Open(Config{Dir: dir, Logger: quiet()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e
+	}
+	e := open()
+	want := map[string]*outcome{"a": {}, "b": {}}
+	mustOpen(t, e, "a")
+	mustOpen(t, e, "b")
+	if err := fill(t, e, "a", want["a"]); !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("a full volume answers %v", err)
+	}
+	if size := int64(len(lines("a", 1, want["a"].lines).Data)); size < 1<<20 {
+		t.Fatalf("full with %d bytes of lines on 3 MiB", size)
+	}
+	_ = e.Stop()
+	e = open()
+	check(t, e, want)
+	if err := e.Delete(t.Context(), id("a")); err != nil {
+		t.Fatalf("deleting on a full volume: %v", err)
+	}
+	delete(want, "a")
+	for range 3 {
+		e.clean()
+		e.wal.recover()
+	}
+	for range 5 {
+		mustAppend(t, e, "b", want["b"].lines+1, 40)
+		want["b"].lines += 40
+	}
+	check(t, e, want)
+	_ = e.Stop()
+	e = open()
+	check(t, e, want)
+	_ = e.Stop()
+}
+
+func TestATornEndOnAFullDiskStopsNoStart(t *testing.T) {
+	d, want := small(t)
+	f := d.safe[segmentName(1)]
+	f.safe = append(f.safe, make([]byte, 512)...)
+	copy(f.safe[len(f.safe)-512:], "half a group")
+	f.size = int64(len(f.safe))
+	d.fault = func(op, _ string) error {
+		if op == "create" {
+			return syscall.ENOSPC
+		}
+		return nil
+	}
+	e := openOn(t, d, 2<<10)
+	check(t, e, want)
+	_ = e.Stop()
+}
+
+// hanging is a folder whose syncs wait for a channel.
+type hanging struct {
+	*disk
+	release chan struct{}
+}
+
+type hangingFile struct {
+	file
+	h *hanging
+}
+
+func (h *hanging) create(name string, size int64) (file, error) {
+	f, err := h.disk.create(name, size)
+	return &hangingFile{f, h}, err
+}
+
+func (f *hangingFile) Sync() error {
+	if c := f.h.release; c != nil {
+		<-c
+	}
+	return f.file.Sync()
+}
+
+func TestADiskThatHangsIsReportedAndStopsNobodyForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &hanging{disk: newDisk()}
+		e := openOn(t, h, 16<<10)
+		mustOpen(t, e, "k")
+		mustAppend(t, e, "k", 1, 3)
+		synctest.Wait()
+		time.Sleep(time.Second) // of the bubble: the roster is written
+		h.release = make(chan struct{})
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		if _, err := e.Append(ctx, id("k"), lines("k", 4, 1)); !errors.Is(err, logservice.ErrUnavailable) {
+			t.Fatalf("an append to a disk that hangs answers %v", err)
+		}
+		if err := e.Check(t.Context()); err != nil {
+			t.Fatalf("after 3 s already: %v", err)
+		}
+		time.Sleep(hangTime)
+		if err := e.Check(t.Context()); !errors.Is(err, logservice.ErrUnavailable) || !strings.Contains(err.Error(), "hangs") {
+			t.Fatalf("the health of a disk that hangs: %v", err)
+		}
+		began := time.Now()
+		if err := e.Stop(); err == nil {
+			t.Fatal("Stop reports that all is written")
+		}
+		if took := time.Since(began); took > 17*time.Second {
+			t.Fatalf("Stop took %s", took)
+		}
+		close(h.release)
+		synctest.Wait()
+	})
+}
+
+// TestTheLogHasDescriptorsWhenNobodyElseHas uses up the descriptors of the process.
+func TestTheLogHasDescriptorsWhenNobodyElseHas(t *testing.T) {
+	var old syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &old); err != nil {
+		t.Fatal(err)
+	}
+	e, err := Open(Config{Dir: t.TempDir(), segment: 16 << 10, Logger: quiet()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Stop()
+	mustOpen(t, e, "k")
+	low := old
+	low.Cur = 100
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &low); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = syscall.Setrlimit(syscall.RLIMIT_NOFILE, &old) }()
+	var files []*os.File
+	defer func() {
+		for _, f := range files {
+			_ = f.Close()
+		}
+	}()
+	for {
+		f, err := os.Open(os.DevNull)
+		if err != nil {
+			break
+		}
+		files = append(files, f)
+	}
+	e.wal.segMu.Lock()
+	before := e.wal.segments[len(e.wal.segments)-1].number
+	e.wal.segMu.Unlock()
+	for i := range int64(20) { // more than two segments
+		mustAppend(t, e, "k", i*40+1, 40)
+	}
+	e.wal.segMu.Lock()
+	changes := e.wal.segments[len(e.wal.segments)-1].number - before
+	e.wal.segMu.Unlock()
+	if changes == 0 {
+		t.Fatal("no segment change happened")
+	}
+	mustEqual(t, e, "k", 800)
+}
