@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -165,7 +166,7 @@ func TestATornEndOnAFullDiskStopsNoStart(t *testing.T) {
 // hanging is a folder whose syncs wait for a channel.
 type hanging struct {
 	*disk
-	release chan struct{}
+	release atomic.Pointer[chan struct{}]
 }
 
 type hangingFile struct {
@@ -179,8 +180,8 @@ func (h *hanging) create(name string, size int64) (file, error) {
 }
 
 func (f *hangingFile) Sync() error {
-	if c := f.h.release; c != nil {
-		<-c
+	if c := f.h.release.Load(); c != nil {
+		<-*c
 	}
 	return f.file.Sync()
 }
@@ -193,7 +194,8 @@ func TestADiskThatHangsIsReportedAndStopsNobodyForEver(t *testing.T) {
 		mustAppend(t, e, "k", 1, 3)
 		synctest.Wait()
 		time.Sleep(time.Second) // of the bubble: the roster is written
-		h.release = make(chan struct{})
+		release := make(chan struct{})
+		h.release.Store(&release)
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 		defer cancel()
 		if _, err := e.Append(ctx, id("k"), lines("k", 4, 1)); !errors.Is(err, logservice.ErrUnavailable) {
@@ -213,7 +215,7 @@ func TestADiskThatHangsIsReportedAndStopsNobodyForEver(t *testing.T) {
 		if took := time.Since(began); took > 17*time.Second {
 			t.Fatalf("Stop took %s", took)
 		}
-		close(h.release)
+		close(release)
 		synctest.Wait()
 	})
 }
