@@ -171,13 +171,6 @@ func TestASlowReaderBlocksNoWriter(t *testing.T) {
 	}
 }
 
-func put(t testing.TB, s *Store, id logservice.ID, content []byte) {
-	t.Helper()
-	if err := s.Put(t.Context(), id, bytes.NewReader(content), logs.BlobInfo{}); err != nil {
-		t.Fatal(err)
-	}
-}
-
 func mustHold(t testing.TB, s *Store, id logservice.ID, want []byte) {
 	t.Helper()
 	var got bytes.Buffer
@@ -218,28 +211,5 @@ func awaitChunks(t *testing.T, s *Store, n int) {
 			return
 		}
 		nudge(t, s)
-	}
-}
-
-// awaitSwept waits until nothing in the file is marked as garbage.
-func awaitSwept(t *testing.T, s *Store) {
-	t.Helper()
-	for t.Context().Err() == nil {
-		left := 0
-		if err := s.view(func(tx *bbolt.Tx) error { left = tx.Bucket(bucketGarbage).Stats().KeyN; return nil }); err != nil {
-			t.Fatal(err)
-		}
-		if left == 0 {
-			return
-		}
-		nudge(t, s)
-	}
-}
-
-// nudge passes through the writer's queue.
-func nudge(t *testing.T, s *Store) {
-	t.Helper()
-	if err := s.submit(t.Context(), 0, func(*bbolt.Tx) error { return nil }); err != nil {
-		t.Fatal(err)
 	}
 }

@@ -18,6 +18,8 @@ import (
 
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
+
+	"github.com/harness/log-service/internal/proctest"
 )
 
 // The one account of every server, of documentation that everybody knows.
@@ -179,10 +181,10 @@ func (s *Server) end(sig syscall.Signal) {
 }
 
 // Hang makes the server take connections and never answer, until Resume.
-func (s *Server) Hang() { _ = s.cmd.Process.Signal(syscall.SIGSTOP) }
+func (s *Server) Hang() { _ = proctest.Suspend(s.cmd.Process) }
 
 // Resume ends a Hang.
-func (s *Server) Resume() { _ = s.cmd.Process.Signal(syscall.SIGCONT) }
+func (s *Server) Resume() { _ = proctest.Resume(s.cmd.Process) }
 
 func freeAddr() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")

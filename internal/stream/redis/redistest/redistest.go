@@ -14,9 +14,10 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
+
+	"github.com/harness/log-service/internal/proctest"
 )
 
 // startLimit bounds a start on a machine that does much else.
@@ -138,14 +139,14 @@ func (s *Server) Kill() {
 }
 
 // Pause hangs the server: it takes connections and answers nothing.
-func (s *Server) Pause() { s.signal(syscall.SIGSTOP) }
+func (s *Server) Pause() { s.must(proctest.Suspend(s.cmd.Process)) }
 
 // Resume lets a hung server go on.
-func (s *Server) Resume() { s.signal(syscall.SIGCONT) }
+func (s *Server) Resume() { s.must(proctest.Resume(s.cmd.Process)) }
 
-func (s *Server) signal(sig syscall.Signal) {
+func (s *Server) must(err error) {
 	s.t.Helper()
-	if err := s.cmd.Process.Signal(sig); err != nil {
+	if err != nil {
 		s.t.Fatal(err)
 	}
 }

@@ -1,0 +1,3 @@
+// Package proctest suspends the processes that tests start, so that a server
+// takes connections and never answers.
+package proctest
