@@ -15,19 +15,61 @@ GRPCURL_VERSION := v1.9.3
 GRPCURL := .cache/bin/grpcurl-$(GRPCURL_VERSION)
 NODE_GRPC := .cache/node-grpc/node_modules/.package-lock.json
 
+# Tools that check the project and make its releases.
+GOVULNCHECK := .cache/bin/govulncheck-v1.9.0
+CYCLONEDX := .cache/bin/cyclonedx-gomod-v1.10.0
+ACTIONLINT := .cache/bin/actionlint-v1.7.12
+
+# Releases are made with this Go, which has the latest fixes of the standard
+# library, and checked for vulnerabilities with it.
+RELEASE_GO := go1.26.10
+PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
+
+VERSION ?= $(shell git describe --tags --always --dirty --abbrev=12 2>/dev/null)
+COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null)
+CLI := github.com/harness/log-service/internal/cli
+LDFLAGS := -X $(CLI).version=$(VERSION) -X $(CLI).commit=$(COMMIT)
+
 # The race detector needs a C compiler.
 CC ?= cc
 ifneq ($(shell command -v $(CC) 2>/dev/null),)
 RACE := -race
 endif
 
-.PHONY: help build test test-long check generate fuzz bench bench-quick clean
+.PHONY: help build release test test-long check vuln generate fuzz bench bench-quick clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 build: ## build the static program under both its names into bin/
-	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/...
+	CGO_ENABLED=0 go build -trimpath -ldflags "$(LDFLAGS)" -o bin/ ./cmd/...
+
+release: $(CYCLONEDX) ## build the static, stripped programs of a release into dist/, with checksums, licenses and bills of materials
+	rm -rf dist && mkdir dist
+	@set -e; export GOTOOLCHAIN=$(RELEASE_GO); for platform in $(PLATFORMS); do \
+		$(MAKE) --no-print-directory release-program PLATFORM=$$platform; \
+	done
+	@set -e; for program in dist/log-service-*; do \
+		$(CYCLONEDX) bin -json -licenses -noserial -version $(VERSION) -output $$program.cdx.json $$program; \
+	done
+	go list -deps -f '{{with .Module}}{{if not .Main}}{{.Path}} {{.Version}} {{.Dir}}{{end}}{{end}}' ./cmd/log-service | sort -u | \
+		while read -r module version dir; do \
+			for license in "$$dir"/LICENSE* "$$dir"/LICENCE* "$$dir"/COPYING* "$$dir"/NOTICE*; do \
+				! [ -f "$$license" ] || { printf '\n%s %s\n\n' "$$module" "$$version"; cat "$$license"; }; \
+			done; \
+		done > dist/THIRD_PARTY_LICENSES
+	cp LICENSE NOTICE dist/
+	cd dist && sha256sum * > SHA256SUMS
+
+# A program of a release, for PLATFORM. It is one program under two names: a
+# link to it that is called log-server is log-server.
+DIST := dist
+.PHONY: release-program
+release-program: os = $(firstword $(subst /, ,$(PLATFORM)))
+release-program: arch = $(lastword $(subst /, ,$(PLATFORM)))
+release-program:
+	GOOS=$(os) GOARCH=$(arch) CGO_ENABLED=0 go build -trimpath -ldflags "-s -w $(LDFLAGS)" \
+		-o $(DIST)/log-service-$(os)-$(arch)$(if $(filter windows,$(os)),.exe) ./cmd/log-service
 
 # Without this every program with the race detector sleeps for a second before
 # it ends, for races in goroutines that it has left behind. Ours leave none.
@@ -70,10 +112,30 @@ $(NODE_GRPC): e2e/testdata/node/package-lock.json
 	GOBIN=$(CURDIR)/.cache/bin go install github.com/versity/versitygw/cmd/versitygw@$(VERSITYGW_VERSION)
 	mv .cache/bin/versitygw $@
 
-check: $(GOLANGCI) check-proto ## lint, and check the format, the module file and the generated code
+check: $(GOLANGCI) check-proto check-platforms check-project ## lint, and check the format, the module file and the generated code
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "not formatted: run gofmt -w" >&2; exit 1; }
 	go mod tidy -diff
 	$(GOLANGCI) run ./...
+
+# The program for other systems, and its tests: they are not run, but compile.
+# And a program of a release names its commit.
+HOST = $(shell go env GOOS)/$(shell go env GOARCH)
+.PHONY: check-platforms
+check-platforms:
+	GOOS=windows go vet ./...
+	GOOS=darwin go vet ./...
+	@$(MAKE) --no-print-directory release-program PLATFORM=windows/arm64 DIST=.cache/dist
+	@$(MAKE) --no-print-directory release-program PLATFORM=$(HOST) DIST=.cache/dist
+	.cache/dist/log-service-$(subst /,-,$(HOST)) version | grep -F "$(VERSION) (commit $(COMMIT)"
+
+# Whatever is not Go: the workflows, and that what they name is pinned.
+.PHONY: check-project
+check-project: $(ACTIONLINT)
+	$(ACTIONLINT)
+	.ci/pinned
+
+vuln: $(GOVULNCHECK) ## compare the code with the database of known vulnerabilities
+	GOTOOLCHAIN=$(RELEASE_GO) .ci/vuln $(GOVULNCHECK) ./...
 
 BUF := go tool -modfile=buf.mod buf
 
@@ -96,6 +158,18 @@ check-proto:
 		echo "$(BUF) breaking --against $$base" && $(BUF) breaking --against .cache/proto/before; \
 	else echo "$$base has no proto/ to compare with"; fi
 
+$(GOVULNCHECK):
+	GOBIN=$(CURDIR)/.cache/bin go install golang.org/x/vuln/cmd/govulncheck@$(@:.cache/bin/govulncheck-%=%)
+	mv .cache/bin/govulncheck $@
+
+$(CYCLONEDX):
+	GOBIN=$(CURDIR)/.cache/bin go install github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@$(@:.cache/bin/cyclonedx-gomod-%=%)
+	mv .cache/bin/cyclonedx-gomod $@
+
+$(ACTIONLINT):
+	GOBIN=$(CURDIR)/.cache/bin go install github.com/rhysd/actionlint/cmd/actionlint@$(@:.cache/bin/actionlint-%=%)
+	mv .cache/bin/actionlint $@
+
 $(GOLANGCI):
 	GOBIN=$(CURDIR)/.cache/bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
 	mv .cache/bin/golangci-lint $@
@@ -115,4 +189,4 @@ bench-quick: test-servers ## measure the main figures (two minutes)
 	go run ./bench -quick
 
 clean: ## remove what make made
-	rm -rf bin .cache
+	rm -rf bin dist .cache

@@ -8,7 +8,4 @@ import (
 	"github.com/harness/log-service/internal/cli"
 )
 
-// version is set by the linker: -ldflags "-X main.version=v1.2.3".
-var version string
-
-func main() { os.Exit(cli.Main(version)) }
+func main() { os.Exit(cli.Main()) }

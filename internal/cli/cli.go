@@ -14,8 +14,7 @@ import (
 
 // Program is how the program was called.
 type Program struct {
-	Name    string // shown in help and hints: log-service or log-server
-	Version string
+	Name    string   // shown in help and hints: log-service or log-server
 	Environ []string // as os.Environ; what the server reads its settings from
 	Stdin   io.Reader
 	Stdout  io.Writer
@@ -24,7 +23,8 @@ type Program struct {
 
 // globals are the flags that every command takes.
 type globals struct {
-	Help helpFlag `short:"h" help:"Show what the command does and an example, then end."`
+	Help    helpFlag    `short:"h" help:"Show what the command does and an example, then end."`
+	Version versionFlag `help:"Print the version, then end."`
 
 	ServerURL string        `name:"server" placeholder:"URL" default:"${server}" env:"LOG_SERVICE_SERVER" help:"Server to talk to, for live logs also grpc://HOST:PORT (${default})."`
 	Account   string        `placeholder:"NAME" default:"${account}" env:"LOG_SERVICE_ACCOUNT" help:"Account whose logs are meant (${default})."`
@@ -48,7 +48,7 @@ type root struct {
 	Store      storeCmd      `cmd:"" hidden:"" help:"Finished logs, named by account, token and key."`
 	Stream     streamCmd     `cmd:"" hidden:"" help:"Live logs, named by account, token and key."`
 	Tokens     tokenCmd      `cmd:"" name:"token" help:"Make tokens, see what they are good for, take them back."`
-	Version    versionCmd    `cmd:"" help:"Print the version."`
+	Versions   versionCmd    `cmd:"" name:"version" help:"Print the version and the commit."`
 	Completion completionCmd `cmd:"" help:"Print a completion script for a shell."`
 }
 
@@ -106,8 +106,9 @@ type streamCmd struct {
 	Info  idInfoCmd `cmd:"" help:"List the live logs."`
 }
 
-// errHelp says that help was asked for and printed.
-var errHelp = errors.New("help was printed")
+// errPrinted says that a flag asked for something that is printed now: help, or
+// the version.
+var errPrinted = errors.New("printed what a flag asked for")
 
 type helpFlag bool
 
@@ -115,7 +116,7 @@ func (helpFlag) BeforeReset(ctx *kong.Context) error {
 	if err := ctx.PrintUsage(false); err != nil {
 		return err
 	}
-	return errHelp
+	return errPrinted
 }
 
 // Run runs the command that args name, without the program's own name, and
@@ -138,7 +139,7 @@ func (p Program) run(ctx context.Context, args []string) error {
 		return err
 	}
 	parsed, err := parser.Parse(args)
-	if errors.Is(err, errHelp) {
+	if errors.Is(err, errPrinted) {
 		return nil
 	}
 	if err != nil {

@@ -11,15 +11,13 @@ import (
 
 // Main is the main function of both programs: it runs the command of
 // os.Args, and returns the exit status. The first SIGINT or SIGTERM ends the
-// command in order, the second one at once. Version is what the linker was
-// told; it may be empty.
-func Main(version string) int {
+// command in order, the second one at once.
+func Main() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop)
 	p := Program{
 		Name:    calledBy(os.Args[0]),
-		Version: version,
 		Environ: os.Environ(),
 		Stdin:   os.Stdin,
 		Stdout:  os.Stdout,

@@ -30,7 +30,7 @@ import (
 const startTime = 30 * time.Second
 
 func TestMain(m *testing.M) {
-	program := func() { os.Exit(cli.Main("")) }
+	program := func() { os.Exit(cli.Main()) }
 	testscript.Main(m, map[string]func(){"log-service": program, "log-server": program})
 }
 

@@ -3,8 +3,19 @@ package cli
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"runtime"
 	"runtime/debug"
+	"strings"
+
+	"github.com/alecthomas/kong"
+)
+
+// Set by the linker in builds of make, which asks git:
+// -ldflags "-X github.com/harness/log-service/internal/cli.version=v1.2.3".
+var (
+	version string // a tag, or commits after it: v1.2.3-4-g0123456789ab
+	commit  string // in full
 )
 
 // outputFlag is for commands that print something to parse.
@@ -21,30 +32,68 @@ func (*versionCmd) Help() string {
 }
 
 func (c *versionCmd) Run(s *session) error {
-	v := buildVersion(s.Version)
+	b := thisBuild()
 	if c.Output == "json" {
-		return json.NewEncoder(s.Stdout).Encode(map[string]string{
-			"version": v, "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH,
-		})
+		return json.NewEncoder(s.Stdout).Encode(b)
 	}
-	_, err := fmt.Fprintf(s.Stdout, "%s %s (%s, %s/%s)\n", s.Name, v, runtime.Version(), runtime.GOOS, runtime.GOARCH)
-	return err
+	return b.print(s.Stdout, s.Name)
 }
 
-// buildVersion is the version that the linker was told, or else what the Go
-// tool knows: the module's version, or the commit of the checkout.
-func buildVersion(linked string) string {
-	info, ok := debug.ReadBuildInfo()
-	if linked != "" || !ok {
-		return linked
+// versionFlag does what the command does, for those who try that first.
+type versionFlag bool
+
+func (versionFlag) BeforeReset(ctx *kong.Context) error {
+	if err := thisBuild().print(ctx.Stdout, ctx.Model.Name); err != nil {
+		return err
 	}
-	if v := info.Main.Version; v != "" && v != "(devel)" {
-		return v
+	return errPrinted
+}
+
+// build says from what the program was made.
+type build struct {
+	Version  string `json:"version"`
+	Commit   string `json:"commit,omitempty"`   // empty: not known
+	Modified bool   `json:"modified,omitempty"` // there were changes that the commit has not
+	Go       string `json:"go"`
+	Platform string `json:"platform"`
+}
+
+func thisBuild() build {
+	b := build{Version: version, Commit: commit, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		b.complete(info)
 	}
+	return b
+}
+
+// complete adds what the Go tool knows and the linker was not told: a module
+// that was installed has a version, a checkout has a commit.
+func (b *build) complete(info *debug.BuildInfo) {
+	settings := map[string]string{}
 	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" && len(s.Value) >= 12 {
-			return "devel " + s.Value[:12]
-		}
+		settings[s.Key] = s.Value
 	}
-	return "devel"
+	if b.Commit == "" {
+		b.Commit = settings["vcs.revision"]
+	}
+	b.Modified = settings["vcs.modified"] == "true" || strings.HasSuffix(b.Version, "-dirty")
+	switch v := info.Main.Version; {
+	case b.Version != "":
+	case v == "" || v == "(devel)":
+		b.Version = "devel"
+	default:
+		b.Version = v
+	}
+}
+
+func (b build) print(w io.Writer, program string) error {
+	from := "commit unknown"
+	if b.Commit != "" {
+		from = "commit " + b.Commit
+	}
+	if b.Modified {
+		from += ", modified"
+	}
+	_, err := fmt.Fprintf(w, "%s %s (%s, %s, %s)\n", program, b.Version, from, b.Go, b.Platform)
+	return err
 }
