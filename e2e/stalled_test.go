@@ -1,10 +1,12 @@
 package e2e_test
 
 import (
-	"bytes"
+	"bufio"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
+	"net/http"
 	"os"
 	"strconv"
 	"strings"
@@ -36,7 +38,7 @@ func TestStalledTailersDoNotGrowTheServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range tailers {
-		stall(t, s.addr, "/stream?accountID=acc&key="+key)
+		stall(t, s.addr, "/stream?accountID=acc&key="+key, 4<<10)
 	}
 	idle, err := s.memory("VmRSS")
 	if err != nil {
@@ -81,26 +83,142 @@ func TestStalledTailersDoNotGrowTheServer(t *testing.T) {
 	}
 }
 
+// TestStalledTailersOfALongLogShareTheBudget opens tails at random places of a
+// log that is many times what the server may hold in memory, live and archived.
+// Their clients read nothing; some go on later, and miss nothing.
+func TestStalledTailersOfALongLogShareTheBudget(t *testing.T) {
+	const (
+		budget  = 32 << 20
+		perTail = 40 << 10 // goroutines and buffers
+		base    = 96 << 20
+		size    = 128 << 20 // of the log
+		resumed = 5
+	)
+	tailers := streamtest.Scale(200, 2000, 20_000)
+	s := startServer(t, plainProgram(t), "LOG_SERVICE_MEMORY="+strconv.Itoa(budget))
+	if _, err := s.memory("VmHWM"); err != nil {
+		t.Skip(err)
+	}
+	w := newWire(s.url)
+	const key = "stalled/long"
+	if err := w.open(t.Context(), key); err != nil {
+		t.Fatal(err)
+	}
+	writer := streamtest.Writer{Name: "writer", Pad: 900}
+	var lines []string
+	for sent := 0; sent < size; {
+		batch := writer.Lines(500)
+		if _, err := w.push(t.Context(), key, "", batch); err != nil {
+			t.Fatal(err)
+		}
+		lines = append(lines, batch...)
+		sent += len(batch) * len(batch[0])
+	}
+	stallMany := func(kind string) {
+		t.Helper()
+		before, err := s.memory("VmRSS")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var tails []net.Conn
+		var places []int
+		for i := range tailers {
+			after, buffer := rand.IntN(len(lines)), 4<<10
+			if i < resumed { // through a small buffer it would take minutes
+				after, buffer = rand.IntN(len(lines)/2), 1<<20
+			}
+			places = append(places, after)
+			tails = append(tails, stall(t, s.addr, fmt.Sprintf("/stream?accountID=acc&key=%s&after=%d", key, after), buffer))
+		}
+		// Whoever reads now sees everything, past all of them.
+		for range 3 {
+			after := rand.IntN(len(lines) / 2)
+			follow(t, s.url, key, after, lines, min(len(lines), after+20_000))
+		}
+		peak, err := s.memory("VmHWM")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("%d stalled tails of %s log of %d MiB: RSS %d MiB before, peak %d MiB", tailers, kind, size>>20, before>>20, peak>>20)
+		if most := int64(base + budget + tailers*perTail); peak > most {
+			t.Errorf("peak RSS is %d MiB, want at most %d", peak>>20, most>>20)
+		}
+		for i := range resumed {
+			goOn(t, tails[i], places[i], lines, min(len(lines), places[i]+20_000))
+		}
+		for _, c := range tails {
+			_ = c.Close()
+		}
+	}
+	stallMany("a live")
+	if err := w.close(t.Context(), key, ""); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.archive(t.Context(), key); err != nil {
+		t.Fatal(err)
+	}
+	stallMany("an archived")
+}
+
+// follow reads the lines from after up to last as a new reader.
+func follow(t *testing.T, url, key string, after int, lines []string, last int) {
+	t.Helper()
+	resp, err := http.Get(fmt.Sprintf("%s/stream?accountID=acc&key=%s&after=%d", url, key, after))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	sees(t, bufio.NewReader(resp.Body), after, lines, last)
+}
+
+// goOn reads what a stalled tail has not read, as follow does.
+func goOn(t *testing.T, c net.Conn, after int, lines []string, last int) {
+	t.Helper()
+	_ = c.SetDeadline(time.Now().Add(startLimit))
+	resp, err := http.ReadResponse(bufio.NewReader(io.MultiReader(strings.NewReader(answered), c)), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sees(t, bufio.NewReader(resp.Body), after, lines, last)
+}
+
+func sees(t *testing.T, in *bufio.Reader, after int, lines []string, last int) {
+	t.Helper()
+	want := ": ping\n\n"
+	for after < last {
+		got := make([]byte, len(want))
+		if _, err := io.ReadFull(in, got); err != nil || string(got) != want {
+			t.Fatalf("after line %d: %v, got\n%.200s\nwant\n%.200s", after, err, got, want)
+		}
+		after++
+		want = fmt.Sprintf("id: %d\ndata: %s\n\n", after, lines[after-1])
+	}
+}
+
+// answered is how the answer of every tail begins.
+const answered = "HTTP/1.1 200"
+
 // stall asks for path and reads no more than the beginning of the answer. Its
 // receive buffer is small, so that the server's writes soon wait.
-func stall(t *testing.T, addr, path string) {
+func stall(t *testing.T, addr, path string, buffer int) net.Conn {
 	t.Helper()
 	c, err := net.Dial("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Close() })
-	if err := c.(*net.TCPConn).SetReadBuffer(4 << 10); err != nil {
+	if err := c.(*net.TCPConn).SetReadBuffer(buffer); err != nil {
 		t.Fatal(err)
 	}
 	_ = c.SetDeadline(time.Now().Add(startLimit))
 	if _, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: test\r\n\r\n", path); err != nil {
 		t.Fatal(err)
 	}
-	head := make([]byte, len("HTTP/1.1 200"))
-	if _, err := io.ReadFull(c, head); err != nil || !bytes.HasSuffix(head, []byte("200")) {
+	head := make([]byte, len(answered))
+	if _, err := io.ReadFull(c, head); err != nil || string(head) != answered {
 		t.Fatalf("tail answers %q, %v", head, err)
 	}
+	return c
 }
 
 // memory reads a figure of the process, in bytes: VmRSS, or its peak VmHWM.

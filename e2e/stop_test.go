@@ -76,7 +76,7 @@ func TestAStopIsOrderlyForEverybody(t *testing.T) {
 	if row := tail.until(": ping\n"); row == "" {
 		t.Fatal("no ping")
 	}
-	stall(t, s.addr, path) // reads no more
+	stall(t, s.addr, path, 4<<10) // reads no more
 	// A write in flight: its body is on the way.
 	const batch = `[{"out":"in flight\n"}]`
 	flight := dial(t, s.addr)

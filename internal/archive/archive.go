@@ -55,10 +55,13 @@ const (
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // Codec compresses and decompresses frames, for any number of writers and
-// readers at once; its memory is bounded by the number of processors.
+// readers at once; its memory is bounded by the number of processors, and 16 MiB for what
+// readers share.
 type Codec struct {
 	enc *zstd.Encoder
 	dec *zstd.Decoder
+
+	shared shared
 }
 
 // NewCodec returns a Codec. It starts no goroutine and needs no closing.
@@ -100,6 +103,7 @@ type Summary struct {
 	RawSize int64 // of the content in bytes
 	// Incomplete marks the archive of a log whose writer went silent.
 	Incomplete bool
+	Checksum   uint32 // CRC-32C of the content
 }
 
 // DamageError says which part of an archive is not as it was written.

@@ -66,9 +66,10 @@ type index struct {
 	first   int64
 	content uint32 // CRC-32C
 	flags   byte
-	size    int64 // of all content frames, compressed
-	raw     int64 // of the content
-	lines   int64 // of the content
+	size    int64  // of all content frames, compressed
+	raw     int64  // of the content
+	lines   int64  // of the content
+	whole   []byte // the archive, where the first read got all of it
 }
 
 func (x *index) plain() bool { return x.flags&flagPlain != 0 }
@@ -94,7 +95,7 @@ func (x *index) add(f frame) {
 }
 
 func (x *index) summary() Summary {
-	return Summary{First: x.first, Next: x.next(), Lines: x.lines, RawSize: x.raw, Incomplete: x.flags&flagIncomplete != 0}
+	return Summary{First: x.first, Next: x.next(), Lines: x.lines, RawSize: x.raw, Incomplete: x.flags&flagIncomplete != 0, Checksum: x.content}
 }
 
 // encode returns the last two frames of the archive, of a plain one only the

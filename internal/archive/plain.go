@@ -34,12 +34,26 @@ type Plain struct {
 	long  []byte // then comes a line that was too long: what was kept of it
 	size  int64  // and its whole size
 	err   error  // what ended the input
+
+	read  int64 // bytes of the input so far
+	mark  int64 // of these, those before what the last run came from
+	first int64 // sequence of the first line of that
 }
 
 // NewPlain reads r. Lines that are no JSON objects get the time at.
 func NewPlain(r io.Reader, at time.Time) *Plain {
-	return &Plain{r: bufio.NewReaderSize(r, frameTarget), at: at, next: 1}
+	return NewPlainAt(r, at, 0, 1)
 }
+
+// NewPlainAt reads on at a Mark: r is the input from offset on, and its first
+// line has the sequence next.
+func NewPlainAt(r io.Reader, at time.Time, offset, next int64) *Plain {
+	return &Plain{r: bufio.NewReaderSize(r, frameTarget), at: at, next: next, read: offset, mark: offset, first: next}
+}
+
+// Mark returns where in the input the lines of the last run, or some before
+// them, begin: a place for NewPlainAt.
+func (p *Plain) Mark() (offset, next int64) { return p.mark, p.first }
 
 // Next returns the next run, of some 256 KiB (a line of JSON, at most 1 MiB,
 // may be longer), and io.EOF behind the last. The run's memory is the
@@ -108,9 +122,11 @@ func (p *Plain) fill() (chunk []byte, err error) {
 	if p.err != nil {
 		return nil, p.err
 	}
+	p.mark, p.first = p.read, p.next
 	for len(chunk) < frameTarget && p.err == nil && p.long == nil {
 		var part []byte
 		part, p.err = p.r.ReadSlice('\n')
+		p.read += int64(len(part))
 		start := len(chunk)
 		chunk = append(chunk, part...)
 		if errors.Is(p.err, bufio.ErrBufferFull) {
@@ -136,6 +152,7 @@ func (p *Plain) readLong(chunk []byte, start int) []byte {
 	for p.err = bufio.ErrBufferFull; errors.Is(p.err, bufio.ErrBufferFull); {
 		var part []byte
 		part, p.err = p.r.ReadSlice('\n')
+		p.read += int64(len(part))
 		size += int64(len(part))
 		if room := start + maxPlainLine + 1 - len(chunk); room > 0 {
 			chunk = append(chunk, part[:min(room, len(part))]...)

@@ -18,29 +18,45 @@ type Runs struct {
 	loader loader
 	frame  int   // to be read next
 	next   int64 // sequence to begin with
+	slow   bool  // it was put back
 }
 
 // Runs returns the lines behind the sequence after; what lies before is not
 // read.
 func (r *Reader) Runs(after int64) *Runs {
-	next := max(after+1, r.index.first)
-	frames := r.index.frames
-	i := sort.Search(len(frames), func(i int) bool { return frames[i].next() > next })
-	return &Runs{loader: loader{r: r, end: r.index.size}, frame: i, next: next}
+	x := &Runs{loader: loader{r: r, end: r.index.size}}
+	x.seek(after)
+	return x
+}
+
+func (x *Runs) seek(after int64) {
+	ix := x.loader.r.index
+	x.next = max(after+1, ix.first)
+	x.frame = sort.Search(len(ix.frames), func(i int) bool { return ix.frames[i].next() > x.next })
+}
+
+// Rewind puts x back to where the line after the sequence after comes next,
+// and releases all that x holds until then.
+func (x *Runs) Rewind(after int64) {
+	_ = x.loader.close() // read only: nothing can be lost
+	x.loader.window, x.loader.ahead = nil, 0
+	x.slow = true
+	x.seek(after)
 }
 
 // Close lets go what is open of the source.
 func (x *Runs) Close() error { return x.loader.close() }
 
 // Next returns the next run, of about 256 KiB at most (longer only where a
-// line is), and io.EOF behind the last. The run's memory is the caller's.
+// line is), and io.EOF after the last. Readers at the same place share the
+// run's memory: nobody may change it.
 func (x *Runs) Next(ctx context.Context) (Run, error) {
 	frames := x.loader.r.index.frames
 	if x.frame >= len(frames) {
 		return Run{}, io.EOF
 	}
 	f := &frames[x.frame]
-	data, err := x.loader.load(ctx, x.frame, nil)
+	data, err := x.load(ctx)
 	if err != nil {
 		return Run{}, err
 	}
@@ -54,6 +70,20 @@ func (x *Runs) Next(ctx context.Context) (Run, error) {
 	x.frame++
 	x.next = f.next()
 	return run, nil
+}
+
+// load returns the content of the next frame. One that others are likely to
+// read, or x again, is kept.
+func (x *Runs) load(ctx context.Context) ([]byte, error) {
+	r := x.loader.r
+	if data := r.codec.shared.frame(r.index, x.frame); data != nil {
+		return data, nil
+	}
+	data, err := x.loader.load(ctx, x.frame, nil)
+	if err == nil && (x.slow || r.used) {
+		r.codec.shared.keep(r.index, x.frame, data)
+	}
+	return data, err
 }
 
 // Content reads length bytes of the content (JSON lines) from offset, or

@@ -34,7 +34,7 @@ type Reader struct {
 	codec *Codec
 	src   Source
 	index *index
-	whole []byte // the archive, where the first read got all of it
+	used  bool // by other readers too, when it was opened
 }
 
 // Open reads and checks the end of the archive of size bytes in src. A
@@ -72,11 +72,10 @@ func (c *Codec) Open(ctx context.Context, src Source, size int64) (*Reader, erro
 	if x.size != size-need {
 		return nil, damaged("file", "it has %d bytes, not %d", size, x.size+need)
 	}
-	r := &Reader{codec: c, src: src, index: x}
 	if n == size {
-		r.whole = tail
+		x.whole = tail
 	}
-	return r, nil
+	return c.reader(src, x), nil
 }
 
 // OpenPlain reads a plain archive of size bytes in src by its index, as
@@ -92,7 +91,13 @@ func (c *Codec) OpenPlain(src Source, size int64, index []byte) (*Reader, error)
 	case x.size != size:
 		return nil, damaged("file", "it has %d bytes, not %d", size, x.size)
 	}
-	return &Reader{codec: c, src: src, index: x}, nil
+	return c.reader(src, x), nil
+}
+
+func (c *Codec) reader(src Source, x *index) *Reader {
+	r := &Reader{codec: c, src: src}
+	r.index, r.used = c.shared.index(x)
+	return r
 }
 
 // ending is how long the two frames at the end of an archive are, in bytes.
@@ -211,8 +216,8 @@ func (l *loader) packed(ctx context.Context, i int) ([]byte, error) {
 	frames := l.r.index.frames
 	f := &frames[i]
 	size := int64(f.size)
-	if l.r.whole != nil {
-		return l.r.whole[f.offset : f.offset+size], nil
+	if l.r.index.whole != nil {
+		return l.r.index.whole[f.offset : f.offset+size], nil
 	}
 	if at := f.offset - l.offset; at >= 0 && at+size <= int64(len(l.window)) {
 		return l.window[at : at+size], nil

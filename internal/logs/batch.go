@@ -59,9 +59,8 @@ func (b *Batch) Release() {
 }
 
 // Encoded returns the batch in a reader's wire form, made by encode once and
-// shared by all readers for as long as the batch is resident; a batch that is
-// not (it was read back for one slow reader) is encoded for this call alone.
-// There is one such form: every caller passes the same encode.
+// shared by all readers of the batch. While the batch is resident it counts in
+// its account. There is one such form: every caller passes the same encode.
 func (b *Batch) Encoded(encode func(*Batch) []byte) []byte {
 	if f := b.frames.Load(); f != nil {
 		return *f
@@ -72,8 +71,8 @@ func (b *Batch) Encoded(encode func(*Batch) []byte) []byte {
 		return *f
 	}
 	f := encode(b)
+	b.frames.Store(&f)
 	if b.resident != nil {
-		b.frames.Store(&f)
 		b.resident.Add(int64(cap(f)))
 	}
 	return f

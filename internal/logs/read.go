@@ -1,7 +1,6 @@
 package logs
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -9,6 +8,53 @@ import (
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/internal/archive"
 )
+
+// maxReading bounds the readers that at one moment have lines in memory which
+// no others share: of live logs read back from disk, and of stored logs. Each
+// takes up to about 1 MiB, encoded forms included. A reader takes its turn for
+// as long as it works, never while it waits for its peer.
+const (
+	maxReading       = 32
+	maxReadingStored = 16
+)
+
+// Reader is a Cursor whose caller sends what it reads to a peer. What Next
+// returned may be used until the next call of any of its methods; a caller
+// that has to wait for its peer calls Rewind or Ready first, and holds none of
+// it while it waits. The cursors of engines are Readers, too.
+type Reader interface {
+	Cursor
+	// Rewind puts the cursor back to after the line after, which is not
+	// past where it stands: the peer has not taken more yet.
+	Rewind(after int64)
+}
+
+// ReleasedError says that an engine has released the lines of a deleted stream
+// that a cursor had not read yet: no reader holds files that all streams share.
+// The lines below sequence Next existed.
+type ReleasedError struct {
+	Next     int64
+	Archived *Archived // nil: they are nowhere
+}
+
+func (e *ReleasedError) Error() string { return "the log was deleted while it was read" }
+
+// Unwrap makes it an error after which to try again: the archive has the log.
+func (e *ReleasedError) Unwrap() error { return logservice.ErrUnavailable }
+
+// Archived says where a stream's lines are stored. What is found there later
+// is these lines only if its summary, the checksum of its content included, is
+// the same: the key may belong to another attempt by then.
+type Archived struct {
+	ID      logservice.ID
+	Summary archive.Summary
+}
+
+// Archivable is a Claim that takes note of the stream's archive, before it
+// deletes the stream, for cursors to go on there.
+type Archivable interface {
+	Archived(a Archived)
+}
 
 // Follow returns a cursor behind the line after (0: at the start) of the log
 // of id, whatever its age, and where the cursor reads: from the live stream
@@ -19,26 +65,27 @@ import (
 // JSON object come as a line with that text. ErrStreamNotFound: neither exists.
 //
 // The cursor is used by one goroutine, while ctx lives, and must be closed.
-func (s *Service) Follow(ctx context.Context, id logservice.ID, after int64) (c Cursor, state string, err error) {
+func (s *Service) Follow(ctx context.Context, id logservice.ID, after int64) (r Reader, state string, err error) {
 	leave, err := s.accounts.follow(id.Account)
 	if err != nil {
 		return nil, logservice.StateUnknown, s.refused(err)
 	}
-	if c, state, err = s.follow(ctx, id, after); err != nil {
+	c, state, err := s.follow(ctx, id, after)
+	if err != nil {
 		leave()
 		return nil, state, err
 	}
 	s.metrics.readers.Inc()
-	return &reader{c, &s.metrics, leave}, state, nil
+	return &reader{Reader: c, s: s, turns: s.turnsOf(c), leave: leave, after: after, counted: after, behind: true}, state, nil
 }
 
-func (s *Service) follow(ctx context.Context, id logservice.ID, after int64) (c Cursor, state string, err error) {
+func (s *Service) follow(ctx context.Context, id logservice.ID, after int64) (c Reader, state string, err error) {
 	// Between the two looks a live log may become a stored one; the second
 	// round finds what the first one missed.
 	for range 2 {
 		c, err := s.streams.Follow(ctx, id, after)
 		if err == nil {
-			return c, logservice.StateLive, nil
+			return c.(Reader), logservice.StateLive, nil // as every engine's cursor is
 		}
 		if !errors.Is(err, logservice.ErrStreamNotFound) {
 			return nil, logservice.StateUnknown, err
@@ -54,101 +101,147 @@ func (s *Service) follow(ctx context.Context, id logservice.ID, after int64) (c 
 	return nil, logservice.StateUnknown, logservice.ErrStreamNotFound
 }
 
-// reader is a cursor that is counted.
+// reader is a cursor that is counted, takes turns where it needs memory of its
+// own, and goes on in the archive when its stream is gone.
 type reader struct {
-	Cursor
-	metrics *metrics
+	Reader
+	s       *Service
+	turns   chan struct{}
 	leave   func()
+	after   int64 // the last line that Next returned
+	counted int64 // the last line that the metrics have
+	behind  bool  // there was more at once: it may have to be read from disk
+	mine    bool  // it has its turn
+}
+
+// turnsOf are the turns of those that read what c does.
+func (s *Service) turnsOf(c Reader) chan struct{} {
+	if _, ok := c.(*storedCursor); ok {
+		return s.readingStored
+	}
+	return s.reading
 }
 
 // Next implements Cursor.
 func (r *reader) Next(ctx context.Context) ([]*Batch, error) {
-	batches, err := r.Cursor.Next(ctx)
-	if len(batches) > 0 {
-		lines, size := int64(0), 0
-		for _, b := range batches {
-			lines += b.Count
-			size += len(b.Data)
-		}
-		r.metrics.sentLines.Add(float64(lines))
-		r.metrics.sentBytes.Add(float64(size))
+	if err := r.take(ctx); err != nil {
+		return nil, err
 	}
+	batches, err := r.Reader.Next(ctx)
+	if err != nil {
+		r.release()
+		var gone *ReleasedError
+		if errors.As(err, &gone) {
+			return r.goOn(ctx, gone)
+		}
+	}
+	r.count(batches)
 	return batches, err
+}
+
+// count counts what Next returned; lines that are read again count once.
+func (r *reader) count(batches []*Batch) {
+	if len(batches) == 0 {
+		return
+	}
+	lines, size := 0.0, 0.0
+	for _, b := range batches {
+		if n := b.Last() - max(b.First-1, r.counted); n > 0 {
+			lines += float64(n)
+			size += float64(len(b.Data)) * float64(n) / float64(b.Count)
+		}
+	}
+	r.after = batches[len(batches)-1].Last()
+	r.counted = max(r.counted, r.after)
+	if lines > 0 {
+		r.s.metrics.sentLines.Add(lines)
+		r.s.metrics.sentBytes.Add(size)
+	}
+}
+
+// take waits for the reader's turn, if it needs one.
+func (r *reader) take(ctx context.Context) error {
+	if r.mine || !r.behind {
+		return nil
+	}
+	select {
+	case r.turns <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	r.mine = true
+	return nil
+}
+
+func (r *reader) release() {
+	if r.mine {
+		r.mine = false
+		<-r.turns
+	}
+}
+
+// goOn continues in the archive of a stream that the engine has released. What
+// is not there is shown as a gap.
+func (r *reader) goOn(ctx context.Context, gone *ReleasedError) ([]*Batch, error) {
+	if gone.Archived != nil {
+		stored, err := r.s.followStored(ctx, gone.Archived.ID, r.after)
+		switch {
+		case err == nil && stored.content.archive != nil && stored.content.archive.Summary() == gone.Archived.Summary:
+			r.replace(stored)
+			return r.Next(ctx)
+		case err == nil && stored.content.Archive && stored.content.archive == nil: // it has lost its index
+			stored.Close()
+			return nil, gone
+		case err == nil: // of another attempt, or uploaded since
+			stored.Close()
+		case !errors.Is(err, logservice.ErrBlobNotFound):
+			return nil, err
+		}
+	}
+	lost := NewGap(r.after+1, gone.Next-r.after-1)
+	r.replace(ended{})
+	r.after = lost.Last()
+	return []*Batch{lost}, nil
+}
+
+func (r *reader) replace(c Reader) {
+	r.Reader.Close()
+	r.Reader, r.turns, r.behind = c, r.s.turnsOf(c), true
+}
+
+// Ready implements Cursor.
+func (r *reader) Ready() <-chan struct{} {
+	r.release()
+	ready := r.Reader.Ready()
+	select {
+	case <-ready:
+		r.behind = true
+	default:
+		r.behind = false
+	}
+	return ready
+}
+
+// Rewind implements Reader.
+func (r *reader) Rewind(after int64) {
+	r.Reader.Rewind(after)
+	r.after = min(r.after, after)
+	r.release()
+	r.behind = true
 }
 
 // Close implements Cursor.
 func (r *reader) Close() {
-	r.metrics.readers.Dec()
+	r.release()
+	r.s.metrics.readers.Dec()
 	r.leave()
-	r.Cursor.Close()
+	r.Reader.Close()
 }
 
-func (s *Service) followStored(ctx context.Context, id logservice.ID, after int64) (*storedCursor, error) {
-	content, err := s.openStored(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	c := &storedCursor{content: content, ready: make(chan struct{})}
-	close(c.ready)
-	if content.archive != nil {
-		runs := content.archive.Runs(after)
-		c.body, c.next = runs, runs.Next
-		return c, nil
-	}
-	body, err := content.Range(ctx, 0, -1)
-	if err != nil {
-		return nil, errors.Join(err, content.Close())
-	}
-	p := archive.NewPlain(body, content.Modified)
-	c.body = body
-	c.next = func(ctx context.Context) (archive.Run, error) { return behind(ctx, p, after) }
-	return c, nil
-}
+// ended is a cursor after the last line of a log that is gone.
+type ended struct{}
 
-// behind returns the next run of p that has lines behind after, these only.
-func behind(ctx context.Context, p *archive.Plain, after int64) (archive.Run, error) {
-	for {
-		if err := ctx.Err(); err != nil {
-			return archive.Run{}, err
-		}
-		r, err := p.Next()
-		if err != nil || r.First > after {
-			return r, err
-		}
-		skip := after + 1 - r.First
-		if skip >= r.Count {
-			continue
-		}
-		for range skip {
-			r.Data = r.Data[bytes.IndexByte(r.Data, '\n')+1:]
-		}
-		r.First, r.Count = r.First+skip, r.Count-skip
-		return r, nil
-	}
-}
-
-// storedCursor is a Cursor over a blob.
-type storedCursor struct {
-	content *Content
-	body    io.Closer // what is open of it
-	ready   chan struct{}
-	next    func(context.Context) (archive.Run, error)
-}
-
-// Next implements Cursor.
-func (c *storedCursor) Next(ctx context.Context) ([]*Batch, error) {
-	r, err := c.next(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return []*Batch{{First: r.First, Count: r.Count, Data: r.Data, Gap: r.Gap}}, nil
-}
-
-// Ready implements Cursor: a stored log never lets anybody wait.
-func (c *storedCursor) Ready() <-chan struct{} { return c.ready }
-
-// Close implements Cursor.
-func (c *storedCursor) Close() {
-	_ = c.body.Close() // read only: nothing can be lost
-	_ = c.content.Close()
-}
+func (ended) Next(context.Context) ([]*Batch, error) { return nil, io.EOF }
+func (ended) Ready() <-chan struct{}                 { return always }
+func (ended) Rewind(int64)                           {}
+func (ended) Close()                                 {}

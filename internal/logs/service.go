@@ -59,6 +59,8 @@ type Service struct {
 	slots   chan struct{} // one for each log being archived
 	metrics metrics
 
+	reading, readingStored chan struct{} // one for each reader at work, see maxReading
+
 	accounts *accounts
 
 	// retrying ends when Run is told to stop, working when it waits no
@@ -89,6 +91,9 @@ func New(c Config) *Service {
 		keep:    c.Retention,
 		slots:   make(chan struct{}, maxArchiving),
 		metrics: newMetrics(),
+
+		reading:       make(chan struct{}, maxReading),
+		readingStored: make(chan struct{}, maxReadingStored),
 
 		accounts: newAccounts(c.Limits),
 		room:     make(chan struct{}, 1),

@@ -51,6 +51,7 @@ func (e *Engine) keep() {
 			}
 			if e.wal != nil {
 				e.memory.Idle(max(0, e.clock()-idleMemory))
+				e.blocks.Idle(max(0, e.clock()-idleMemory))
 			}
 		case <-e.wake:
 		}

@@ -10,9 +10,14 @@ import (
 	"github.com/harness/log-service/internal/stream/batches"
 )
 
-// nextBytes is about how much one Next returns: enough that the cost of a
-// call vanishes, little enough that a thousand readers hold little.
-const nextBytes = 256 << 10
+const (
+	// nextBytes is about how much one Next returns: enough that the cost of a
+	// call vanishes, little enough that a thousand readers hold little.
+	nextBytes = 256 << 10
+	// slowBytes is how much it returns to a reader that is put back, because
+	// its peer takes less at once.
+	slowBytes = 64 << 10
+)
 
 // Follow implements logs.Streams.
 func (e *Engine) Follow(_ context.Context, id logservice.ID, after int64) (logs.Cursor, error) {
@@ -29,10 +34,11 @@ func (e *Engine) Follow(_ context.Context, id logservice.ID, after int64) (logs.
 	return &cursor{s: s, pos: max(after, 0)}, nil
 }
 
-// cursor stands behind the line pos of its stream.
+// cursor stands after the line pos of its stream.
 type cursor struct {
 	s       *stream
 	pos     int64
+	slow    bool    // it was put back
 	entries []entry // scratch of Next
 	closed  bool
 }
@@ -55,41 +61,82 @@ func (c *cursor) Ready() <-chan struct{} {
 
 // Next implements logs.Cursor.
 func (c *cursor) Next(ctx context.Context) ([]*logs.Batch, error) {
+	limit := nextBytes
+	if c.slow {
+		limit = slowBytes
+	}
 	for {
 		s := c.s
 		s.mu.Lock()
-		gap, entries := s.after(c.entries[:0], c.pos, nextBytes)
-		closed := s.closed
+		gap, entries := s.after(c.entries[:0], c.pos, limit)
+		found, entries := s.atHand(entries, c.pos+1)
+		closed, shared := s.closed, c.slow || s.refs > 1
 		s.mu.Unlock()
-		c.entries = entries
-		if gap > 0 {
-			b := logs.NewGap(c.pos+1, gap)
-			c.pos = b.Last()
-			return []*logs.Batch{b}, nil
-		}
-		if len(entries) == 0 {
-			if closed {
-				return nil, io.EOF
-			}
+		c.entries = entries[:0]
+		switch {
+		case gap > 0:
+			found = []*logs.Batch{logs.NewGap(c.pos+1, gap)}
+		case len(found) == 0 && len(entries) == 0 && closed:
+			return nil, io.EOF
+		case len(found) == 0 && len(entries) == 0:
 			return nil, nil
-		}
-		found, err := s.eng.read(s, entries)
-		clear(entries) // hold no batch while waiting
-		if err != nil {
-			return nil, err
-		}
-		if len(found) == 0 { // a segment went away meanwhile: look again
-			if err := ctx.Err(); err != nil {
+		case len(found) == 0:
+			b, err := s.eng.load(s, entries)
+			if err != nil {
 				return nil, err
 			}
-			continue
+			if b == nil { // a segment went away meanwhile: look again
+				if err := ctx.Err(); err != nil {
+					return nil, err
+				}
+				continue
+			}
+			if shared {
+				s.keepBlock(b)
+			}
+			found = []*logs.Batch{b}
 		}
+		clear(entries) // hold no batch while waiting
 		if b := found[0]; b.First <= c.pos {
 			found[0] = batches.From(b, c.pos+1)
 		}
 		c.pos = found[len(found)-1].Last()
 		return found, nil
 	}
+}
+
+// atHand returns those of the batches of entries that are in memory and come
+// first, where pos is the sequence asked for; else the block that holds it;
+// else no batches, and the entries to be read together. The caller holds s.mu.
+func (s *stream) atHand(entries []entry, pos int64) ([]*logs.Batch, []entry) {
+	n := 0
+	for n < len(entries) && entries[n].batch != nil {
+		n++
+	}
+	if n > 0 {
+		found := make([]*logs.Batch, n)
+		for i := range found {
+			found[i] = entries[i].batch
+		}
+		return found, entries
+	}
+	if len(entries) == 0 {
+		return nil, entries
+	}
+	i := s.blockAt(pos)
+	if i < len(s.blocks) && s.blocks[i].First <= pos {
+		return []*logs.Batch{s.blocks[i]}, entries
+	}
+	n = window(entries)
+	for i < len(s.blocks) && n > 1 && entries[n-1].next() > s.blocks[i].First {
+		n--
+	}
+	return nil, entries[:n]
+}
+
+// Rewind implements logs.Reader.
+func (c *cursor) Rewind(after int64) {
+	c.pos, c.slow = min(c.pos, after), true
 }
 
 // Close implements logs.Cursor.

@@ -51,7 +51,8 @@ type Engine struct {
 	log    *slog.Logger
 	start  time.Time
 	memory *batches.Memory
-	wal    *wal // nil: memory only
+	blocks *batches.Memory // what was read back from disk
+	wal    *wal            // nil: memory only
 
 	metrics metrics
 
@@ -99,7 +100,8 @@ func Open(c Config) (*Engine, error) {
 		kept:    make(chan struct{}),
 	}
 	e.life, e.end = context.WithCancel(context.Background())
-	e.memory = batches.NewMemory(c.Memory, e.clock)
+	e.blocks = batches.NewMemory(c.Memory/blocksShare, e.clock)
+	e.memory = batches.NewMemory(c.Memory-c.Memory/blocksShare, e.clock)
 	e.mostRecents = c.Memory / recentShare / recentBytes
 	e.metrics = newMetrics(e)
 	var err error

@@ -48,7 +48,7 @@ func newMetrics(e *Engine) metrics {
 		defer e.mu.RUnlock()
 		return float64(len(e.streams))
 	})
-	gauge("stream_memory_bytes", "Lines of live streams in memory.", func() float64 { return float64(e.memory.Used()) })
+	gauge("stream_memory_bytes", "Lines of live streams in memory.", func() float64 { return float64(e.memory.Used() + e.blocks.Used()) })
 	gauge("wal_segments", "Files of the write-ahead log.", func() float64 { n, _, _ := e.segments(); return float64(n) })
 	gauge("wal_disk_bytes", "Bytes used in its finished files.", func() float64 { _, size, _ := e.segments(); return float64(size) })
 	gauge("wal_damaged_segments", "Those that hold a record which cannot be read; they are kept.", func() float64 { _, _, damaged := e.segments(); return float64(damaged) })

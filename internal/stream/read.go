@@ -28,28 +28,34 @@ func (e *Engine) read(s *stream, entries []entry) ([]*logs.Batch, error) {
 			entries = entries[1:]
 			continue
 		}
-		n := window(entries)
-		b, err := e.readBack(s, entries[:n])
-		if errors.Is(err, os.ErrClosed) {
-			select {
-			case <-e.quit:
-				return nil, &logservice.UnavailableError{Cause: errors.New("the server is stopping")}
-			default:
-				return batches, nil
-			}
-		}
-		if err != nil {
+		b, err := e.load(s, entries[:window(entries)])
+		if b == nil || err != nil {
 			return batches, err
 		}
 		batches = append(batches, b)
-		if b.Next() != entries[n-1].next() { // damage cut the window short
-			for n = 0; entries[n].next() < b.Next(); n++ {
-			}
+		n := 0
+		for n < len(entries) && entries[n].next() <= b.Next() {
 			n++
 		}
 		entries = entries[n:]
 	}
 	return batches, nil
+}
+
+// load reads neighbouring entries of one segment back as one batch, up to the
+// first damaged record, which comes as a gap of its own. No batch and no error:
+// their segment was replaced meanwhile.
+func (e *Engine) load(s *stream, entries []entry) (*logs.Batch, error) {
+	b, err := e.readBack(s, entries)
+	if !errors.Is(err, os.ErrClosed) {
+		return b, err
+	}
+	select {
+	case <-e.quit:
+		return nil, &logservice.UnavailableError{Cause: errors.New("the server is stopping")}
+	default:
+		return nil, nil
+	}
 }
 
 // window is how many of the entries can be read with one read.

@@ -41,6 +41,7 @@ type stream struct {
 	closed  bool
 	how     logs.Closing
 	deleted bool
+	blocks  []*logs.Batch // read back from disk, see blockOwner
 	refs    int           // cursors
 	changed chan struct{} // closed and dropped when readers have something to see
 	segs    []*segment    // every segment that holds a record of this stream
@@ -211,6 +212,7 @@ func (s *stream) drop() {
 	s.index = nil
 	s.forgetRecent(0, len(s.recent.list))
 	s.eng.memory.Forget()
+	s.dropBlocks()
 	if s.eng.wal != nil {
 		s.eng.wal.disuse(s.segs)
 		s.segs = nil

@@ -14,6 +14,9 @@ const (
 	eofFrame  = "event: error\ndata: eof\n\n"
 )
 
+// eventEnd ends an event, and is nowhere else: a line holds no line break.
+var eventEnd = []byte("\n\n")
+
 // frames writes a batch as server-sent events, in the form of the WHATWG HTML
 // standard: a line is an event whose id is its sequence. The data of a batch
 // holds no line breaks inside a line, so a line is one data field.

@@ -1,6 +1,7 @@
 package endpoint
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -48,7 +49,7 @@ func (a *API) Tail(c *Call, l Log) error {
 	}
 	defer cursor.Close()
 	c.WriteHeader(http.StatusOK)
-	out := &plainOutput{a.paced(c)}
+	out := newPlainOutput(a.paced(c))
 	if err = a.follow(c.Request.Context(), cursor, out); err == nil {
 		out.done()
 	}
@@ -70,44 +71,59 @@ func resumeAfter(c *Call) (int64, error) {
 // output is the way to one reader: a connection of our own, or an answer of
 // net/http's.
 type output interface {
-	// send sends parts as one write where it can, at the reader's pace. It
-	// consumes the slice, not the bytes.
-	send(parts net.Buffers) error
+	// send sends parts as one write where it can, as far as the reader takes
+	// them at once, and returns how many bytes that were. It uses up the slice,
+	// and keeps none of the bytes.
+	send(parts net.Buffers) (n int, err error)
+	// drain returns once the reader takes more. It follows every send, when
+	// nothing is held any more for that reader.
+	drain() error
 	// quiet is how long nothing has been sent.
 	quiet(now time.Time) time.Duration
 }
 
 // follow sends what cursor yields until the log, the client (ctx) or the
 // server ends. Lines that came together go out together: the more there are,
-// the less each costs.
-func (a *API) follow(ctx context.Context, cursor logs.Cursor, out output) error {
+// the less each costs. What a reader does not take at once is not held for it:
+// the cursor goes back to what it has.
+func (a *API) follow(ctx context.Context, cursor logs.Reader, out output) error {
 	idle := time.NewTimer(a.ping)
 	defer idle.Stop()
 	if err := sendText(out, pingFrame); err != nil {
 		return err
 	}
+	begun := 0 // bytes of the next event that the reader has already
 	for {
 		batches, err := cursor.Next(ctx)
 		if len(batches) > 0 {
-			if err := sendBatches(out, batches); err != nil {
+			p, err := sendBatches(out, batches, begun)
+			if err != nil {
 				return err
+			}
+			if begun = p.begun; !p.all {
+				cursor.Rewind(p.after)
 			}
 		}
 		switch {
+		case errors.Is(err, io.EOF) && begun > 0:
+			return errUnfinished
 		case errors.Is(err, io.EOF):
 			return sendText(out, eofFrame)
 		case err != nil:
 			return err
 		}
-		if more, err := a.wait(ctx, cursor, out, idle); !more {
+		ready := cursor.Ready()
+		if err := out.drain(); err != nil {
+			return err
+		}
+		if more, err := a.wait(ctx, ready, out, idle); !more {
 			return err
 		}
 	}
 }
 
-// wait returns true once cursor has something, and pings meanwhile.
-func (a *API) wait(ctx context.Context, cursor logs.Cursor, out output, idle *time.Timer) (more bool, err error) {
-	ready := cursor.Ready()
+// wait returns true once ready is closed, and pings meanwhile.
+func (a *API) wait(ctx context.Context, ready <-chan struct{}, out output, idle *time.Timer) (more bool, err error) {
 	for {
 		select {
 		case <-ready:
@@ -136,19 +152,69 @@ func (a *API) wait(ctx context.Context, cursor logs.Cursor, out output, idle *ti
 	}
 }
 
-func sendText(out output, s string) error { return out.send(net.Buffers{[]byte(s)}) }
+// sendText sends a few bytes, and waits until the reader has taken them.
+func sendText(out output, text string) error {
+	for {
+		n, err := out.send(net.Buffers{[]byte(text)})
+		if err == nil {
+			err = out.drain()
+		}
+		if text = text[n:]; err != nil || text == "" {
+			return err
+		}
+	}
+}
 
-func sendBatches(out output, batches []*logs.Batch) error {
+// progress is how far a reader has come.
+type progress struct {
+	all   bool  // it has all that was sent
+	after int64 // else the last line that it has
+	begun int   // and how many bytes of the next event
+}
+
+// sendBatches sends batches as far as the reader takes them at once; it has
+// begun bytes of the first event already.
+func sendBatches(out output, batches []*logs.Batch, begun int) (progress, error) {
+	if begun > 0 && batches[0].Gap { // and it was none: the reader resumes after its last whole event
+		return progress{}, errUnfinished
+	}
 	parts := partsPool.Get().(*net.Buffers)
 	defer func() {
 		clear((*parts)[:cap(*parts)])
 		*parts = (*parts)[:0]
 		partsPool.Put(parts)
 	}()
+	size := -begun
 	for _, b := range batches {
-		*parts = append(*parts, b.Encoded(frames))
+		f := b.Encoded(frames)
+		*parts = append(*parts, f)
+		size += len(f)
 	}
-	return out.send(*parts)
+	(*parts)[0] = (*parts)[0][begun:]
+	n, err := out.send(*parts)
+	if err != nil || n == size {
+		return progress{all: true}, err
+	}
+	return reached(batches, n+begun), nil
+}
+
+// reached is how far a reader is that has the first n bytes of the events of
+// batches, but not all.
+func reached(batches []*logs.Batch, n int) progress {
+	for _, b := range batches {
+		f := b.Encoded(frames)
+		if n >= len(f) {
+			n -= len(f)
+			continue
+		}
+		p := progress{after: b.First - 1, begun: n}
+		if events := bytes.Count(f[:n], eventEnd); events > 0 {
+			p.after += int64(events)
+			p.begun = n - bytes.LastIndex(f[:n], eventEnd) - len(eventEnd)
+		}
+		return p
+	}
+	return progress{all: true}
 }
 
 // ended is the cursor of a log that does not exist.
@@ -156,19 +222,29 @@ type ended struct{}
 
 func (ended) Next(context.Context) ([]*logs.Batch, error) { return nil, io.EOF }
 func (ended) Ready() <-chan struct{}                      { return nil }
+func (ended) Rewind(int64)                                {}
 func (ended) Close()                                      {}
 
 // plainOutput is the output through net/http, for clients that speak another
 // protocol than HTTP/1.1.
-type plainOutput struct{ paced }
+type plainOutput struct {
+	paced
+	pieces
+}
 
-func (o *plainOutput) send(parts net.Buffers) error {
-	for _, p := range parts {
-		if _, err := o.Write(p); err != nil {
+func newPlainOutput(p paced) *plainOutput {
+	o := &plainOutput{paced: p}
+	o.pieces.write = func(b []byte) error {
+		if _, err := o.Write(b); err != nil {
 			return err
 		}
+		return o.flush()
 	}
-	return o.flush()
+	return o
 }
+
+func (o *plainOutput) send(parts net.Buffers) (n int, err error) { return o.try(parts) }
+
+func (o *plainOutput) drain() error { return o.ready() }
 
 func (o *plainOutput) quiet(now time.Time) time.Duration { return now.Sub(o.last) }

@@ -1,14 +1,12 @@
 package endpoint
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"log/slog"
 	"net"
 	"net/http"
 	"runtime/debug"
-	"strconv"
 	"sync"
 	"time"
 
@@ -64,7 +62,7 @@ func (t *Tails) remove(c net.Conn) {
 // takeOver lets a tail go on without net/http. A reader costs a third of the
 // memory (no buffers, no request), and the encoded batches that all readers
 // share go from memory to the socket in one system call, uncopied.
-func (a *API) takeOver(c *Call, cursor logs.Cursor) error {
+func (a *API) takeOver(c *Call, cursor logs.Reader) error {
 	head := responseHead(c.Header())
 	conn, _, err := http.NewResponseController(c.ResponseWriter).Hijack()
 	if err != nil {
@@ -88,7 +86,7 @@ func responseHead(h http.Header) []byte {
 }
 
 // run is a tail on its own connection, from head to end.
-func (a *API) run(conn net.Conn, head []byte, cursor logs.Cursor, requestID string) {
+func (a *API) run(conn net.Conn, head []byte, cursor logs.Reader, requestID string) {
 	defer a.tails.remove(conn)
 	defer cursor.Close()
 	defer func() {
@@ -102,7 +100,7 @@ func (a *API) run(conn net.Conn, head []byte, cursor logs.Cursor, requestID stri
 	defer watch.Wait()
 	defer conn.Close() // ends the watch
 
-	out := &chunked{conn: conn, stall: a.stall, head: head}
+	out := newChunked(conn, head, a.stall)
 	err := a.follow(ctx, cursor, out)
 	if err == nil {
 		err = out.end()
@@ -127,80 +125,3 @@ func watchPeer(conn net.Conn, gone func()) {
 
 // partsPool holds lists of parts: a reader needs one only while it sends.
 var partsPool = sync.Pool{New: func() any { return new(net.Buffers) }}
-
-// chunked writes an answer in the chunked coding of RFC 9112, section 7.1,
-// straight to the connection.
-type chunked struct {
-	conn  net.Conn
-	stall time.Duration
-	head  []byte    // sent before the first chunk
-	last  time.Time // of the last write
-	armed time.Time // the write deadline
-}
-
-// sendWindow is how many bytes a reader must take within one stall: 1 KB/s.
-const sendWindow = 64 << 10
-
-var (
-	chunkEnd = []byte("\r\n")
-	lastPart = []byte("0\r\n\r\n")
-)
-
-func (o *chunked) send(parts net.Buffers) error {
-	size := 0
-	for _, p := range parts {
-		size += len(p)
-	}
-	var line [20]byte
-	lead := append(strconv.AppendInt(line[:0], int64(size), 16), chunkEnd...)
-	if o.head != nil {
-		lead = append(o.head, lead...)
-		o.head = nil
-	}
-	vec := partsPool.Get().(*net.Buffers)
-	defer partsPool.Put(vec)
-	all := append(append(append((*vec)[:0], lead), parts...), chunkEnd)
-	err := o.write(all, size)
-	clear(all)
-	*vec = all[:0]
-	return err
-}
-
-// write sends parts of size bytes. Setting a deadline costs about as much as a
-// small write: one that is old by a tenth of the stall is kept.
-func (o *chunked) write(parts net.Buffers, size int) error {
-	o.last = time.Now()
-	patience := o.stall * time.Duration(1+size/sendWindow)
-	if until := o.last.Add(patience); until.After(o.armed) {
-		o.armed = until.Add(o.stall / 10)
-		if err := o.conn.SetWriteDeadline(o.armed); err != nil {
-			return err
-		}
-	}
-	if _, ok := o.conn.(*net.TCPConn); !ok {
-		return o.join(parts)
-	}
-	_, err := parts.WriteTo(o.conn)
-	return err
-}
-
-// join writes small parts together: over TLS each write is a record of its
-// own, and a system call.
-func (o *chunked) join(parts net.Buffers) error {
-	w := joinPool.Get().(*bufio.Writer)
-	defer joinPool.Put(w)
-	w.Reset(o.conn)
-	for _, p := range parts {
-		_, _ = w.Write(p) // Flush has the error
-	}
-	err := w.Flush()
-	w.Reset(nil)
-	return err
-}
-
-// joinPool holds buffers of the size of a TLS record.
-var joinPool = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, 16<<10) }}
-
-func (o *chunked) end() error { return o.write(net.Buffers{lastPart}, 0) }
-
-func (o *chunked) quiet(now time.Time) time.Duration { return now.Sub(o.last) }

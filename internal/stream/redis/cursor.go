@@ -76,6 +76,9 @@ func (c *cursor) Next(ctx context.Context) ([]*logs.Batch, error) {
 	}
 }
 
+// Rewind implements logs.Reader.
+func (c *cursor) Rewind(after int64) { c.pos = min(c.pos, after) }
+
 // Close implements logs.Cursor.
 func (c *cursor) Close() {
 	if !c.closed {

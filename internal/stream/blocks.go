@@ -1,0 +1,67 @@
+package stream
+
+import (
+	"slices"
+	"sort"
+
+	"github.com/harness/log-service/internal/logs"
+)
+
+// blocksShare is the part of the memory budget, 1/blocksShare of it, that is
+// for lines read back from disk: readers of old lines must not press out what
+// everybody at the end of a log is about to read.
+const blocksShare = 4
+
+// blockOwner is a stream as the owner of the blocks that were read back of it.
+// They do not overlap, and stay a while for readers at the same place.
+type blockOwner stream
+
+// Dropped implements batches.Stream.
+func (o *blockOwner) Dropped() bool { return o.gone.Load() }
+
+// Evict implements batches.Stream.
+func (o *blockOwner) Evict(first int64) {
+	s := (*stream)(o)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := s.blockAt(first)
+	if i < len(s.blocks) && s.blocks[i].First == first {
+		s.blocks[i].Release()
+		s.blocks = slices.Delete(s.blocks, i, i+1)
+	}
+	if len(s.blocks) == 0 {
+		s.blocks = nil
+	}
+}
+
+// blockAt returns the index of the block that holds sequence pos, or else of
+// the first one after it. The caller holds s.mu.
+func (s *stream) blockAt(pos int64) int {
+	return sort.Search(len(s.blocks), func(i int) bool { return s.blocks[i].Next() > pos })
+}
+
+// keepBlock keeps what was read back for others, unless they have it already.
+func (s *stream) keepBlock(b *logs.Batch) {
+	if b.Gap {
+		return
+	}
+	s.mu.Lock()
+	i := s.blockAt(b.First)
+	if s.gone.Load() || i < len(s.blocks) && s.blocks[i].First < b.Next() {
+		s.mu.Unlock()
+		return
+	}
+	s.blocks = slices.Insert(s.blocks, i, b)
+	s.eng.blocks.Add((*blockOwner)(s), b)
+	s.mu.Unlock()
+	s.eng.blocks.Shrink()
+}
+
+// dropBlocks releases all blocks. The caller holds s.mu.
+func (s *stream) dropBlocks() {
+	for _, b := range s.blocks {
+		b.Release()
+	}
+	s.blocks = nil
+	s.eng.blocks.Forget()
+}
