@@ -7,11 +7,13 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/harness/log-service/internal/auth"
 	"github.com/harness/log-service/internal/handler"
@@ -130,23 +132,42 @@ func rawRequest(t *testing.T, s *testServer, start string) net.Conn {
 
 func TestBodiesInFlightShareABudget(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, handler.Config{MaxBody: 8 << 20, BodyMemory: 1}) // raised to 24 MiB
+	metrics := prometheus.NewRegistry()
+	s := startServer(t, handler.Config{MaxBody: 8 << 20, BodyMemory: 1, Registry: metrics}) // raised to 24 MiB
 	s.must(204, "POST", streamURL, "")
 	const head = "PUT " + streamURL + " HTTP/1.1\r\nHost: x\r\nContent-Length: 8388608\r\n\r\n"
 	// Clients that only claim a large body hold next to nothing of it.
 	for range 20 {
 		rawRequest(t, s, head)
 	}
-	// These two have sent so much of it that 8 MiB each are taken.
-	for range 2 {
-		rawRequest(t, s, head+strings.Repeat(" ", 6<<20))
-	}
+	await(t, metrics, "log_service_http_requests_in_flight", 20)
+	// This one has sent so much of it that 8 MiB are taken.
+	rawRequest(t, s, head+strings.Repeat(" ", 6<<20))
+	await(t, metrics, "log_service_http_body_bytes", 8<<20)
+	// The next one would hold 8 MiB beside the 4 MiB that it grows from.
 	body := bytes.Repeat([]byte(" "), 8<<20)
 	a, err := s.try("PUT", streamURL, bytes.NewReader(body))
 	if err == nil && (a.status != 503 || a.header.Get("Retry-After") != "3") {
 		t.Errorf("no room: %d %s, retry after %q", a.status, a.body, a.header.Get("Retry-After"))
 	}
 	s.must(204, "PUT", streamURL, `[{"out":"small bodies pass"}]`)
+}
+
+// await waits until a gauge is at least want.
+func await(t *testing.T, metrics *prometheus.Registry, name string, want float64) {
+	t.Helper()
+	for t.Context().Err() == nil {
+		families, err := metrics.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range families {
+			if f.GetName() == name && f.GetMetric()[0].GetGauge().GetValue() >= want {
+				return
+			}
+		}
+		runtime.Gosched()
+	}
 }
 
 func TestABodyThatStallsIsCut(t *testing.T) {
