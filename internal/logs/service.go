@@ -58,6 +58,7 @@ type Service struct {
 	turns   turns         // of the writers of a blob
 	slots   chan struct{} // one for each log being archived
 	metrics metrics
+	probes  []*probe // of the parts that can be asked whether they work
 
 	reading, readingStored chan struct{} // one for each reader at work, see maxReading
 
@@ -91,6 +92,7 @@ func New(c Config) *Service {
 		keep:    c.Retention,
 		slots:   make(chan struct{}, maxArchiving),
 		metrics: newMetrics(),
+		probes:  newProbes(c),
 
 		reading:       make(chan struct{}, maxReading),
 		readingStored: make(chan struct{}, maxReadingStored),
@@ -155,15 +157,6 @@ func (s *Service) Append(ctx context.Context, id logservice.ID, l Lines) (next i
 // Next is the sequence that the next line of an open stream will get.
 func (s *Service) Next(ctx context.Context, id logservice.ID) (int64, error) {
 	return s.streams.Append(ctx, id, Lines{})
-}
-
-// Check asks the engine whether it works; see Checker. One that has nothing to
-// ask works.
-func (s *Service) Check(ctx context.Context) error {
-	if c, ok := s.streams.(Checker); ok {
-		return c.Check(ctx)
-	}
-	return nil
 }
 
 // List describes the streams of f; see Streams.List.

@@ -91,10 +91,14 @@ type Claim interface {
 	Release(ctx context.Context)
 }
 
-// Checker is an engine that can say whether its backend works.
+// Checker is an engine or a store that can say whether it works.
 type Checker interface {
-	// Check asks the backend. The error is ErrUnavailable, and reads as what
-	// is wrong with it in words that anybody may see.
+	// Check says whether what is written now would become durable: the disk
+	// has free space and answers, no sync has failed that has not been
+	// recovered from, the backend takes changes. The error is ErrUnavailable,
+	// and reads as what is wrong in words that anybody may see. It remembers no
+	// answer; where it would have to wait for what hangs, it returns when ctx
+	// ends. Nobody calls it twice at a time.
 	Check(ctx context.Context) error
 }
 

@@ -65,6 +65,13 @@ func (g *grpcService) unready() {
 	}
 }
 
+// setServing tells who watches whether the server takes work.
+func (g *grpcService) setServing(serving bool) {
+	if g != nil {
+		g.server.SetServing(serving)
+	}
+}
+
 // shutdown waits for the calls in flight until ctx ends.
 func (g *grpcService) shutdown(ctx context.Context) error {
 	if g == nil {

@@ -10,17 +10,12 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// requestsTimeout is how long requests in flight may go on once a stop began,
-// config.Config.StopDelay included.
-// With it the background work has its 10 s (see logs.Service.Run) and the
-// engine some left to flush, all within config.StopTimeout.
-const requestsTimeout = 12 * time.Second
-
 // Serve answers requests until ctx ends or the listener fails, then stops in
 // order: tails end so that their clients connect elsewhere, requests in
 // flight finish, the background work ends, everything is flushed and let go.
-// The stop takes at most config.StopTimeout. Serve returns nil after a stop
-// that lost nothing; call it once.
+// The stop takes at most config.StopTimeout, also where a disk or a backend
+// never answers: then it returns an *UnfinishedError. Serve returns nil after a
+// stop that ended everything; call it once.
 func (s *Server) Serve(ctx context.Context) error {
 	background, end := context.WithCancel(context.Background())
 	defer end()
@@ -28,6 +23,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	work.Go(func() error { return s.service.Run(background) })
 	work.Go(func() error { s.auth.Prepare(background); return nil })
 	work.Go(func() error { reclaim(background); return nil })
+	work.Go(func() error { s.watchHealth(background); return nil })
 
 	adminEnded := make(chan error, 1)
 	go func() { adminEnded <- s.admin.serve() }()
@@ -51,14 +47,15 @@ func (s *Server) Serve(ctx context.Context) error {
 	case err = <-grpcFailed:
 		err = errors.Join(wrap("gRPC listener", err), s.drain(failed))
 	case <-ctx.Done():
+		s.stop.begin()
 		s.log.Info("stopping", slog.Any("cause", context.Cause(ctx)))
 		s.announce()
 		err = s.drain(failed)
 	}
 	end()
-	err = errors.Join(err, work.Wait(), s.Close(), wrap("admin listener", <-adminEnded))
-	<-grpcEnded
-	return err
+	err = errors.Join(err, s.stop.step("background work", backgroundUntil, work.Wait), s.Close())
+	ended := func() error { <-grpcEnded; return wrap("admin listener", <-adminEnded) }
+	return errors.Join(err, s.stop.step("listeners", listenersUntil, ended))
 }
 
 func (s *Server) serve() error {
@@ -84,19 +81,28 @@ func (s *Server) announce() {
 func (s *Server) drain(served <-chan error) error {
 	close(s.stopping)
 	s.tails.Hurry() // while requests in flight finish
-	ctx, cancel := context.WithTimeout(context.Background(), requestsTimeout-s.stopDelay)
+	s.stop.begin()
+	ctx, cancel := context.WithDeadline(context.Background(), s.stop.begun.Add(requestsUntil))
 	defer cancel()
-	var calls errgroup.Group
-	calls.Go(func() error { return s.grpc.shutdown(ctx) })
-	err := s.http.Shutdown(ctx)
-	s.tails.Wait()
-	err = errors.Join(err, calls.Wait())
-	if errors.Is(err, context.DeadlineExceeded) {
-		s.log.Warn("requests in flight were cut", slog.Duration("after", requestsTimeout-s.stopDelay))
-		err = s.http.Close()
-	}
+	err := s.stop.step("requests", requestsUntil+cutTime, func() error {
+		var calls errgroup.Group
+		calls.Go(func() error { return s.grpc.shutdown(ctx) })
+		err := s.http.Shutdown(ctx)
+		if errors.Is(err, context.DeadlineExceeded) {
+			s.log.Warn("requests in flight were cut", slog.Duration("after", requestsUntil-s.stopDelay))
+			err = s.http.Close()
+		}
+		s.tails.Wait()
+		if callErr := calls.Wait(); !errors.Is(callErr, context.DeadlineExceeded) {
+			err = errors.Join(err, callErr)
+		}
+		return err
+	})
 	if serveErr := <-served; !errors.Is(serveErr, http.ErrServerClosed) {
 		err = errors.Join(err, serveErr)
 	}
 	return err
 }
+
+// cutTime is how long requests that are cut may take to notice.
+const cutTime = time.Second

