@@ -73,6 +73,11 @@ type Config struct {
 	// GRPCOff: there is none.
 	GRPCBind string // LOG_SERVICE_GRPC_BIND
 
+	// MaxConnections bounds the connections to all listeners together; those
+	// past it are closed at once. Zero is as many as the process's limit of
+	// open files leaves when the log, the store and backends have theirs.
+	MaxConnections int64 // LOG_SERVICE_MAX_CONNECTIONS
+
 	// TLSCert and TLSKey are PEM files with the server's certificate (its
 	// chain behind it) and its key; both or none. They are read again when
 	// they change. With TLSClientCA, a PEM file of certificate authorities,

@@ -25,6 +25,7 @@ func settings() []setting {
 		{"HTTP_BIND", bind(func(c *Config) *string { return &c.Bind })},
 		{"GRPC_BIND", grpcBind},
 		{"ADMIN_BIND", bind(func(c *Config) *string { return &c.AdminBind })},
+		{"MAX_CONNECTIONS", count(func(c *Config) *int64 { return &c.MaxConnections })},
 		{"TLS_CERT", text(func(c *Config) *string { return &c.TLSCert })},
 		{"TLS_KEY", text(func(c *Config) *string { return &c.TLSKey })},
 		{"TLS_CLIENT_CA", text(func(c *Config) *string { return &c.TLSClientCA })},

@@ -33,7 +33,7 @@ func (s *Server) openAdmin(bind string) (*admin, error) {
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
-	return &admin{listener: l, http: &http.Server{
+	return &admin{listener: s.conns.on(l, tooMany), http: &http.Server{
 		Handler:           localOnly(mux),
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readHeaderTimeout,

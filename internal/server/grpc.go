@@ -40,7 +40,7 @@ func (s *Server) openGRPC(bind string) (*grpcService, error) {
 	if err != nil {
 		return nil, wrap("gRPC (LOG_SERVICE_GRPC_BIND)", err)
 	}
-	return &grpcService{listener: l}, nil
+	return &grpcService{listener: s.conns.on(l, "")}, nil
 }
 
 // answer says what answers the calls, once it is there.

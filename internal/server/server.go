@@ -52,6 +52,7 @@ type Server struct {
 	admin    *admin      // nil: none
 	tls      *tls.Config // of all listeners but the admin's; nil: plain text
 	registry *prometheus.Registry
+	conns    *connections // to all listeners
 
 	stopDelay time.Duration // between the two channels
 	unready   chan struct{} // closed when an orderly stop begins
@@ -90,9 +91,15 @@ func (s *Server) open(c config.Config) (err error) {
 	if s.tls, err = newTLS(c, s.log); err != nil {
 		return fmt.Errorf("TLS: %w", err)
 	}
+	s.conns = newConnections(c.MaxConnections, descriptors(), s.log)
 	if s.listener, err = (&net.ListenConfig{}).Listen(context.Background(), "tcp", c.Bind); err != nil {
 		return err
 	}
+	answer := ""
+	if s.tls == nil {
+		answer = tooMany
+	}
+	s.listener = s.conns.on(s.listener, answer)
 	if s.admin, err = s.openAdmin(c.AdminBind); err != nil {
 		return err
 	}
@@ -113,7 +120,7 @@ func (s *Server) open(c config.Config) (err error) {
 		Streams: s.engine, Store: s.store, Logger: s.log, LinkKey: linkKey, Limits: limits(c),
 		Retention: c.Retention, Plain: c.ArchiveCompression != config.CompressZstd,
 	})
-	s.measure(s.engine, s.store, s.service)
+	s.measure(s.engine, s.store, s.service, s.conns)
 	s.grpc.answer(s.grpcConfig(c))
 	s.http = &http.Server{
 		TLSConfig:         s.tls.Clone(), // net/http changes it; nil is nil

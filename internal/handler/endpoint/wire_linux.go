@@ -20,12 +20,12 @@ const maxParts = 1024
 // newWire returns the wire of a connection that a tail has taken over.
 func newWire(conn net.Conn) wire {
 	switch c := conn.(type) {
-	case *net.TCPConn:
+	case syscall.Conn: // TCP, perhaps counted; TLS is none
 		if s := newSocket(c); s != nil {
 			return s
 		}
 	case *tls.Conn:
-		tcp, ok := c.NetConn().(*net.TCPConn)
+		tcp, ok := c.NetConn().(syscall.Conn)
 		if !ok {
 			break
 		}
@@ -49,7 +49,7 @@ type socket struct {
 	writable bool     // of writableNow
 }
 
-func newSocket(c *net.TCPConn) *socket {
+func newSocket(c syscall.Conn) *socket {
 	raw, err := c.SyscallConn()
 	if err != nil {
 		return nil

@@ -1,0 +1,133 @@
+package server
+
+import (
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Descriptors that connections leave to the log, the store, and connections to
+// backends: a quarter of what the process may have, within these bounds. A
+// server that cannot open the next file of its log refuses every append, so
+// connections are refused first.
+const (
+	minReserve = 64
+	maxReserve = 4096
+)
+
+// refusedEvery is how often the log says that connections are refused.
+const refusedEvery = 10 * time.Second
+
+// connections bounds the connections of all listeners together, for as long
+// as they are open, those of tails included.
+type connections struct {
+	most    int64
+	log     *slog.Logger
+	open    atomic.Int64
+	last    atomic.Int64 // when the log said it, Unix seconds
+	refused prometheus.Counter
+	gauge   prometheus.Collector
+}
+
+// newConnections bounds connections at wanted (0: as many as there may be), and
+// at what descriptors, the process's limit of them, leaves.
+func newConnections(wanted, descriptors int64, log *slog.Logger) *connections {
+	c := &connections{most: descriptors - min(max(descriptors/4, minReserve), maxReserve), log: log}
+	c.most = max(1, c.most)
+	if wanted > c.most {
+		log.Warn("more connections are asked for than descriptors allow: raise the limit (ulimit -n, LimitNOFILE)",
+			"LOG_SERVICE_MAX_CONNECTIONS", wanted, "connections", c.most, "descriptors", descriptors)
+	} else if wanted > 0 {
+		c.most = wanted
+	}
+	c.refused = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "log_service_connections_refused_total",
+		Help: "Connections that were closed at once, as there were as many as there may be.",
+	})
+	c.gauge = prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "log_service_connections",
+		Help: "Open connections to all listeners.",
+	}, func() float64 { return float64(c.open.Load()) })
+	return c
+}
+
+// Describe implements prometheus.Collector.
+func (c *connections) Describe(d chan<- *prometheus.Desc) {
+	c.refused.Describe(d)
+	c.gauge.Describe(d)
+}
+
+// Collect implements prometheus.Collector.
+func (c *connections) Collect(m chan<- prometheus.Metric) {
+	c.refused.Collect(m)
+	c.gauge.Collect(m)
+}
+
+// on returns l with its connections counted. One too many is closed, after
+// answer where that is not empty.
+func (c *connections) on(l net.Listener, answer string) net.Listener {
+	return &countedListener{l, c, answer}
+}
+
+type countedListener struct {
+	net.Listener
+	all    *connections
+	answer string
+}
+
+// tooMany is what HTTP without TLS answers to a connection too many.
+const tooMany = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: 70\r\n\r\n" +
+	`{"error_msg":"the server has too many connections","code":"overload"}` + "\n"
+
+// Accept implements net.Listener.
+func (l *countedListener) Accept() (net.Conn, error) {
+	for {
+		conn, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		tcp, ok := conn.(*net.TCPConn)
+		if !ok {
+			return nil, errors.Join(errors.New("not a TCP connection"), conn.Close())
+		}
+		if l.all.open.Add(1) <= l.all.most {
+			return &countedConn{TCPConn: tcp, all: l.all}, nil
+		}
+		l.all.refuse(tcp, l.answer)
+	}
+}
+
+// refuse closes a connection without waiting for anything.
+func (c *connections) refuse(conn *net.TCPConn, answer string) {
+	if answer != "" {
+		_, _ = io.WriteString(conn, answer) // fits an empty socket
+	}
+	_ = conn.Close()
+	c.open.Add(-1)
+	c.refused.Inc()
+	now := time.Now().Unix()
+	if last := c.last.Load(); now-last >= int64(refusedEvery/time.Second) && c.last.CompareAndSwap(last, now) {
+		c.log.Warn("connections are refused: there are as many as there may be", "connections", c.most)
+	}
+}
+
+// countedConn counts until it is closed.
+type countedConn struct {
+	*net.TCPConn
+	all    *connections
+	closed atomic.Bool
+}
+
+// Close implements net.Conn.
+func (c *countedConn) Close() error {
+	err := c.TCPConn.Close()
+	if !c.closed.Swap(true) {
+		c.all.open.Add(-1)
+	}
+	return err
+}
