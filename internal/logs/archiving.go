@@ -92,6 +92,9 @@ func (s *Service) putArchive(ctx context.Context, from, to logservice.ID, claim 
 	if err != nil && p.ended {
 		claim.Rollback(context.WithoutCancel(ctx))
 	}
+	if a, ok := claim.(Archivable); ok && err == nil {
+		a.Archived(Archived{ID: to, Summary: p.sum})
+	}
 	return err
 }
 

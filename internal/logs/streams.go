@@ -32,7 +32,8 @@ type Streams interface {
 
 	// Follow returns a cursor that stands behind the line after (0: at the
 	// start). The stream may be open or closed; a cursor that was taken
-	// before its stream was deleted still reaches the end.
+	// before its stream was deleted still reaches the end, or, where an engine
+	// has had to release the lines, gets a *ReleasedError. It is a Reader.
 	Follow(ctx context.Context, id logservice.ID, after int64) (Cursor, error)
 
 	// Close ends a stream: no line comes after, and every cursor reaches

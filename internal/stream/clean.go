@@ -152,8 +152,8 @@ func (e *Engine) copyForward(seg *segment) bool {
 		default:
 		}
 	}
-	// What is left belongs to deleted streams whose last reader goes on, or
-	// that were deleted while this ran.
+	e.releaseOrphans(seg)
+	// What is left belongs to streams that are being deleted.
 	_, live, _ := e.wal.oldest()
 	return live == 0
 }

@@ -70,6 +70,11 @@ func (c *cursor) Next(ctx context.Context) ([]*logs.Batch, error) {
 		s.mu.Lock()
 		gap, entries := s.after(c.entries[:0], c.pos, limit)
 		found, entries := s.atHand(entries, c.pos+1)
+		if s.gone.Load() && c.pos+1 < s.end {
+			err := &logs.ReleasedError{Next: s.end, Archived: s.archived}
+			s.mu.Unlock()
+			return nil, err
+		}
 		closed, shared := s.closed, c.slow || s.refs > 1
 		s.mu.Unlock()
 		c.entries = entries[:0]
@@ -148,7 +153,7 @@ func (c *cursor) Close() {
 		return
 	}
 	c.closed = true
-	if s.refs--; s.refs == 0 && s.deleted {
+	if s.refs--; s.refs == 0 && s.deleted && !s.gone.Load() {
 		s.drop()
 	}
 }

@@ -52,7 +52,9 @@ type Engine struct {
 	start  time.Time
 	memory *batches.Memory
 	blocks *batches.Memory // what was read back from disk
-	wal    *wal            // nil: memory only
+
+	orphans orphans
+	wal     *wal // nil: memory only
 
 	metrics metrics
 

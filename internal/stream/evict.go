@@ -1,6 +1,13 @@
 package stream
 
-import "sort"
+import (
+	"maps"
+	"slices"
+	"sort"
+	"sync"
+
+	"github.com/harness/log-service/internal/logs"
+)
 
 // Dropped implements batches.Stream.
 func (s *stream) Dropped() bool { return s.gone.Load() }
@@ -27,4 +34,65 @@ func (s *stream) Evict(first int64) {
 		n++
 	}
 	s.index = s.index[n:]
+}
+
+// delete marks s as deleted. Its cursors read on, for as long as the log keeps
+// its segments anyway: what they need counts as dead. The caller holds s.mu.
+func (s *stream) delete() {
+	s.closed, s.deleted = true, true
+	if s.refs == 0 {
+		s.drop()
+		return
+	}
+	for i := range s.index {
+		s.account(&s.index[i], -1)
+	}
+	s.writtenOff = true
+	s.eng.orphans.add(s)
+}
+
+// orphans are the deleted streams that have cursors. The zero value is empty.
+type orphans struct {
+	mu  sync.Mutex // guards set; nothing else is taken under it
+	set map[*stream]struct{}
+}
+
+func (o *orphans) add(s *stream) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.set == nil {
+		o.set = make(map[*stream]struct{})
+	}
+	o.set[s] = struct{}{}
+}
+
+func (o *orphans) remove(s *stream) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.set, s)
+}
+
+func (o *orphans) all() []*stream {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.Collect(maps.Keys(o.set))
+}
+
+// releaseOrphans takes seg from the deleted streams that have cursors. These
+// go on in the archive, or report what they had not read yet as lost.
+func (e *Engine) releaseOrphans(seg *segment) {
+	for _, s := range e.orphans.all() {
+		s.mu.Lock()
+		if s.needs(seg) && !s.gone.Load() {
+			s.drop()
+		}
+		s.mu.Unlock()
+	}
+}
+
+// Archived implements logs.Archivable.
+func (c *claim) Archived(a logs.Archived) {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	c.s.archived = &a
 }

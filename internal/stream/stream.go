@@ -43,8 +43,11 @@ type stream struct {
 	deleted bool
 	blocks  []*logs.Batch // read back from disk, see blockOwner
 	refs    int           // cursors
-	changed chan struct{} // closed and dropped when readers have something to see
-	segs    []*segment    // every segment that holds a record of this stream
+
+	writtenOff bool           // deleted, and no part of the engine's sums any more
+	archived   *logs.Archived // where its lines are stored, if they are
+	changed    chan struct{}  // closed and dropped when readers have something to see
+	segs       []*segment     // every segment that holds a record of this stream
 
 	unlisted bool // it changed since the last roster
 
@@ -135,10 +138,7 @@ func (s *stream) apply(it staged, data []byte, seg *segment, off int64) {
 	case kindClose:
 		s.closed, s.how = true, closingOf(it.rec.flags)
 	case kindDelete:
-		s.closed, s.deleted = true, true
-		if s.refs == 0 {
-			s.drop()
-		}
+		s.delete()
 	}
 	if s.changed != nil {
 		close(s.changed)
@@ -190,6 +190,9 @@ func (s *stream) insert(e entry) {
 
 // account adds an entry to the sums, or takes it out with sign -1.
 func (s *stream) account(e *entry, sign int64) {
+	if s.writtenOff {
+		return
+	}
 	s.bytes += sign * e.length()
 	if e.seg == nil {
 		return
@@ -203,6 +206,7 @@ func (s *stream) account(e *entry, sign int64) {
 // drop lets go of everything: the stream is deleted and nobody reads it.
 func (s *stream) drop() {
 	s.gone.Store(true)
+	s.eng.orphans.remove(s)
 	for i := range s.index {
 		s.account(&s.index[i], -1)
 		if b := s.index[i].batch; b != nil {
