@@ -13,6 +13,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/harness/log-service/internal/api/admission"
 	"github.com/harness/log-service/internal/auth"
 	"github.com/harness/log-service/internal/config"
 	"github.com/harness/log-service/internal/handler"
@@ -193,7 +194,7 @@ func (s *Server) handlerConfig(c config.Config) handler.Config {
 
 		MaxUpload: c.MaxUpload,
 		// Room for four of the largest bodies at once, or for many usual ones.
-		BodyMemory: max(endpoint.DefaultBodyMemory, 4*c.MaxBody),
+		BodyMemory: max(admission.DefaultBodyMemory, 4*c.MaxBody),
 		Unready:    s.unready,
 		Stop:       s.stopping,
 		Tails:      &s.tails,

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/api/admission"
 )
 
 const (
@@ -22,17 +23,17 @@ const (
 // bodies reads the bodies of appends under a budget.
 type bodies struct {
 	max    int64
-	budget *Budget
+	budget *admission.Budget
 	stall  time.Duration
 
 	decoders decoders
-	buffers  Buffers
+	buffers  admission.Buffers
 }
 
 func newBodies(limit, budget int64, stall time.Duration) *bodies {
 	// Growing the largest body holds it twice, and its decoder comes on top.
 	budget = max(budget, 3*limit, 2*zstdWindow)
-	return &bodies{max: limit, budget: NewBudget(budget), stall: stall}
+	return &bodies{max: limit, budget: admission.NewBudget(budget), stall: stall}
 }
 
 // body is a body in memory. release must be called once nothing refers to it.
@@ -152,7 +153,7 @@ func nextSize(n, size, most int64) int64 {
 
 // grow makes room for n bytes and the spare one.
 func (b *body) grow(ctx context.Context, n int64) error {
-	size := bufferSize(n + 1)
+	size := admission.BufferSize(n + 1)
 	if err := b.hold(ctx, size); err != nil {
 		return err
 	}

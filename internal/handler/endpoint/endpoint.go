@@ -8,6 +8,7 @@
 package endpoint
 
 import (
+	"cmp"
 	"log/slog"
 	"net/http"
 	"time"
@@ -15,25 +16,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/api/admission"
 	"github.com/harness/log-service/internal/auth"
 	"github.com/harness/log-service/internal/logs"
 )
 
-// The limits of what one request may make the server hold or wait for.
-const (
-	// DefaultBodyMemory is the budget for all bodies of appends in flight:
-	// four of the largest.
-	DefaultBodyMemory = 4 * logservice.DefaultMaxBodyBytes
-	// DefaultMaxUpload keeps a compressed body from filling the store.
-	DefaultMaxUpload = 16 << 30
-	// DefaultPing is the longest silence of a tail: proxies and clients take
-	// a connection for dead after 30 s and more.
-	DefaultPing = 15 * time.Second
-	// DefaultStall is how long a peer may neither send nor take anything
-	// while it is its turn: long enough for a laptop to change networks,
-	// short enough that stalled peers do not pile up.
-	DefaultStall = 60 * time.Second
-)
+// DefaultPing is the longest silence of a tail: proxies and clients take a
+// connection for dead after 30 s and more.
+const DefaultPing = 15 * time.Second
 
 // Config of an API. Service is required; zero values are the defaults.
 type Config struct {
@@ -53,7 +43,7 @@ type Config struct {
 	// logservice.DefaultMaxBodyBytes.
 	MaxBody int64
 	// MaxUpload bounds the body of an upload in bytes, decompressed; zero is
-	// DefaultMaxUpload.
+	// admission.DefaultMaxUpload.
 	MaxUpload int64
 	// BodyMemory is the budget in bytes for the bodies of all appends in
 	// flight; at least three times MaxBody.
@@ -69,7 +59,7 @@ type Config struct {
 	Tails *Tails
 	// Ping is the longest silence of a tail; zero is DefaultPing.
 	Ping time.Duration
-	// Stall is how long a peer may make no progress; zero is DefaultStall.
+	// Stall is how long a peer may make no progress; zero is admission.DefaultStall.
 	Stall time.Duration
 	// Registry takes the metrics of the requests. Nil: nobody asks for them.
 	Registry prometheus.Registerer
@@ -99,27 +89,13 @@ type API struct {
 
 // New returns the API of c.
 func New(c Config) *API {
-	if c.Logger == nil {
-		c.Logger = slog.Default()
-	}
-	if c.MaxLine <= 0 {
-		c.MaxLine = logservice.DefaultMaxLineBytes
-	}
-	if c.MaxBody <= 0 {
-		c.MaxBody = logservice.DefaultMaxBodyBytes
-	}
-	if c.BodyMemory <= 0 {
-		c.BodyMemory = DefaultBodyMemory
-	}
-	if c.MaxUpload <= 0 {
-		c.MaxUpload = DefaultMaxUpload
-	}
-	if c.Ping <= 0 {
-		c.Ping = DefaultPing
-	}
-	if c.Stall <= 0 {
-		c.Stall = DefaultStall
-	}
+	c.Logger = cmp.Or(c.Logger, slog.Default())
+	c.MaxLine = cmp.Or(c.MaxLine, logservice.DefaultMaxLineBytes)
+	c.MaxBody = cmp.Or(c.MaxBody, logservice.DefaultMaxBodyBytes)
+	c.BodyMemory = cmp.Or(c.BodyMemory, admission.DefaultBodyMemory)
+	c.MaxUpload = cmp.Or(c.MaxUpload, admission.DefaultMaxUpload)
+	c.Ping = cmp.Or(c.Ping, DefaultPing)
+	c.Stall = cmp.Or(c.Stall, admission.DefaultStall)
 	if c.Tails == nil {
 		c.Tails = new(Tails)
 	}

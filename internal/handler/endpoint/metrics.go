@@ -43,11 +43,11 @@ func newMetrics(b *bodies) *metrics {
 		memory: prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "log_service_http_body_bytes",
 			Help: "Memory held for the bodies of appends in flight.",
-		}, func() float64 { held, _ := b.budget.use(); return float64(held) }),
+		}, func() float64 { held, _ := b.budget.Use(); return float64(held) }),
 		noRoom: prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "log_service_http_bodies_refused_total",
 			Help: "Appends answered 503 for lack of memory for their bodies.",
-		}, func() float64 { _, refused := b.budget.use(); return float64(refused) }),
+		}, func() float64 { _, refused := b.budget.Use(); return float64(refused) }),
 	}
 }
 

@@ -24,8 +24,8 @@ import (
 
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/internal/api"
+	"github.com/harness/log-service/internal/api/admission"
 	"github.com/harness/log-service/internal/auth"
-	"github.com/harness/log-service/internal/handler/endpoint"
 	"github.com/harness/log-service/internal/logs"
 	logservicev1 "github.com/harness/log-service/proto/logservice/v1"
 )
@@ -55,13 +55,10 @@ const (
 	// windowBytes is what may be on its way to the server on one call before
 	// the server has taken it: some batches, so that a push keeps flowing.
 	windowBytes = 1 << 20
-	// pushMemory is the budget for lines of all pushes that are not durable
-	// yet, messages being scanned included.
-	pushMemory = 128 << 20
 )
 
 // Config of a Server. Service is required; zero values are the defaults of
-// package endpoint.
+// package admission.
 type Config struct {
 	Service *logs.Service
 	Logger  *slog.Logger // nil: slog.Default
@@ -95,8 +92,8 @@ type Server struct {
 	maxLine int
 	stop    <-chan struct{}
 	stall   time.Duration
-	budget  *endpoint.Budget
-	buffers endpoint.Buffers // of messages being pushed
+	budget  *admission.Budget
+	buffers admission.Buffers // of messages being pushed
 
 	grpc    *grpc.Server
 	health  *healthService
@@ -114,14 +111,14 @@ func New(c Config) *Server {
 		needs:   Needs(),
 		maxLine: cmp.Or(c.MaxLine, logservice.DefaultMaxLineBytes),
 		stop:    c.Stop,
-		stall:   cmp.Or(c.Stall, endpoint.DefaultStall),
+		stall:   cmp.Or(c.Stall, admission.DefaultStall),
 		health:  &healthService{Server: health.NewServer(), check: c.Service.Check},
 		watches: make(chan struct{}, maxWatches),
 		metrics: newMetrics(c.Registry),
 	}
 	message := messageLimit(cmp.Or(c.MaxBody, logservice.DefaultMaxBodyBytes), s.maxLine)
 	// The share of one account must hold the largest message, twice.
-	s.budget = endpoint.NewBudget(max(pushMemory, 3*int64(message)))
+	s.budget = admission.NewBudget(max(admission.DefaultPushMemory, 3*int64(message)))
 	s.grpc = grpc.NewServer(append(s.options(message), transport(c.TLS)...)...)
 	logservicev1.RegisterLogStreamServer(s.grpc, s)
 	grpc_health_v1.RegisterHealthServer(s.grpc, s.health)

@@ -1,4 +1,4 @@
-package endpoint
+package admission
 
 import (
 	"math/bits"
@@ -10,7 +10,7 @@ const (
 	// below, there is nothing to save; above, bodies are rare and would keep
 	// much memory from others.
 	smallestBuffer = 1 << 12
-	largestBuffer  = trustedLength
+	largestBuffer  = 1 << 20
 )
 
 // Buffers keeps the buffers of bodies for the next ones, by their size: powers
@@ -20,8 +20,8 @@ type Buffers struct {
 	pools [9]sync.Pool // of *[]byte, from smallestBuffer to largestBuffer
 }
 
-// bufferSize is how large a buffer for n bytes is.
-func bufferSize(n int64) int64 {
+// BufferSize is how large a buffer for n bytes is.
+func BufferSize(n int64) int64 {
 	switch {
 	case n <= smallestBuffer:
 		return smallestBuffer
@@ -41,7 +41,7 @@ func (p *Buffers) pool(size int) *sync.Pool {
 
 // Get returns an empty buffer for n bytes or more.
 func (p *Buffers) Get(n int64) []byte {
-	size := bufferSize(n)
+	size := BufferSize(n)
 	if pool := p.pool(int(size)); pool != nil {
 		if b, _ := pool.Get().(*[]byte); b != nil {
 			return *b

@@ -1,4 +1,4 @@
-package endpoint
+package admission
 
 import (
 	"context"
@@ -17,7 +17,7 @@ const (
 	// can take the memory that another one needs. (It is the dynamic threshold
 	// of Choudhury and Hahne, from the shared memory of switches.)
 	shareOfFree = 4
-	// budgetWait is how long a body waits for room: retries are cheaper than
+	// budgetWait is how long a body waits for capacity: retries are cheaper than
 	// queues, and clients wait 10 s for an answer.
 	budgetWait = 3 * time.Second
 	// maxWaiting bounds the bodies that wait at a time: each is looked at
@@ -30,14 +30,14 @@ const (
 type Budget struct {
 	total int64
 
-	mu    sync.Mutex // guards what follows
-	free  int64
-	held  map[string]int64 // by account; none of zero
-	queue []*waiter        // oldest first
-	full  int64            // refusals so far
+	mu      sync.Mutex // guards what follows
+	free    int64
+	held    map[string]int64 // by account; none of zero
+	queue   []*waiter        // oldest first
+	refused int64            // so far
 }
 
-// waiter is a body that waits for room.
+// waiter is a body that waits for capacity.
 type waiter struct {
 	account string
 	n       int64
@@ -50,7 +50,7 @@ func NewBudget(total int64) *Budget {
 }
 
 // Take gives n bytes to account, waiting a little for them;
-// an *logservice.UnavailableError where there is no room then.
+// an *logservice.UnavailableError where there is no capacity then.
 func (b *Budget) Take(ctx context.Context, account string, n int64) error {
 	b.mu.Lock()
 	if b.give(account, n) {
@@ -58,9 +58,9 @@ func (b *Budget) Take(ctx context.Context, account string, n int64) error {
 		return nil
 	}
 	if len(b.queue) == maxWaiting {
-		b.full++
+		b.refused++
 		b.mu.Unlock()
-		return noRoom()
+		return full()
 	}
 	w := &waiter{account, n, make(chan struct{})}
 	b.queue = append(b.queue, w)
@@ -87,11 +87,11 @@ func (b *Budget) wait(ctx context.Context, w *waiter) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	b.full++
-	return noRoom()
+	b.refused++
+	return full()
 }
 
-func noRoom() error {
+func full() error {
 	return &logservice.UnavailableError{Cause: errors.New("no memory left for request bodies"), RetryAfter: budgetWait}
 }
 
@@ -129,9 +129,9 @@ func (b *Budget) Put(account string, n int64) {
 	})
 }
 
-// use says how much is held, and how often there was no room.
-func (b *Budget) use() (held, refused int64) {
+// Use is how much is held, and how often there was no capacity.
+func (b *Budget) Use() (held, refused int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.total - b.free, b.full
+	return b.total - b.free, b.refused
 }

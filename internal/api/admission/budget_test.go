@@ -1,4 +1,4 @@
-package endpoint
+package admission
 
 import (
 	"context"
@@ -37,7 +37,7 @@ func TestOneAccountCannotTakeTheMemoryOfOthers(t *testing.T) {
 				t.Errorf("%s: %v", account, err)
 			}
 		}
-		if held, refused := b.use(); held != 860 || refused != 1 {
+		if held, refused := b.Use(); held != 860 || refused != 1 {
 			t.Errorf("%d held, %d refused; want 860 and 1", held, refused)
 		}
 	})
@@ -101,7 +101,7 @@ func TestAWaiterThatLeavesTakesNothing(t *testing.T) {
 			t.Errorf("error %v", err)
 		}
 		b.Put("a", 80)
-		if held, _ := b.use(); held != 0 || len(b.held) != 0 || len(b.queue) != 0 {
+		if held, _ := b.Use(); held != 0 || len(b.held) != 0 || len(b.queue) != 0 {
 			t.Errorf("%d held by %v, %d waiting", held, b.held, len(b.queue))
 		}
 	})
