@@ -64,7 +64,7 @@ func TestTheLogOfRequestsNamesTheLogThatWasActedOn(t *testing.T) {
 		{"GET", "/info/stream?prefix=a", "", `account="" key=a`},
 		{"POST", "/blob/download?accountID=A&prefix=a", "", "account=A key=a"},
 		{"GET", "/token?accountID=A", "", `account=A key=""`},
-		{"GET", "/blob?accountID=A&key=..", "", `account=A key=""`},
+		{"GET", "/blob?accountID=A&key=..", "", "account=A key=.."},
 		{"GET", "/link/download?accountID=A&key=a&expires=1&signature=x", "", "account=A key=a"},
 		{"GET", "/stream?accountID=A&key=a&ticket=1.x", "", "account=A key=a"},
 		{"POST", "/ci/1/2/3/4%20a/stream", "", `account=default key="1/2/3/4 a"`},

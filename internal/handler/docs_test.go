@@ -136,7 +136,8 @@ func run(t *testing.T, dir, name string, args ...string) string {
 	cmd.Dir = dir
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
+		passed := regexp.MustCompile(`(?m)^ *(=== |--- PASS).*\n`)
+		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, passed.ReplaceAll(out, nil))
 	}
 	return string(out)
 }

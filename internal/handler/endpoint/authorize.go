@@ -3,34 +3,26 @@ package endpoint
 import (
 	"errors"
 	"net/http"
-	"strings"
+	"slices"
 
 	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/api/access"
 	"github.com/harness/log-service/internal/auth"
 )
 
-// HeaderToken carries the token of a request. Authorization: Bearer does, too.
-const HeaderToken = "X-Harness-Token"
+// Log is a log that the caller may do to what the route is for.
+type Log = access.Log
+
+// Tree is every log at and below a prefix, which the caller may do to what the
+// route is for.
+type Tree = access.Tree
 
 // Account is an account that the caller of a request may act in. Only
 // Call.Account makes one, so that no dialect forgets to ask.
 type Account struct {
-	name string
+	access.Account
 	call *Call
 }
-
-// Log is a log that the caller may do to what the route is for.
-type Log struct{ id logservice.ID }
-
-// Tree is every log of an account, or of all, at and below a prefix, which the
-// caller may do to what the route is for. The zero value has none.
-type Tree struct {
-	account string
-	all     bool
-	prefix  logservice.Key
-}
-
-func (t Tree) id() logservice.ID { return logservice.ID{Account: t.account, Key: t.prefix} }
 
 // Account parses the name of an account, verifies the token of the request,
 // and checks that it is good for what the route needs, in this account.
@@ -40,94 +32,64 @@ func (c *Call) Account(name string) (Account, error) {
 		return Account{}, err
 	}
 	c.account = name
-	if err := c.authenticate(); err != nil {
+	caller, err := c.authenticate()
+	if err != nil {
 		return Account{}, c.refused(name, err)
 	}
-	if err := c.grant.AllowsAccount(c.needs, name); err != nil {
-		return Account{}, c.refused(name, err)
+	a, err := caller.Account(name)
+	return Account{a, c}, c.refused(name, err)
+}
+
+// Own is the account that the token is for, for a dialect whose requests name
+// none.
+func (c *Call) Own() (Account, error) {
+	caller, err := c.authenticate()
+	if err != nil {
+		return Account{}, c.refused(logservice.DefaultAccount, err)
 	}
-	return Account{name, c}, nil
+	return c.Account(caller.Own())
 }
 
 // AllAccounts is Account for a route about the logs at and below prefix, all
 // of them where it is empty, in every account at once.
 func (c *Call) AllAccounts(prefix string) (Tree, error) {
-	key, err := c.prefix(prefix)
-	if err != nil {
-		return Tree{}, err
-	}
-	err = c.authenticate()
-	if err == nil && !c.grant.IsGlobal() {
-		err = logservice.Errorf(logservice.ErrForbidden, "the token is not for all accounts")
-	}
+	caller, err := c.authenticate()
 	if err != nil {
 		return Tree{}, c.refused("", err)
 	}
-	return Tree{all: true, prefix: key}, nil
-}
-
-// Own is the account that the token is for, for a dialect whose requests name
-// none: logservice.DefaultAccount where it is for all of them.
-func (c *Call) Own() (Account, error) {
-	if err := c.authenticate(); err != nil {
-		return Account{}, c.refused(logservice.DefaultAccount, err)
-	}
-	if c.grant.AllAccounts {
-		return c.Account(logservice.DefaultAccount)
-	}
-	return c.Account(c.grant.Account)
+	c.note(prefix)
+	t, err := caller.AllAccounts(prefix)
+	return t, c.refused("", err)
 }
 
 // Log parses a key and checks that the token is good for its log.
 func (a Account) Log(key string) (Log, error) {
-	parsed, err := logservice.ParseKey(key)
-	if err != nil {
-		return Log{}, err
-	}
-	a.call.keys = append(a.call.keys, key)
-	id := logservice.ID{Account: a.name, Key: parsed}
-	if err := a.call.grant.Allows(a.call.needs, id); err != nil {
-		return Log{}, a.call.refused(a.name, err)
-	}
-	return Log{id}, nil
+	a.call.note(key)
+	l, err := a.Account.Log(key)
+	return l, a.call.refused(a.Name(), err)
 }
 
 // Tree parses a prefix and checks that the token is good for every log at and
 // below it.
 func (a Account) Tree(prefix string) (Tree, error) {
-	l, err := a.Log(prefix)
-	return Tree{account: a.name, prefix: l.id.Key}, err
+	a.call.note(prefix)
+	t, err := a.Account.Tree(prefix)
+	return t, a.call.refused(a.Name(), err)
 }
 
 // Listing is the part of the tree at and below prefix that the token is for:
 // of the whole account where prefix is empty.
 func (a Account) Listing(prefix string) (Tree, error) {
-	key, err := a.call.prefix(prefix)
-	if err != nil {
-		return Tree{}, err
-	}
-	if key, err = a.call.grant.Narrow(key); err != nil {
-		return Tree{}, a.call.refused(a.name, err)
-	}
-	return Tree{account: a.name, prefix: key}, nil
+	a.call.note(prefix)
+	t, err := a.Account.Listing(prefix)
+	return t, a.call.refused(a.Name(), err)
 }
 
-// prefix parses a prefix that may be empty.
-func (c *Call) prefix(s string) (logservice.Key, error) {
-	if s == "" {
-		return "", nil
+// note keeps a key for the log of requests.
+func (c *Call) note(key string) {
+	if key != "" {
+		c.keys = append(c.keys, key)
 	}
-	c.keys = append(c.keys, s)
-	return logservice.ParseKey(s)
-}
-
-// also checks that the token has one more of verbs, for a parameter that does
-// more than its route is for.
-func (c *Call) also(verbs auth.Verbs, l Log) error {
-	if err := c.grant.Allows(verbs, l.id); err != nil {
-		return c.refused(l.id.Account, err)
-	}
-	return nil
 }
 
 // UseToken says where a dialect carries its token, for requests without one
@@ -135,59 +97,43 @@ func (c *Call) also(verbs auth.Verbs, l Log) error {
 func (c *Call) UseToken(token string) { c.token = token }
 
 // authenticate verifies the token of the request, once.
-func (c *Call) authenticate() error {
+func (c *Call) authenticate() (access.Caller, error) {
 	if c.known {
-		return nil
+		return c.caller, nil
 	}
-	token, err := c.credential()
+	h := c.Request.Header
+	own := h[access.HeaderToken]
+	if c.token != "" {
+		own = slices.Concat(own, []string{c.token})
+	}
+	token, err := access.Token(own, h["Authorization"])
 	if err != nil {
-		return err
+		return access.Caller{}, err
 	}
-	if c.grant, err = c.api.auth.Verify(c.Request.Context(), token); err != nil {
-		return err
+	caller, err := access.Identify(c.Request.Context(), c.api.auth, token, c.needs)
+	if err == nil {
+		c.caller, c.known = caller, true
 	}
-	c.known = true
-	return nil
+	return caller, err
 }
-
-// credential is the token of the request. Two that differ are refused: who
-// looks at one of them must not be told another one's answer.
-func (c *Call) credential() (string, error) {
-	token := c.token
-	for _, t := range c.Request.Header[HeaderToken] {
-		if token != "" && t != token && t != "" {
-			return "", errTwoTokens
-		}
-		token = t
-	}
-	for _, field := range c.Request.Header["Authorization"] {
-		scheme, t, _ := strings.Cut(field, " ")
-		if !strings.EqualFold(scheme, "Bearer") {
-			continue
-		}
-		if t = strings.TrimSpace(t); token != "" && t != token {
-			return "", errTwoTokens
-		}
-		token = t
-	}
-	return token, nil
-}
-
-var errTwoTokens = logservice.Invalidf("two tokens in one request: send one")
 
 // refused is the answer to a token that is missing or not good for what is
-// asked, in the words that clients know.
+// asked, in the words that clients know; any other error stays what it is.
 func (c *Call) refused(account string, err error) error {
 	switch {
 	case errors.Is(err, logservice.ErrUnauthorized):
 		return &statusError{status: http.StatusBadRequest, code: "not_authenticated", msg: "no token in header",
-			hint: "send a token in the header " + HeaderToken + ", or as Authorization: Bearer", cause: err}
+			hint: "send a token in the header " + access.HeaderToken + ", or as Authorization: Bearer", cause: err}
 	case !errors.Is(err, logservice.ErrForbidden):
 		return err
 	case c.needs&auth.Global != 0:
 		return &statusError{status: http.StatusBadRequest, code: "not_authenticated",
 			msg: "token in request not authorized for receiving tokens", hint: "this route needs the global token", cause: err}
 	}
+	hint := err
+	if r := (*access.RefusedError)(nil); errors.As(err, &r) {
+		account, hint = r.Account, r.Err
+	}
 	return &statusError{status: http.StatusForbidden, code: "forbidden",
-		msg: "operation not permitted for accountID: " + account, hint: err.Error(), cause: err}
+		msg: "operation not permitted for accountID: " + account, hint: hint.Error(), cause: err}
 }

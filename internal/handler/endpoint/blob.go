@@ -36,7 +36,7 @@ func (a *API) store(c *Call, l Log, add bool) error {
 		return err
 	}
 	defer r.Close()
-	return a.service.PutBlob(c.Request.Context(), l.id, &atMost{r: r, left: a.upload, most: a.upload}, add)
+	return a.service.PutBlob(c.Request.Context(), l.ID(), &atMost{r: r, left: a.upload, most: a.upload}, add)
 }
 
 // atMost refuses what is longer than it may be, as it comes: what a compressed
@@ -58,7 +58,7 @@ func (m *atMost) Read(p []byte) (int, error) {
 // it, or compressed as it is stored where the client takes that.
 func (a *API) Download(c *Call, l Log) error {
 	ctx := c.Request.Context()
-	content, err := a.service.Blob(ctx, l.id)
+	content, err := a.service.Blob(ctx, l.ID())
 	if err != nil {
 		return err
 	}
@@ -132,7 +132,7 @@ func (a *API) send(c *Call, status int, r io.ReadCloser, size int64) error {
 
 // Exists answers true or false.
 func (a *API) Exists(c *Call, l Log) error {
-	found, err := a.service.BlobExists(c.Request.Context(), l.id)
+	found, err := a.service.BlobExists(c.Request.Context(), l.ID())
 	if err != nil {
 		return err
 	}
@@ -141,7 +141,7 @@ func (a *API) Exists(c *Call, l Log) error {
 
 // Delete deletes the stored log of l.
 func (a *API) Delete(c *Call, l Log) error {
-	if err := a.service.DeleteBlob(c.Request.Context(), l.id); err != nil {
+	if err := a.service.DeleteBlob(c.Request.Context(), l.ID()); err != nil {
 		return err
 	}
 	return c.NoContent()
@@ -149,7 +149,7 @@ func (a *API) Delete(c *Call, l Log) error {
 
 // DeleteUnder deletes the stored logs of t.
 func (a *API) DeleteUnder(c *Call, t Tree) error {
-	if _, err := a.service.DeleteBlobs(c.Request.Context(), t.account, t.prefix); err != nil {
+	if _, err := a.service.DeleteBlobs(c.Request.Context(), t.ID().Account, t.ID().Key); err != nil {
 		return err
 	}
 	return c.NoContent()

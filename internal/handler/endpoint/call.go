@@ -3,6 +3,7 @@ package endpoint
 import (
 	"net/http"
 
+	"github.com/harness/log-service/internal/api/access"
 	"github.com/harness/log-service/internal/auth"
 )
 
@@ -33,11 +34,11 @@ type Call struct {
 	cut    bool // the answer was broken off
 	took   bool // the whole body
 
-	api   *API
-	needs auth.Verbs // any of these; see Handler
-	token string     // of a dialect that has it elsewhere than in the usual headers
-	known bool       // grant is that of the request's token
-	grant auth.Grant
+	api    *API
+	needs  auth.Verbs // any of these; see Handler
+	token  string     // of a dialect that has it elsewhere than in the usual headers
+	known  bool       // caller is that of the request's token
+	caller access.Caller
 
 	account string   // what the request asked for, for the log of requests
 	keys    []string // the same

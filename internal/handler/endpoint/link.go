@@ -9,6 +9,7 @@ import (
 	"time"
 
 	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/api/access"
 	"github.com/harness/log-service/internal/logs"
 )
 
@@ -28,19 +29,19 @@ type linkAnswer struct {
 // UploadLink answers with an address that takes the log of l by PUT, without
 // further authentication, for an hour or the time that expires names.
 func (a *API) UploadLink(c *Call, l Log) error {
-	return a.giveLink(c, logs.LinkUpload, PathUploadLink, l.id, "")
+	return a.giveLink(c, logs.LinkUpload, PathUploadLink, l.ID(), "")
 }
 
 // DownloadLink is UploadLink for GET.
 func (a *API) DownloadLink(c *Call, l Log) error {
-	return a.giveLink(c, logs.LinkDownload, PathDownloadLink, l.id, "")
+	return a.giveLink(c, logs.LinkDownload, PathDownloadLink, l.ID(), "")
 }
 
 // ZipLink answers with a link to a zip of every stored log of t. The zip is made while it is downloaded, so it is ready at
 // once; clients that poll see success at their first look.
 func (a *API) ZipLink(c *Call, t Tree) error {
 	found := false
-	for _, err := range a.service.ListBlobs(c.Request.Context(), t.account, t.prefix) {
+	for _, err := range a.service.ListBlobs(c.Request.Context(), t.ID().Account, t.ID().Key) {
 		if err != nil {
 			return err
 		}
@@ -50,7 +51,7 @@ func (a *API) ZipLink(c *Call, t Tree) error {
 	if !found {
 		return NotFound("no logs found below this prefix", "")
 	}
-	return a.giveLink(c, logs.LinkZip, PathZipLink, t.id(), "success")
+	return a.giveLink(c, logs.LinkZip, PathZipLink, t.ID(), "success")
 }
 
 func (a *API) giveLink(c *Call, kind logs.LinkKind, path string, id logservice.ID, status string) error {
@@ -120,8 +121,9 @@ func (a *API) linked(c *Call, kind logs.LinkKind) (Log, error) {
 		return Log{}, logservice.ErrForbidden
 	}
 	id := logservice.ID{Account: c.Query.Get("accountID"), Key: logservice.Key(c.Query.Get("key"))}
-	c.account, c.keys = id.Account, []string{string(id.Key)}
-	return Log{id}, a.service.VerifyLink(logs.Link{Kind: kind, ID: id, Expires: expires, Signature: c.Query.Get("signature")})
+	c.account = id.Account
+	c.note(string(id.Key))
+	return access.Linked(a.service, logs.Link{Kind: kind, ID: id, Expires: expires, Signature: c.Query.Get("signature")})
 }
 
 // NotByThisLink is a Func for the methods that no link of a path allows.
@@ -166,7 +168,7 @@ func (a *API) LinkedZip(c *Call) error {
 		return nil
 	}
 	w := a.paced(c)
-	err = a.service.Zip(c.Request.Context(), l.id.Account, l.id.Key, &w)
+	err = a.service.Zip(c.Request.Context(), l.ID().Account, l.ID().Key, &w)
 	w.done()
 	if err != nil && c.status != 0 {
 		return Aborted(err)

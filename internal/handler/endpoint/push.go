@@ -17,7 +17,7 @@ import (
 // whatever its content type is, or what application/x-ndjson and text/plain
 // say. The answer names the next sequence.
 func (a *API) Push(c *Call, l Log) error {
-	id := l.id
+	id := l.ID()
 	offset, err := c.Query.Sequence("offset", 1)
 	if err != nil {
 		return err

@@ -18,7 +18,7 @@ type Lines struct {
 
 // Lines reads the body of c, a JSON array.
 func (a *API) Lines(c *Call, l Log) (*Lines, error) {
-	b, err := a.bodies.read(c, l.id.Account)
+	b, err := a.bodies.read(c, l.ID().Account)
 	if err != nil {
 		return nil, err
 	}
@@ -40,10 +40,10 @@ func (l *Lines) Release() { l.body.release() }
 // clients that never open one.
 func (a *API) Record(ctx context.Context, l Log, b lines.Batch) error {
 	batch := logs.Lines{Data: b.Data, Count: b.Count, Dedupe: b.Marked}
-	_, err := a.service.Append(ctx, l.id, batch)
+	_, err := a.service.Append(ctx, l.ID(), batch)
 	if errors.Is(err, logservice.ErrStreamNotFound) {
-		if err = a.service.Open(ctx, l.id, logs.OpenOptions{}); err == nil {
-			_, err = a.service.Append(ctx, l.id, batch)
+		if err = a.service.Open(ctx, l.ID(), logs.OpenOptions{}); err == nil {
+			_, err = a.service.Append(ctx, l.ID(), batch)
 		}
 	}
 	return err
@@ -51,10 +51,10 @@ func (a *API) Record(ctx context.Context, l Log, b lines.Batch) error {
 
 // Finish ends the log of l, of which b is all: see logs.Service.Finish.
 func (a *API) Finish(ctx context.Context, l Log, b lines.Batch) error {
-	return a.service.Finish(ctx, l.id, b.Data, b.Count)
+	return a.service.Finish(ctx, l.ID(), b.Data, b.Count)
 }
 
 // FirstLine is the first line of the log of l; see logs.Service.FirstLine.
 func (a *API) FirstLine(ctx context.Context, l Log) ([]byte, error) {
-	return a.service.FirstLine(ctx, l.id)
+	return a.service.FirstLine(ctx, l.ID())
 }

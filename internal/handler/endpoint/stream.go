@@ -5,7 +5,6 @@ import (
 	"time"
 
 	logservice "github.com/harness/log-service"
-	"github.com/harness/log-service/internal/auth"
 	"github.com/harness/log-service/internal/logs"
 )
 
@@ -17,17 +16,14 @@ func (a *API) Open(c *Call, l Log) error {
 		return err
 	}
 	truncate, _, err := c.Query.Bool("truncate")
-	if err == nil && truncate {
-		err = c.also(auth.Delete, l)
-	}
 	if err != nil {
 		return err
 	}
-	if ttl == 0 {
-		ttl = logservice.DefaultTTL
+	o, err := c.caller.Opening(l, ttl, truncate)
+	if err != nil {
+		return c.refused(l.ID().Account, err)
 	}
-	o := logs.OpenOptions{TTL: min(ttl, logservice.MaxTTL), Truncate: truncate}
-	if err := a.service.Open(c.Request.Context(), l.id, o); err != nil {
+	if err := a.service.Open(c.Request.Context(), l.ID(), o); err != nil {
 		return err
 	}
 	return c.NoContent()
@@ -35,11 +31,11 @@ func (a *API) Open(c *Call, l Log) error {
 
 // Close ends the stream of id.
 func (a *API) Close(c *Call, l Log) error {
-	how, err := archiving(c, l)
+	how, err := archiving(c, l.ID())
 	if err != nil {
 		return err
 	}
-	if err := a.service.Close(c.Request.Context(), l.id, how); err != nil {
+	if err := a.service.Close(c.Request.Context(), l.ID(), how); err != nil {
 		return err
 	}
 	return c.NoContent()
@@ -47,11 +43,11 @@ func (a *API) Close(c *Call, l Log) error {
 
 // CloseUnder ends the streams of t.
 func (a *API) CloseUnder(c *Call, t Tree) error {
-	how, err := archiving(c, Log{t.id()})
+	how, err := archiving(c, t.ID())
 	if err != nil {
 		return err
 	}
-	if err := a.service.CloseUnder(c.Request.Context(), t.account, t.prefix, how); err != nil {
+	if err := a.service.CloseUnder(c.Request.Context(), t.ID().Account, t.ID().Key, how); err != nil {
 		return err
 	}
 	return c.NoContent()
@@ -60,13 +56,13 @@ func (a *API) CloseUnder(c *Call, t Tree) error {
 // CloseAll ends the streams of several logs; those that are not open do not
 // matter.
 func (a *API) CloseAll(c *Call, several []Log) error {
-	how, err := archiving(c, several...)
-	if err != nil {
-		return err
-	}
 	ids := make([]logservice.ID, len(several))
 	for i, l := range several {
-		ids[i] = l.id
+		ids[i] = l.ID()
+	}
+	how, err := archiving(c, ids...)
+	if err != nil {
+		return err
 	}
 	if err := a.service.CloseAll(c.Request.Context(), ids, how); err != nil {
 		return err
@@ -74,21 +70,19 @@ func (a *API) CloseAll(c *Call, several []Log) error {
 	return c.NoContent()
 }
 
-// archiving says what a close does with the logs. Whoever may push may close;
-// to replace a stored log or to drop a live one takes more.
-func archiving(c *Call, several ...Log) (how logs.Archiving, err error) {
+// archiving says what a close does with the logs.
+func archiving(c *Call, ids ...logservice.ID) (how logs.Archiving, err error) {
 	snapshot, given, err := c.Query.Bool("snapshot")
-	if err != nil || !given {
+	switch {
+	case err != nil || !given:
 		return logs.ArchiveIfMissing, err
+	case snapshot:
+		how = logs.ArchiveAlways
+	default:
+		how = logs.ArchiveNever
 	}
-	how, verb := logs.ArchiveNever, auth.Delete
-	if snapshot {
-		how, verb = logs.ArchiveAlways, auth.Write
-	}
-	for _, l := range several {
-		if err := c.also(verb, l); err != nil {
-			return 0, err
-		}
+	if err := c.caller.Closing(how, ids...); err != nil {
+		return 0, c.refused(ids[0].Account, err)
 	}
 	return how, nil
 }
@@ -112,10 +106,11 @@ type backlog struct {
 // Info describes the open streams of t. Those of all accounts have each its
 // account and a / before its key.
 func (a *API) Info(c *Call, t Tree) error {
-	if t.account == "" && !t.all { // the filter would take it for all
-		return logservice.Invalidf("account is empty")
+	filter, err := t.Filter()
+	if err != nil {
+		return err
 	}
-	list, err := a.service.List(c.Request.Context(), logs.Filter{Account: t.account, Prefix: t.prefix})
+	list, err := a.service.List(c.Request.Context(), filter)
 	if err != nil {
 		return err
 	}
@@ -125,7 +120,7 @@ func (a *API) Info(c *Call, t Tree) error {
 			continue
 		}
 		name := string(s.ID.Key)
-		if t.all {
+		if t.All() {
 			name = s.ID.Account + "/" + name // injective: an account holds no /
 		}
 		streams[name] = streamInfo{

@@ -25,7 +25,7 @@ func (a *API) Tail(c *Call, l Log) error {
 		return err
 	}
 	// The cursor outlives the request where the tail takes its connection over.
-	cursor, state, err := a.service.Follow(context.WithoutCancel(c.Request.Context()), l.id, after)
+	cursor, state, err := a.service.Follow(context.WithoutCancel(c.Request.Context()), l.ID(), after)
 	switch {
 	case errors.Is(err, logservice.ErrStreamNotFound):
 		cursor, state = ended{}, logservice.StateUnknown

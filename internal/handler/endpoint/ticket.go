@@ -7,6 +7,7 @@ import (
 	"time"
 
 	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/api/access"
 	"github.com/harness/log-service/internal/logs"
 )
 
@@ -23,7 +24,7 @@ type ticketAnswer struct {
 // send no header, and a token in an address would be good for more, for
 // longer.
 func (a *API) Ticket(c *Call, l Log) error {
-	t, err := a.service.SignLink(logs.LinkTail, l.id, TicketTTL)
+	t, err := a.service.SignLink(logs.LinkTail, l.ID(), TicketTTL)
 	if err != nil {
 		return err
 	}
@@ -37,13 +38,18 @@ func (c *Call) Ticketed(account, key, ticket string) (Log, error) {
 	if err != nil {
 		return Log{}, err
 	}
-	c.account, c.keys = account, []string{key}
+	c.account = account
+	c.note(key)
 	expires, signature, _ := strings.Cut(ticket, ".")
 	until, err := strconv.ParseInt(expires, 10, 64)
-	if err != nil || c.api.service.VerifyLink(logs.Link{Kind: logs.LinkTail, ID: id, Expires: until, Signature: signature}) != nil {
+	var l Log
+	if err == nil {
+		l, err = access.Linked(c.api.service, logs.Link{Kind: logs.LinkTail, ID: id, Expires: until, Signature: signature})
+	}
+	if err != nil {
 		return Log{}, &statusError{status: http.StatusForbidden, code: "forbidden",
 			msg: "operation not permitted for accountID: " + account, hint: "the ticket is not one for this log, or is past its time: get a new one",
 			cause: logservice.ErrForbidden}
 	}
-	return Log{id}, nil
+	return l, nil
 }

@@ -13,7 +13,7 @@ const defaultExchangeTTL = time.Hour
 // Token answers with a token for everything in an account, bare, as its
 // clients take it.
 func (a *API) Token(c *Call, account Account) error {
-	token, err := a.auth.AccountToken(account.name)
+	token, err := a.auth.AccountToken(account.Name())
 	if err != nil {
 		return err
 	}
@@ -34,7 +34,7 @@ func (a *API) Exchange(c *Call) error {
 			return logservice.Invalidf("expires is %q: use a duration such as 6h", s)
 		}
 	}
-	token, err := a.auth.Exchange(c.grant, ttl)
+	token, err := a.auth.Exchange(c.caller.Grant(), ttl)
 	if err != nil {
 		return err
 	}

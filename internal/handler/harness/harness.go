@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/api/access"
 	"github.com/harness/log-service/internal/handler/endpoint"
 )
 
@@ -23,7 +24,7 @@ func Account(c *endpoint.Call) (endpoint.Account, error) {
 // TokenAccount is the account that a new token shall be for. The caller's own
 // token may be in the query here.
 func TokenAccount(c *endpoint.Call) (endpoint.Account, error) {
-	c.UseToken(c.Query.Get(endpoint.HeaderToken))
+	c.UseToken(c.Query.Get(access.HeaderToken))
 	return Account(c)
 }
 

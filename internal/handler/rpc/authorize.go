@@ -3,7 +3,6 @@ package rpc
 import (
 	"context"
 	"errors"
-	"strings"
 
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/metadata"
@@ -11,8 +10,9 @@ import (
 	"google.golang.org/grpc/reflection/grpc_reflection_v1alpha"
 
 	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/api/access"
 	"github.com/harness/log-service/internal/auth"
-	"github.com/harness/log-service/internal/handler/endpoint"
+	"github.com/harness/log-service/internal/logs"
 	logservicev1 "github.com/harness/log-service/proto/logservice/v1"
 )
 
@@ -37,16 +37,13 @@ func Needs() map[string]auth.Verbs {
 }
 
 // caller is who makes a call. It is the only way to an identity.
-type caller struct {
-	grant auth.Grant
-	needs auth.Verbs
-}
+type caller struct{ access.Caller }
 
 type callerKey struct{}
 
 func callerOf(ctx context.Context) caller {
-	c, _ := ctx.Value(callerKey{}).(caller) // the zero one may do nothing
-	return c
+	c, _ := ctx.Value(callerKey{}).(access.Caller) // the zero one may do nothing
+	return caller{c}
 }
 
 // authenticate verifies the token of a call and returns its context with the
@@ -59,74 +56,42 @@ func (s *Server) authenticate(ctx context.Context, method string) (context.Conte
 	case needs == auth.Public:
 		return ctx, nil
 	}
-	token, err := credential(ctx)
+	token, err := access.Token(metadata.ValueFromIncomingContext(ctx, access.HeaderToken), metadata.ValueFromIncomingContext(ctx, "authorization"))
 	if err != nil {
 		return ctx, err
 	}
-	grant, err := s.auth.Verify(ctx, token)
+	c, err := access.Identify(ctx, s.auth, token, needs)
 	if errors.Is(err, logservice.ErrUnauthorized) {
 		err = logservice.Errorf(logservice.ErrUnauthorized, "no token: send it in the metadata, as authorization: Bearer TOKEN or as x-harness-token: TOKEN")
 	}
-	return context.WithValue(ctx, callerKey{}, caller{grant, needs}), err
+	return context.WithValue(ctx, callerKey{}, c), err
 }
 
-// credential is the token of a call. Two that differ are refused: who looks at
-// one of them must not be told another one's answer.
-func credential(ctx context.Context) (token string, err error) {
-	given := metadata.ValueFromIncomingContext(ctx, strings.ToLower(endpoint.HeaderToken))
-	for _, field := range metadata.ValueFromIncomingContext(ctx, "authorization") {
-		if scheme, t, _ := strings.Cut(field, " "); strings.EqualFold(scheme, "Bearer") {
-			given = append(given, strings.TrimSpace(t))
-		}
+// find is a log that the caller may do to what the call is for.
+func (c caller) find(account, key string) (access.Log, error) {
+	a, err := c.Account(account)
+	if err != nil {
+		return access.Log{}, err
 	}
-	for _, t := range given {
-		if token != "" && t != token {
-			return "", logservice.Invalidf("two tokens in one call: send one")
-		}
-		token = t
-	}
-	return token, nil
+	return a.Log(key)
 }
 
-// log is a log that the caller may do to what the call is for.
+// log is find for the log's identity.
 func (c caller) log(account, key string) (logservice.ID, error) {
-	id, err := logservice.ParseID(account, key)
-	if err != nil {
-		return id, err
-	}
-	return id, c.also(c.needs, id)
+	l, err := c.find(account, key)
+	return l.ID(), err
 }
 
-// also checks that the caller has one of verbs, for a field that does more
-// than the call is for.
-func (c caller) also(verbs auth.Verbs, id logservice.ID) error {
-	if err := c.grant.Allows(verbs, id); err != nil {
-		return refused(id.Account, err)
-	}
-	return nil
-}
-
-// listing is the part of account at and below prefix that the caller may see.
-func (c caller) listing(account, prefix string) (string, logservice.Key, error) {
-	account, err := logservice.ParseAccount(account)
+// listing selects the logs of account at and below prefix that the caller may
+// see.
+func (c caller) listing(account, prefix string) (logs.Filter, error) {
+	a, err := c.Account(account)
 	if err != nil {
-		return "", "", err
+		return logs.Filter{}, err
 	}
-	var key logservice.Key
-	if prefix != "" {
-		if key, err = logservice.ParseKey(prefix); err != nil {
-			return "", "", err
-		}
-	}
-	if err = c.grant.AllowsAccount(c.needs, account); err == nil {
-		key, err = c.grant.Narrow(key)
-	}
+	t, err := a.Listing(prefix)
 	if err != nil {
-		return "", "", refused(account, err)
+		return logs.Filter{}, err
 	}
-	return account, key, nil
-}
-
-func refused(account string, err error) error {
-	return logservice.Errorf(logservice.ErrForbidden, "operation not permitted for account %s: %v", account, err)
+	return t.Filter()
 }

@@ -9,7 +9,6 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	logservice "github.com/harness/log-service"
-	"github.com/harness/log-service/internal/auth"
 	"github.com/harness/log-service/internal/logs"
 	logservicev1 "github.com/harness/log-service/proto/logservice/v1"
 )
@@ -22,35 +21,34 @@ const maxPage = 5000
 // Open implements LogStream.
 func (s *Server) Open(ctx context.Context, r *logservicev1.OpenRequest) (*logservicev1.OpenResponse, error) {
 	c := callerOf(ctx)
-	id, err := c.log(r.GetAccount(), r.GetKey())
-	if err == nil && r.GetTruncate() {
-		err = c.also(auth.Delete, id)
-	}
+	l, err := c.find(r.GetAccount(), r.GetKey())
 	if err != nil {
 		return nil, err
 	}
-	ttl, err := duration("ttl", r.GetTtl(), logservice.DefaultTTL)
+	ttl, err := duration("ttl", r.GetTtl())
 	if err != nil {
 		return nil, err
 	}
-	o := logs.OpenOptions{TTL: min(ttl, logservice.MaxTTL), Truncate: r.GetTruncate()}
-	return &logservicev1.OpenResponse{}, s.service.Open(ctx, id, o)
+	o, err := c.Opening(l, ttl, r.GetTruncate())
+	if err != nil {
+		return nil, err
+	}
+	return &logservicev1.OpenResponse{}, s.service.Open(ctx, l.ID(), o)
 }
 
-// duration reads a field that may be absent or zero, which is unset.
-func duration(field string, d *durationpb.Duration, unset time.Duration) (time.Duration, error) {
+// duration reads a field that may be absent, which is zero.
+func duration(field string, d *durationpb.Duration) (time.Duration, error) {
 	if d == nil {
-		return unset, nil
+		return 0, nil
 	}
 	if err := d.CheckValid(); err != nil {
 		return 0, logservice.Invalidf("%s is not a duration: %v", field, err)
 	}
-	if v := d.AsDuration(); v < 0 {
+	v := d.AsDuration()
+	if v < 0 {
 		return 0, logservice.Invalidf("%s is %v: it may not be negative", field, v)
-	} else if v > 0 {
-		return v, nil
 	}
-	return unset, nil
+	return v, nil
 }
 
 // Close implements LogStream.
@@ -60,8 +58,11 @@ func (s *Server) Close(ctx context.Context, r *logservicev1.CloseRequest) (*logs
 	if err != nil {
 		return nil, err
 	}
-	how, err := c.archiving(r.GetArchiving(), id)
+	how, err := archiving(r.GetArchiving())
 	if err != nil {
+		return nil, err
+	}
+	if err := c.Closing(how, id); err != nil {
 		return nil, err
 	}
 	if r.GetPrefix() {
@@ -72,23 +73,21 @@ func (s *Server) Close(ctx context.Context, r *logservicev1.CloseRequest) (*logs
 	return &logservicev1.CloseResponse{}, err
 }
 
-// archiving says what a close does with the log. Whoever may push may close;
-// to replace a stored log or to drop a live one takes more.
-func (c caller) archiving(a logservicev1.Archiving, id logservice.ID) (logs.Archiving, error) {
+func archiving(a logservicev1.Archiving) (logs.Archiving, error) {
 	switch a {
 	case logservicev1.Archiving_ARCHIVING_UNSPECIFIED:
 		return logs.ArchiveIfMissing, nil
 	case logservicev1.Archiving_ARCHIVING_ALWAYS:
-		return logs.ArchiveAlways, c.also(auth.Write, id)
+		return logs.ArchiveAlways, nil
 	case logservicev1.Archiving_ARCHIVING_NEVER:
-		return logs.ArchiveNever, c.also(auth.Delete, id)
+		return logs.ArchiveNever, nil
 	}
 	return 0, logservice.Invalidf("archiving %d is unknown: use 0, 1 or 2", a)
 }
 
 // List implements LogStream. Its page token is the last key of the page.
 func (s *Server) List(ctx context.Context, r *logservicev1.ListRequest) (*logservicev1.ListResponse, error) {
-	filter, err := filterOf(ctx, r.GetAccount(), r.GetPrefix())
+	filter, err := callerOf(ctx).listing(r.GetAccount(), r.GetPrefix())
 	if err != nil {
 		return nil, err
 	}
@@ -121,11 +120,6 @@ func (s *Server) List(ctx context.Context, r *logservicev1.ListRequest) (*logser
 		answer.NextPageToken = string(infos[end-1].ID.Key)
 	}
 	return answer, nil
-}
-
-func filterOf(ctx context.Context, account, prefix string) (f logs.Filter, err error) {
-	f.Account, f.Prefix, err = callerOf(ctx).listing(account, prefix)
-	return f, err
 }
 
 // list returns the open streams of f, ordered by key, and counts those that

@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -24,14 +25,15 @@ const (
 
 // Watch implements LogStream.
 func (s *Server) Watch(r *logservicev1.WatchRequest, stream grpc.ServerStreamingServer[logservicev1.WatchResponse]) error {
-	filter, err := filterOf(stream.Context(), r.GetAccount(), r.GetPrefix())
+	filter, err := callerOf(stream.Context()).listing(r.GetAccount(), r.GetPrefix())
 	if err != nil {
 		return err
 	}
-	every, err := duration("interval", r.GetInterval(), minInterval)
+	every, err := duration("interval", r.GetInterval())
 	if err != nil {
 		return err
 	}
+	every = cmp.Or(every, minInterval)
 	if every < minInterval || every > maxInterval {
 		return logservice.Invalidf("interval is %v: use %v to %v", every, minInterval, maxInterval)
 	}

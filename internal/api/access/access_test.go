@@ -1,0 +1,113 @@
+package access
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/auth"
+	"github.com/harness/log-service/internal/logs"
+)
+
+func TestTheTokenOfARequest(t *testing.T) {
+	for _, tc := range []struct {
+		own, fields []string
+		want        string
+		two         bool
+	}{
+		{},
+		{own: []string{"a"}, want: "a"},
+		{fields: []string{"Bearer a"}, want: "a"},
+		{fields: []string{"bearer  a "}, want: "a"},
+		{fields: []string{"Basic a", "Bearera", ""}},
+		{own: []string{""}, fields: []string{"Bearer a"}, want: "a"},
+		{own: []string{"a", "a"}, fields: []string{"Bearer a"}, want: "a"},
+		{own: []string{"a"}, fields: []string{"Basic b"}, want: "a"},
+		{own: []string{"a", "b"}, two: true},
+		{own: []string{"a"}, fields: []string{"Bearer b"}, two: true},
+		{fields: []string{"Bearer a", "Bearer b"}, two: true},
+		{own: []string{"a", "b", "b"}, two: true},
+	} {
+		got, err := Token(tc.own, tc.fields)
+		if errors.Is(err, logservice.ErrInvalid) != tc.two || !tc.two && got != tc.want {
+			t.Errorf("%q, %q: %q, %v", tc.own, tc.fields, got, err)
+		}
+	}
+}
+
+func TestWhatDoesMoreThanItsCallTakesMore(t *testing.T) {
+	id := logservice.ID{Account: "A", Key: "p/1"}
+	pusher := func(more auth.Verbs) Caller {
+		return Caller{auth.Grant{Account: "A", Prefix: "p", Verbs: auth.Push | more}, auth.Push}
+	}
+	for _, tc := range []struct {
+		name string
+		ask  func(Caller) error
+		more auth.Verbs // zero: none
+	}{
+		{"open", func(c Caller) error { _, err := c.Opening(Log{id}, 0, false); return err }, 0},
+		{"truncate", func(c Caller) error { _, err := c.Opening(Log{id}, 0, true); return err }, auth.Delete},
+		{"close", func(c Caller) error { return c.Closing(logs.ArchiveIfMissing, id) }, 0},
+		{"close, always", func(c Caller) error { return c.Closing(logs.ArchiveAlways, id) }, auth.Write},
+		{"close, never", func(c Caller) error { return c.Closing(logs.ArchiveNever, id) }, auth.Delete},
+		{"close, unknown", func(c Caller) error { return c.Closing(99, id) }, auth.Delete},
+	} {
+		if err := tc.ask(pusher(0)); errors.Is(err, logservice.ErrForbidden) != (tc.more != 0) {
+			t.Errorf("%s by who may push: %v", tc.name, err)
+		}
+		if err := tc.ask(pusher(tc.more)); err != nil {
+			t.Errorf("%s by who may: %v", tc.name, err)
+		}
+		other := Caller{auth.Grant{Account: "A", Prefix: "q", Verbs: auth.Admin}, auth.Push}
+		if err := tc.ask(other); errors.Is(err, logservice.ErrForbidden) != (tc.more != 0) {
+			t.Errorf("%s of a log beside the token's: %v", tc.name, err)
+		}
+	}
+	if err := pusher(auth.Write).Closing(logs.ArchiveAlways, id, logservice.ID{Account: "A", Key: "q/1"}); !errors.Is(err, logservice.ErrForbidden) {
+		t.Errorf("several logs, one of them beside the token's: %v", err)
+	}
+}
+
+func TestAStreamLivesAsLongAsItMay(t *testing.T) {
+	for asked, want := range map[time.Duration]time.Duration{
+		0: logservice.DefaultTTL, time.Second: time.Second, logservice.MaxTTL: logservice.MaxTTL, 1<<63 - 1: logservice.MaxTTL,
+	} {
+		if o, err := (Caller{}).Opening(Log{}, asked, false); err != nil || o.TTL != want {
+			t.Errorf("%v: %v, %v; want %v", asked, o.TTL, err, want)
+		}
+	}
+}
+
+func TestNobodyGetsALogWithoutACheck(t *testing.T) {
+	var nobody Caller
+	if _, err := nobody.Account("A"); !errors.Is(err, logservice.ErrForbidden) {
+		t.Errorf("an account for nobody: %v", err)
+	}
+	if _, err := nobody.AllAccounts(""); !errors.Is(err, logservice.ErrForbidden) {
+		t.Errorf("all accounts for nobody: %v", err)
+	}
+	if _, err := (Tree{}).Filter(); err == nil {
+		t.Error("the zero tree selects logs")
+	}
+	c := Caller{auth.Grant{Account: "A", Prefix: "p/1", Verbs: auth.Tail}, auth.Tail}
+	a, err := c.Account("A")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key, want := range map[string]error{"p/1": nil, "p/1/x": nil, "p/10": logservice.ErrForbidden, "p": logservice.ErrForbidden, "p/1/..": logservice.ErrInvalid, "": logservice.ErrInvalid} {
+		l, err := a.Log(key)
+		if !errors.Is(err, want) || (err != nil) != (l == Log{}) {
+			t.Errorf("%q: %v, %v; want %v", key, l, err, want)
+		}
+	}
+	for prefix, want := range map[string]logservice.Key{"": "p/1", "p": "p/1", "p/1/x": "p/1/x"} {
+		tree, err := a.Listing(prefix)
+		if f, ferr := tree.Filter(); err != nil || ferr != nil || f.Prefix != want || f.Account != "A" {
+			t.Errorf("%q: %+v, %v, %v; want %s", prefix, f, err, ferr, want)
+		}
+	}
+	if _, err := a.Listing("q"); !errors.Is(err, logservice.ErrForbidden) {
+		t.Errorf("a listing beside the token's logs: %v", err)
+	}
+}
