@@ -54,6 +54,11 @@ func smallLogs(ctx context.Context, e *env) (metrics, error) {
 		if err != nil {
 			return nil, err
 		}
+		files, err := diskUse(filepath.Join(e.t.dir, "blobs"))
+		if err != nil {
+			return nil, err
+		}
+		after += files
 		m["archive_bytes_per_log"] = float64(after) / float64(e.n)
 		all, err := diskUse(e.t.dir)
 		if err != nil {

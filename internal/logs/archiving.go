@@ -181,7 +181,7 @@ func (s *Service) compare(ctx context.Context, id logservice.ID) (name string, c
 
 func isDamage(err error) bool {
 	var d *archive.DamageError
-	return errors.As(err, &d)
+	return errors.As(err, &d) || errors.Is(err, ErrDamaged)
 }
 
 // packer is the archive of a closed stream as an io.Reader: it reads the

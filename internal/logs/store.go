@@ -2,6 +2,7 @@ package logs
 
 import (
 	"context"
+	"errors"
 	"io"
 	"iter"
 	"time"
@@ -9,11 +10,18 @@ import (
 	logservice "github.com/harness/log-service"
 )
 
+// ErrDamaged marks what cannot be read as it was written, and will not be: a
+// checksum that does not match, a sector that the disk cannot read. The message
+// says where.
+var ErrDamaged = errors.New("damaged")
+
 // Store keeps finished logs as blobs. All methods may be called from any
 // number of goroutines, and any memory they take is bounded, whatever a
 // blob's size. Errors are those of package logservice, wrapped:
-// ErrBlobNotFound, and ErrUnavailable for a store that is down or full. A
-// store encodes identities injectively; no key leaves its account.
+// ErrBlobNotFound, and ErrUnavailable for a store that is down or full; a blob
+// of which a part is lost for good is ErrDamaged there, others are untouched.
+// A store encodes identities injectively; no key leaves its account. One that
+// can say whether it works is a Checker.
 type Store interface {
 	// Put stores what r yields until io.EOF. The blob appears whole and
 	// durable when Put returns nil, in place of one of that identity; on any

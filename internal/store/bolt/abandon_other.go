@@ -7,9 +7,10 @@ import (
 	"os"
 )
 
-// abandon frees the file that bbolt holds for the next that opens it.
-func abandon(f *os.File) error {
-	if err := f.Close(); !errors.Is(err, os.ErrClosed) {
+// abandon frees the file for the next that opens it, where bbolt's Close might
+// never return.
+func (h *handle) abandon() error {
+	if err := h.file.Close(); !errors.Is(err, os.ErrClosed) {
 		return err
 	}
 	return nil

@@ -2,11 +2,14 @@ package bolt
 
 import (
 	"bytes"
+	"context"
+	"fmt"
 	"log/slog"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
-	"go.etcd.io/bbolt"
 	"go.uber.org/goleak"
 
 	logservice "github.com/harness/log-service"
@@ -43,25 +46,52 @@ func put(t testing.TB, s *Store, id logservice.ID, content []byte) {
 	}
 }
 
-// awaitSwept waits until nothing in the file is marked as garbage.
-func awaitSwept(t *testing.T, s *Store) {
+// untilHealthy waits until Check finds nothing wrong.
+func untilHealthy(s *Store) error {
+	err := s.Check(context.Background())
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(20 * time.Second); err != nil && time.Now().Before(deadline); err = s.Check(context.Background()) {
+		<-tick.C
+	}
+	return err
+}
+
+func mustHold(t testing.TB, s *Store, id logservice.ID, want []byte) {
 	t.Helper()
-	for t.Context().Err() == nil {
-		left := 0
-		if err := s.view(func(tx *bbolt.Tx) error { left = tx.Bucket(bucketGarbage).Stats().KeyN; return nil }); err != nil {
-			t.Fatal(err)
-		}
-		if left == 0 {
-			return
-		}
-		nudge(t, s)
+	var got bytes.Buffer
+	download(t, s, id, &got)
+	if !bytes.Equal(got.Bytes(), want) {
+		t.Fatalf("%v holds %d bytes, want %d or other bytes", id, got.Len(), len(want))
 	}
 }
 
-// nudge passes through the writer's queue.
-func nudge(t *testing.T, s *Store) {
+// blobFiles are the names of the blob files of the store at path.
+func blobFiles(t testing.TB, path string) []string {
 	t.Helper()
-	if err := s.submit(t.Context(), 0, func(*bbolt.Tx) error { return nil }); err != nil {
+	names, err := filepath.Glob(filepath.Join(strings.TrimSuffix(path, ".db"), "*"+blobName))
+	if err != nil {
 		t.Fatal(err)
+	}
+	return names
+}
+
+// awaitFiles waits until there are n blob files.
+func awaitFiles(t *testing.T, path string, n int) {
+	t.Helper()
+	await(t, fmt.Sprintf("%d blob files", n), func() bool { return len(blobFiles(t, path)) == n })
+}
+
+func await(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	limit := time.After(time.Minute)
+	for !done() {
+		select {
+		case <-tick.C:
+		case <-limit:
+			t.Fatalf("no %s within a minute", what)
+		}
 	}
 }

@@ -28,7 +28,6 @@ func TestMain(m *testing.M) {
 	parts := map[string]func(args []string) error{
 		"upload for ever": childUploads,
 		"pass through":    childPassesThrough,
-		"fill up":         childFillsUp,
 		"read all":        childReadsAll,
 	}
 	name, args, _ := strings.Cut(part, "|")

@@ -5,6 +5,8 @@ import (
 	"runtime"
 
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/harness/log-service/internal/logs"
 )
 
 // codec compresses and expands chunks. Safe for concurrent use: coders are
@@ -58,13 +60,13 @@ func (c *codec) expand(dst, stored []byte, encoding byte, want int) ([]byte, err
 	case encodingZstd:
 		var err error
 		if dst, err = c.dec.DecodeAll(stored, dst); err != nil {
-			return nil, fmt.Errorf("%w: %v", ErrDamaged, err)
+			return nil, fmt.Errorf("%w: %v", logs.ErrDamaged, err)
 		}
 	default:
-		return nil, fmt.Errorf("%w: unknown encoding %d", ErrDamaged, encoding)
+		return nil, fmt.Errorf("%w: unknown encoding %d", logs.ErrDamaged, encoding)
 	}
 	if len(dst)-n != want {
-		return nil, fmt.Errorf("%w: %d bytes where %d belong", ErrDamaged, len(dst)-n, want)
+		return nil, fmt.Errorf("%w: %d bytes where %d belong", logs.ErrDamaged, len(dst)-n, want)
 	}
 	return dst, nil
 }

@@ -64,7 +64,6 @@ func (s *Store) expired(from []byte, before time.Time) (old [][]byte, next []byt
 				old = append(old, bytes.Clone(key))
 			}
 		}
-		s.touch(tx, touchedByLookup+seen*pageSize)
 		return nil
 	})
 	return old, next, err
@@ -83,31 +82,29 @@ func olderThan(key, value []byte, before time.Time) bool {
 // expire deletes those of keys that are still old: some may have been stored
 // again since they were found.
 func (s *Store) expire(ctx context.Context, keys [][]byte, before time.Time) (n int, err error) {
-	var generations []uint64
-	err = s.submit(ctx, 0, func(tx *bbolt.Tx) error {
-		generations, n = generations[:0], 0
+	var gone []record
+	err = s.submit(ctx, &op{frees: true, apply: func(tx *bbolt.Tx) error {
+		gone, n = gone[:0], 0
 		b := tx.Bucket(bucketBlobs)
 		for _, key := range keys {
 			if value := b.Get(key); value == nil || !olderThan(key, value, before) {
 				continue
 			}
-			generation, err := s.unlink(tx, key)
+			old, err := s.unlink(tx, key)
 			if err != nil {
 				return err
 			}
 			if err := b.Delete(key); err != nil {
 				return err
 			}
-			generations = append(generations, generation)
+			gone = append(gone, old)
 			n++
 		}
 		return nil
-	})
+	}})
 	if err != nil {
 		return 0, err
 	}
-	for _, g := range generations {
-		s.garbage.add(g)
-	}
+	s.remove(gone...)
 	return n, nil
 }

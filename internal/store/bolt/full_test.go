@@ -8,9 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -20,55 +18,6 @@ import (
 	"github.com/harness/log-service/internal/logs"
 	"github.com/harness/log-service/internal/store/storetest"
 )
-
-// childFillsUp stores blobs until there is no room, and tries what must go on
-// then. args: file, and how room is limited.
-func childFillsUp(args []string) error {
-	if args[1] == "limit" {
-		limit := unix.Rlimit{Cur: 24 << 20, Max: 24 << 20}
-		if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &limit); err != nil {
-			return err
-		}
-	}
-	s, err := Open(args[0], Options{Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		return err
-	}
-	ctx := context.Background()
-	old := storetest.Noise(3 * chunkSize)
-	store := func(key string, content []byte) error {
-		return s.Put(ctx, storetest.ID("acc", key), bytes.NewReader(content), logs.BlobInfo{})
-	}
-	if err := store("old", old); err != nil {
-		return err
-	}
-	for range 3 {
-		err = store("old", storetest.Noise(40<<20))
-		if !errors.Is(err, logservice.ErrUnavailable) {
-			return fmt.Errorf("a blob larger than the room: %w, want ErrUnavailable", err)
-		}
-	}
-	fmt.Println("refused:", err)
-	if err := holds(ctx, s, "old", old); err != nil {
-		return err
-	}
-	// The room of the broken upload comes back by itself.
-	started := time.Now()
-	for err = errors.New("not tried"); err != nil && time.Since(started) < 20*time.Second; {
-		err = store("new", storetest.Noise(8<<20))
-	}
-	fmt.Println("stored again after", time.Since(started).Round(time.Millisecond))
-	if err != nil {
-		return fmt.Errorf("no room again: %w", err)
-	}
-	if err := errors.Join(holds(ctx, s, "old", old), holds(ctx, s, "new", storetest.Noise(8<<20))); err != nil {
-		return err
-	}
-	if err := s.Delete(ctx, storetest.ID("acc", "old")); err != nil {
-		return err
-	}
-	return s.Close()
-}
 
 func holds(ctx context.Context, s *Store, key string, want []byte) error {
 	b, err := s.Get(ctx, storetest.ID("acc", key))
@@ -91,34 +40,137 @@ func holds(ctx context.Context, s *Store, key string, want []byte) error {
 	return nil
 }
 
-func TestAFileAtItsLimitKeepsOldBlobsAndTakesNewOnesWhenThereIsRoom(t *testing.T) {
-	path := dataFile(t)
-	t.Log(childOutput(t, "fill up", path, "limit"))
-	s := openStore(t, path)
-	mustHold(t, s, storetest.ID("acc", "new"), storetest.Noise(8<<20))
-}
-
-func TestAFullDiskKeepsOldBlobsAndTakesNewOnesWhenThereIsRoom(t *testing.T) {
+// smallVolume mounts a file system of its own.
+func smallVolume(t *testing.T, size string) string {
+	t.Helper()
 	dir := t.TempDir()
-	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=24m"); err != nil {
-		t.Skipf("SKIPPED: no small file system can be mounted here (%v); the test of a file at its limit stands in", err)
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size="+size); err != nil {
+		t.Skipf("SKIPPED: no small file system can be mounted here: %v", err)
 	}
 	t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
-	path := filepath.Join(dir, "blobs.db")
-	out := childOutput(t, "fill up", path, "disk")
-	t.Log(out)
-	if !strings.Contains(out, unix.ENOSPC.Error()) {
-		t.Errorf("the error does not say that the disk is full: %s", out)
-	}
-	if !strings.Contains(out, "kept for deletions") {
-		t.Errorf("the upload was not stopped before the room for its removal was gone: %s", out)
-	}
-	s := openStore(t, path)
-	mustHold(t, s, storetest.ID("acc", "new"), storetest.Noise(8<<20))
-	if err := s.Close(); err != nil {
+	return dir
+}
+
+func freeBytes(t *testing.T, dir string) int64 {
+	t.Helper()
+	var fs unix.Statfs_t
+	if err := unix.Statfs(dir, &fs); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Remove(path); err != nil {
+	return int64(fs.Bavail) * fs.Bsize
+}
+
+// fillUp stores blobs of one size until the volume is full, and then takes
+// the last bytes of it, as a neighbour on the volume would.
+func fillUp(t *testing.T, s *Store, dir string, size int) (n int) {
+	t.Helper()
+	for {
+		err := s.Put(t.Context(), storetest.ID("acc", fmt.Sprintf("fill/%05d", n)), bytes.NewReader(storetest.Noise(size)), logs.BlobInfo{Archive: true})
+		if err == nil {
+			n++
+			continue
+		}
+		if !errors.Is(err, logservice.ErrUnavailable) || !isFull(err) {
+			t.Fatalf("a blob that does not fit: %v, want ErrUnavailable and that the disk is full", err)
+		}
+		break
+	}
+	neighbour, err := system{}.Create(filepath.Join(dir, "neighbour"))
+	if err != nil {
 		t.Fatal(err)
+	}
+	defer func() { _ = neighbour.Close() }()
+	for b := make([]byte, 4096); err == nil; {
+		_, err = neighbour.Write(b)
+	}
+	if !isFull(err) {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func TestAFullVolumeTakesDeletionsAndThenWritesAgainWithoutARestart(t *testing.T) {
+	for name, size := range map[string]int{"small blobs": 6000, "large blobs": 900 << 10} {
+		for _, restart := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, restart %v", name, restart), func(t *testing.T) {
+				dir := smallVolume(t, "40m")
+				open := func() *Store {
+					s, err := Open(filepath.Join(dir, "blobs.db"), Options{Logger: slog.New(slog.DiscardHandler), pause: time.Millisecond})
+					if err != nil {
+						t.Fatal(err)
+					}
+					return s
+				}
+				s := open()
+				await(t, "reserve", s.reserved.Load)
+				n := fillUp(t, s, dir, size)
+				await(t, "report that the disk is full", func() bool { return isFull(s.Check(t.Context())) })
+				if restart {
+					if err := s.Close(); err != nil {
+						t.Fatal(err)
+					}
+					s = open()
+				}
+				defer func() {
+					if err := s.Close(); err != nil {
+						t.Error(err)
+					}
+				}()
+				if err := s.Put(t.Context(), storetest.ID("acc", "large"), bytes.NewReader(storetest.Noise(8<<20)), logs.BlobInfo{}); !errors.Is(err, logservice.ErrUnavailable) {
+					t.Fatalf("a blob larger than what is free: %v, want ErrUnavailable", err)
+				}
+				for i := range n {
+					mustHold(t, s, storetest.ID("acc", fmt.Sprintf("fill/%05d", i)), storetest.Noise(size))
+				}
+				for i := range n {
+					if err := s.Delete(t.Context(), storetest.ID("acc", fmt.Sprintf("fill/%05d", i))); err != nil {
+						t.Fatalf("deletion %d of %d on a full disk: %v", i, n, err)
+					}
+				}
+				if err := untilHealthy(s); err != nil {
+					t.Fatalf("not healthy after all is deleted: %v", err)
+				}
+				await(t, "free space", func() bool { return freeBytes(t, dir) > 25<<20 })
+				t.Logf("%d blobs of %d bytes stored and deleted, %d MiB free again", n, size, freeBytes(t, dir)>>20)
+				put(t, s, storetest.ID("acc", "next"), storetest.Noise(8<<20))
+				mustHold(t, s, storetest.ID("acc", "next"), storetest.Noise(8<<20))
+			})
+		}
+	}
+}
+
+func TestRetentionGivesTheDiskBack(t *testing.T) {
+	s := openStore(t, dataFile(t))
+	dir := filepath.Dir(s.path)
+	storeMany(t, s, 3000, 6000)
+	full := onDisk(t, dir)
+	if n, err := s.Expire(t.Context(), time.Now()); n != 3000 || err != nil {
+		t.Fatal(n, err)
+	}
+	await(t, "less on the disk", func() bool { return onDisk(t, dir) < full/4 })
+	t.Logf("%d MiB on the disk before, %d MiB after", full>>20, onDisk(t, dir)>>20)
+	storeMany(t, s, 100, 6000)
+	for i := range 100 {
+		mustHold(t, s, storetest.ID("acc", fmt.Sprintf("many/%05d", i)), storetest.Noise(6000))
+	}
+}
+
+func storeMany(t *testing.T, s *Store, n, size int) {
+	t.Helper()
+	content := storetest.Noise(size)
+	done := make(chan error, 16)
+	for w := range cap(done) {
+		go func() {
+			var err error
+			for i := w; i < n && err == nil; i += cap(done) {
+				err = s.Put(t.Context(), storetest.ID("acc", fmt.Sprintf("many/%05d", i)), bytes.NewReader(content), logs.BlobInfo{Archive: true})
+			}
+			done <- err
+		}()
+	}
+	for range cap(done) {
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
 	}
 }

@@ -80,7 +80,6 @@ func newListing(account string, prefix logservice.Key) (*listing, error) {
 func (l *listing) page(s *Store) (found []listed, err error) {
 	err = s.view(func(tx *bbolt.Tx) error {
 		b := tx.Bucket(bucketBlobs)
-		defer func() { s.touch(tx, touchedByLookup+len(found)*pageSize) }()
 		if l.exact != nil {
 			if value := b.Get(l.exact); value != nil {
 				found = append(found, l.entry(l.exact, value))

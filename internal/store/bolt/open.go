@@ -8,88 +8,133 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
+	"syscall"
 	"time"
 
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
+
+	"github.com/harness/log-service/internal/logs"
 )
 
 const (
-	// pageSize is fixed, so that a file moves between machines and a small
-	// blob does not cost more on those with large pages.
+	// pageSize is fixed, so that a catalogue moves between machines and a
+	// small blob does not cost more on those with large pages.
 	pageSize = 4096
-	// lockWait is how long Open waits for another process to let go.
+	// lockWait is how long Open waits for another process to release the
+	// catalogue.
 	lockWait = time.Second
-	// mapSize is the address space set aside for the file on 64-bit systems,
-	// no memory. While the file is smaller, growing it does not wait for
+	// mapSize is the address space set aside for the catalogue on 64-bit
+	// systems, no memory. While it is smaller, growing it does not wait for
 	// readers.
 	mapSize = 16 << 30
 )
 
-// open sets db up; Store.Open starts the goroutines.
+// open opens the catalogue, or leaves it to the writer to make it anew;
+// Store.Open starts the goroutines.
 func (s *Store) open() (err error) {
 	if err := os.MkdirAll(filepath.Dir(s.path), 0o700); err != nil {
 		return err
 	}
-	switch h, err := readHeader(s.path); {
-	case errors.Is(err, fs.ErrNotExist):
-		if err := create(s.path); err != nil {
-			return fmt.Errorf("create %s: %w", s.path, err)
-		}
-	case err != nil:
-		return err
-	case h.stale:
-		s.log.Warn("one of the two headers of the blob file is damaged: the other is used; the last change before the last stop may be missing", "file", s.path)
-	}
 	if s.zip, err = newCodec(); err != nil {
 		return err
 	}
-	if err := s.attach(); err != nil {
-		if s.file != nil {
-			_ = abandon(s.file) // see Close on why not s.db.Close
-		}
+	if s.known, err = s.scanFiles(); err != nil {
 		return err
 	}
-	return nil
+	s.first = s.generation.Load()
+	switch info, err := os.Stat(s.path); {
+	case err == nil && !info.Mode().IsRegular():
+		return fmt.Errorf("%s is not a file: name another path for the blobs", s.path)
+	case errors.Is(err, fs.ErrNotExist) && s.first == 0:
+		if err := s.create(); err != nil {
+			return fmt.Errorf("create %s: %w", s.path, err)
+		}
+	case errors.Is(err, fs.ErrNotExist):
+		_ = s.fail(fmt.Errorf("%w: it is missing, but there are blob files in %s", logs.ErrDamaged, s.folder), failure{damaged: true})
+		return nil
+	}
+	switch err = s.attach(); {
+	case errors.Is(err, bolterrors.ErrInvalid) && !s.known:
+		return fmt.Errorf("%s is not a catalogue of this program, or both of its headers are damaged: name another path for the blobs, or restore it from a backup", s.path)
+	case errors.Is(err, logs.ErrDamaged):
+		_ = s.fail(err, failure{damaged: true})
+		return nil
+	case isFull(err): // an upgrade of the layout must wait for space
+		_ = s.fail(err, failure{})
+		return nil
+	}
+	return err
 }
 
-// attach opens the file with bbolt and reads what this program knows of it.
-func (s *Store) attach() error {
-	err := guard(func() (err error) {
-		s.db, err = bbolt.Open(s.path, 0o600, s.options())
-		return err
+// scanFiles finds the last generation among the names of the blob files. known
+// says that their folder is there.
+func (s *Store) scanFiles() (known bool, err error) {
+	err = s.disk.Names(s.folder, func(name string) error {
+		if g, ok := generationOf(strings.TrimSuffix(name, unreadable)); ok {
+			s.generation.Store(max(s.generation.Load(), g))
+		}
+		return nil
 	})
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+func generationOf(name string) (generation uint64, ok bool) {
+	digits, ok := strings.CutSuffix(name, blobName)
+	generation, err := strconv.ParseUint(digits, 16, 62)
+	return generation, ok && err == nil && len(digits) == 16
+}
+
+// attach opens the catalogue with bbolt and checks that it is one.
+func (s *Store) attach() error {
+	if err := checkHeaders(s.path); err != nil {
+		return err
+	}
+	h, err := openBolt(s.path, false)
 	switch {
 	case errors.Is(err, bolterrors.ErrTimeout):
 		return fmt.Errorf("%s is in use by another process: stop that one, or give this one a data folder of its own", s.path)
 	case err != nil:
-		return s.unreadable(err)
-	}
-	s.db.MaxBatchSize = 0 // writer.go does that
-	if err := s.view(s.checkSchema); err != nil {
 		return err
 	}
-	if err := s.view(s.loadGarbage); err != nil {
-		return s.unreadable(err)
+	h.db.MaxBatchSize = 0 // writer.go does that
+	var old bool
+	err = guard(func() error {
+		return h.db.View(func(tx *bbolt.Tx) (err error) {
+			old, err = s.checkSchema(tx)
+			return err
+		})
+	})
+	if err == nil && old {
+		err = guard(func() error { return h.db.Update(createBuckets) })
 	}
+	if err == nil {
+		err = errors.Join(s.disk.Mkdir(s.folder), s.disk.SyncDir(filepath.Dir(s.path)))
+	}
+	if err != nil {
+		// A panic in bbolt may have left its locks taken; see abandon.
+		return errors.Join(err, h.abandon())
+	}
+	s.db.Store(h)
 	return nil
 }
 
-func (s *Store) unreadable(err error) error {
-	if !errors.Is(err, ErrDamaged) {
-		return err
-	}
-	return fmt.Errorf("%s cannot be read: %w; restore it from a backup, or move it away to begin with an empty store", s.path, err)
-}
-
-func (s *Store) options() *bbolt.Options {
+// openBolt opens a file with bbolt. What is wrong with the file itself is
+// ErrDamaged.
+func openBolt(path string, readOnly bool) (*handle, error) {
+	h := &handle{}
 	o := &bbolt.Options{
 		Timeout:      lockWait,
+		ReadOnly:     readOnly,
 		PageSize:     pageSize,
 		FreelistType: bbolt.FreelistMapType, // finds runs of pages fast in a fragmented file
 		OpenFile: func(name string, flag int, mode os.FileMode) (f *os.File, err error) {
-			s.file, err = os.OpenFile(name, flag, mode)
-			return s.file, err
+			h.file, err = os.OpenFile(name, flag, mode) //nolint:gosec // the operator's path
+			return h.file, err
 		},
 		// The list of free pages is written with each commit (the default):
 		// without it every start reads the whole file.
@@ -97,83 +142,99 @@ func (s *Store) options() *bbolt.Options {
 	if strconv.IntSize == 64 {
 		o.InitialMmapSize = int(int64(mapSize))
 	}
-	return o
-}
-
-// create makes an empty store under another name and moves it into place, so
-// that a crash leaves no half-made file behind.
-func create(path string) error {
-	temp := path + ".new"
-	if err := os.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	db, err := bbolt.Open(temp, 0o600, &bbolt.Options{Timeout: lockWait, PageSize: pageSize, NoStatistics: true})
-	if err != nil {
-		return err
-	}
-	err = db.Update(func(tx *bbolt.Tx) error {
-		for _, name := range [][]byte{bucketBlobs, bucketChunks, bucketGarbage, bucketAbout} {
-			if _, err := tx.CreateBucket(name); err != nil {
-				return err
-			}
+	err := guard(func() (err error) {
+		if h.db, err = bbolt.Open(path, 0o600, o); err != nil {
+			return err
 		}
-		return tx.Bucket(bucketAbout).Put(keySchema, binary.BigEndian.AppendUint32(nil, schema))
+		return checkLength(h)
 	})
-	if err := errors.Join(err, db.Close()); err != nil {
-		return err
+	for _, about := range []error{bolterrors.ErrInvalid, bolterrors.ErrChecksum, bolterrors.ErrVersionMismatch, syscall.EIO} {
+		if errors.Is(err, about) {
+			err = fmt.Errorf("%w: %w", logs.ErrDamaged, err)
+			break
+		}
 	}
-	if err := os.Rename(temp, path); err != nil {
-		return err
+	if err != nil && h.file != nil {
+		_ = h.abandon()
 	}
-	return syncFolder(filepath.Dir(path))
+	if err != nil {
+		return nil, err
+	}
+	return h, nil
 }
 
-// syncFolder makes a new entry of a folder durable.
-func syncFolder(dir string) error {
-	d, err := os.Open(dir)
+// checkLength reports a file that is cut short.
+func checkLength(h *handle) error {
+	return h.db.View(func(tx *bbolt.Tx) error {
+		info, err := h.file.Stat()
+		if err == nil && info.Size() < tx.Size() {
+			err = fmt.Errorf("%w: it is cut short: it has %d bytes and needs %d", logs.ErrDamaged, info.Size(), tx.Size())
+		}
+		return err
+	})
+}
+
+// create makes an empty catalogue under another name and moves it into place,
+// so that a crash leaves no half-made file.
+func (s *Store) create() error {
+	temp := s.path + ".new"
+	if err := create(temp, func(*bbolt.DB) error { return nil }); err != nil {
+		return err
+	}
+	return errors.Join(os.Rename(temp, s.path), s.disk.SyncDir(filepath.Dir(s.path)))
+}
+
+// create makes a catalogue at path, in place of what is there, and fills it.
+func create(path string, fill func(*bbolt.DB) error) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockWait, PageSize: pageSize, NoStatistics: true})
 	if err != nil {
 		return err
 	}
-	return errors.Join(d.Sync(), d.Close())
+	if err = db.Update(createBuckets); err == nil {
+		err = fill(db)
+	}
+	return errors.Join(err, db.Close())
 }
 
-func (s *Store) checkSchema(tx *bbolt.Tx) error {
+func createBuckets(tx *bbolt.Tx) error {
+	for _, name := range [][]byte{bucketBlobs, bucketFiles, bucketAbout} {
+		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+			return err
+		}
+	}
+	return tx.Bucket(bucketAbout).Put(keySchema, binary.BigEndian.AppendUint32(nil, schema))
+}
+
+// checkSchema refuses what another program wrote. old says that an earlier
+// version wrote it.
+func (s *Store) checkSchema(tx *bbolt.Tx) (old bool, err error) {
 	about := tx.Bucket(bucketAbout)
+	if about == nil && s.known {
+		return false, fmt.Errorf("%w: it has no bucket %q", logs.ErrDamaged, bucketAbout)
+	}
 	if about == nil || len(about.Get(keySchema)) != 4 {
-		return fmt.Errorf("%s is a bolt file of another program: name another path for the blobs", s.path)
+		return false, fmt.Errorf("%s is a bolt file of another program: name another path for the blobs", s.path)
 	}
-	if v := binary.BigEndian.Uint32(about.Get(keySchema)); v != schema {
-		return fmt.Errorf("%s has layout %d, this program knows %d: run the version that wrote it, or a newer one", s.path, v, schema)
+	needs := [][]byte{bucketBlobs, bucketFiles}
+	switch v := binary.BigEndian.Uint32(about.Get(keySchema)); v {
+	case schema:
+	case chunkSchema:
+		old, needs = true, [][]byte{bucketBlobs, bucketChunks, bucketGarbage}
+	default:
+		return false, fmt.Errorf("%s has layout %d, this program knows %d: run the version that wrote it, or a newer one", s.path, v, schema)
 	}
-	for _, name := range [][]byte{bucketBlobs, bucketChunks, bucketGarbage} {
+	for _, name := range needs {
 		if tx.Bucket(name) == nil {
-			return fmt.Errorf("%s cannot be read: %w: it has no bucket %q; restore it from a backup", s.path, ErrDamaged, name)
+			return false, fmt.Errorf("%w: it has no bucket %q", logs.ErrDamaged, name)
 		}
 	}
-	return nil
-}
-
-// loadGarbage finds what the last process left behind, and the last
-// generation: every one in use has chunks or is garbage.
-func (s *Store) loadGarbage(tx *bbolt.Tx) error {
-	var last uint64
-	c := tx.Bucket(bucketGarbage).Cursor()
-	for key, _ := c.First(); key != nil; key, _ = c.Next() {
-		if len(key) != 8 {
-			return fmt.Errorf("%w: garbage entry of %d bytes", ErrDamaged, len(key))
+	if !old {
+		if key, _ := tx.Bucket(bucketFiles).Cursor().Last(); len(key) == 8 {
+			s.generation.Store(max(s.generation.Load(), binary.BigEndian.Uint64(key)))
 		}
-		last = binary.BigEndian.Uint64(key)
-		s.garbage.doom(last)
 	}
-	if key, _ := tx.Bucket(bucketChunks).Cursor().Last(); key != nil {
-		if len(key) != 12 {
-			return fmt.Errorf("%w: chunk key of %d bytes", ErrDamaged, len(key))
-		}
-		last = max(last, binary.BigEndian.Uint64(key))
-	}
-	if last > 1<<62 {
-		return fmt.Errorf("%w: generation %d", ErrDamaged, last)
-	}
-	s.generation.Store(last)
-	return nil
+	return old, nil
 }

@@ -13,28 +13,24 @@ import (
 	"github.com/harness/log-service/internal/logs"
 )
 
-// groupBudget bounds the stored bytes that all uploads together gather for
-// their next transactions; each gets its share, at most maxBatchBytes.
-const groupBudget = 32 << 20
-
 // maxEmptyReads is how often in turn a reader may return nothing and no
 // error before it counts as stuck, as in package bufio.
 const maxEmptyReads = 100
 
-// buffers keeps raw buffers of one chunk. An upload or download takes one.
+// buffers keeps buffers of one chunk, raw or stored. An upload takes one, a
+// download two.
 type buffers struct{ pool sync.Pool }
 
-func (b *buffers) get() *[chunkSize]byte {
-	if p, ok := b.pool.Get().(*[chunkSize]byte); ok {
+func (b *buffers) get() *[maxStored]byte {
+	if p, ok := b.pool.Get().(*[maxStored]byte); ok {
 		return p
 	}
-	return new([chunkSize]byte)
+	return new([maxStored]byte)
 }
 
-func (b *buffers) put(p *[chunkSize]byte) { b.pool.Put(p) }
+func (b *buffers) put(p *[maxStored]byte) { b.pool.Put(p) }
 
-// Put stores a blob; see logs.Store. It reads and compresses one group of
-// chunks while the one before is committed.
+// Put stores a blob; see logs.Store.
 func (s *Store) Put(ctx context.Context, id logservice.ID, r io.Reader, info logs.BlobInfo) error {
 	key, err := blobKey(id)
 	if err != nil {
@@ -55,18 +51,14 @@ func (s *Store) Put(ctx context.Context, id logservice.ID, r io.Reader, info log
 		return s.about(id, "store", err)
 	}
 	defer leave()
-	return s.about(id, "store", u.chunked(ctx, first[:], r))
+	return s.about(id, "store", u.large(ctx, first[:], r))
 }
 
 // enter takes one of the places of large uploads.
 func (s *Store) enter(ctx context.Context) (leave func(), err error) {
-	leave = func() {
-		s.uploading.Add(-1)
-		<-s.uploads
-	}
+	leave = func() { <-s.uploads }
 	select {
 	case s.uploads <- struct{}{}:
-		s.uploading.Add(1)
 		return leave, nil
 	default:
 	}
@@ -74,7 +66,6 @@ func (s *Store) enter(ctx context.Context) (leave func(), err error) {
 	defer timer.Stop()
 	select {
 	case s.uploads <- struct{}{}:
-		s.uploading.Add(1)
 		return leave, nil
 	case <-timer.C:
 		return nil, &logservice.UnavailableError{Cause: errors.New("too many uploads at once"), RetryAfter: maxUploadWait}
@@ -90,211 +81,111 @@ type upload struct {
 	store *Store
 	key   []byte
 	info  logs.BlobInfo
-
-	generation uint64
-	chunks     uint32 // in groups, those of pending included
-	pending    *op    // the group that the writer has, nil for none
-	started    bool   // a group has gone to the writer
-	spare      *group // free for the next group
 }
 
-// group is chunks for one transaction.
-type group struct {
-	keys [][]byte
-	ends []int
-	data []byte // the chunks, as stored, one after the other
-}
-
-// inline stores raw, at most chunkSize bytes, within the record if it gets
-// small enough. raw may be reused when it returns.
+// inline stores raw, at most chunkSize bytes, within the record. raw may be
+// reused when it returns.
 func (u *upload) inline(ctx context.Context, raw []byte) error {
 	rec := record{info: u.info, inline: raw}
 	if !u.info.Archive && len(raw) > 0 {
 		rec.inline, rec.encoding = u.store.zip.shrink(nil, raw)
 	}
-	return u.publish(ctx, rec, nil)
+	return u.publish(ctx, rec)
 }
 
-// chunked stores head and what r yields after it.
-func (u *upload) chunked(ctx context.Context, head []byte, r io.Reader) (err error) {
-	buf := u.store.buffers.get()
-	defer u.store.buffers.put(buf)
-	n := copy(buf[:], head)
+// large stores head and what r yields after it: in a file, unless it gets
+// small enough.
+func (u *upload) large(ctx context.Context, head []byte, r io.Reader) error {
+	p := u.store.buffers.get()
+	defer u.store.buffers.put(p)
+	buf := p[:chunkSize]
+	n := copy(buf, head)
 	more, err := fill(r, buf[n:])
 	if err != nil {
 		return err
 	}
 	n += more
 	u.info.Size = int64(n)
-
-	defer func() {
-		if err != nil {
-			u.abort()
-		}
-	}()
-	u.generation = u.store.generation.Add(1)
-	g := &group{}
-	for {
-		u.add(g, buf[:n])
-		if n < len(buf) {
-			break
-		}
-		if n, err = fill(r, buf[:]); err != nil {
-			return err
-		}
-		if u.info.Size += int64(n); n == 0 {
-			break
-		}
-		if len(g.data) >= u.store.groupSize() {
-			if g, err = u.flush(ctx, g); err != nil {
-				return err
-			}
+	if n < chunkSize && !u.info.Archive {
+		if stored, encoding := u.store.zip.shrink(nil, buf[:n]); len(stored) <= inlineSize {
+			return u.publish(ctx, record{info: u.info, inline: stored, encoding: encoding})
 		}
 	}
-	return u.finish(ctx, g)
-}
-
-// finish makes the blob visible, with the last group in the same transaction.
-func (u *upload) finish(ctx context.Context, g *group) error {
-	if err := u.await(); err != nil {
+	w, err := u.store.createBlob()
+	if err != nil {
 		return err
 	}
-	rec := record{info: u.info, generation: u.generation}
-	if u.chunks == 1 && len(g.data) <= chunkHeader+inlineSize {
-		rec.generation = 0
-		rec.encoding, rec.inline = g.data[4], g.data[chunkHeader:]
-		g = nil
-	}
-	return u.publish(ctx, rec, g)
-}
-
-// add appends a chunk of raw bytes to g. Archives are compressed already.
-func (u *upload) add(g *group, raw []byte) {
-	at := len(g.data)
-	encoding := byte(encodingRaw)
-	g.data = append(g.data, make([]byte, chunkHeader)...)
+	rec := record{generation: w.generation, file: true, encoding: encodingZstd}
 	if u.info.Archive {
-		g.data = append(g.data, raw...)
-	} else {
-		g.data, encoding = u.store.zip.shrink(g.data, raw)
+		rec.encoding = encodingRaw // it is compressed already
 	}
-	key := chunkKey(u.generation, u.chunks)
-	sealChunk(key, g.data[at:], encoding)
-	g.keys = append(g.keys, key)
-	g.ends = append(g.ends, len(g.data))
-	u.chunks++
+	if err = u.write(ctx, w, buf[:n], r, rec.encoding); err == nil {
+		rec.info = u.info
+		rec.info.Modified = time.Now()
+		err = w.seal(u.key, rec.encode(u.key))
+	}
+	if err != nil {
+		w.discard()
+		return err
+	}
+	return u.publish(ctx, rec)
 }
 
-// put writes the chunks of g.
-func (g *group) put(tx *bbolt.Tx) error {
-	b := tx.Bucket(bucketChunks)
-	at := 0
-	for i, key := range g.keys {
-		if err := b.Put(key, g.data[at:g.ends[i]]); err != nil {
+// write writes the chunks, the first of which is in buf.
+func (u *upload) write(ctx context.Context, w *blobWriter, buf []byte, r io.Reader, encoding byte) error {
+	for n := len(buf); n > 0; {
+		if err := context.Cause(ctx); err != nil {
 			return err
 		}
-		at = g.ends[i]
+		if err := w.add(buf[:n], encoding); err != nil || n < chunkSize {
+			return err
+		}
+		var err error
+		if n, err = fill(r, buf[:chunkSize]); err != nil {
+			return err
+		}
+		u.info.Size += int64(n)
 	}
 	return nil
 }
 
-// flush gives g to the writer, after the group before it is durable, and
-// returns an empty one.
-func (u *upload) flush(ctx context.Context, g *group) (*group, error) {
-	if err := u.await(); err != nil {
-		return nil, err
-	}
-	err := u.store.room(len(g.data), reserve)
-	if err != nil {
-		return nil, err
-	}
-	first := !u.started
-	u.pending, err = u.store.start(ctx, len(g.data), func(tx *bbolt.Tx) error {
-		if first {
-			// Until the blob is published, its chunks are what a crash
-			// leaves behind.
-			if err := tx.Bucket(bucketGarbage).Put(generationKey(u.generation), nil); err != nil {
-				return err
-			}
-		}
-		return g.put(tx)
-	})
-	if err != nil {
-		return nil, err
-	}
-	u.started = true
-	next := u.spare
-	if next == nil {
-		next = &group{}
-	}
-	u.spare = g
-	return next.reset(), nil
-}
-
-func (g *group) reset() *group {
-	g.keys, g.ends, g.data = g.keys[:0], g.ends[:0], g.data[:0]
-	return g
-}
-
-// await waits for the group that the writer has.
-func (u *upload) await() error {
-	if u.pending == nil {
-		return nil
-	}
-	err := u.store.wait(u.pending)
-	u.pending = nil
-	return err
-}
-
-// publish puts the record in place of an older one, together with the last
-// chunks of the blob, g (nil: none).
-func (u *upload) publish(ctx context.Context, rec record, g *group) error {
+// publish puts the record in place of an older one.
+func (u *upload) publish(ctx context.Context, rec record) error {
 	s := u.store
-	rec.info.Modified = time.Now()
+	if !rec.file {
+		rec.info.Modified = time.Now()
+	}
 	value := rec.encode(u.key)
-	size, spare := len(value), reserve/2
-	if g != nil {
-		size, spare = size+len(g.data), reserve
-	}
-	err := s.room(size, spare)
-	if err != nil {
-		return err
-	}
-	var old uint64
-	err = s.submit(ctx, size, func(tx *bbolt.Tx) error {
+	var old record
+	err := s.submit(ctx, &op{files: rec.file, apply: func(tx *bbolt.Tx) error {
 		var err error
 		if old, err = s.unlink(tx, u.key); err != nil {
 			return err
 		}
-		if g != nil {
-			if err := g.put(tx); err != nil {
-				return err
-			}
-		}
-		if u.started {
-			if err := tx.Bucket(bucketGarbage).Delete(generationKey(u.generation)); err != nil {
+		if rec.file {
+			if err := tx.Bucket(bucketFiles).Put(generationKey(rec.generation), fileThere); err != nil {
 				return err
 			}
 		}
 		return tx.Bucket(bucketBlobs).Put(u.key, value)
-	})
-	if err == nil {
-		s.garbage.add(old)
+	}})
+	switch {
+	case err != nil && rec.file:
+		s.removeUnlessKnown(u.key, rec.generation)
+	case err == nil && (!old.file || old.generation != rec.generation): // else a rebuild was faster
+		s.remove(old)
 	}
 	return err
 }
 
-// abort gives what was written to the sweeper.
-func (u *upload) abort() {
-	_ = u.await() // the error that ended the upload is the one to tell
-	if u.started {
-		u.store.garbage.add(u.generation)
+// removeUnlessKnown removes the file of an upload that failed. A commit whose
+// sync failed may count all the same: a file in doubt is left to the next
+// start.
+func (s *Store) removeUnlessKnown(key []byte, generation uint64) {
+	rec, err := s.record(key)
+	if errors.Is(err, logservice.ErrBlobNotFound) || err == nil && (!rec.file || rec.generation != generation) {
+		s.removeBlob(generation)
 	}
-}
-
-// groupSize is an upload's share of groupBudget.
-func (s *Store) groupSize() int {
-	return min(maxBatchBytes, groupBudget/int(max(1, s.uploading.Load())))
 }
 
 // fill reads until p is full or r ends, which is no error.

@@ -1,10 +1,12 @@
 package bolt
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"sync"
 
@@ -14,37 +16,49 @@ import (
 	"github.com/harness/log-service/internal/logs"
 )
 
-// Get opens a blob; see logs.Store. Its chunks stay until it is closed, also
-// when it is replaced or deleted meanwhile.
+// Get opens a blob; see logs.Store. One in a file is read on also when it is
+// replaced or deleted meanwhile: its file stays for as long as it is open.
 func (s *Store) Get(ctx context.Context, id logservice.ID) (logs.Blob, error) {
+	b, err := s.openBlob(ctx, id)
+	if err != nil {
+		return nil, s.about(id, "read", err)
+	}
+	return b, nil
+}
+
+func (s *Store) openBlob(ctx context.Context, id logservice.ID) (*blob, error) {
 	key, err := blobKey(id)
 	if err != nil {
 		return nil, err
 	}
-	rec, err := s.record(key)
-	// Between reading the record and holding its generation, the blob may be
-	// replaced and its chunks deleted. A record that still stands after the
-	// hold makes sure that every later deletion sees the hold.
-	for err == nil && rec.generation != 0 {
-		s.garbage.hold(rec.generation)
-		var again record
-		if again, err = s.record(key); err == nil && again.generation == rec.generation {
-			break
-		}
-		s.garbage.release(rec.generation)
-		rec = again
+	b := &blob{store: s, id: id, key: key}
+	if b.rec, err = s.record(key); err != nil {
+		return nil, err
+	}
+	for b.rec.file {
+		b.file, err = s.disk.Open(s.blobFile(b.rec.generation))
 		if err == nil {
-			err = context.Cause(ctx)
+			return b, nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return nil, s.alarmIf(readFailed(err))
+		}
+		// It was replaced or deleted between the two steps, or is missing.
+		missing := b.rec.generation
+		if b.rec, err = s.record(key); err != nil {
+			return nil, err
+		}
+		if b.rec.generation == missing {
+			return nil, s.alarm(fmt.Errorf("%w: its file %s is missing", logs.ErrDamaged, s.blobFile(missing)))
+		}
+		if err := context.Cause(ctx); err != nil {
+			return nil, err
 		}
 	}
-	if err != nil {
-		return nil, s.about(id, "read", err)
-	}
-	b := &blob{store: s, id: id, rec: rec}
-	if rec.generation == 0 {
-		b.raw, err = s.zip.expand(nil, rec.inline, rec.encoding, int(rec.info.Size))
+	if b.rec.generation == 0 {
+		b.raw, err = s.zip.expand(nil, b.rec.inline, b.rec.encoding, int(b.rec.info.Size))
 		if err != nil {
-			return nil, s.about(id, "read", err)
+			return nil, s.alarm(err)
 		}
 	}
 	return b, nil
@@ -62,7 +76,6 @@ func (s *Store) record(key []byte) (rec record, err error) {
 			return err
 		}
 		rec.inline = append([]byte(nil), rec.inline...)
-		s.touch(tx, touchedByLookup)
 		return nil
 	})
 	return rec, err
@@ -72,24 +85,36 @@ func (s *Store) record(key []byte) (rec record, err error) {
 type blob struct {
 	store *Store
 	id    logservice.ID
+	key   []byte
 	rec   record
-	raw   []byte // all of it, if it has no generation
+	raw   []byte // all of it, if it is inline
+	file  file   // nil if it has none
 
-	mu     sync.Mutex
-	closed bool // guarded by mu
+	mu      sync.Mutex
+	closed  bool     // guarded by mu
+	ranges  int      // guarded by mu; open ones, which need the file, too
+	trailer *trailer // guarded by mu; nil before the first chunk is read
 }
 
 func (b *blob) Info() logs.BlobInfo { return b.rec.info }
 
-// Close lets the chunks go, once the last open range is closed too.
+// Close closes the file, once the last open range is closed too.
 func (b *blob) Close() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !b.closed && b.rec.generation != 0 {
-		b.store.garbage.release(b.rec.generation)
+	if b.closed {
+		return nil
 	}
 	b.closed = true
-	return nil
+	return b.closeFile()
+}
+
+// closeFile closes the file if nobody needs it any more.
+func (b *blob) closeFile() error {
+	if b.file == nil || !b.closed || b.ranges > 0 {
+		return nil
+	}
+	return b.file.Close()
 }
 
 // Range opens a part of the blob; see logs.Blob. The reader holds one chunk
@@ -107,11 +132,8 @@ func (b *blob) Range(ctx context.Context, offset, length int64) (io.ReadCloser, 
 	if length >= 0 {
 		left = min(left, length)
 	}
-	r := &rangeReader{ctx: ctx, blob: b, offset: offset, left: left}
-	if b.rec.generation != 0 {
-		b.store.garbage.hold(b.rec.generation)
-	}
-	return r, nil
+	b.ranges++
+	return &rangeReader{ctx: ctx, blob: b, offset: offset, left: left}, nil
 }
 
 // rangeReader reads a range. Like any reader it serves one goroutine.
@@ -120,7 +142,7 @@ type rangeReader struct {
 	blob   *blob
 	offset int64 // of the next byte that Read returns
 	left   int64 // bytes to the end of the range
-	chunk  *[chunkSize]byte
+	chunk  *[maxStored]byte
 	rest   []byte // what is unread of chunk (or of the blob's raw bytes)
 	closed bool
 }
@@ -185,9 +207,9 @@ func (r *rangeReader) next() error {
 		r.chunk = r.blob.store.buffers.get()
 	}
 	want := min(chunkSize, rec.info.Size-n*chunkSize)
-	raw, err := r.blob.store.readChunk(r.chunk[:0], rec.generation, uint32(n), int(want))
+	raw, err := r.blob.chunk(r.chunk[:0], n, int(want))
 	if err != nil {
-		return r.blob.store.about(r.blob.id, "read", fmt.Errorf("chunk %d: %w", n, err))
+		return r.blob.store.alarmIf(r.blob.store.about(r.blob.id, "read", fmt.Errorf("chunk %d: %w", n, err)))
 	}
 	raw = raw[r.offset-n*chunkSize:]
 	r.rest = raw[:min(int64(len(raw)), r.left)]
@@ -209,30 +231,51 @@ func (r *rangeReader) Close() error {
 	}
 	r.closed = true
 	r.drop()
-	if r.blob.rec.generation != 0 {
-		r.blob.store.garbage.release(r.blob.rec.generation)
-	}
-	return nil
+	r.blob.mu.Lock()
+	defer r.blob.mu.Unlock()
+	r.blob.ranges--
+	return r.blob.closeFile()
 }
 
-// readChunk reads chunk n of a generation, want bytes, into dst, which has
-// room for chunkSize. The transaction lasts as long as the chunk takes to
-// expand.
-func (s *Store) readChunk(dst []byte, generation uint64, n uint32, want int) (raw []byte, err error) {
-	key := chunkKey(generation, n)
-	err = s.view(func(tx *bbolt.Tx) error {
-		value := tx.Bucket(bucketChunks).Get(key)
-		if value == nil {
-			return fmt.Errorf("%w: missing", ErrDamaged)
+// chunk reads chunk n, want raw bytes, into dst, which has room for chunkSize.
+func (b *blob) chunk(dst []byte, n int64, want int) ([]byte, error) {
+	s := b.store
+	if b.file == nil {
+		return s.legacyChunk(dst, b.key, b.rec.generation, uint32(n), want)
+	}
+	t, err := b.loadTrailer()
+	if err != nil {
+		return nil, err
+	}
+	if b.rec.encoding == encodingRaw {
+		raw, err := t.chunk(b.file, n, dst)
+		if err == nil && len(raw) != want {
+			err = fmt.Errorf("%w: %d bytes where %d belong", logs.ErrDamaged, len(raw), want)
 		}
-		prefetch(tx, value)
-		defer s.touch(tx, len(value)+touchedByLookup)
-		encoding, stored, err := openChunk(key, value)
-		if err != nil {
-			return err
-		}
-		raw, err = s.zip.expand(dst, stored, encoding, want)
-		return err
-	})
-	return raw, err
+		return raw, err
+	}
+	buf := s.buffers.get()
+	defer s.buffers.put(buf)
+	stored, err := t.chunk(b.file, n, buf[:0])
+	if err != nil {
+		return nil, err
+	}
+	return s.zip.expand(dst, stored, b.rec.encoding, want)
+}
+
+func (b *blob) loadTrailer() (*trailer, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.trailer != nil {
+		return b.trailer, nil
+	}
+	t, err := readTrailer(b.file)
+	if err == nil && (t.generation != b.rec.generation || !bytes.Equal(t.key, b.key)) {
+		err = fmt.Errorf("%w: the file says that it is another", logs.ErrDamaged)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", b.store.blobFile(b.rec.generation), err)
+	}
+	b.trailer = t
+	return t, nil
 }

@@ -12,15 +12,19 @@ import (
 )
 
 var (
-	bucketBlobs   = []byte("blobs")
-	bucketChunks  = []byte("chunks")
-	bucketGarbage = []byte("garbage")
-	bucketAbout   = []byte("about")
-	keySchema     = []byte("schema")
+	bucketBlobs = []byte("blobs")
+	bucketFiles = []byte("files")
+	bucketAbout = []byte("about")
+	keySchema   = []byte("schema")
+	fileThere   = []byte{1} // the value of all in bucketFiles
 )
 
-// schema is the version of the layout that this program reads and writes.
-const schema = 1
+// schema is the version of the layout that this program writes. It reads
+// chunkSchema, too; see legacy.go.
+const (
+	schema      = 2
+	chunkSchema = 1
+)
 
 // castagnoli has an instruction on common processors.
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -35,19 +39,21 @@ const (
 const (
 	flagArchive = 1 << iota
 	flagIncomplete
-	flagZstd // the inline bytes are one zstd frame
+	flagZstd // the bytes are zstd frames
+	flagFile // the bytes are in a blob file
 )
 
 const recordVersion = 1
 
-// record is what the file keeps for a blob. Encoded: version, flags, then as
+// record is what the catalogue keeps for a blob. Encoded: version, flags, then as
 // varints size, modified (Unix nanoseconds), raw size, lines, generation;
 // then the inline bytes of a blob without a generation; at the end the CRC32C
 // of key and record, so that a record never passes for another blob's.
 type record struct {
 	info       logs.BlobInfo
-	generation uint64 // of its chunks; zero: the bytes are inline
-	encoding   byte   // of the inline bytes
+	generation uint64 // of its file or its chunks; zero: the bytes are inline
+	file       bool   // the generation is that of a blob file
+	encoding   byte   // of the bytes
 	inline     []byte // as stored
 }
 
@@ -63,6 +69,9 @@ func (r *record) encode(key []byte) []byte {
 	if r.encoding == encodingZstd {
 		b[1] |= flagZstd
 	}
+	if r.file {
+		b[1] |= flagFile
+	}
 	b = binary.AppendVarint(b, r.info.Size)
 	b = binary.AppendVarint(b, r.info.Modified.UnixNano())
 	b = binary.AppendVarint(b, r.info.RawSize)
@@ -76,18 +85,19 @@ func (r *record) encode(key []byte) []byte {
 func decodeRecord(key, b []byte) (record, error) {
 	var r record
 	if len(b) < 2+4 {
-		return r, fmt.Errorf("%w: record of %d bytes", ErrDamaged, len(b))
+		return r, fmt.Errorf("%w: record of %d bytes", logs.ErrDamaged, len(b))
 	}
 	body := b[:len(b)-4]
 	if checksum(key, body) != binary.BigEndian.Uint32(b[len(body):]) {
-		return r, fmt.Errorf("%w: record fails its checksum", ErrDamaged)
+		return r, fmt.Errorf("%w: record fails its checksum", logs.ErrDamaged)
 	}
 	if body[0] != recordVersion {
-		return r, fmt.Errorf("%w: record has version %d, this program knows %d", ErrDamaged, body[0], recordVersion)
+		return r, fmt.Errorf("%w: record has version %d, this program knows %d", logs.ErrDamaged, body[0], recordVersion)
 	}
 	flags := body[1]
 	r.info.Archive = flags&flagArchive != 0
 	r.info.Incomplete = flags&flagIncomplete != 0
+	r.file = flags&flagFile != 0
 	if flags&flagZstd != 0 {
 		r.encoding = encodingZstd
 	}
@@ -96,13 +106,13 @@ func decodeRecord(key, b []byte) (record, error) {
 	for _, field := range []*int64{&r.info.Size, &modified, &r.info.RawSize, &r.info.Lines} {
 		v, n := binary.Varint(rest)
 		if n <= 0 {
-			return r, fmt.Errorf("%w: record is cut short", ErrDamaged)
+			return r, fmt.Errorf("%w: record is cut short", logs.ErrDamaged)
 		}
 		*field, rest = v, rest[n:]
 	}
 	generation, n := binary.Uvarint(rest)
 	if n <= 0 || r.info.Size < 0 {
-		return r, fmt.Errorf("%w: record is cut short", ErrDamaged)
+		return r, fmt.Errorf("%w: record is cut short", logs.ErrDamaged)
 	}
 	r.info.Modified = time.Unix(0, modified).UTC()
 	r.generation, r.inline = generation, rest[n:]
@@ -126,36 +136,6 @@ func blobKey(id logservice.ID) ([]byte, error) {
 func printableKey(key []byte) string {
 	account, rest, _ := bytes.Cut(key, []byte{0})
 	return string(account) + ":" + string(rest)
-}
-
-func generationKey(generation uint64) []byte {
-	return binary.BigEndian.AppendUint64(nil, generation)
-}
-
-func chunkKey(generation uint64, n uint32) []byte {
-	b := binary.BigEndian.AppendUint64(make([]byte, 0, 12), generation)
-	return binary.BigEndian.AppendUint32(b, n)
-}
-
-// chunkHeader comes before the bytes of a chunk: CRC32C of the chunk's key
-// and all that follows, then the encoding.
-const chunkHeader = 5
-
-// sealChunk fills the header of the stored chunk b.
-func sealChunk(key, b []byte, encoding byte) {
-	b[4] = encoding
-	binary.BigEndian.PutUint32(b, checksum(key, b[4:]))
-}
-
-// openChunk checks the stored chunk b and returns its bytes as stored.
-func openChunk(key, b []byte) (encoding byte, stored []byte, err error) {
-	if len(b) < chunkHeader {
-		return 0, nil, fmt.Errorf("%w: chunk of %d bytes", ErrDamaged, len(b))
-	}
-	if binary.BigEndian.Uint32(b) != checksum(key, b[4:]) {
-		return 0, nil, fmt.Errorf("%w: chunk fails its checksum", ErrDamaged)
-	}
-	return b[4], b[chunkHeader:], nil
 }
 
 func checksum(key, b []byte) uint32 {

@@ -2,54 +2,53 @@ package bolt
 
 import (
 	"context"
+	"time"
 
 	"go.etcd.io/bbolt"
+
+	logservice "github.com/harness/log-service"
 )
 
 const (
 	// maxBatchOps bounds the calls that share one transaction. A commit costs
 	// two syncs however many calls it carries; past some hundred the syncs
-	// hardly count any more.
+	// hardly count any more. At inlineSize each it is also what bounds the
+	// memory of a transaction.
 	maxBatchOps = 256
-	// maxBatchBytes bounds the blob bytes of one transaction, which bbolt
-	// holds twice in memory while it commits.
-	maxBatchBytes = 4 << 20
 )
 
 // op is one change that waits for the writer.
 type op struct {
 	apply func(*bbolt.Tx) error // may run more than once; the last run counts
-	size  int                   // blob bytes that it writes
+	files bool                  // it refers to a file whose name is not durable yet
+	frees bool                  // it deletes, and may use the reserve for that
 	done  chan error            // takes one answer without blocking
 }
 
-// start hands a change to the writer. Its outcome comes from wait; between
-// the two the caller goes on. It fails if ctx ends while the queue is full.
-func (s *Store) start(ctx context.Context, size int, apply func(*bbolt.Tx) error) (*op, error) {
-	o := &op{apply: apply, size: size, done: make(chan error, 1)}
+// submit hands a change to the writer and returns when it is durable or has
+// failed. It fails if ctx ends while the queue is full; after that no context
+// ends it, for the caller must learn which of the two.
+func (s *Store) submit(ctx context.Context, o *op) error {
+	o.done = make(chan error, 1)
 	select {
 	case <-s.stop:
-		return nil, errClosed
+		return errClosed
 	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+		return context.Cause(ctx)
 	default:
 	}
 	select {
 	case s.ops <- o:
-		return o, nil
 	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+		return context.Cause(ctx)
 	case <-s.writerDone:
-		return nil, errClosed
+		return errClosed
 	}
-}
-
-// wait returns when the change is durable or has failed. No context ends it:
-// the caller must learn which of the two.
-func (s *Store) wait(o *op) error {
 	select {
 	case err := <-o.done:
 		return err
+	case <-s.gone:
+		return errClosed
 	case <-s.writerDone:
 	}
 	select {
@@ -60,80 +59,92 @@ func (s *Store) wait(o *op) error {
 	}
 }
 
-func (s *Store) submit(ctx context.Context, size int, apply func(*bbolt.Tx) error) error {
-	o, err := s.start(ctx, size, apply)
-	if err != nil {
-		return err
-	}
-	return s.wait(o)
-}
-
-// write is the one goroutine that changes the file. Calls that arrive while
-// a commit is under way form the next one: nobody waits for a timer, and the
-// slower the disk, the more calls share a sync.
+// write is the one goroutine that changes the catalogue. Calls that arrive
+// while a commit is under way form the next one: nobody waits for a timer,
+// and the slower the disk, the more calls share a sync.
 func (s *Store) write() {
 	defer close(s.writerDone)
-	var held *op // did not fit the last batch
-	for {
-		first := held
-		if first == nil {
-			select {
-			case <-s.stop:
-				return
-			case first = <-s.ops:
+	tick := time.NewTicker(s.pause)
+	defer tick.Stop()
+	if s.failed.Load() != nil {
+		s.recover()
+	}
+	uneven := false // the headers are; see header.go
+	for quiet := false; ; {
+		select {
+		case <-s.stop:
+			if uneven {
+				s.even()
 			}
+			return
+		case first := <-s.ops:
+			s.commit(s.gather(first))
+			uneven, quiet = true, false
+		case <-tick.C:
+			if s.failed.Load() != nil {
+				s.recover()
+			} else if uneven && quiet {
+				s.even()
+				uneven = false
+			}
+			quiet = true
 		}
-		var batch []*op
-		batch, held = s.gather(first)
-		s.commit(batch)
-		_ = s.view(func(tx *bbolt.Tx) error { // only for the count of memory
-			s.touch(tx, touchedByCommit)
-			return nil
-		})
 	}
 }
 
-// gather takes what waits, up to the limits of a batch.
-func (s *Store) gather(first *op) (batch []*op, held *op) {
-	batch, size := []*op{first}, first.size
+// even commits nothing, for the older header. That it fails, for want of
+// space for example, loses nothing.
+func (s *Store) even() {
+	_ = s.watch.do(func() error {
+		_, err := s.update(func(*bbolt.Tx) error { return nil })
+		return err
+	})
+}
+
+// gather takes what waits, up to the limit of a batch.
+func (s *Store) gather(first *op) []*op {
+	batch := []*op{first}
 	for len(batch) < maxBatchOps {
 		select {
 		case o := <-s.ops:
-			if size += o.size; size > maxBatchBytes {
-				return batch, o
-			}
 			batch = append(batch, o)
 		default:
-			return batch, nil
+			return batch
 		}
 	}
-	return batch, nil
+	return batch
 }
 
 // commit applies a batch and answers its calls. A call that fails does not
 // take the others with it: they are applied again without it.
 func (s *Store) commit(batch []*op) {
+	batch = s.named(batch)
 	for len(batch) > 0 {
 		var failed int
-		inFn, err := s.update(func(tx *bbolt.Tx) error {
-			for i, o := range batch {
-				failed = i
-				if err := o.apply(tx); err != nil {
-					return err
+		var inFn bool
+		err := s.watch.do(func() (err error) {
+			inFn, err = s.update(func(tx *bbolt.Tx) error {
+				for i, o := range batch {
+					failed = i
+					if err := o.apply(tx); err != nil {
+						return err
+					}
 				}
-			}
-			return nil
+				return nil
+			})
+			return err
 		})
 		switch {
 		case inFn:
 			batch[failed].done <- err
 			batch = append(batch[:failed], batch[failed+1:]...)
-		case err != nil && len(batch) > 1 && s.readOnly.Load() == nil && s.broken.Load() == nil:
-			// No room for all: what is small, or frees room, may still fit.
+		case err != nil && len(batch) > 1 && s.failed.Load() == nil:
+			// No space for all: what is small, or frees space, may still fit.
 			for _, o := range batch {
 				s.commit([]*op{o})
 			}
 			return
+		case err != nil && batch[0].frees && isFull(err) && s.releaseReserve():
 		default:
 			for _, o := range batch {
 				o.done <- err
@@ -141,4 +152,31 @@ func (s *Store) commit(batch []*op) {
 			return
 		}
 	}
+}
+
+// named makes the names of the batch's files durable, all with one sync.
+// Where that fails their calls do.
+func (s *Store) named(batch []*op) (rest []*op) {
+	files := false
+	for _, o := range batch {
+		files = files || o.files
+	}
+	if !files {
+		return batch
+	}
+	err := s.writeFailed(s.syncFolder())
+	if err == nil {
+		for _, o := range batch {
+			o.files = false
+		}
+		return batch
+	}
+	for _, o := range batch {
+		if o.files {
+			o.done <- &logservice.UnavailableError{Cause: err}
+		} else {
+			rest = append(rest, o)
+		}
+	}
+	return rest
 }

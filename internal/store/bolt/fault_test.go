@@ -1,0 +1,294 @@
+//go:build linux
+
+package bolt
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/logs"
+	"github.com/harness/log-service/internal/store/storetest"
+)
+
+// life is a scripted life of a store, and what must be in it: per key what it
+// may hold (nil: nothing). After a call that was acknowledged that is one
+// content, after one that failed the old or, where a sync failed, the new.
+type life struct {
+	t    *testing.T
+	path string
+	disk disk
+	s    *Store
+	want map[string][][]byte
+
+	unsure  bool // a failed change may count all the same
+	before  func()
+	failed  int
+	checked int
+}
+
+func newLife(t *testing.T, dir string, d disk) *life {
+	l := &life{t: t, path: filepath.Join(dir, "blobs.db"), disk: d, want: map[string][][]byte{}, before: func() {}}
+	l.open()
+	return l
+}
+
+func (l *life) open() {
+	var err error
+	if l.s, err = Open(l.path, Options{Logger: slog.New(slog.DiscardHandler), disk: l.disk, pause: time.Millisecond}); err != nil {
+		l.t.Fatal(err)
+	}
+	await(l.t, "reserve", l.s.reserved.Load)
+}
+
+func (l *life) close() {
+	if err := l.s.Close(); err != nil && l.failed == 0 {
+		l.t.Error(err)
+	}
+}
+
+// change makes a call that leaves content at key, nil for nothing.
+func (l *life) change(key string, content []byte, call func() error) {
+	if l.want[key] == nil {
+		l.want[key] = [][]byte{nil}
+	}
+	l.before()
+	err := call()
+	switch {
+	case err == nil:
+		l.want[key] = [][]byte{content}
+		return
+	case !errors.Is(err, logservice.ErrUnavailable):
+		l.t.Errorf("%s: %v, want ErrUnavailable", key, err)
+	}
+	l.failed++
+	if l.unsure {
+		l.want[key] = append(l.want[key], content)
+	}
+	if err := untilHealthy(l.s); err != nil {
+		l.t.Fatalf("no recovery after a fault: %v", err)
+	}
+}
+
+func (l *life) put(key string, content []byte) {
+	l.change(key, content, func() error {
+		return l.s.Put(l.t.Context(), storetest.ID("acc", key), bytes.NewReader(content), logs.BlobInfo{Archive: len(content)%2 == 0})
+	})
+}
+
+func (l *life) delete(key string) {
+	l.change(key, nil, func() error { return l.s.Delete(l.t.Context(), storetest.ID("acc", key)) })
+}
+
+// run is the script.
+func (l *life) run() {
+	small, large := storetest.Text(700), storetest.Noise(2*chunkSize+9)
+	l.put("small", small)
+	l.put("large", large)
+	l.put("log", storetest.Text(2*chunkSize+30))
+	l.put("small", large) // replaced, by the other kind
+	l.put("large", storetest.Noise(chunkSize+8))
+	l.put("log", append(storetest.Text(2*chunkSize+30), small...)) // what appending does
+	l.put("going", large)
+	l.delete("going")
+	l.put("back", small)
+	l.delete("back")
+	for range l.s.List(l.t.Context(), "acc", "") {
+		l.checked++
+	}
+	l.put("old", storetest.Noise(chunkSize+2))
+	l.change("old", nil, func() error { return l.expireOnly("old") })
+	l.put("large", small)
+	l.close()
+	l.open()
+	l.put("after", storetest.Noise(chunkSize+4))
+	l.delete("log")
+}
+
+// expireOnly deletes what is older than anything but key.
+func (l *life) expireOnly(key string) error {
+	id := storetest.ID("acc", key)
+	encoded, _ := blobKey(id)
+	_, err := l.s.expire(l.t.Context(), [][]byte{encoded}, time.Unix(math.MaxInt32, 0))
+	return err
+}
+
+// check reads all that must be there, and what must not.
+func (l *life) check(what string) {
+	for key, may := range l.want {
+		l.checked++
+		var got []byte
+		err := readBlob(l.t.Context(), l.s, key, &got)
+		if errors.Is(err, logservice.ErrBlobNotFound) {
+			got, err = nil, nil
+		}
+		ok := false
+		for _, content := range may {
+			ok = ok || bytes.Equal(content, got) && (content == nil) == (got == nil)
+		}
+		if err != nil || !ok {
+			l.t.Fatalf("%s: %s holds %d bytes, %v", what, key, len(got), err)
+		}
+	}
+	listed := 0
+	for e, err := range l.s.List(l.t.Context(), "acc", "") {
+		if err != nil || l.want[string(e.Key)] == nil {
+			l.t.Fatalf("%s: listed %q, %v", what, e.Key, err)
+		}
+		listed++
+	}
+}
+
+func readBlob(ctx context.Context, s *Store, key string, got *[]byte) error {
+	b, err := s.Get(ctx, storetest.ID("acc", key))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = b.Close() }()
+	r, err := b.Range(ctx, 0, -1)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = r.Close() }()
+	var buf bytes.Buffer
+	_, err = buf.ReadFrom(r)
+	*got = append([]byte{}, buf.Bytes()...)
+	return err
+}
+
+// end checks now, after a restart, and that no file is left over then.
+func (l *life) end(what string) {
+	if err := untilHealthy(l.s); err != nil {
+		l.t.Fatalf("%s: %v", what, err)
+	}
+	l.check(what)
+	l.close()
+	l.open()
+	l.check(what + ", after a restart")
+	large := 0
+	for key := range l.want {
+		rec, err := l.s.record([]byte("acc\x00" + key))
+		if err == nil && rec.file {
+			large++
+		}
+	}
+	awaitFiles(l.t, l.path, large)
+	l.close()
+}
+
+// fastFolder is in memory where the system has that: the lives sync a lot.
+func fastFolder(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "log-service-test-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+// TestAFaultOfABlobFileAtEveryStepLosesNothing fails each call in turn that a
+// life makes for its blob files.
+func TestAFaultOfABlobFileAtEveryStepLosesNothing(t *testing.T) {
+	counting := &faultDisk{}
+	l := newLife(t, fastFolder(t), counting)
+	counting.arm(0)
+	l.run()
+	steps, _ := counting.arm(0)
+	l.end("no fault")
+	tried, checked, refused, kinds := 0, 0, 0, map[string]int{}
+	for i, f := range faults {
+		// The quick run gives each step one of the faults.
+		for step := 1; step <= steps; step++ {
+			if os.Getenv(longVariable) == "" && step%len(faults) != i {
+				continue
+			}
+			d := &faultDisk{err: f.err, short: f.short}
+			l := newLife(t, fastFolder(t), d)
+			d.arm(step)
+			l.run()
+			_, hit := d.arm(0)
+			l.end(fmt.Sprintf("%s at step %d, %s", f.name, step, hit))
+			tried, checked, refused = tried+1, checked+l.checked, refused+l.failed
+			kinds[hit]++
+		}
+	}
+	t.Logf("%d faults tried at %d steps %v: %d calls refused; %d blobs checked, lost 0, back 0, half visible 0, files left over 0", tried, steps, kinds, refused, checked)
+	if refused == 0 || steps < 50 {
+		t.Error("no call failed: it proves nothing")
+	}
+}
+
+// TestAFaultOfTheCatalogueAtEveryChangeLosesNothing puts another file in the
+// place of the catalogue's handle before a change: one that takes no byte, one
+// that takes all and syncs none, one that may not be written.
+func TestAFaultOfTheCatalogueAtEveryChangeLosesNothing(t *testing.T) {
+	tried, checked, refused := 0, 0, 0
+	for _, name := range []string{"/dev/full", "/dev/null", "read only"} {
+		for at := 1; ; at++ {
+			l := newLife(t, fastFolder(t), system{})
+			l.unsure = name == "/dev/null"
+			restore := func() {}
+			changes := 0
+			l.before = func() {
+				restore()
+				restore = func() {}
+				if changes++; changes == at {
+					restore = breakHandle(t, l.s, name)
+				}
+			}
+			l.run()
+			l.end(fmt.Sprintf("%s at change %d", name, at))
+			tried, checked, refused = tried+1, checked+l.checked, refused+l.failed
+			if at > changes {
+				break
+			}
+		}
+	}
+	t.Logf("%d faults tried: %d calls refused; %d blobs checked, lost 0, back 0, half visible 0", tried, refused, checked)
+	if refused < tried/2 {
+		t.Error("too few calls failed: it proves nothing")
+	}
+}
+
+// breakHandle replaces what the catalogue's descriptor is of, and returns what
+// undoes that.
+func breakHandle(t *testing.T, s *Store, name string) (restore func()) {
+	t.Helper()
+	h := s.db.Load()
+	fd := int(h.file.Fd())
+	replace := func(name string, flag int) {
+		f, err := os.OpenFile(name, flag, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = f.Close() }()
+		if err := unix.Dup3(int(f.Fd()), fd, unix.O_CLOEXEC); err != nil {
+			t.Fatal(err)
+		}
+	}
+	switch name {
+	case "/dev/null":
+		replace(name, os.O_RDWR)
+		return func() {} // the store closes it
+	case "read only":
+		replace(s.path, os.O_RDONLY)
+	default:
+		replace(name, os.O_RDWR)
+	}
+	return func() {
+		if s.db.Load() == h {
+			replace(s.path, os.O_RDWR)
+		}
+	}
+}

@@ -1,0 +1,382 @@
+package bolt
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/logs"
+)
+
+// recover gets the catalogue back after a failure: by opening it again or,
+// where it is damaged, by making it anew. The writer calls it, and again after
+// a pause where it fails.
+func (s *Store) recover() {
+	f := s.failed.Load()
+	again := failure{damaged: f.damaged, readable: f.readable, retried: true}
+	err := s.watch.do(func() error {
+		if !f.readable {
+			if err := s.release(f.poisoned); err != nil {
+				return err
+			}
+		}
+		if f.damaged {
+			return s.rebuild()
+		}
+		return s.reopen()
+	})
+	if err == nil {
+		s.failed.Store(nil)
+		s.log.Info("the catalogue of the blob store is in use again", "file", s.path)
+		return
+	}
+	again.damaged = f.damaged || errors.Is(err, logs.ErrDamaged)
+	if !f.retried || again.damaged != f.damaged {
+		s.log.Error("the catalogue of the blob store stays out of use for now", "file", s.path, "error", err)
+	}
+	again.err = &logservice.UnavailableError{Cause: fmt.Errorf("%s is out of use: %w", s.path, err)}
+	s.failed.Store(&again)
+}
+
+// release closes the failed catalogue.
+func (s *Store) release(poisoned bool) error {
+	h := s.db.Swap(nil)
+	switch {
+	case h == nil:
+		return nil
+	case poisoned:
+		return h.abandon()
+	}
+	return h.db.Close()
+}
+
+// reopen opens the catalogue again after a failed sync, which is safe under
+// one condition. bbolt syncs what its headers (pages 0 and 1) refer to before
+// it writes them, and writes to pages only that no header refers to. So what
+// the failed sync may have lost is a header: both are written again and
+// synced through a new handle. Only if that succeeds the file is used.
+func (s *Store) reopen() error {
+	f, err := os.OpenFile(s.path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	headers := make([]byte, 2*pageSize)
+	if _, err = f.ReadAt(headers, 0); err == nil {
+		_, err = f.WriteAt(headers, 0)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	return s.attach()
+}
+
+// rebuild makes a new catalogue of what can be read of the damaged one and of
+// what the blob files say of themselves. The damaged one is kept under a name
+// of its own.
+func (s *Store) rebuild() error {
+	temp := s.path + ".new"
+	var kept, found int
+	err := create(temp, func(fresh *bbolt.DB) error {
+		fresh.NoSync = true // it counts only once it is whole
+		lost, named, err := s.salvageAll(fresh)
+		if err == nil && lost != nil {
+			found, err = s.adopt(fresh, lost, named)
+		}
+		kept = len(named)
+		return errors.Join(err, fresh.Sync())
+	})
+	if err != nil {
+		return errors.Join(err, os.Remove(temp))
+	}
+	aside, err := setAside(s.path)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(os.Rename(temp, s.path), s.disk.SyncDir(filepath.Dir(s.path))); err != nil {
+		return err
+	}
+	s.log.Error("the catalogue of the blob store was damaged and has been made anew: small blobs on its damaged pages are lost",
+		"file", s.path, "damaged", aside, "blob files kept", kept, "blob files found again", found,
+		"hint", "check the disk; keep the damaged file, or restore the data folder from a backup")
+	old := s.db.Load()
+	if err := s.attach(); err != nil || old == nil {
+		return err
+	}
+	return old.db.Close()
+}
+
+// setAside gives the damaged catalogue another name, in addition where the
+// file system can: then there is a catalogue at path at any moment.
+func setAside(path string) (aside string, err error) {
+	aside = path + ".damaged-" + time.Now().UTC().Format("20060102T150405.000000000")
+	if err = os.Link(path, aside); err == nil || errors.Is(err, fs.ErrNotExist) {
+		return aside, nil
+	}
+	if _, taken := os.Lstat(aside); taken == nil {
+		return "", err
+	}
+	return aside, os.Rename(path, aside)
+}
+
+// span is a range of keys without its ends; a nil end is open.
+type span struct{ from, to []byte }
+
+func (r *span) has(key []byte) bool {
+	return bytes.Compare(key, r.from) > 0 && (r.to == nil || bytes.Compare(key, r.to) < 0)
+}
+
+// salvageAll copies what can be read of the damaged catalogue. lost is where
+// blobs may have been that could not, nil for nowhere; named are the files of
+// those that could.
+func (s *Store) salvageAll(fresh *bbolt.DB) (lost *span, named map[uint64]bool, err error) {
+	stale := checkHeaders(s.path)
+	h := s.db.Load()
+	if h == nil {
+		h, err = openBolt(s.path, true)
+		if errors.Is(err, logs.ErrDamaged) || errors.Is(err, fs.ErrNotExist) {
+			return &span{}, nil, nil
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		defer func() { _ = h.abandon() }()
+	}
+	there := make(map[uint64]bool)
+	if err := s.eachFile(func(generation uint64) error { there[generation] = true; return nil }); err != nil {
+		return nil, nil, err
+	}
+	for _, name := range [][]byte{bucketFiles, bucketGarbage, bucketChunks, bucketBlobs} {
+		to := &copier{db: fresh, bucket: name, there: there, named: make(map[uint64]bool)}
+		lost, err = salvage(h, name, to.put)
+		if err = errors.Join(err, to.flush()); err != nil {
+			return nil, nil, err
+		}
+		named = to.named // of the blobs, in the end
+	}
+	if stale != nil {
+		lost = &span{} // anything may be older than it was
+	}
+	return lost, named, nil
+}
+
+// eachFile yields the generations that have a file.
+func (s *Store) eachFile(yield func(generation uint64) error) error {
+	err := s.disk.Names(s.folder, func(name string) error {
+		if generation, ok := generationOf(name); ok {
+			return yield(generation)
+		}
+		return nil
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// salvage puts the entries of a bucket, from its beginning as far as it can
+// be read, then from its end. lost is what lies between, nil for nothing.
+func salvage(h *handle, name []byte, put func(k, v []byte) error) (lost *span, err error) {
+	r := &span{}
+	err = walk(h, name, func(c *bbolt.Cursor) error {
+		for k, v := c.First(); k != nil; k, v = c.Next() {
+			if bytes.Compare(k, r.from) <= 0 {
+				return fmt.Errorf("%w: keys out of order", logs.ErrDamaged)
+			}
+			if err := put(k, v); err != nil {
+				return err
+			}
+			r.from = bytes.Clone(k)
+		}
+		return nil
+	})
+	if !errors.Is(err, logs.ErrDamaged) {
+		return nil, err
+	}
+	err = walk(h, name, func(c *bbolt.Cursor) error {
+		for k, v := c.Last(); k != nil && r.has(k); k, v = c.Prev() {
+			if err := put(k, v); err != nil {
+				return err
+			}
+			r.to = bytes.Clone(k)
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, logs.ErrDamaged) {
+		return nil, err
+	}
+	return r, nil
+}
+
+func walk(h *handle, name []byte, fn func(*bbolt.Cursor) error) error {
+	return guard(func() error {
+		return h.db.View(func(tx *bbolt.Tx) error {
+			if b := tx.Bucket(name); b != nil {
+				return fn(b.Cursor())
+			}
+			return nil
+		})
+	})
+}
+
+// copier puts entries into a bucket, many in one transaction.
+type copier struct {
+	db     *bbolt.DB
+	bucket []byte
+	there  map[uint64]bool // the blob files
+	named  map[uint64]bool // those that an entry names
+	keys   [][]byte
+	values [][]byte
+	size   int
+}
+
+// copySize bounds what a copier holds.
+const copySize = 4 << 20
+
+func (c *copier) put(k, v []byte) error {
+	if generation, ok := c.names(k, v); ok {
+		if !c.there[generation] {
+			return nil // deleted since, or its file is lost, too
+		}
+		c.named[generation] = true
+	}
+	c.keys, c.values = append(c.keys, bytes.Clone(k)), append(c.values, bytes.Clone(v))
+	if c.size += len(k) + len(v); c.size < copySize {
+		return nil
+	}
+	return c.flush()
+}
+
+// names says which file an entry names.
+func (c *copier) names(k, v []byte) (generation uint64, ok bool) {
+	switch {
+	case bytes.Equal(c.bucket, bucketFiles) && len(k) == 8:
+		return binary.BigEndian.Uint64(k), true
+	case bytes.Equal(c.bucket, bucketBlobs):
+		rec, err := decodeRecord(k, v)
+		return rec.generation, err == nil && rec.file
+	}
+	return 0, false
+}
+
+func (c *copier) flush() error {
+	keys, values := c.keys, c.values
+	c.keys, c.values, c.size = nil, nil, 0
+	if len(keys) == 0 {
+		return nil
+	}
+	return c.db.Update(func(tx *bbolt.Tx) error {
+		b, err := tx.CreateBucketIfNotExists(c.bucket)
+		if err != nil {
+			return err
+		}
+		for i, k := range keys {
+			if err := b.Put(k, values[i]); err != nil {
+				return err
+			}
+			if generation, ok := c.names(k, values[i]); ok {
+				if err := tx.Bucket(bucketFiles).Put(generationKey(generation), fileThere); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// adopt gives the fresh catalogue the blob files whose records are lost.
+func (s *Store) adopt(fresh *bbolt.DB, lost *span, named map[uint64]bool) (found int, err error) {
+	err = s.eachFile(func(generation uint64) error {
+		if named[generation] {
+			return nil
+		}
+		t, err := s.trailerOf(generation)
+		if errors.Is(err, logs.ErrDamaged) && generation <= s.first {
+			// Half an upload, or a blob whose file is damaged, too: nobody can
+			// tell. Under this name no start removes it.
+			s.log.Error("a blob file cannot be read; it is kept under another name", "file", s.blobFile(generation), "error", err)
+			return s.disk.Rename(s.blobFile(generation), s.blobFile(generation)+unreadable)
+		}
+		if errors.Is(err, logs.ErrDamaged) || errors.Is(err, fs.ErrNotExist) {
+			return nil // an upload under way
+		}
+		if err != nil || !lost.has(t.key) {
+			return err
+		}
+		return fresh.Update(func(tx *bbolt.Tx) error { return adoptOne(tx, t, &found) })
+	})
+	return found, err
+}
+
+// adoptOne takes a file in, unless the catalogue knows something later of the
+// same blob.
+func adoptOne(tx *bbolt.Tx, t *trailer, found *int) error {
+	blobs, files := tx.Bucket(bucketBlobs), tx.Bucket(bucketFiles)
+	if old, err := decodeRecord(t.key, blobs.Get(t.key)); err == nil {
+		rec, err := decodeRecord(t.key, t.record)
+		switch {
+		case err != nil || old.file && old.generation > t.generation:
+			return err
+		case !old.file && !old.info.Modified.Before(rec.info.Modified):
+			return nil
+		case old.file:
+			if err := files.Delete(generationKey(old.generation)); err != nil {
+				return err
+			}
+		}
+	}
+	*found++
+	return errors.Join(blobs.Put(t.key, t.record), files.Put(generationKey(t.generation), fileThere))
+}
+
+// unreadable is added to the names of files that are kept for people to look
+// at.
+const unreadable = ".unreadable"
+
+func (s *Store) trailerOf(generation uint64) (*trailer, error) {
+	f, err := s.disk.Open(s.blobFile(generation))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	t, err := readTrailer(f)
+	if err != nil {
+		return nil, err
+	}
+	rec, err := decodeRecord(t.key, t.record)
+	if err == nil && (!rec.file || rec.generation != generation || t.generation != generation) {
+		err = fmt.Errorf("%w: the file says that it is another", logs.ErrDamaged)
+	}
+	return t, err
+}
+
+// removeRests removes the blob files that no record names: what a crash left.
+func (s *Store) removeRests() {
+	err := s.eachFile(func(generation uint64) error {
+		if generation > s.first {
+			return nil
+		}
+		var known bool
+		err := s.view(func(tx *bbolt.Tx) error {
+			known = tx.Bucket(bucketFiles).Get(generationKey(generation)) != nil
+			return nil
+		})
+		if err == nil && !known {
+			s.removeBlob(generation)
+		}
+		return err
+	})
+	if err != nil {
+		s.log.Warn("files that a crash left stay until the next start", "folder", s.folder, "error", err)
+	}
+}
