@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"syscall"
+	"time"
 
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
@@ -43,7 +44,8 @@ type failure struct {
 	damaged  bool  // it must be made anew; otherwise opening it again will do
 	readable bool  // what can be read of it still is
 	poisoned bool  // a panic may have left bbolt's locks taken: its Close would hang
-	retried  bool  // and it has been logged
+	attempts int   // to recover that failed
+	next     time.Time
 }
 
 // fail takes the catalogue out of use.

@@ -41,6 +41,9 @@ func checkHeaders(path string) error {
 		sum := fnv.New64a()
 		_, _ = sum.Write(b[before : before+summed])
 		good[page] = sum.Sum64() == binary.LittleEndian.Uint64(b[before+summed:])
+		if good[page] && binary.LittleEndian.Uint32(b[before+8:]) != pageSize {
+			return nil // of another program, as will be said
+		}
 	}
 	if good[0] != good[1] {
 		return fmt.Errorf("%w: one of its two headers", logs.ErrDamaged)

@@ -139,7 +139,7 @@ func openBolt(path string, readOnly bool) (*handle, error) {
 		// The list of free pages is written with each commit (the default):
 		// without it every start reads the whole file.
 	}
-	if strconv.IntSize == 64 {
+	if strconv.IntSize == 64 && !readOnly {
 		o.InitialMmapSize = int(int64(mapSize))
 	}
 	err := guard(func() (err error) {
@@ -154,13 +154,15 @@ func openBolt(path string, readOnly bool) (*handle, error) {
 			break
 		}
 	}
-	if err != nil && h.file != nil {
+	switch {
+	case err == nil:
+		return h, nil
+	case h.db != nil:
+		return nil, errors.Join(err, h.db.Close())
+	case h.file != nil:
 		_ = h.abandon()
 	}
-	if err != nil {
-		return nil, err
-	}
-	return h, nil
+	return nil, err
 }
 
 // checkLength reports a file that is cut short.

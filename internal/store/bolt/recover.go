@@ -16,12 +16,19 @@ import (
 	"github.com/harness/log-service/internal/logs"
 )
 
+// maxAttempts bounds the doublings of the pause between two attempts: making a
+// large catalogue anew on a disk that stays full is work for nothing.
+const maxAttempts = 6
+
 // recover gets the catalogue back after a failure: by opening it again or,
 // where it is damaged, by making it anew. The writer calls it, and again after
 // a pause where it fails.
 func (s *Store) recover() {
 	f := s.failed.Load()
-	again := failure{damaged: f.damaged, readable: f.readable, retried: true}
+	if time.Now().Before(f.next) {
+		return
+	}
+	again := failure{damaged: f.damaged, readable: f.readable, attempts: min(f.attempts+1, maxAttempts)}
 	err := s.watch.do(func() error {
 		if !f.readable {
 			if err := s.release(f.poisoned); err != nil {
@@ -39,10 +46,11 @@ func (s *Store) recover() {
 		return
 	}
 	again.damaged = f.damaged || errors.Is(err, logs.ErrDamaged)
-	if !f.retried || again.damaged != f.damaged {
+	if f.attempts == 0 || again.damaged != f.damaged {
 		s.log.Error("the catalogue of the blob store stays out of use for now", "file", s.path, "error", err)
 	}
 	again.err = &logservice.UnavailableError{Cause: fmt.Errorf("%s is out of use: %w", s.path, err)}
+	again.next = time.Now().Add(s.pause << again.attempts)
 	s.failed.Store(&again)
 }
 
@@ -150,7 +158,7 @@ func (s *Store) salvageAll(fresh *bbolt.DB) (lost *span, named map[uint64]bool, 
 		if err != nil {
 			return nil, nil, err
 		}
-		defer func() { _ = h.abandon() }()
+		defer func() { _ = h.db.Close() }() // read only
 	}
 	there := make(map[uint64]bool)
 	if err := s.eachFile(func(generation uint64) error { there[generation] = true; return nil }); err != nil {
