@@ -32,18 +32,26 @@ const (
 
 // Check says what is wrong with the store; see logs.Checker. It asks nothing
 // of the disk and returns at once: while something is wrong, the upkeep
-// writes every second to find out whether it still is.
+// writes every second to find out whether it still is. The log has the paths.
 func (s *Store) Check(context.Context) error {
-	if f := s.failed.Load(); f != nil {
-		return f.err
+	var why error
+	f, trouble := s.failed.Load(), s.trouble.Load()
+	took := s.watch.oldest()
+	switch {
+	case f == nil && took <= hanging && trouble == nil:
+		return nil
+	case took > hanging:
+		why = fmt.Errorf("the disk of the blob store has not answered for %d s", int(took.Seconds()))
+	case f != nil && f.damaged:
+		why = errors.New("the catalogue of the blob store is damaged and is being made anew")
+	case trouble != nil && isFull(*trouble):
+		why = fmt.Errorf("the disk of the blob store is full: %w", syscall.ENOSPC)
+	case f != nil:
+		why = errors.New("the catalogue of the blob store is out of use after a failed sync")
+	default:
+		why = errors.New("a write of the blob store failed")
 	}
-	if took := s.watch.oldest(); took > hanging {
-		return &logservice.UnavailableError{Cause: fmt.Errorf("the disk of the blob store has not answered for %d s", int(took.Seconds()))}
-	}
-	if err := s.trouble.Load(); err != nil {
-		return *err
-	}
-	return nil
+	return &logservice.UnavailableError{Cause: why}
 }
 
 // writeFailed makes an error of a write that callers understand, and keeps

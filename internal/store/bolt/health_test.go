@@ -141,7 +141,7 @@ func TestAFailedSyncIsReportedUntilAWriteSucceeds(t *testing.T) {
 	if _, hit := d.arm(0); hit != "sync" || !errors.Is(err, logservice.ErrUnavailable) {
 		t.Fatalf("%s failed: %v", hit, err)
 	}
-	if err := s.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "sync failed") {
+	if err := s.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "a write of the blob store failed") || strings.Contains(err.Error(), s.folder) {
 		t.Errorf("after a failed sync: %v", err)
 	}
 	if n := len(blobFiles(t, s.path)); n != 0 {
