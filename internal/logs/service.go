@@ -35,6 +35,10 @@ type Config struct {
 	// Retention is how long a stored log is kept, where the store is an
 	// Expirer; zero is for ever.
 	Retention time.Duration
+	// Clock keeps the retention's clock over restarts. Nil: it begins anew.
+	Clock ClockStore
+	// Now is the system's clock, for the retention; nil is time.Now.
+	Now func() time.Time
 	// Limits are those of each account.
 	Limits Limits
 }
@@ -55,6 +59,8 @@ type Service struct {
 	codec   *archive.Codec
 	plain   bool
 	keep    time.Duration // Config.Retention
+	clock   ClockStore
+	now     func() time.Time
 	turns   turns         // of the writers of a blob
 	slots   chan struct{} // one for each log being archived
 	metrics metrics
@@ -90,6 +96,8 @@ func New(c Config) *Service {
 		codec:   archive.NewCodec(),
 		plain:   c.Plain,
 		keep:    c.Retention,
+		clock:   c.Clock,
+		now:     c.Now,
 		slots:   make(chan struct{}, maxArchiving),
 		metrics: newMetrics(),
 		probes:  newProbes(c),
@@ -100,6 +108,9 @@ func New(c Config) *Service {
 		accounts: newAccounts(c.Limits),
 		room:     make(chan struct{}, 1),
 		jobs:     make(map[logservice.ID]*job),
+	}
+	if s.now == nil {
+		s.now = time.Now
 	}
 	s.retrying, s.endRetrying = context.WithCancel(context.Background())
 	s.working, s.endWork = context.WithCancel(context.Background())

@@ -119,7 +119,7 @@ func (s *Server) open(c config.Config) (err error) {
 	}
 	s.service = logs.New(logs.Config{
 		Streams: s.engine, Store: s.store, Logger: s.log, LinkKey: linkKey, Limits: limits(c),
-		Retention: c.Retention, Plain: c.ArchiveCompression != config.CompressZstd,
+		Retention: c.Retention, Clock: s.data, Plain: c.ArchiveCompression != config.CompressZstd,
 	})
 	s.measure(s.engine, s.store, s.service, s.conns)
 	s.grpc.answer(s.grpcConfig(c))
