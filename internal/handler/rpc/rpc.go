@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -93,7 +94,8 @@ type Server struct {
 	stop    <-chan struct{}
 	stall   time.Duration
 	budget  *admission.Budget
-	buffers admission.Buffers // of messages being pushed
+	buffers admission.Buffers // of messages being pushed, and of tails
+	flight  atomic.Int64      // bytes of the tails' messages that gRPC holds
 
 	grpc    *grpc.Server
 	health  *healthService

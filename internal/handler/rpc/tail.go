@@ -1,7 +1,6 @@
 package rpc
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -24,7 +23,9 @@ func (s *Server) Tail(r *logservicev1.TailRequest, stream grpc.ServerStreamingSe
 	if r.GetAfter() < 0 {
 		return logservice.Invalidf("after is %d: use the sequence of the last line that you have, or 0", r.GetAfter())
 	}
-	return s.supervise(stream, func(send func(any) error) error {
+	out := &tailStream{ServerStream: stream, s: s, drained: make(chan struct{}, 1)}
+	return s.supervise(out, func(send func(any) error) error {
+		defer out.close()
 		ctx := stream.Context()
 		cursor, state, err := s.service.Follow(ctx, id, r.GetAfter())
 		if err != nil {
@@ -35,7 +36,7 @@ func (s *Server) Tail(r *logservicev1.TailRequest, stream grpc.ServerStreamingSe
 		if err := send(&logservicev1.TailResponse{Part: &logservicev1.TailResponse_Begin{Begin: begin}}); err != nil {
 			return err
 		}
-		return s.follow(ctx, cursor, send)
+		return s.follow(ctx, cursor, out, send)
 	})
 }
 
@@ -50,12 +51,21 @@ func stateOf(state string) logservicev1.LogState {
 }
 
 // follow sends what cursor yields until the log, the client (ctx) or the
-// server ends.
-func (s *Server) follow(ctx context.Context, cursor logs.Cursor, send func(any) error) error {
+// server ends. While a send waits nothing is held but its message: the cursor
+// has gone back to what it ends with.
+func (s *Server) follow(ctx context.Context, cursor logs.Reader, out *tailStream, send func(any) error) error {
+	whole := true // the last message ended with what the cursor had returned
 	for {
 		batches, err := cursor.Next(ctx)
-		if sent := sendBatches(send, batches); sent != nil {
-			return sent
+		var m any
+		if len(batches) > 0 {
+			var after int64
+			if m, after = out.message(batches, whole); after < batches[len(batches)-1].Last() {
+				whole = false
+				cursor.Rewind(after)
+			} else {
+				whole = true
+			}
 		}
 		switch {
 		case errors.Is(err, io.EOF):
@@ -63,8 +73,14 @@ func (s *Server) follow(ctx context.Context, cursor logs.Cursor, send func(any) 
 		case err != nil:
 			return err
 		}
+		ready := cursor.Ready()
+		if m != nil {
+			if err := send(m); err != nil {
+				return err
+			}
+		}
 		select {
-		case <-cursor.Ready():
+		case <-ready:
 			// A stop must also reach a tail that always has more.
 			select {
 			case <-s.stop:
@@ -77,80 +93,4 @@ func (s *Server) follow(ctx context.Context, cursor logs.Cursor, send func(any) 
 			return ctx.Err()
 		}
 	}
-}
-
-// maxRun is where a message with lines ends: a reader whose connection is cut
-// in the middle of one gets it again, so large ones are lost on bad
-// connections, and small ones cost more each.
-const maxRun = 64 << 10
-
-// sendBatches sends lines without a gap between them together, as far as
-// messages go.
-func sendBatches(send func(any) error, batches []*logs.Batch) error {
-	out := runs{send: send}
-	for _, b := range batches {
-		if err := out.add(b); err != nil {
-			return err
-		}
-	}
-	return out.flush()
-}
-
-// runs makes messages of batches. The lines stay where they are.
-type runs struct {
-	send func(any) error
-	run  logservicev1.Run
-	size int
-}
-
-func (o *runs) add(b *logs.Batch) error {
-	if b.Gap {
-		if err := o.flush(); err != nil {
-			return err
-		}
-		gap := &logservicev1.TailGap{FirstSequence: b.First, LastSequence: b.Last(), Line: bytes.TrimSuffix(b.Data, newline)}
-		return o.send(&logservicev1.TailResponse{Part: &logservicev1.TailResponse_Gap{Gap: gap}})
-	}
-	first, count, data := b.First, b.Count, b.Data
-	for len(data) > maxRun {
-		end := bytes.LastIndexByte(data[:maxRun], '\n') + 1
-		if end == 0 { // a line that is longer
-			end = bytes.IndexByte(data, '\n') + 1
-		}
-		lines := int64(bytes.Count(data[:end], newline))
-		if err := o.lines(first, lines, data[:end]); err != nil {
-			return err
-		}
-		first, count, data = first+lines, count-lines, data[end:]
-	}
-	if count == 0 {
-		return nil
-	}
-	return o.lines(first, count, data)
-}
-
-var newline = []byte{'\n'}
-
-func (o *runs) lines(first, count int64, data []byte) error {
-	if o.size > 0 && o.size+len(data) > maxRun {
-		if err := o.flush(); err != nil {
-			return err
-		}
-	}
-	if o.size == 0 {
-		o.run.FirstSequence = first
-	}
-	o.run.Count += count
-	o.run.Lines = append(o.run.Lines, data)
-	o.size += len(data)
-	return nil
-}
-
-func (o *runs) flush() error {
-	if o.size == 0 {
-		return nil
-	}
-	err := o.send(&o.run) // which keeps no part of it but the lines
-	o.size, o.run.Count, o.run.Lines = 0, 0, o.run.Lines[:0]
-	return err
 }

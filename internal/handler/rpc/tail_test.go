@@ -305,3 +305,71 @@ func retryDelay(st *status.Status) time.Duration {
 	}
 	return 0
 }
+
+// More tails than may read at a time stall, and hold nobody up; each holds a
+// message or two.
+func TestTailsThatStallHoldLittleAndGoOn(t *testing.T) {
+	const tails, count = 100, 8000
+	s := startServer(t, rpc.Config{}, 0)
+	s.open("k")
+	line := func(n int64) string { return fmt.Sprintf(`{"out":"%d %s"}`, n, strings.Repeat("x", 1000)) }
+	var b strings.Builder
+	for n := int64(1); n <= count; n++ {
+		b.WriteString(line(n) + "\n")
+		if n%500 == 0 {
+			s.mustPush("k", b.String())
+			b.Reset()
+		}
+	}
+	sees := func(stream grpc.ServerStreamingClient[pb.TailResponse], after int64) {
+		t.Helper()
+		for after < count {
+			r, err := stream.Recv()
+			if err != nil {
+				t.Fatalf("after %d: %v", after, err)
+			}
+			batch := r.GetBatch()
+			if batch == nil {
+				continue
+			}
+			if batch.GetFirstSequence() != after+1 {
+				t.Fatalf("%d follows %d", batch.GetFirstSequence(), after)
+			}
+			for l := range strings.Lines(string(batch.GetLines())) {
+				if after++; l != line(after)+"\n" {
+					t.Fatalf("line %d is %.40s", after, l)
+				}
+			}
+		}
+	}
+	conn := s.dial(grpc.WithStaticStreamWindowSize(64<<10), grpc.WithStaticConnWindowSize(64<<20))
+	var stalled []grpc.ServerStreamingClient[pb.TailResponse]
+	ctx, cancel := context.WithCancel(s.context())
+	for i := range int64(tails) {
+		stream, err := pb.NewLogStreamClient(conn).Tail(ctx, &pb.TailRequest{Account: "A", Key: "k", After: 10 * i})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := stream.Recv(); err != nil { // it has begun
+			t.Fatal(err)
+		}
+		stalled = append(stalled, stream)
+	}
+	reader, err := s.Tail(s.context(), &pb.TailRequest{Account: "A", Key: "k"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sees(reader, 0)
+	if held := s.rpc.Flight(); held > 2*tails*64<<10 {
+		t.Errorf("%d bytes are held for %d readers that take nothing", held, tails)
+	}
+	for i := range 3 {
+		sees(stalled[i], int64(10*i))
+	}
+	cancel()
+	_ = conn.Close()
+	s.rpc.Stop()
+	if held := s.rpc.Flight(); held != 0 {
+		t.Errorf("%d bytes are held for nobody", held)
+	}
+}

@@ -34,6 +34,10 @@ type Run struct {
 	FirstSequence int64
 	Count         int64
 	Lines         [][]byte
+	// Pool takes each buffer of Lines back once it has been sent, or never
+	// will be. Nil: nobody asks for them. One of less than 1 KiB is not given
+	// back.
+	Pool mem.BufferPool
 }
 
 // Incoming is a PushRequest to receive into a buffer of the receiver's own.
@@ -89,6 +93,10 @@ func (r *Run) marshal() mem.BufferSlice {
 	out := make(mem.BufferSlice, 0, 1+len(r.Lines))
 	out = append(out, mem.SliceBuffer(head))
 	for _, l := range r.Lines {
+		if r.Pool != nil {
+			out = append(out, mem.NewBuffer(&l, r.Pool))
+			continue
+		}
 		out = append(out, mem.SliceBuffer(l))
 	}
 	return out
