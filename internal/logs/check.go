@@ -69,7 +69,7 @@ func (p *probe) check(ctx context.Context) error {
 	if q == nil {
 		q = &question{began: time.Now(), done: make(chan struct{})}
 		p.now = q
-		go p.ask(q) // ends with the part's answer, which nobody must wait for
+		go p.ask(q) //nolint:gosec // the question is not of one request: others wait for it, too, and it ends with the answer
 	}
 	p.mu.Unlock()
 	t := time.NewTimer(checkWait - time.Since(q.began))

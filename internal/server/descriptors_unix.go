@@ -12,7 +12,7 @@ import (
 // has raised the soft limit to the hard one when the program began.
 func descriptors() int64 {
 	var l unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &l); err != nil || uint64(l.Cur) > math.MaxInt32 {
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &l); err != nil || l.Cur > math.MaxInt32 {
 		return math.MaxInt32
 	}
 	return int64(l.Cur)
