@@ -234,7 +234,7 @@ type plainOutput struct {
 
 func newPlainOutput(p paced) *plainOutput {
 	o := &plainOutput{paced: p}
-	o.pieces.write = func(b []byte) error {
+	o.write = func(b []byte) error {
 		if _, err := o.Write(b); err != nil {
 			return err
 		}
