@@ -20,6 +20,7 @@ import (
 	"github.com/harness/log-service/internal/config"
 	"github.com/harness/log-service/internal/handler/rpc"
 	"github.com/harness/log-service/internal/logs"
+	"github.com/harness/log-service/internal/service"
 	"github.com/harness/log-service/internal/store/bolt"
 	"github.com/harness/log-service/internal/stream/redis"
 	"github.com/harness/log-service/internal/stream/redis/redistest"
@@ -156,7 +157,7 @@ func (n *redisNode) start(t *testing.T) *remote {
 	if err != nil {
 		t.Fatal(err)
 	}
-	service := logs.New(logs.Config{Streams: engine, Store: store, Logger: n.config.Logger})
+	service := service.New(service.Config{Streams: engine, Store: store, Logger: n.config.Logger})
 	background, stop := context.WithCancel(context.Background())
 	ran := make(chan error, 1)
 	go func() { ran <- service.Run(background) }()

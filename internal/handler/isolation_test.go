@@ -20,6 +20,7 @@ import (
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/internal/handler"
 	"github.com/harness/log-service/internal/logs"
+	"github.com/harness/log-service/internal/service"
 	"github.com/harness/log-service/internal/store/bolt"
 	"github.com/harness/log-service/internal/stream"
 )
@@ -27,7 +28,7 @@ import (
 // two is a service with the logs of two accounts: A, who has a token and bad
 // intentions, and B, whose logs hold the marker.
 type two struct {
-	service *logs.Service
+	service *service.Service
 	handler http.Handler
 	token   string // of A
 }
@@ -45,7 +46,7 @@ func newTwo(t testing.TB) *two {
 	if err != nil {
 		t.Fatal(err)
 	}
-	service := logs.New(logs.Config{Streams: engine, Store: store, Logger: quiet, LinkKey: []byte(strings.Repeat("k", 32))})
+	service := service.New(service.Config{Streams: engine, Store: store, Logger: quiet, LinkKey: []byte(strings.Repeat("k", 32))})
 	ctx, stop := context.WithCancel(context.Background())
 	ran := make(chan error, 1)
 	go func() { ran <- service.Run(ctx) }()

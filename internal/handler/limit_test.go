@@ -9,7 +9,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/harness/log-service/internal/handler"
-	"github.com/harness/log-service/internal/logs"
+	"github.com/harness/log-service/internal/service"
 )
 
 // bomb is size bytes of JSON lines, compressed to next to nothing.
@@ -63,7 +63,7 @@ func TestWhatACompressedBodyBecomesIsLimited(t *testing.T) {
 }
 
 func TestWhoeverIsAtALimitIsToldWhenToComeBack(t *testing.T) {
-	s := startServer(t, handler.Config{}, logs.Limits{Streams: 1})
+	s := startServer(t, handler.Config{}, service.Limits{Streams: 1})
 	s.must(204, "POST", streamURL, "")
 	a := s.must(503, "POST", "/stream?accountID=A&key=another", "")
 	if a.header.Get("Retry-After") != "5" || !strings.Contains(a.body, `{"error_msg":"account A has 1 open streams already, as many as it may: close some","code":"limit"`) {

@@ -18,6 +18,7 @@ import (
 	"github.com/harness/log-service/internal/handler"
 	"github.com/harness/log-service/internal/handler/endpoint"
 	"github.com/harness/log-service/internal/logs"
+	"github.com/harness/log-service/internal/service"
 	"github.com/harness/log-service/internal/store/bolt"
 	"github.com/harness/log-service/internal/stream"
 )
@@ -29,12 +30,12 @@ type testServer struct {
 	t       testing.TB
 	url     string
 	client  *http.Client
-	service *logs.Service
+	service *service.Service
 }
 
 // startServer starts a server over a durable engine and a bolt store. The
 // service and the log of c are set.
-func startServer(t testing.TB, c handler.Config, limits ...logs.Limits) *testServer {
+func startServer(t testing.TB, c handler.Config, limits ...service.Limits) *testServer {
 	t.Helper()
 	quiet := slog.New(slog.DiscardHandler)
 	if c.Logger == nil {
@@ -49,11 +50,11 @@ func startServer(t testing.TB, c handler.Config, limits ...logs.Limits) *testSer
 	if err != nil {
 		t.Fatal(err)
 	}
-	rules := logs.Config{Streams: engine, Store: store, Logger: quiet, LinkKey: []byte(strings.Repeat("k", 32))}
+	rules := service.Config{Streams: engine, Store: store, Logger: quiet, LinkKey: []byte(strings.Repeat("k", 32))}
 	for _, l := range limits {
 		rules.Limits = l
 	}
-	c.Service = logs.New(rules)
+	c.Service = service.New(rules)
 	ctx, stop := context.WithCancel(context.Background())
 	ran := make(chan error, 1)
 	go func() { ran <- c.Service.Run(ctx) }()
@@ -153,7 +154,7 @@ func serviceHandler(b *testing.B, v *auth.Verifier) http.Handler {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { _ = engine.Stop() })
-	service := logs.New(logs.Config{Streams: engine, Logger: quiet})
+	service := service.New(service.Config{Streams: engine, Logger: quiet})
 	if err := service.Open(b.Context(), logservice.ID{Account: "A", Key: "k"}, logs.OpenOptions{}); err != nil {
 		b.Fatal(err)
 	}

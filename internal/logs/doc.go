@@ -1,8 +1,8 @@
-// Package logs holds the rules of the service, and the contracts of the
-// engines and stores that it stands on.
+// Package logs is the vocabulary of the service: batches of lines, and the
+// contracts that its rules consume and its backends implement. It uses the
+// standard library only.
 //
-// Service is what the dialects call, over HTTP and gRPC: identity and limits,
-// close then archive then delete, and reads that do not care whether a log is
-// live or archived. It knows no backend: it consumes Streams and Store, which the
-// packages under internal/stream and internal/store implement.
+// A log is live in an engine (Streams), and finished in a store (Store). The
+// rules over both are package service; the engines are below internal/stream,
+// the stores below internal/store.
 package logs

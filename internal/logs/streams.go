@@ -188,6 +188,9 @@ type Info struct {
 	Node string
 }
 
+// Pending reports that the stream is closed and to be archived.
+func (i *Info) Pending() bool { return i.Closed && i.How.Archive != ArchiveNever }
+
 // From drops the lines below sequence next, which the stream has already.
 // Offset must be set and not beyond next.
 func (l Lines) From(next int64) Lines {

@@ -9,13 +9,13 @@ import (
 	"strings"
 	"time"
 
-	"github.com/harness/log-service/internal/logs"
+	"github.com/harness/log-service/internal/service"
 )
 
 // clockFile holds the retention's clock, as RFC 3339 text.
 const clockFile = "retention.clock"
 
-var _ logs.ClockStore = (*folder)(nil)
+var _ service.ClockStore = (*folder)(nil)
 
 // LoadClock implements logs.ClockStore.
 func (d *folder) LoadClock() (time.Time, error) {

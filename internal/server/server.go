@@ -18,7 +18,7 @@ import (
 	"github.com/harness/log-service/internal/config"
 	"github.com/harness/log-service/internal/handler"
 	"github.com/harness/log-service/internal/handler/endpoint"
-	"github.com/harness/log-service/internal/logs"
+	"github.com/harness/log-service/internal/service"
 )
 
 // Limits of a connection. There is no time limit on a whole request or
@@ -44,7 +44,7 @@ type Server struct {
 	data     *folder
 	engine   engine
 	store    store
-	service  *logs.Service
+	service  *service.Service
 	auth     *auth.Verifier
 	listener net.Listener
 	http     *http.Server
@@ -117,7 +117,7 @@ func (s *Server) open(c config.Config) (err error) {
 	if err != nil {
 		return err
 	}
-	s.service = logs.New(logs.Config{
+	s.service = service.New(service.Config{
 		Streams: s.engine, Store: s.store, Logger: s.log, LinkKey: linkKey, Limits: limits(c),
 		Retention: c.Retention, Clock: s.data, Plain: c.ArchiveCompression != config.CompressZstd,
 	})
@@ -207,8 +207,8 @@ func (s *Server) handlerConfig(c config.Config) handler.Config {
 	return h
 }
 
-func limits(c config.Config) logs.Limits {
-	return logs.Limits{
+func limits(c config.Config) service.Limits {
+	return service.Limits{
 		Streams: c.AccountStreams, Tails: c.AccountTails, Stored: c.AccountStored,
 		Rate: c.AccountRate, Burst: c.MaxBody, // the largest append passes after a pause
 	}

@@ -7,6 +7,7 @@ import (
 
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/internal/logs"
+	"github.com/harness/log-service/internal/service"
 	"github.com/harness/log-service/internal/stream/batches"
 )
 
@@ -71,7 +72,7 @@ func (c *cursor) Next(ctx context.Context) ([]*logs.Batch, error) {
 		gap, entries := s.after(c.entries[:0], c.pos, limit)
 		found, entries := s.atHand(entries, c.pos+1)
 		if s.gone.Load() && c.pos+1 < s.end {
-			err := &logs.ReleasedError{Next: s.end, Archived: s.archived}
+			err := &service.ReleasedError{Next: s.end, Archived: s.archived}
 			s.mu.Unlock()
 			return nil, err
 		}

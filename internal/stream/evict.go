@@ -6,7 +6,7 @@ import (
 	"sort"
 	"sync"
 
-	"github.com/harness/log-service/internal/logs"
+	"github.com/harness/log-service/internal/service"
 )
 
 // Dropped implements batches.Stream.
@@ -91,7 +91,7 @@ func (e *Engine) releaseOrphans(seg *segment) {
 }
 
 // Archived implements logs.Archivable.
-func (c *claim) Archived(a logs.Archived) {
+func (c *claim) Archived(a service.Archived) {
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
 	c.s.archived = &a

@@ -8,6 +8,7 @@ import (
 
 	"github.com/harness/log-service/internal/archive"
 	"github.com/harness/log-service/internal/logs"
+	"github.com/harness/log-service/internal/service"
 )
 
 func TestNoReaderOfADeletedLogHoldsTheFilesOfAll(t *testing.T) {
@@ -30,12 +31,12 @@ func TestNoReaderOfADeletedLogHoldsTheFilesOfAll(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	stored := logs.Archived{ID: id("elsewhere"), Summary: archive.Summary{Next: n + 1, Checksum: 7}}
+	stored := service.Archived{ID: id("elsewhere"), Summary: archive.Summary{Next: n + 1, Checksum: 7}}
 	claim, err := e.Claim(t.Context(), id("archived"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	claim.(logs.Archivable).Archived(stored)
+	claim.(service.Archivable).Archived(stored)
 	if err := claim.Delete(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +66,7 @@ func TestNoReaderOfADeletedLogHoldsTheFilesOfAll(t *testing.T) {
 	if most := 2*slackSegments + 20; files > most {
 		t.Errorf("%d segments are kept, want at most %d", files, most)
 	}
-	var gone *logs.ReleasedError
+	var gone *service.ReleasedError
 	if _, err := cursors[0].Next(t.Context()); !errors.As(err, &gone) || gone.Next != n+1 || gone.Archived == nil || *gone.Archived != stored {
 		t.Errorf("the cursor of an archived log gets %v, %+v", err, gone)
 	}
@@ -120,7 +121,7 @@ func TestACursorThatIsPutBackReadsTheSameAgain(t *testing.T) {
 			got.WriteString(data[:len(data)-len(rest)])
 			b[0] = &logs.Batch{Data: []byte(rest)}
 		}
-		c.(logs.Reader).Rewind(pos)
+		c.(service.Reader).Rewind(pos)
 	}
 	if got.String() != want {
 		t.Error("other lines than were written")

@@ -3,6 +3,7 @@ package access
 import (
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/internal/logs"
+	"github.com/harness/log-service/internal/service"
 )
 
 // Log is a log that a caller may act on.
@@ -35,12 +36,12 @@ func (t Tree) Filter() (logs.Filter, error) {
 
 // Links is who signed a link.
 type Links interface {
-	VerifyLink(l logs.Link) error
+	VerifyLink(l service.Link) error
 }
 
 // Linked is the log, or the prefix of a tree, that a link is for: a link takes
 // the place of a token.
-func Linked(by Links, l logs.Link) (Log, error) {
+func Linked(by Links, l service.Link) (Log, error) {
 	if err := by.VerifyLink(l); err != nil {
 		return Log{}, err
 	}

@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	logservice "github.com/harness/log-service"
-	"github.com/harness/log-service/internal/logs"
+	"github.com/harness/log-service/internal/service"
 )
 
 // Upload stores the body as the log of l; append=true puts it behind what is
@@ -91,7 +91,7 @@ func (a *API) Download(c *Call, l Log) error {
 	return a.sendRange(ctx, c, content, part)
 }
 
-func (a *API) sendRange(ctx context.Context, c *Call, content *logs.Content, part byteRange) error {
+func (a *API) sendRange(ctx context.Context, c *Call, content *service.Content, part byteRange) error {
 	status := http.StatusOK
 	if part.given {
 		status = http.StatusPartialContent
@@ -164,7 +164,7 @@ type byteRange struct {
 // rangeOf reads the Range header (RFC 9110, 14.2). One range of a log of
 // known size is served; anything else reads as no range, which is always
 // allowed.
-func rangeOf(r *http.Request, content *logs.Content) (byteRange, error) {
+func rangeOf(r *http.Request, content *service.Content) (byteRange, error) {
 	size := content.Size
 	all := byteRange{length: size}
 	spec, ok := strings.CutPrefix(r.Header.Get("Range"), "bytes=")

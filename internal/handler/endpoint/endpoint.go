@@ -18,7 +18,7 @@ import (
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/internal/api/admission"
 	"github.com/harness/log-service/internal/auth"
-	"github.com/harness/log-service/internal/logs"
+	"github.com/harness/log-service/internal/service"
 )
 
 // DefaultPing is the longest silence of a tail: proxies and clients take a
@@ -27,7 +27,7 @@ const DefaultPing = 15 * time.Second
 
 // Config of an API. Service is required; zero values are the defaults.
 type Config struct {
-	Service *logs.Service
+	Service *service.Service
 	Logger  *slog.Logger // nil: slog.Default
 	// Auth verifies tokens. Nil: everybody may do everything.
 	Auth *auth.Verifier
@@ -70,7 +70,7 @@ type Config struct {
 // API answers requests over one Service. Its methods may be called from any
 // number of goroutines.
 type API struct {
-	service *logs.Service
+	service *service.Service
 	log     *slog.Logger
 	auth    *auth.Verifier
 	bodies  *bodies

@@ -16,7 +16,7 @@ import (
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/internal/api"
 	"github.com/harness/log-service/internal/auth"
-	"github.com/harness/log-service/internal/logs"
+	"github.com/harness/log-service/internal/service"
 )
 
 // call serves f on a real server and returns its answer and its log.
@@ -111,7 +111,7 @@ func TestRangesOfALog(t *testing.T) {
 	} {
 		r := httptest.NewRequestWithContext(context.Background(), "GET", "/", nil)
 		r.Header.Set("Range", header)
-		got, err := rangeOf(r, &logs.Content{Size: 100})
+		got, err := rangeOf(r, &service.Content{Size: 100})
 		text := fmt.Sprintf("%d+%d", got.first, got.length)
 		switch {
 		case err != nil:

@@ -10,7 +10,7 @@ import (
 
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/internal/api/access"
-	"github.com/harness/log-service/internal/logs"
+	"github.com/harness/log-service/internal/service"
 )
 
 // The paths of links that this server serves itself.
@@ -29,12 +29,12 @@ type linkAnswer struct {
 // UploadLink answers with an address that takes the log of l by PUT, without
 // further authentication, for an hour or the time that expires names.
 func (a *API) UploadLink(c *Call, l Log) error {
-	return a.giveLink(c, logs.LinkUpload, PathUploadLink, l.ID(), "")
+	return a.giveLink(c, service.LinkUpload, PathUploadLink, l.ID(), "")
 }
 
 // DownloadLink is UploadLink for GET.
 func (a *API) DownloadLink(c *Call, l Log) error {
-	return a.giveLink(c, logs.LinkDownload, PathDownloadLink, l.ID(), "")
+	return a.giveLink(c, service.LinkDownload, PathDownloadLink, l.ID(), "")
 }
 
 // ZipLink answers with a link to a zip of every stored log of t. The zip is made while it is downloaded, so it is ready at
@@ -51,10 +51,10 @@ func (a *API) ZipLink(c *Call, t Tree) error {
 	if !found {
 		return NotFound("no logs found below this prefix", "")
 	}
-	return a.giveLink(c, logs.LinkZip, PathZipLink, t.ID(), "success")
+	return a.giveLink(c, service.LinkZip, PathZipLink, t.ID(), "success")
 }
 
-func (a *API) giveLink(c *Call, kind logs.LinkKind, path string, id logservice.ID, status string) error {
+func (a *API) giveLink(c *Call, kind service.LinkKind, path string, id logservice.ID, status string) error {
 	ttl, err := linkTTL(c)
 	if err != nil {
 		return err
@@ -70,7 +70,7 @@ func (a *API) giveLink(c *Call, kind logs.LinkKind, path string, id logservice.I
 }
 
 // ownLink is a link that this server serves itself.
-func (a *API) ownLink(r *http.Request, kind logs.LinkKind, path string, id logservice.ID, ttl time.Duration) (string, error) {
+func (a *API) ownLink(r *http.Request, kind service.LinkKind, path string, id logservice.ID, ttl time.Duration) (string, error) {
 	l, err := a.service.SignLink(kind, id, ttl)
 	if err != nil {
 		return "", err
@@ -85,13 +85,13 @@ func (a *API) ownLink(r *http.Request, kind logs.LinkKind, path string, id logse
 func linkTTL(c *Call) (time.Duration, error) {
 	s := c.Query.Get("expires")
 	if s == "" {
-		return logs.DefaultLinkTTL, nil
+		return service.DefaultLinkTTL, nil
 	}
 	ttl, err := time.ParseDuration(s)
 	if err != nil || ttl < time.Second {
-		return 0, logservice.Invalidf("expires is %q: use a duration from 1s to %v, such as 30m", s, logs.MaxLinkTTL)
+		return 0, logservice.Invalidf("expires is %q: use a duration from 1s to %v, such as 30m", s, service.MaxLinkTTL)
 	}
-	return min(ttl, logs.MaxLinkTTL), nil
+	return min(ttl, service.MaxLinkTTL), nil
 }
 
 // baseURL is how clients reach this server.
@@ -115,7 +115,7 @@ func (a *API) baseURL(r *http.Request) string {
 }
 
 // linked reads and verifies the link that a request came by.
-func (a *API) linked(c *Call, kind logs.LinkKind) (Log, error) {
+func (a *API) linked(c *Call, kind service.LinkKind) (Log, error) {
 	expires, err := strconv.ParseInt(c.Query.Get("expires"), 10, 64)
 	if err != nil {
 		return Log{}, logservice.ErrForbidden
@@ -123,7 +123,7 @@ func (a *API) linked(c *Call, kind logs.LinkKind) (Log, error) {
 	id := logservice.ID{Account: c.Query.Get("accountID"), Key: logservice.Key(c.Query.Get("key"))}
 	c.account = id.Account
 	c.note(string(id.Key))
-	return access.Linked(a.service, logs.Link{Kind: kind, ID: id, Expires: expires, Signature: c.Query.Get("signature")})
+	return access.Linked(a.service, service.Link{Kind: kind, ID: id, Expires: expires, Signature: c.Query.Get("signature")})
 }
 
 // NotByThisLink is a Func for the methods that no link of a path allows.
@@ -134,7 +134,7 @@ func NotByThisLink(*Call) error {
 // LinkedUpload takes the log that an upload link is for. It answers 200, as
 // object stores do.
 func (a *API) LinkedUpload(c *Call) error {
-	l, err := a.linked(c, logs.LinkUpload)
+	l, err := a.linked(c, service.LinkUpload)
 	if err != nil {
 		return err
 	}
@@ -147,7 +147,7 @@ func (a *API) LinkedUpload(c *Call) error {
 
 // LinkedDownload answers with the log that a download link is for.
 func (a *API) LinkedDownload(c *Call) error {
-	l, err := a.linked(c, logs.LinkDownload)
+	l, err := a.linked(c, service.LinkDownload)
 	if err != nil {
 		return err
 	}
@@ -156,7 +156,7 @@ func (a *API) LinkedDownload(c *Call) error {
 
 // LinkedZip answers with the zip that a link is for.
 func (a *API) LinkedZip(c *Call) error {
-	l, err := a.linked(c, logs.LinkZip)
+	l, err := a.linked(c, service.LinkZip)
 	if err != nil {
 		return err
 	}

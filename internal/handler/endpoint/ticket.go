@@ -8,7 +8,7 @@ import (
 
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/internal/api/access"
-	"github.com/harness/log-service/internal/logs"
+	"github.com/harness/log-service/internal/service"
 )
 
 // TicketTTL is how long a ticket counts: browsers connect at once, and what
@@ -24,7 +24,7 @@ type ticketAnswer struct {
 // send no header, and a token in an address would be good for more, for
 // longer.
 func (a *API) Ticket(c *Call, l Log) error {
-	t, err := a.service.SignLink(logs.LinkTail, l.ID(), TicketTTL)
+	t, err := a.service.SignLink(service.LinkTail, l.ID(), TicketTTL)
 	if err != nil {
 		return err
 	}
@@ -44,7 +44,7 @@ func (c *Call) Ticketed(account, key, ticket string) (Log, error) {
 	until, err := strconv.ParseInt(expires, 10, 64)
 	var l Log
 	if err == nil {
-		l, err = access.Linked(c.api.service, logs.Link{Kind: logs.LinkTail, ID: id, Expires: until, Signature: signature})
+		l, err = access.Linked(c.api.service, service.Link{Kind: service.LinkTail, ID: id, Expires: until, Signature: signature})
 	}
 	if err != nil {
 		return Log{}, &statusError{status: http.StatusForbidden, code: "forbidden",

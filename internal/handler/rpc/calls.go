@@ -10,6 +10,7 @@ import (
 
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/internal/logs"
+	"github.com/harness/log-service/internal/service"
 	logservicev1 "github.com/harness/log-service/proto/logservice/v1"
 )
 
@@ -124,10 +125,10 @@ func (s *Server) List(ctx context.Context, r *logservicev1.ListRequest) (*logser
 
 // list returns the open streams of f, ordered by key, and counts those that
 // wait to be archived.
-func (s *Server) list(ctx context.Context, f logs.Filter) ([]logs.Info, logs.Backlog, error) {
+func (s *Server) list(ctx context.Context, f logs.Filter) ([]logs.Info, service.Backlog, error) {
 	infos, err := s.service.List(ctx, f)
 	if err != nil {
-		return nil, logs.Backlog{}, err
+		return nil, service.Backlog{}, err
 	}
 	backlog := s.service.Backlog(infos)
 	infos = slices.DeleteFunc(infos, func(i logs.Info) bool { return i.Closed })

@@ -16,6 +16,7 @@ import (
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/internal/handler/rpc"
 	"github.com/harness/log-service/internal/logs"
+	"github.com/harness/log-service/internal/service"
 	"github.com/harness/log-service/internal/stream"
 	pb "github.com/harness/log-service/proto/logservice/v1"
 )
@@ -75,7 +76,7 @@ func TestADeadlineThatPassesIsCalledThat(t *testing.T) {
 			if tc.waits {
 				streams = &patient{engine, tc.err}
 			}
-			service := logs.New(logs.Config{Streams: streams, Logger: quiet})
+			service := service.New(service.Config{Streams: streams, Logger: quiet})
 			if err := service.Open(t.Context(), logservice.ID{Account: "A", Key: "k"}, logs.OpenOptions{}); err != nil {
 				t.Fatal(err)
 			}

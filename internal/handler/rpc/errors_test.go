@@ -16,6 +16,7 @@ import (
 	"github.com/harness/log-service/internal/handler"
 	"github.com/harness/log-service/internal/handler/rpc"
 	"github.com/harness/log-service/internal/logs"
+	"github.com/harness/log-service/internal/service"
 	"github.com/harness/log-service/internal/stream"
 )
 
@@ -39,7 +40,7 @@ func TestErrorsComeThroughBothProtocolsAlike(t *testing.T) {
 	}
 	defer func() { _ = engine.Stop() }()
 	f := &failing{Streams: engine}
-	service := logs.New(logs.Config{Streams: f, Logger: quiet})
+	service := service.New(service.Config{Streams: f, Logger: quiet})
 
 	overHTTP := httptest.NewServer(handler.New(handler.Config{Service: service, Logger: quiet}))
 	defer overHTTP.Close()

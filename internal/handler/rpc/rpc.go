@@ -27,7 +27,7 @@ import (
 	"github.com/harness/log-service/internal/api"
 	"github.com/harness/log-service/internal/api/admission"
 	"github.com/harness/log-service/internal/auth"
-	"github.com/harness/log-service/internal/logs"
+	"github.com/harness/log-service/internal/service"
 	logservicev1 "github.com/harness/log-service/proto/logservice/v1"
 )
 
@@ -61,7 +61,7 @@ const (
 // Config of a Server. Service is required; zero values are the defaults of
 // package admission.
 type Config struct {
-	Service *logs.Service
+	Service *service.Service
 	Logger  *slog.Logger // nil: slog.Default
 	// Auth verifies the tokens of calls. Nil: nobody needs one.
 	Auth *auth.Verifier
@@ -86,7 +86,7 @@ type Config struct {
 type Server struct {
 	logservicev1.UnimplementedLogStreamServer
 
-	service *logs.Service
+	service *service.Service
 	log     *slog.Logger
 	auth    *auth.Verifier
 	needs   map[string]auth.Verbs

@@ -14,7 +14,7 @@ import (
 
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/internal/handler/rpc"
-	"github.com/harness/log-service/internal/logs"
+	"github.com/harness/log-service/internal/service"
 	"github.com/harness/log-service/internal/store/bolt"
 	"github.com/harness/log-service/internal/stream"
 	pb "github.com/harness/log-service/proto/logservice/v1"
@@ -30,7 +30,7 @@ type testServer struct {
 	conn    *grpc.ClientConn
 	addr    string
 	rpc     *rpc.Server
-	service *logs.Service
+	service *service.Service
 	stop    func() // begins an orderly stop
 }
 
@@ -52,7 +52,7 @@ func startServer(t *testing.T, c rpc.Config, memory int64) *testServer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.Service = logs.New(logs.Config{Streams: engine, Store: store, Logger: quiet})
+	c.Service = service.New(service.Config{Streams: engine, Store: store, Logger: quiet})
 	ctx, end := context.WithCancel(context.Background())
 	ran := make(chan error, 1)
 	go func() { ran <- c.Service.Run(ctx) }()

@@ -1,0 +1,110 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"sync"
+	"time"
+
+	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/logs"
+)
+
+const (
+	// checkWait bounds the answer of Check: probes are asked every few seconds,
+	// and give up after one or a few.
+	checkWait = time.Second
+	// partWait is what of it a part has to find its own words for a hang.
+	partWait = 800 * time.Millisecond
+)
+
+// Check returns why the service cannot take work: what is wrong with its
+// engine or its store, as far as these are Checkers. Nothing of it is
+// remembered from an earlier call. It answers within a second: what takes
+// longer counts as hung.
+func (s *Service) Check(ctx context.Context) error {
+	var wrong []error
+	for _, p := range s.probes {
+		if err := p.check(ctx); err != nil {
+			wrong = append(wrong, err)
+		}
+	}
+	return errors.Join(wrong...)
+}
+
+// newProbes returns one for each part that is a Checker.
+func newProbes(c Config) (all []*probe) {
+	for _, part := range []struct {
+		name string
+		any
+	}{{"live logs", c.Streams}, {"stored logs", c.Store}} {
+		if c, ok := part.any.(logs.Checker); ok {
+			all = append(all, &probe{name: part.name, part: c})
+		}
+	}
+	return all
+}
+
+// probe asks one part whether it works, once at a time: where that hangs, as
+// on a disk that never answers, others who ask wait for the same question and
+// no goroutine is added.
+type probe struct {
+	name string
+	part logs.Checker
+
+	mu  sync.Mutex
+	now *question // guarded by mu; nil: nobody asks
+}
+
+type question struct {
+	began time.Time
+	done  chan struct{} // closed with err set
+	err   error
+}
+
+func (p *probe) check(ctx context.Context) error {
+	p.mu.Lock()
+	q := p.now
+	if q == nil {
+		q = &question{began: time.Now(), done: make(chan struct{})}
+		p.now = q
+		go p.ask(q) //nolint:gosec // the question is not of one request: others wait for it, too, and it ends with the answer
+	}
+	p.mu.Unlock()
+	t := time.NewTimer(checkWait - time.Since(q.began))
+	defer t.Stop()
+	select {
+	case <-q.done:
+		if q.err != nil {
+			return fmt.Errorf("%s: %v", p.name, reason(q.err))
+		}
+		return nil
+	case <-t.C:
+	case <-ctx.Done():
+	}
+	return logservice.Errorf(logservice.ErrUnavailable, "%s: no answer for %v", p.name, time.Since(q.began).Round(time.Millisecond))
+}
+
+func (p *probe) ask(q *question) {
+	ctx, cancel := context.WithTimeout(context.Background(), partWait)
+	defer cancel()
+	q.err = p.part.Check(ctx)
+	p.mu.Lock()
+	p.now = nil
+	p.mu.Unlock()
+	close(q.done)
+}
+
+// reason is what an error says beside that something is unavailable, and
+// without the names of files: anybody may ask.
+func reason(err error) error {
+	if u, ok := errors.AsType[*logservice.UnavailableError](err); ok && u.Cause != nil {
+		err = u.Cause
+	}
+	if p, ok := errors.AsType[*fs.PathError](err); ok {
+		return fmt.Errorf("%s: %w", p.Op, p.Err)
+	}
+	return err
+}

@@ -1,0 +1,166 @@
+package service
+
+import (
+	"archive/zip"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/klauspost/compress/flate"
+
+	logservice "github.com/harness/log-service"
+)
+
+const (
+	// maxZipLogs bounds the logs of one zip file, whose directory is in
+	// memory until it is written at the end: about 300 bytes a log.
+	maxZipLogs = 100_000
+	// maxNameBytes bounds each part of a name: file systems end at 255.
+	maxNameBytes = 200
+	zipSuffix    = ".log"
+)
+
+// Zip writes a zip file of every stored log of account at and below prefix
+// to w, as JSON lines or a client's own bytes, each named for its key with
+// ".log" behind it; names are safe to unpack anywhere. ErrBlobNotFound (none)
+// and ErrTooLarge (too many) come before anything is written; an error after
+// that leaves a broken file, which the caller must not end as if it were
+// whole.
+func (s *Service) Zip(ctx context.Context, account string, prefix logservice.Key, w io.Writer) error {
+	n, err := s.CountBlobs(ctx, account, prefix, maxZipLogs+1)
+	switch {
+	case err != nil:
+		return err
+	case n == 0:
+		return logservice.ErrBlobNotFound
+	case n > maxZipLogs:
+		return logservice.Errorf(logservice.ErrTooLarge, "more than %d logs below %q: ask for a longer prefix", maxZipLogs, prefix)
+	}
+	z := zip.NewWriter(w)
+	// The fastest level: the network is faster than a better one.
+	z.RegisterCompressor(zip.Deflate, func(w io.Writer) (io.WriteCloser, error) {
+		return flate.NewWriter(w, flate.BestSpeed)
+	})
+	names := make(map[string]bool)
+	for e, err := range s.store.List(ctx, account, prefix) {
+		if err != nil {
+			return err
+		}
+		id := logservice.ID{Account: account, Key: e.Key}
+		if err := s.zipLog(ctx, z, id, unique(names, zipName(e.Key))); err != nil {
+			return fmt.Errorf("log %q: %w", e.Key, err)
+		}
+	}
+	return z.Close()
+}
+
+// CountBlobs counts the stored logs of account at and below prefix, up to
+// limit.
+func (s *Service) CountBlobs(ctx context.Context, account string, prefix logservice.Key, limit int) (n int, err error) {
+	for _, err := range s.store.List(ctx, account, prefix) {
+		if err != nil {
+			return n, err
+		}
+		if n++; n >= limit {
+			break
+		}
+	}
+	return n, nil
+}
+
+func (s *Service) zipLog(ctx context.Context, z *zip.Writer, id logservice.ID, name string) error {
+	c, err := s.openStored(ctx, id)
+	if errors.Is(err, logservice.ErrBlobNotFound) {
+		return nil // deleted since it was listed
+	}
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	r, err := c.Range(ctx, 0, -1)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	f, err := z.CreateHeader(&zip.FileHeader{Name: name, Method: zip.Deflate, Modified: c.Modified})
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(f, r); err != nil {
+		return err
+	}
+	return ctx.Err()
+}
+
+// zipName is the name of a log inside a zip file: its key, with what is not
+// safe on some system as %XX, so that different keys have different names.
+func zipName(k logservice.Key) string {
+	segments := strings.Split(string(k), "/")
+	last := len(segments) - 1
+	for i, seg := range segments {
+		name := safeName(seg)
+		if i == last {
+			name += zipSuffix
+		} else if strings.HasSuffix(strings.ToLower(name), zipSuffix) {
+			// Not the name that a log beside this folder may have.
+			name = name[:len(name)-1] + fmt.Sprintf("%%%02X", name[len(name)-1])
+		}
+		segments[i] = name
+	}
+	return strings.Join(segments, "/")
+}
+
+// safeName makes a segment of a key a valid file name on Windows too.
+func safeName(seg string) string {
+	var b strings.Builder
+	for i, r := range seg {
+		atEnd := i+utf8.RuneLen(r) == len(seg)
+		switch {
+		case strings.ContainsRune(`<>:"\|?*%`, r), atEnd && (r == '.' || r == ' '), i == 0 && reserved(seg):
+			fmt.Fprintf(&b, "%%%02X", r)
+		default:
+			b.WriteRune(r)
+		}
+	}
+	name := b.String()
+	if len(name) <= maxNameBytes {
+		return name
+	}
+	sum := sha256.Sum256([]byte(seg))
+	end := maxNameBytes
+	for !utf8.RuneStart(name[end]) {
+		end--
+	}
+	return name[:end] + "~" + hex.EncodeToString(sum[:8])
+}
+
+// reserved tells whether Windows takes the name for a device, whatever
+// extension it has.
+func reserved(name string) bool {
+	base, _, _ := strings.Cut(strings.ToUpper(name), ".")
+	switch base = strings.TrimRight(base, " "); base {
+	case "CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$":
+		return true
+	}
+	port, ok := strings.CutPrefix(base, "COM")
+	if !ok {
+		port, ok = strings.CutPrefix(base, "LPT")
+	}
+	return ok && utf8.RuneCountInString(port) == 1 && strings.Contains("0123456789¹²³", port)
+}
+
+// unique changes a name that differs from an earlier one in the case of its
+// letters only: some file systems take the two for one.
+func unique(names map[string]bool, name string) string {
+	base := strings.TrimSuffix(name, zipSuffix)
+	for n := 2; names[strings.ToLower(name)]; n++ {
+		name = fmt.Sprintf("%s~%d%s", base, n, zipSuffix)
+	}
+	names[strings.ToLower(name)] = true
+	return name
+}
