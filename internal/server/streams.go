@@ -49,7 +49,7 @@ func (s *Server) openRedis(c config.Config) (engine, error) {
 		Username: c.Redis.Username, Password: string(c.Redis.Password),
 		SentinelUsername: c.Redis.SentinelUsername, SentinelPassword: string(c.Redis.SentinelPassword),
 		TLS: trust, Prefix: c.Redis.Prefix, StreamMemory: c.Redis.StreamMemory, Replicas: c.Redis.Replicas,
-		Memory: c.Memory, Node: c.Redis.Node, Store: s.store, Logger: s.log,
+		Memory: c.Memory, Node: c.Redis.Node, Dir: s.data.path, Store: s.store, Logger: s.log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("live streams: %w", err)

@@ -247,6 +247,7 @@ func (e *Engine) add(ctx context.Context, b *bucket, name string, t *tail, piece
 		t.grow(ids[i], texts[i], p.header)
 	}
 	t.stale = false
+	b.saw(name, t.gen, t.next())
 	return true, nil
 }
 

@@ -12,9 +12,13 @@ import (
 // This node reads those of them that it has cursors of with one connection.
 type bucket struct {
 	e     *Engine
+	index int
 	root  string // of the keys
 	tails tails
 	moves moves
+	beats beats
+
+	verified time.Time // when the keys of followers were looked for; of the reader
 
 	mu        sync.Mutex             // guards what follows, and follower.refs
 	current   map[string]*follower   // by name, of the youngest generation
@@ -29,9 +33,9 @@ type bucket struct {
 	counts chan struct{} // the teller has
 }
 
-func newBucket(e *Engine, root string) *bucket {
+func newBucket(e *Engine, index int, root string) *bucket {
 	return &bucket{
-		e: e, root: root, tails: tails{m: map[string]*tail{}}, moves: moves{m: map[string]bool{}},
+		e: e, index: index, root: root, tails: tails{m: map[string]*tail{}}, moves: moves{m: map[string]bool{}},
 		current: map[string]*follower{}, followers: map[*follower]struct{}{},
 		work: make(chan struct{}, 1), wakes: make(chan struct{}, 1), counts: make(chan struct{}, 1),
 	}
@@ -76,7 +80,7 @@ func (b *bucket) follow(ctx context.Context, name string) (*follower, error) {
 		}
 		gen, next, closed := a.text(1), a.int(2), a.int(3) == 1
 		if f.gen == "" {
-			f = b.begin(f, gen, next)
+			f = b.adopt(f, gen, next)
 		}
 		if f.gen == gen {
 			f.add(nil, next, closed)
@@ -96,9 +100,9 @@ func (e *Engine) follow(ctx context.Context, root string, args ...string) (answe
 	})
 }
 
-// begin lets f follow generation gen, or returns the one that does already:
+// adopt lets f follow generation gen, or returns the one that does already:
 // two cursors came at once.
-func (b *bucket) begin(f *follower, gen string, next int64) *follower {
+func (b *bucket) adopt(f *follower, gen string, next int64) *follower {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	f.gen = gen
@@ -207,6 +211,9 @@ func (b *bucket) tellAll() bool {
 	var changed []*follower
 	var refs []int
 	for f := range b.followers {
+		if f.recount {
+			f.recount, f.told = false, -1
+		}
 		if f.told != f.refs {
 			changed, refs = append(changed, f), append(refs, f.refs)
 		}
@@ -231,6 +238,14 @@ func (b *bucket) tellAll() bool {
 		}
 	}
 	return ok
+}
+
+// recount has the cursors of f told again: Redis may have lost how many they are.
+func (b *bucket) recount(f *follower) {
+	b.mu.Lock()
+	f.recount = true
+	b.mu.Unlock()
+	poke(b.counts)
 }
 
 // count tells Redis the cursors of one follower.

@@ -30,7 +30,10 @@ func (e *Engine) Open(ctx context.Context, id logservice.ID, o logs.OpenOptions)
 		return &logservice.UnavailableError{Cause: logservice.Errorf(logservice.ErrUnavailable,
 			"the stream was closed and is being archived"), RetryAfter: time.Second}
 	}
-	b.ended(name, a.text(2), a.int(3))
+	if old := a.text(2); old != "" {
+		b.sawEnd(mark{name: name, gen: old, state: markDeleted, next: a.int(3)})
+		b.ended(name, old, a.int(3))
+	}
 	if dead := a.text(1); dead != "" {
 		e.bury(b, name, dead)
 	}
@@ -55,6 +58,7 @@ func (e *Engine) Close(ctx context.Context, id logservice.ID, how logs.Closing) 
 	if a.int(0) == 0 {
 		return logservice.ErrStreamNotFound
 	}
+	b.sawEnd(mark{name: name, gen: a.text(1), state: markClosed, how: decodeHow(a.text(3)), next: a.int(2)})
 	b.ended(name, a.text(1), a.int(2))
 	return nil
 }
@@ -76,6 +80,7 @@ func (e *Engine) remove(ctx context.Context, b *bucket, name, gen, claimant stri
 	if a.int(0) == 0 {
 		return logservice.ErrStreamNotFound
 	}
+	b.sawEnd(mark{name: name, gen: a.text(1), state: markDeleted, next: a.int(3)})
 	b.ended(name, a.text(1), a.int(3))
 	if a.int(2) == 1 {
 		e.bury(b, name, a.text(1))

@@ -62,7 +62,7 @@ func backend(t *testing.T, c redis.Config) streamtest.Backend {
 	return streamtest.Backend{
 		Open: func(t *testing.T) logs.Streams {
 			c.Prefix = fmt.Sprintf("test-%d:", runs.Add(1))
-			c.Store = newStore(t)
+			c.Store, c.Dir = newStore(t), t.TempDir()
 			n := &node{config: c}
 			n.start(t)
 			t.Cleanup(func() {

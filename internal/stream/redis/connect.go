@@ -92,7 +92,10 @@ func startError(c Config, err error) error {
 	var opErr *net.OpError
 	var unknownAuthority x509.UnknownAuthorityError
 	var recordHeader tls.RecordHeaderError
+	var evicts *evictsError
 	switch {
+	case errors.As(err, &evicts):
+		e.Hint = "set it to noeviction, in its configuration too: CONFIG SET maxmemory-policy noeviction, CONFIG REWRITE"
 	case strings.Contains(text, "WRONGPASS"), strings.Contains(text, "invalid username-password"), strings.Contains(text, "invalid password"):
 		e.Hint = "check the user name and the password: LOG_SERVICE_REDIS_USERNAME, LOG_SERVICE_REDIS_PASSWORD"
 	case strings.Contains(text, "NOAUTH"):
@@ -125,7 +128,8 @@ func orDefault(user string) string {
 }
 
 // Rights are what the user of a node needs beside its keys; see docs/scaling.md.
-const Rights = "+@connection +@scripting +@hash +@sortedset +@stream +@string +@keyspace +time +wait"
+// Without the last, INFO, a node starts, and finds out later what it could read.
+const Rights = "+@connection +@scripting +@hash +@sortedset +@stream +@string +@keyspace +time +wait +info"
 
 // check tries everything that the engine does with Redis, on keys of its own,
 // so that what is missing is known at the start and not at the first log.
@@ -134,10 +138,13 @@ func (e *Engine) check(ctx context.Context) error {
 	if err := e.checkVersion(ctx); err != nil {
 		return err
 	}
+	if err := e.checkPolicy(ctx); err != nil {
+		return fail(err)
+	}
 	if err := e.heartbeat(ctx); err != nil {
 		return fail(err)
 	}
-	b := newBucket(e, e.buckets[0].root+"check:"+e.node+":")
+	b := newBucket(e, 0, e.buckets[0].root+"check:"+e.node+":")
 	defer e.forgetCheck(b)
 	start := header{kind: kindStart, lines: 1}.text()
 	lines := []string{"1-0", header{kind: kindLines, lines: 1}.text(), "{}\n", "2-0", header{kind: kindLines, lines: 1}.text(), "{}\n"}
@@ -147,13 +154,15 @@ func (e *Engine) check(ctx context.Context) error {
 	}{
 		{e.scripts.open, []string{"check", "0", "g", "1000", "0", start}},
 		{e.scripts.append, append([]string{"check", "0", "g"}, lines...)},
-		{e.scripts.look, []string{"check", "0", "", ""}},
+		{e.scripts.look, []string{"check", "0", "", "", e.mayInfo()}},
+		{e.scripts.reconcile, []string{"", "0", "check", "g", "0", "", "3"}},
+		{e.scripts.beat, []string{"", "0", e.node, "1", e.mayInfo()}},
 		{e.scripts.follow, []string{"check", "0", e.node + "/check", "", ""}},
 		{e.scripts.list, []string{"", "0", "-", "+", "1"}},
 		{e.scripts.part, []string{"check", "0", e.node, "g", "", "1-2-check"}},
 		{e.scripts.moved, []string{"check", "0", e.node, "g", "1", "2", "1-2-check", "67", ""}},
 		{e.scripts.close, []string{"check", "0", e.node, encodeHow(logs.Closing{}), "g", "5"}},
-		{e.scripts.due, []string{"", "1", "1", "1"}},
+		{e.scripts.due, []string{"", "1", "1", "1", e.mayInfo()}},
 		{e.scripts.claim, []string{"check", "0", e.node, "", "1"}},
 		{e.scripts.held, []string{"check", "0", e.node, "g", "0"}},
 		{e.scripts.delete, []string{"check", "0", "g", e.node}},
@@ -164,6 +173,9 @@ func (e *Engine) check(ctx context.Context) error {
 		if _, err := e.call(ctx, call.script, b.root, call.args...); err != nil {
 			return fail(err)
 		}
+	}
+	if err := e.checkFrequencies(ctx, b); err != nil {
+		return fail(err)
 	}
 	c := e.client
 	for _, r := range c.DoMulti(ctx,
@@ -194,7 +206,10 @@ func (e *Engine) check(ctx context.Context) error {
 func (e *Engine) forgetCheck(b *bucket) {
 	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 	defer cancel()
-	keys := []string{b.root + "s:check", b.root + "names", b.root + "due", b.root + "dead"}
+	keys := []string{b.root + "beat:" + e.node}
+	for _, name := range []string{"s:check", "names", "due", "dead", "process", "canary"} {
+		keys = append(keys, b.root+name)
+	}
 	for _, kind := range []string{"d", "p", "q", "f"} {
 		keys = append(keys, b.key(kind, "g", "check"))
 	}

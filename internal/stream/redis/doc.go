@@ -35,6 +35,9 @@
 //	wake:node       stream  wakes the reader of a node
 //	kept:node       string  written to wait for replicas: readers see what these
 //	                        have, where appends wait for them
+//	beat:node       string  the number of the node's last heartbeat in the bucket
+//	process         hash    which Redis process has the bucket, since when
+//	canary, evicts  string  see beat.lua
 //
 // and, below the first root only, clock and nodes (see heartbeat.lua) and
 // link-key, which signs links. A stream that is deleted and opened again has
@@ -44,7 +47,8 @@
 // part, v what the lines before it cost, r the last appends that are in parts,
 // t time to live and a last activity beside appends in milliseconds of the
 // service's clock, c how it was closed, k the node that archives it, x set while
-// that node makes the archive visible, m the node that moves parts. What each append changes is in its own entry, so a batch is
+// that node makes the archive visible, m the node that moves parts, w the next
+// sequence as a node saw it that Redis has lost. What each append changes is in its own entry, so a batch is
 // one command and no script touches its bytes.
 //
 // # Appending
@@ -64,4 +68,15 @@
 // more: so a node looks again at every stream once it has connected anew, and
 // where it did so during an append, at what its entry follows, before it
 // acknowledges that. The mark of the end has the highest ID there is.
+//
+// # What Redis loses
+//
+// A Redis may be flushed, restart with nothing or with an old snapshot, or be
+// replaced by a replica that has less. Each node keeps marks (marks.go), in a
+// small file too: how far it saw each log get, which it closed, which it
+// deleted. When it starts, when a heartbeat finds that Redis has lost the one
+// before, and after each new connection, it compares these with what Redis has
+// (watch.go, reconcile.lua): lines that are missing will be a gap, and what was
+// closed or deleted is so again, by its generation. What has no witness cannot
+// be known: see docs/scaling.md.
 package redis

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"encoding/hex"
+	"errors"
 	"log/slog"
 	"os"
 	"sync"
@@ -63,6 +64,9 @@ type Config struct {
 	Memory int64
 	// Node names this node for people; empty is the name of the machine.
 	Node string
+	// Dir is where this node keeps how far it saw logs get, for a Redis that
+	// has lost lines when the node starts again. Empty: in memory only.
+	Dir string
 	// Store takes the parts of long logs. It is that of all nodes.
 	Store  logs.Store
 	Logger *slog.Logger // nil: slog.Default
@@ -82,6 +86,9 @@ type Engine struct {
 	codec   *archive.Codec
 	buckets [buckets]*bucket
 	nodes   nodes
+	marks   *marks
+	policy  policy
+	linkKey atomic.Pointer[[]byte] // that all nodes share; nil: not asked for
 
 	// running ends when the engine stops, and with it all that works in the
 	// background.
@@ -120,23 +127,34 @@ func Open(ctx context.Context, c Config) (*Engine, error) {
 	if e.scripts, err = loadScripts(); err != nil {
 		return nil, err
 	}
-	if e.client, err = e.connect(); err != nil {
+	if e.marks, err = openMarks(c.Dir, c.Logger); err != nil {
 		return nil, err
+	}
+	if e.client, err = e.connect(); err != nil {
+		return nil, errors.Join(err, e.marks.close())
 	}
 	for i := range e.buckets {
-		e.buckets[i] = newBucket(e, c.Prefix+"{"+tags[i]+"}:")
+		e.buckets[i] = newBucket(e, i, c.Prefix+"{"+tags[i]+"}:")
 	}
-	if err := e.check(ctx); err != nil {
-		e.client.Close()
-		return nil, err
-	}
+	err = e.check(ctx)
 	e.running, e.stop = context.WithCancel(context.Background())
+	for i := 0; i < buckets && err == nil; i++ {
+		err = e.buckets[i].begin(ctx)
+	}
+	if err != nil {
+		e.stop()
+		e.work.Wait()
+		e.client.Close()
+		return nil, errors.Join(err, e.marks.close())
+	}
 	e.work.Go(e.beat)
 	e.work.Go(e.keep)
+	e.work.Go(e.keepMarks)
 	for _, b := range e.buckets {
 		e.work.Go(b.read)
 		e.work.Go(b.wake)
 		e.work.Go(b.tell)
+		e.work.Go(b.watch)
 	}
 	return e, nil
 }
@@ -153,7 +171,7 @@ func (e *Engine) Stop() error {
 	defer cancel()
 	e.leave(ctx)
 	e.client.Close()
-	return nil
+	return e.marks.close()
 }
 
 // keep lets memory go that nobody needs.

@@ -27,6 +27,15 @@ func ReadersKey(e *Engine, id logservice.ID) string {
 	return strings.Replace(DataKey(e, id), "}:d:", "}:f:", 1)
 }
 
+// MetaKey is the hash of a stream.
+func MetaKey(e *Engine, id logservice.ID) string {
+	b, name := e.bucket(id)
+	return b.root + "s:" + name
+}
+
+// CanaryKey is the canary of the first bucket.
+func CanaryKey(c Config) string { return root(c) + "canary" }
+
 func DataKey(e *Engine, id logservice.ID) string {
 	b, name := e.bucket(id)
 	t, err := b.tails.take(context.Background(), name)

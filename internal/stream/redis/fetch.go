@@ -103,11 +103,29 @@ func (f *follower) load(ctx context.Context, after int64) ([]*logs.Batch, error)
 
 func (f *follower) loadPart(ctx context.Context, p part, after int64) ([]*logs.Batch, error) {
 	found, err := f.b.e.readPart(ctx, p, after)
+	if errors.Is(err, logservice.ErrBlobNotFound) {
+		found, err = f.lostPart(ctx, p, after, err)
+	}
 	if err != nil && len(found) == 0 {
 		return nil, err
 	}
 	f.add(found, 0, false)
 	return first(found, nextBytes), nil
+}
+
+// lostPart makes a gap of a part that is not in the store. It was deleted there
+// by somebody else, or with the stream, which an old snapshot of Redis brought
+// back. Parts of a stream that is deleted are removed while a hung node reads.
+func (f *follower) lostPart(ctx context.Context, p part, after int64, cause error) ([]*logs.Batch, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	e := f.b.e
+	gen, err := e.client.Do(ctx, e.client.B().Hget().Key(f.b.root+"s:"+f.name).Field("g").Build()).ToString()
+	if err != nil || gen != f.gen {
+		return nil, e.partError(cause)
+	}
+	e.log.Error("lines of a live log are not in the blob store any more: they are a gap", "part", p.id, "lines", p.next-after-1)
+	return []*logs.Batch{logs.NewGap(after+1, p.next-after-1)}, nil
 }
 
 // loaded takes in entries, and returns what of them is behind after.

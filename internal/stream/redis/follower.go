@@ -28,7 +28,9 @@ type follower struct {
 	broken   error         // this node cannot follow any more
 	changed  chan struct{} // closed and dropped when cursors have something to see
 
-	refs int   // cursors; guarded by bucket.mu
+	refs    int  // cursors; guarded by bucket.mu
+	recount bool // they are to be told again; guarded by bucket.mu
+
 	told int   // cursors that Redis knows of; of the bucket's teller
 	pos  int64 // the next sequence to be read; of the bucket's reader
 	done bool  // nothing more is to be read; of the bucket's reader
@@ -90,6 +92,7 @@ func (f *follower) insert(b *logs.Batch) {
 
 // add takes in what was read: batches, and how far the stream goes.
 func (f *follower) add(found []*logs.Batch, end int64, closed bool) {
+	f.b.saw(f.name, f.gen, end)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, b := range found {

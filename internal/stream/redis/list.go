@@ -122,7 +122,7 @@ func (e *Engine) Due(ctx context.Context) ([]logs.Info, error) {
 	}
 	var infos []logs.Info
 	for _, b := range e.buckets {
-		a, err := e.call(ctx, e.scripts.due, b.root, "", e.now(), itoa(maxDue), itoa(nodeLease.Milliseconds()))
+		a, err := e.call(ctx, e.scripts.due, b.root, "", e.now(), itoa(maxDue), itoa(nodeLease.Milliseconds()), e.mayInfo())
 		if err != nil {
 			return infos, err
 		}

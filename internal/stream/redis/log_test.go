@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -25,12 +26,11 @@ type log struct {
 	to     *node
 }
 
-var names int
+var names atomic.Int64
 
 func newLog(t testing.TB, to *node) *log {
 	t.Helper()
-	names++
-	l := &log{t: t, id: logservice.ID{Account: "acme", Key: logservice.Key(fmt.Sprint("log/", names))}, to: to}
+	l := &log{t: t, id: logservice.ID{Account: "acme", Key: logservice.Key(fmt.Sprint("log/", names.Add(1)))}, to: to}
 	l.writer = streamtest.Writer{Name: l.id.String(), Pad: 50}
 	if err := to.Open(t.Context(), l.id, logs.OpenOptions{}); err != nil {
 		t.Fatalf("open: %v", err)

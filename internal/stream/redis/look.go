@@ -31,7 +31,7 @@ func (e *Engine) readTail(ctx context.Context, b *bucket, name string, t *tail) 
 		known = itoa(t.first)
 	}
 	a, err := e.acked(ctx, func(ctx context.Context, on runner) (answer, error) {
-		return e.measured(ctx, e.scripts.look, on, b.root, []string{name, e.now(), t.gen, known})
+		return e.measured(ctx, e.scripts.look, on, b.root, []string{name, e.now(), t.gen, known, e.mayInfo()})
 	})
 	if err != nil {
 		return err
@@ -55,6 +55,7 @@ func (e *Engine) readTail(ctx context.Context, b *bucket, name string, t *tail) 
 		t.recent = parseRecents(a.text(4))
 	}
 	t.held, t.moved = a.int(2), a.int(3)
+	t.seen, t.restarted = max(t.seen, a.int(6)), a.int(7)
 	for i, x := range found {
 		switch {
 		case i == 0 && known == "":

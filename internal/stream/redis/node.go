@@ -36,6 +36,7 @@ type nodes struct {
 func (e *Engine) beat() {
 	tick := time.NewTicker(heartbeat)
 	defer tick.Stop()
+	refreshed := time.Now()
 	for {
 		select {
 		case <-e.running.Done():
@@ -43,6 +44,12 @@ func (e *Engine) beat() {
 		case <-tick.C:
 			if err := e.heartbeat(e.running); err != nil && e.running.Err() == nil {
 				e.log.Debug("no heartbeat", "error", err)
+			}
+			if time.Since(refreshed) > policyRefresh {
+				refreshed = time.Now()
+				if err := e.checkPolicy(e.running); err != nil {
+					e.log.Error("Redis drops live logs when it is full", "error", err)
+				}
 			}
 		}
 	}

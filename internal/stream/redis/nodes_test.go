@@ -26,7 +26,7 @@ func newNodes(t testing.TB, n int, c redis.Config) []*node {
 	c.Store = newStore(t)
 	var all []*node
 	for i := range n {
-		c.Node = fmt.Sprint("node ", i)
+		c.Node, c.Dir = fmt.Sprint("node ", i), t.TempDir()
 		x := &node{config: c}
 		x.start(t)
 		t.Cleanup(func() { x.stop(t) })

@@ -42,9 +42,13 @@ func parsePart(gen, name string) (part, bool) {
 	return part{first, next, id}, err == nil && err2 == nil
 }
 
-// readPart reads up to readAhead bytes of the lines behind after.
+// readPart reads up to readAhead bytes of the lines behind after. A part that
+// is not there is ErrBlobNotFound.
 func (e *Engine) readPart(ctx context.Context, p part, after int64) (found []*logs.Batch, err error) {
 	blob, err := e.config.Store.Get(ctx, p.id)
+	if errors.Is(err, logservice.ErrBlobNotFound) {
+		return nil, err
+	}
 	if err != nil {
 		return nil, e.partError(err)
 	}

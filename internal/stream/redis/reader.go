@@ -154,6 +154,10 @@ func (b *bucket) readOnce() error {
 	if err == nil && len(found) > 0 {
 		err = b.kept(ctx, c)
 	}
+	if now := time.Now(); err == nil && now.Sub(b.verified) > readBlock {
+		b.verified = now
+		err = b.verify(ctx, followers)
+	}
 	if err != nil {
 		c.Close()
 		return b.e.unavailable(err)
@@ -165,6 +169,21 @@ func (b *bucket) readOnce() error {
 	}
 	b.e.memory.Shrink()
 	return nil
+}
+
+// verify returns an error where keys of followed streams are gone: a read would
+// wait for them for ever. Another program removed them, or a Redis that evicts,
+// or they are of a stream that was deleted, which readers may read to its end.
+func (b *bucket) verify(ctx context.Context, followers []*follower) error {
+	keys := make([]string, 0, 2*len(followers))
+	for _, f := range followers {
+		keys = append(keys, b.root+"s:"+f.name, b.key("d", f.gen, f.name))
+	}
+	n, err := b.e.client.Do(ctx, b.e.client.B().Exists().Key(keys...).Build()).AsInt64()
+	if err == nil && n < int64(len(keys)) {
+		err = errors.New("a stream that is followed is gone, or was deleted")
+	}
+	return err
 }
 
 // kept waits until replicas have what was just read, where they must have what
@@ -220,6 +239,13 @@ func (f *follower) take(entries []entry) {
 	f.add(found, last.next(), last.end())
 }
 
+// lose ends the cursors of a stream that Redis has lost: their readers find
+// what is archived, or that nothing is.
+func (f *follower) lose(err error) {
+	f.done = true
+	f.fail(err)
+}
+
 // resync looks where the followed streams stand after Redis was away. Streams
 // that are gone end their cursors, whose readers find the archive.
 func (b *bucket) resync() error {
@@ -236,15 +262,16 @@ func (b *bucket) resync() error {
 	for _, f := range all {
 		g.Go(func() error {
 			a, err := b.e.follow(b.e.running, b.root, f.name, b.e.now(), f.id, f.gen, f.gen)
-			if err != nil {
+			switch {
+			case isWrongType(err): // it would keep all others of the bucket from being read
+				f.lose(err)
+			case err != nil:
 				return err
-			}
-			switch a.int(0) {
-			case 0:
-				f.done = true
-				f.fail(&logservice.UnavailableError{Cause: errors.New("redis: the stream is gone")})
-			case 1:
+			case a.int(0) == 0:
+				f.lose(&logservice.UnavailableError{Cause: errors.New("redis: the stream is gone")})
+			case a.int(0) == 1:
 				f.add(nil, a.int(2), false) // the end is in the stream
+				b.recount(f)
 			}
 			return nil
 		})

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -22,6 +23,7 @@ var luaFiles embed.FS
 type scripts struct {
 	open, append, close, claim, held, delete, due, list           *script
 	look, follow, subscribers, part, moved, bury, kept, heartbeat *script
+	beat, reconcile                                               *script
 }
 
 func loadScripts() (*scripts, error) {
@@ -34,6 +36,7 @@ func loadScripts() (*scripts, error) {
 		"open": &s.open, "append": &s.append, "close": &s.close, "claim": &s.claim, "held": &s.held,
 		"delete": &s.delete, "due": &s.due, "list": &s.list, "follow": &s.follow, "subscribers": &s.subscribers,
 		"look": &s.look, "part": &s.part, "moved": &s.moved, "bury": &s.bury, "kept": &s.kept, "heartbeat": &s.heartbeat,
+		"beat": &s.beat, "reconcile": &s.reconcile,
 	} {
 		body, err := luaFiles.ReadFile("lua/" + name + ".lua")
 		if err != nil {
@@ -104,6 +107,11 @@ func (e *Engine) unavailable(err error) error {
 	}
 	// Not wrapped: the io.EOF of a connection is not the end of a log.
 	return &logservice.UnavailableError{Cause: fmt.Errorf("redis: %v", err)}
+}
+
+// isWrongType reports whether another program uses a key of ours.
+func isWrongType(err error) bool {
+	return err != nil && strings.Contains(err.Error(), "WRONGTYPE")
 }
 
 // answer is the array that a script returned. What is not as expected reads

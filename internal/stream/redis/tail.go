@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"encoding/binary"
+	"math"
 	"sync"
 
 	"github.com/harness/log-service/internal/logs"
@@ -15,6 +16,8 @@ const (
 	// keepsShared is for how many appends a node takes others to append too
 	// that have done so lately: a balancer gives one a few requests in a row.
 	keepsShared = 8
+	// maxGap is as many lines as the header of an entry can count.
+	maxGap = math.MaxUint32
 	// maxRecent is how many appends a retry is looked for among.
 	maxRecent = 16
 )
@@ -38,8 +41,11 @@ type standing struct {
 	own    int64  // what that entry costs
 	seen   int64  // next sequence as this node saw it: what Redis has not is lost
 	moved  int64  // cost of the lines in parts
-	held   int64  // first sequence that is not in a part
-	recent []recent
+	// restarted is when, in milliseconds of the service's clock, Redis was found
+	// to be another process than before; zero where that is not known.
+	restarted int64
+	held      int64 // first sequence that is not in a part
+	recent    []recent
 }
 
 // recent is an append that may be tried again.
@@ -52,10 +58,15 @@ func (t *standing) next() int64 { return t.first + t.head.lines }
 
 // lost returns the sequence up to which lines must be told to be lost before l
 // is added. What a writer still has is not lost, whoever has seen it: it says
-// so by an offset.
+// so by an offset. One that says an offset beyond all that is known has been
+// told so, if Redis has restarted since the newest entry; otherwise it errs.
 func (t *standing) lost(l logs.Lines) int64 {
 	switch {
-	case l.Count == 0 || l.Offset > t.seen:
+	case l.Count == 0:
+		return 0
+	case l.Offset > t.seen && t.head.clock < t.restarted && l.Offset-t.next() <= maxGap:
+		return l.Offset
+	case l.Offset > t.seen:
 		return 0
 	case l.Offset > 0:
 		return l.Offset

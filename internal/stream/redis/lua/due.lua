@@ -1,6 +1,12 @@
--- ARGV: '', now, most, lease
+-- ARGV: '', now, most, lease, whether the node may know when Redis was started
 -- Streams that somebody must see to: those closed and those past their time.
--- They are due again after the lease, whoever takes them now.
+-- They are due again after the lease, whoever takes them now. None is for a
+-- lease after a start of Redis: it may have read an old snapshot, with logs in it
+-- that were archived and deleted since, and each node says first what it knows.
+local since = ARGV[5] == '1' and restarted() or 0
+if since > 0 and now < since + tonumber(ARGV[4]) then
+	return {{}, {}}
+end
 though_full()
 local found = {}
 for _, due in ipairs(redis.call('ZRANGEBYSCORE', root .. 'due', '-inf', now, 'LIMIT', 0, ARGV[3])) do

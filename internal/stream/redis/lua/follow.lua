@@ -2,8 +2,9 @@
 -- follower is of or ''
 local m = redis.call('HMGET', meta, 'g', 'c')
 if not m[1] or (ARGV[4] ~= '' and m[1] ~= ARGV[4]) then
-	if ARGV[4] ~= '' and redis.call('EXISTS', key('d', ARGV[4])) == 1 then
-		return {2} -- deleted, but still to be read
+	local e = ARGV[4] ~= '' and redis.call('XREVRANGE', key('d', ARGV[4]), '+', '-', 'COUNT', 1)[1]
+	if e and string.sub(e[2][1], 1, 1) == 'c' then
+		return {2} -- deleted, but still to be read, to its end
 	end
 	return {0}
 end

@@ -1,12 +1,16 @@
--- ARGV: name, now, generation and first sequence of an entry that is known, or ''
+-- ARGV: name, now, generation and first sequence of an entry that is known, or
+-- '', whether the node may know when Redis was started
 -- Tells where an open stream stands: its newest entries, without their lines,
 -- back to the one that is known.
-local m = redis.call('HMGET', meta, 'g', 'c', 'p', 'v', 'r')
+local m = redis.call('HMGET', meta, 'g', 'c', 'p', 'v', 'r', 'w', 't')
 if not m[1] or m[2] then
 	return {0}
 end
 though_full() -- a retry is known, whether or not there is room
 redis.call('HSET', meta, 'a', now)
+-- Where another program has removed an index, the stream returns to it.
+redis.call('ZADD', root .. 'names', 0, name)
+redis.call('ZADD', root .. 'due', 'NX', now + tonumber(m[7]), name)
 local from = '-'
 if ARGV[4] ~= '' and m[1] == ARGV[3] then
 	from = ARGV[4] .. '-0'
@@ -19,4 +23,4 @@ for _, e in ipairs(redis.call('XREVRANGE', key('d', m[1]), '+', from, 'COUNT', 1
 	found[#found + 1] = e[2][1]
 	found[#found + 1] = #e[2][2]
 end
-return {1, m[1], tonumber(m[3]), tonumber(m[4]), m[5], found}
+return {1, m[1], tonumber(m[3]), tonumber(m[4]), m[5], found, tonumber(m[6] or 0), ARGV[5] == '1' and restarted() or 0}

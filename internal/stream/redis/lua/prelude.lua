@@ -36,6 +36,22 @@ local function mark(kind, lines, sum, h)
 	return kind .. struct.pack('>I4', lines) .. string.sub(h, 6, 29) .. struct.pack('>I8I4', sum, 0) .. string.sub(h, 42)
 end
 
+-- restarted returns when, by the service's clock, it was noticed last that
+-- another Redis process has the bucket, which may have lost lines; 0 where none
+-- was. The user of a node may lack the right to know.
+local function restarted()
+	local info = redis.pcall('INFO', 'server')
+	local run = type(info) == 'string' and string.match(info, 'run_id:(%x+)')
+	local b = redis.call('HMGET', root .. 'process', 'run', 'since')
+	if not run or b[1] == run then
+		return tonumber(b[2] or 0)
+	end
+	though_full()
+	local since = b[1] and now or 0
+	redis.call('HSET', root .. 'process', 'run', run, 'since', since)
+	return since
+end
+
 -- finish lets no line come behind those of a generation, and returns the
 -- sequence that the next one would have got. Where it was seen to get further,
 -- a fail-over lost the rest. The end has the highest ID there is: nothing comes
@@ -43,7 +59,8 @@ end
 local function finish(gen, seen)
 	though_full()
 	local n, h = tail(gen)
-	if seen and seen > n then
+	seen = math.max(tonumber(seen or 0), tonumber(redis.call('HGET', meta, 'w') or 0))
+	if seen > n then
 		redis.call('XADD', key('d', gen), n .. '-0', mark('g', seen - n, 0, h), '')
 		n = seen
 	end

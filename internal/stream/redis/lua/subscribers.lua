@@ -6,6 +6,9 @@ if not gen then
 end
 local f = key('f', gen)
 if ARGV[5] ~= '0' then
+	if current ~= gen and redis.call('EXISTS', key('d', gen)) == 0 then
+		return {0} -- Redis has lost it: nobody would ever remove its readers
+	end
 	though_full()
 	redis.call('HSET', f, ARGV[3], ARGV[5])
 	return {0}

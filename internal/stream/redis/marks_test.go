@@ -1,0 +1,102 @@
+package redis
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/harness/log-service/internal/logs"
+)
+
+func reopenMarks(t *testing.T, k *marks, dir string) *marks {
+	t.Helper()
+	if k != nil {
+		if err := k.close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	k, err := openMarks(dir, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+func TestMarksSurviveARestart(t *testing.T) {
+	dir := t.TempDir()
+	k := reopenMarks(t, nil, dir)
+	defer func() { _ = k.close() }()
+	k.set(mark{bucket: 3, name: "acme/a", gen: "1", next: 7})
+	k.set(mark{bucket: 3, name: "acme/a", gen: "1", next: 9})
+	k.set(mark{bucket: 3, name: "acme/a", gen: "1", next: 8})
+	how := logs.Closing{Archive: logs.ArchiveNever, Incomplete: true}
+	k.set(mark{bucket: 3, name: "acme/b", gen: "2", next: 1 << 40})
+	k.set(mark{bucket: 3, name: "acme/b", gen: "2", state: markClosed, how: how})
+	k.set(mark{bucket: 15, name: "", gen: "", state: markDeleted})
+	for range 2 {
+		k = reopenMarks(t, k, dir)
+		all := k.since(3, 0)
+		if len(all) != 2 || all[0].next != 9 || all[0].name != "acme/a" || all[0].state != markOpen ||
+			all[1].next != 1<<40 || all[1].state != markClosed || all[1].how != how {
+			t.Errorf("the marks are %+v", all)
+		}
+		if all := k.since(15, 0); len(all) != 1 || all[0].state != markDeleted {
+			t.Errorf("the marks of another bucket are %+v", all)
+		}
+	}
+}
+
+// A file that is torn or damaged anywhere yields marks that were set, and none
+// else, and can be written on.
+func TestDamagedMarksAreLeftOut(t *testing.T) {
+	dir := t.TempDir()
+	k := reopenMarks(t, nil, dir)
+	for i := range 4 {
+		k.set(mark{name: fmt.Sprint("acme/", i), gen: fmt.Sprint(i), next: int64(i + 2)})
+	}
+	if err := k.close(); err != nil {
+		t.Fatal(err)
+	}
+	whole, err := os.ReadFile(filepath.Join(dir, marksFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := func(what string, file []byte) {
+		t.Helper()
+		for _, m := range parseMarks(file) {
+			if i := m.next - 2; m.next != 0 && (i < 0 || i > 3 || m.name != fmt.Sprint("acme/", i) || m.gen != fmt.Sprint(i) || m.state != markOpen) {
+				t.Errorf("%s: %+v", what, m)
+			}
+		}
+	}
+	for i := range whole {
+		check(fmt.Sprint("cut after ", i), whole[:i])
+		for bit := range 8 {
+			file := append([]byte(nil), whole...)
+			file[i] ^= 1 << bit
+			check(fmt.Sprintf("bit %d of byte %d", bit, i), file)
+		}
+	}
+}
+
+func TestMarksAreBounded(t *testing.T) {
+	dir := t.TempDir()
+	k := reopenMarks(t, nil, dir)
+	defer func() { _ = k.close() }()
+	for i := range 3*maxMarks + 1 {
+		k.set(mark{name: "acme/a", gen: fmt.Sprint(i), next: 2})
+	}
+	if n := len(k.since(0, 0)); n != maxMarks {
+		t.Errorf("%d marks are kept", n)
+	}
+	k = reopenMarks(t, k, dir)
+	all := k.since(0, 0)
+	if len(all) != maxMarks || all[maxMarks-1].gen != fmt.Sprint(3*maxMarks) {
+		t.Errorf("%d marks are read, the last is %+v", len(all), all[len(all)-1])
+	}
+	if info, err := os.Stat(filepath.Join(dir, marksFile)); err != nil || info.Size() > 3*maxMarks*64 {
+		t.Errorf("the file is %+v, %v", info, err)
+	}
+}

@@ -1,0 +1,124 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/redis/rueidis"
+)
+
+// noEviction is the policy of a full Redis under which it drops no live logs.
+const noEviction = "noeviction"
+
+// policyRefresh is how often the policy of a running Redis is read again.
+const policyRefresh = time.Minute
+
+// policy is what is known of what Redis does when it is full.
+type policy struct {
+	mu     sync.Mutex // guards what follows
+	name   string     // maxmemory-policy; empty: this node may not read it
+	evicts bool       // a canary was evicted
+	info   bool       // this node may call INFO
+}
+
+// evictsError says which policy a Redis has.
+type evictsError struct{ addr, policy string }
+
+func (e *evictsError) Error() string {
+	return fmt.Sprintf("the maxmemory-policy of %s is %s: when it is full it drops live logs", e.addr, e.policy)
+}
+
+// checkPolicy reads maxmemory-policy of every Redis that this node knows, where
+// it may, and refuses those that evict.
+func (e *Engine) checkPolicy(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	found, info := "", false
+	var refused error
+	for addr, c := range e.client.Nodes() {
+		name, ok := readPolicy(ctx, c)
+		info = info || ok
+		if name != "" {
+			found = name
+		}
+		if name != "" && name != noEviction {
+			refused = &evictsError{addr, name}
+		}
+	}
+	p := &e.policy
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.name, p.info = found, info
+	if refused != nil {
+		p.name = refused.(*evictsError).policy
+	}
+	return refused
+}
+
+// readPolicy asks one Redis for its policy, empty where it does not tell; info
+// reports whether INFO may be called.
+func readPolicy(ctx context.Context, c rueidis.Client) (name string, info bool) {
+	text, err := c.Do(ctx, c.B().Info().Section("memory").Build()).ToString()
+	info = err == nil
+	for line := range strings.Lines(text) {
+		if v, ok := strings.CutPrefix(line, "maxmemory_policy:"); ok {
+			return strings.TrimSpace(v), info
+		}
+	}
+	config, _ := c.Do(ctx, c.B().ConfigGet().Parameter("maxmemory-policy").Build()).AsStrMap() // an error: not allowed
+	return config["maxmemory-policy"], info
+}
+
+// checkFrequencies finds out, where the policy cannot be read, whether Redis
+// counts how often keys are used: it does so only to evict the others.
+func (e *Engine) checkFrequencies(ctx context.Context, b *bucket) error {
+	e.policy.mu.Lock()
+	known := e.policy.name != ""
+	e.policy.mu.Unlock()
+	if known {
+		return nil
+	}
+	if err := e.client.Do(ctx, e.client.B().ObjectFreq().Key(b.root+"canary").Build()).Error(); err != nil {
+		return nil //nolint:nilerr // it counts none
+	}
+	return &evictsError{"the Redis of " + b.root, "one that evicts the least frequently used"}
+}
+
+// found takes in whether a canary was evicted, which counts where the policy
+// cannot be read.
+func (p *policy) found(log *slog.Logger, evicts bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if evicts && !p.evicts && p.name != noEviction {
+		log.Error("Redis evicts keys when it is full, and so drops live logs: set its maxmemory-policy to noeviction")
+	}
+	p.evicts = evicts
+}
+
+// err is what is wrong with the policy of Redis.
+func (p *policy) err() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.name == noEviction || p.name == "" && !p.evicts {
+		return nil
+	}
+	return errEvicts
+}
+
+var errEvicts = errors.New("evicts: maxmemory-policy is not noeviction")
+
+// mayInfo is an argument of scripts: whether they may call INFO. Those of a user
+// who may not would fill Redis's list of refused calls.
+func (e *Engine) mayInfo() string {
+	e.policy.mu.Lock()
+	defer e.policy.mu.Unlock()
+	if e.policy.info {
+		return "1"
+	}
+	return "0"
+}
