@@ -21,26 +21,33 @@ const (
 	lastRetry  = 5 * time.Second
 )
 
-// moves are the generations that this node moves lines of.
+// moves are the generations that this node moves lines of; true where more have
+// been added since the last look.
 type moves struct {
 	mu sync.Mutex // guards m
 	m  map[string]bool
 }
 
+// begin reports whether the caller is to move lines; whoever does already looks
+// again.
 func (v *moves) begin(gen string) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.m[gen] {
-		return false
-	}
-	v.m[gen] = true
-	return true
+	_, busy := v.m[gen]
+	v.m[gen] = busy
+	return !busy
 }
 
-func (v *moves) end(gen string) {
+// end reports whether there is nothing more to be moved.
+func (v *moves) end(gen string) bool {
 	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.m[gen] {
+		v.m[gen] = false
+		return false
+	}
 	delete(v.m, gen)
-	v.mu.Unlock()
+	return true
 }
 
 // move moves the older lines of a stream to the blob store, in the
@@ -50,13 +57,19 @@ func (e *Engine) move(b *bucket, name, gen string) {
 		return
 	}
 	e.background(func(ctx context.Context) {
-		defer b.moves.end(gen)
 		retry := backoff.NewExponentialBackOff()
 		retry.InitialInterval, retry.MaxInterval = firstRetry, lastRetry
 		for {
 			moved, err := e.moveAll(ctx, b, name, gen)
-			if err == nil || ctx.Err() != nil {
+			if ctx.Err() != nil {
 				return
+			}
+			if err == nil {
+				if b.moves.end(gen) {
+					return
+				}
+				retry.Reset()
+				continue
 			}
 			if moved { // a log that is long never ends: each fault is a new one
 				retry.Reset()

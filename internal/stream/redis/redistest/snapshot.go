@@ -8,10 +8,11 @@ import (
 // appendDir is where a Redis keeps its append-only files.
 const appendDir = "appendonlydir"
 
-// Snapshot copies what the server has on disk. Where it writes meanwhile, the
-// copy may lack the last of that.
+// Snapshot copies what the server has on disk, with all that it has answered by
+// now. Where it is written to meanwhile, the copy may end anywhere in that.
 func (s *Server) Snapshot() (dir string) {
 	s.t.Helper()
+	s.await("aof_buffer_length:0", "INFO", "persistence") // it holds writes back while the disk is slow
 	dir = s.t.TempDir()
 	if err := os.CopyFS(dir, os.DirFS(filepath.Join(s.Dir, appendDir))); err != nil {
 		s.t.Fatal(err)
