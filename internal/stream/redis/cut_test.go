@@ -40,9 +40,8 @@ func TestARedisThatGoesAwayIsNoEndOfALog(t *testing.T) {
 		t.Errorf("the state of one that hangs is told as %v", err)
 	}
 	s.Resume()
-	if err := n.Check(t.Context()); err != nil {
-		t.Errorf("the state of one that works is told as %v", err)
-	}
+	// Calls of before may still time out, and their connection ends with them.
+	eventually(t, "one that works is told to work", func() bool { return n.Check(t.Context()) == nil })
 	l.write(1)
 	l.expect(c, 11)
 }
