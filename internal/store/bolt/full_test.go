@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -139,6 +140,38 @@ func TestAFullVolumeTakesDeletionsAndThenWritesAgainWithoutARestart(t *testing.T
 	}
 }
 
+// TestDeletingOnAFullDiskUsesTheReserve takes from the catalogue all free
+// pages that have blocks on the disk.
+func TestDeletingOnAFullDiskUsesTheReserve(t *testing.T) {
+	dir := smallVolume(t, "40m")
+	s, err := Open(filepath.Join(dir, "blobs.db"), Options{Logger: slog.New(slog.DiscardHandler), pause: time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	await(t, "reserve", s.reserved.Load)
+	storeMany(t, s, 2500, 6000)
+	n := fillUp(t, s, dir, 900<<10)
+	if _, err := s.expireAll(t, "many/"); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "holes in the catalogue", func() bool { return freeBytes(t, dir) > 10<<20 })
+	if err := (system{}).Remove(filepath.Join(dir, "neighbour")); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "reserve", func() bool { return s.reserved.Load() && s.Check(t.Context()) == nil })
+	n = max(n, fillUp(t, s, dir, 900<<10))
+	for i := range n {
+		if err := s.Delete(t.Context(), storetest.ID("acc", fmt.Sprintf("fill/%05d", i))); err != nil {
+			t.Fatalf("deletion %d of %d on a full disk: %v", i, n, err)
+		}
+	}
+}
+
 func TestRetentionGivesTheDiskBack(t *testing.T) {
 	s := openStore(t, dataFile(t))
 	dir := filepath.Dir(s.path)
@@ -153,6 +186,20 @@ func TestRetentionGivesTheDiskBack(t *testing.T) {
 	for i := range 100 {
 		mustHold(t, s, storetest.ID("acc", fmt.Sprintf("many/%05d", i)), storetest.Noise(6000))
 	}
+}
+
+// expireAll deletes all blobs below a prefix.
+func (s *Store) expireAll(t *testing.T, prefix string) (n int, err error) {
+	for e, err := range s.List(t.Context(), "acc", logservice.Key(strings.TrimSuffix(prefix, "/"))) {
+		if err == nil {
+			err = s.Delete(t.Context(), storetest.ID("acc", string(e.Key)))
+		}
+		if err != nil {
+			return n, err
+		}
+		n++
+	}
+	return n, nil
 }
 
 func storeMany(t *testing.T, s *Store, n, size int) {
