@@ -57,7 +57,7 @@ type Archivable interface {
 	Archived(a Archived)
 }
 
-// Follow returns a cursor behind the line after (0: at the start) of the log
+// Follow returns a cursor after the line after (0: at the start) of the log
 // of id, whatever its age, and where the cursor reads: from the live stream
 // (logservice.StateLive; a closed one that is not archived yet counts), or
 // from what is stored (logservice.StateArchived, StateIncomplete), whose

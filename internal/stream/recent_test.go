@@ -28,7 +28,7 @@ func compact(t testing.TB, e *Engine, segment int64) {
 	t.Helper()
 	for e.unpacked.Load() > 0 {
 		mustOpen(t, e, "traffic")
-		for i := int64(0); i < 4*slackSegments*segment/4096; i++ {
+		for i := range 4 * slackSegments * segment / 4096 {
 			mustAppend(t, e, "traffic", i*80+1, 80)
 		}
 		if err := e.Delete(t.Context(), id("traffic")); err != nil {
