@@ -3,13 +3,17 @@ package bolt
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/klauspost/compress/zstd"
 	"go.uber.org/goleak"
 
 	logservice "github.com/harness/log-service"
@@ -92,6 +96,27 @@ func await(t *testing.T, what string, done func() bool) {
 		case <-tick.C:
 		case <-limit:
 			t.Fatalf("no %s within a minute", what)
+		}
+	}
+}
+
+// TestABlobFileIsReadByZstd: docs/storage.md says so.
+func TestABlobFileIsReadByZstd(t *testing.T) {
+	s := openStore(t, dataFile(t))
+	for _, content := range [][]byte{storetest.Text(2*chunkSize + 5), storetest.Noise(chunkSize + 5)} {
+		put(t, s, storetest.ID("acc", "log"), content)
+		f, err := os.Open(blobFiles(t, s.path)[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		z, err := zstd.NewReader(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(z)
+		z.Close()
+		if err = errors.Join(err, f.Close()); err != nil || !bytes.Equal(got, content) {
+			t.Errorf("%d bytes, %v; want %d", len(got), err, len(content))
 		}
 	}
 }
