@@ -87,9 +87,13 @@ func (a Account) Listing(prefix string) (Tree, error) {
 
 // note keeps a key for the log of requests.
 func (c *Call) note(key string) {
-	if key != "" {
-		c.keys = append(c.keys, key)
+	if key == "" {
+		return
 	}
+	if c.keys == nil {
+		c.keys = c.first[:0]
+	}
+	c.keys = append(c.keys, key)
 }
 
 // UseToken says where a dialect carries its token, for requests without one

@@ -40,8 +40,9 @@ type Call struct {
 	known  bool       // caller is that of the request's token
 	caller access.Caller
 
-	account string   // what the request asked for, for the log of requests
-	keys    []string // the same
+	account string    // what the request asked for, for the log of requests
+	keys    []string  // the same
+	first   [1]string // where keys begin: most requests have one
 }
 
 // WriteHeader sends the status and remembers it.
