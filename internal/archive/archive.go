@@ -85,16 +85,6 @@ func NewCodec() *Codec {
 	return &Codec{enc: enc, dec: dec}
 }
 
-// Run is a run of consecutive lines.
-type Run struct {
-	First int64 // the sequence of the first line; sequences start at 1
-	Count int64 // how many sequences the run covers
-	// Data holds Count JSON objects, each followed by \n; a single one when
-	// Gap is set.
-	Data []byte
-	Gap  bool // one line that stands for Count lines which are gone
-}
-
 // Summary describes a whole archive.
 type Summary struct {
 	First   int64 // the sequence of the first line

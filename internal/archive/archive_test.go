@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/harness/log-service/internal/logs"
+
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -57,7 +59,7 @@ func buildLog(n int) []byte {
 
 // write archives data from sequence first in runs of about 100 lines, and
 // gaps (their line, by the sequence they begin at) in between.
-func write(t testing.TB, c *Codec, runs ...Run) []byte {
+func write(t testing.TB, c *Codec, runs ...*logs.Batch) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	w := c.NewWriter(&b)
@@ -80,16 +82,16 @@ func write(t testing.TB, c *Codec, runs ...Run) []byte {
 	return b.Bytes()
 }
 
-// inRuns cuts data into runs of n lines.
-func inRuns(first int64, data []byte, n int) []Run {
-	var runs []Run
+// inRuns cuts data into batches of n lines.
+func inBatches(first int64, data []byte, n int) []*logs.Batch {
+	var runs []*logs.Batch
 	for len(data) > 0 {
 		end, count := 0, 0
 		for end < len(data) && count < n {
 			end += bytes.IndexByte(data[end:], '\n') + 1
 			count++
 		}
-		runs = append(runs, Run{First: first, Count: int64(count), Data: data[:end]})
+		runs = append(runs, &logs.Batch{First: first, Count: int64(count), Data: data[:end]})
 		first += int64(count)
 		data = data[end:]
 	}
@@ -106,7 +108,7 @@ func open(t testing.TB, c *Codec, data []byte) *Reader {
 }
 
 // seqLine is a line with its sequence, as a reader gets it; that of a gap
-// has the sequence of its end.
+// has the sequence of its end, and no text: the rest of a gap says so anew.
 type seqLine struct {
 	Seq  int64
 	Text string
@@ -116,7 +118,7 @@ type seqLine struct {
 func readLines(t testing.TB, r *Reader, after int64) []seqLine {
 	t.Helper()
 	var got []seqLine
-	runs := r.Runs(after)
+	runs := r.Cursor(after)
 	for {
 		run, err := runs.Next(t.Context())
 		if errors.Is(err, io.EOF) {
@@ -126,7 +128,7 @@ func readLines(t testing.TB, r *Reader, after int64) []seqLine {
 			t.Fatal(err)
 		}
 		if run.Gap {
-			got = append(got, seqLine{run.First + run.Count - 1, string(run.Data), true})
+			got = append(got, seqLine{run.Last(), "", true})
 			continue
 		}
 		seq := run.First
@@ -143,10 +145,10 @@ func readLines(t testing.TB, r *Reader, after int64) []seqLine {
 func TestWhatIsWrittenIsReadFromEveryLine(t *testing.T) {
 	c := NewCodec()
 	data := buildLog(5000)
-	gap := Run{First: 5001, Count: 40, Data: []byte(`{"gap":{"first":5001,"last":5040}}` + "\n"), Gap: true}
+	gap := &logs.Batch{First: 5001, Count: 40, Data: []byte(`{"gap":{"first":5001,"last":5040}}` + "\n"), Gap: true}
 	more := buildLog(100)
-	runs := append(inRuns(1, data, 77), gap)
-	runs = append(runs, inRuns(5041, more, 9)...)
+	runs := append(inBatches(1, data, 77), gap)
+	runs = append(runs, inBatches(5041, more, 9)...)
 	r := open(t, c, write(t, c, runs...))
 
 	all := readLines(t, r, 0)
@@ -168,7 +170,7 @@ func TestWhatIsWrittenIsReadFromEveryLine(t *testing.T) {
 		}
 	}
 	// Inside the gap, the rest of it comes.
-	run, err := r.Runs(5010).Next(t.Context())
+	run, err := r.Cursor(5010).Next(t.Context())
 	if err != nil || !run.Gap || run.First != 5011 || run.Count != 30 {
 		t.Errorf("after 5010: %+v, %v", run, err)
 	}
@@ -177,7 +179,7 @@ func TestWhatIsWrittenIsReadFromEveryLine(t *testing.T) {
 func TestContentIsReadFromEveryOffset(t *testing.T) {
 	c := NewCodec()
 	data := buildLog(6000)
-	r := open(t, c, write(t, c, inRuns(1, data, 500)...))
+	r := open(t, c, write(t, c, inBatches(1, data, 500)...))
 	for _, offset := range []int{0, 1, 1000, frameTarget - 1, frameTarget, frameTarget + 1, len(data) - 1, len(data), len(data) + 5} {
 		for _, length := range []int{-1, 0, 1, 300, 300 << 10, len(data)} {
 			got, err := io.ReadAll(r.Content(t.Context(), int64(offset), int64(length)))
@@ -203,7 +205,7 @@ func TestLongLinesAreFramesOfTheirOwn(t *testing.T) {
 		data = append(data, `{"out":"`+strings.Repeat("x", n)+"\"}\n"...)
 	}
 	for _, per := range []int{1, 3, 8} {
-		r := open(t, c, write(t, c, inRuns(1, data, per)...))
+		r := open(t, c, write(t, c, inBatches(1, data, per)...))
 		got, err := io.ReadAll(r.Content(t.Context(), 0, -1))
 		if err != nil || !bytes.Equal(got, data) {
 			t.Errorf("in runs of %d: %d bytes of %d, %v", per, len(got), len(data), err)
@@ -225,7 +227,7 @@ func TestRandomLinesThatDoNotCompress(t *testing.T) {
 		}
 		data = append(data, "\"}\n"...)
 	}
-	got, err := io.ReadAll(open(t, c, write(t, c, inRuns(1, data, 100)...)).Content(t.Context(), 0, -1))
+	got, err := io.ReadAll(open(t, c, write(t, c, inBatches(1, data, 100)...)).Content(t.Context(), 0, -1))
 	if err != nil || !bytes.Equal(got, data) {
 		t.Error(len(got), err)
 	}
@@ -234,7 +236,7 @@ func TestRandomLinesThatDoNotCompress(t *testing.T) {
 func TestSmallArchivesAreSmallAndReadAtOnce(t *testing.T) {
 	c := NewCodec()
 	data := buildLog(100)
-	packed := write(t, c, inRuns(1, data, 20)...)
+	packed := write(t, c, inBatches(1, data, 20)...)
 	t.Logf("100 lines: %d bytes in %d", len(data), len(packed))
 	if len(packed) > 4096 {
 		t.Errorf("an archive of 100 lines takes %d bytes", len(packed))
@@ -254,13 +256,13 @@ func TestSmallArchivesAreSmallAndReadAtOnce(t *testing.T) {
 
 func TestOneLineOfALongArchiveTakesTwoReads(t *testing.T) {
 	c := NewCodec()
-	packed := write(t, c, inRuns(1, buildLog(100000), 1000)...)
+	packed := write(t, c, inBatches(1, buildLog(100000), 1000)...)
 	f := &file{data: packed}
 	r, err := c.Open(t.Context(), f, int64(len(packed)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	run, err := r.Runs(56789).Next(t.Context())
+	run, err := r.Cursor(56789).Next(t.Context())
 	if err != nil || run.First != 56790 || f.ranges != 2 {
 		t.Errorf("first line %d, %d reads, %v", run.First, f.ranges, err)
 	}
@@ -268,19 +270,19 @@ func TestOneLineOfALongArchiveTakesTwoReads(t *testing.T) {
 
 func TestALongIndexTakesASecondRead(t *testing.T) {
 	c := NewCodec()
-	var runs []Run
+	var runs []*logs.Batch
 	for i := range int64(3000) { // a gap is a frame
-		runs = append(runs, Run{First: 1 + 10*i, Count: 10, Gap: true, Data: []byte("{}\n")})
+		runs = append(runs, &logs.Batch{First: 1 + 10*i, Count: 10, Gap: true, Data: []byte("{}\n")})
 	}
 	if n := len(readLines(t, open(t, c, write(t, c, runs...)), 15000)); n != 1500 {
 		t.Error(n)
 	}
 }
 
-func TestRunsThatWouldMakeTheIndexLieAreRefused(t *testing.T) {
+func TestBatchesThatWouldMakeTheIndexLieAreRefused(t *testing.T) {
 	c := NewCodec()
 	line := []byte("{}\n")
-	for name, runs := range map[string][]Run{
+	for name, runs := range map[string][]*logs.Batch{
 		"a hole":             {{First: 1, Count: 1, Data: line}, {First: 3, Count: 1, Data: line}},
 		"an overlap":         {{First: 1, Count: 1, Data: line}, {First: 1, Count: 1, Data: line}},
 		"no line break":      {{First: 1, Count: 1, Data: []byte("{}")}},
@@ -307,7 +309,7 @@ func TestAFailingWriterFailsTheArchive(t *testing.T) {
 	c := NewCodec()
 	broken := errors.New("broken")
 	w := c.NewWriter(writerFunc(func([]byte) (int, error) { return 0, broken }))
-	if err := w.Append(Run{First: 1, Count: 1, Data: []byte("{}\n")}); err != nil {
+	if err := w.Append(&logs.Batch{First: 1, Count: 1, Data: []byte("{}\n")}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := w.Close(); !errors.Is(err, broken) {
@@ -337,10 +339,10 @@ func TestTheZstdProgramReadsArchives(t *testing.T) {
 	c := NewCodec()
 	for _, n := range []int{0, 1, 100, 20000} {
 		data := buildLog(n)
-		runs := inRuns(1, data, 100)
+		runs := inBatches(1, data, 100)
 		gap := []byte(`{"gap":{"first":1,"last":9}}` + "\n")
 		if n == 100 {
-			runs = append(runs, Run{First: 101, Count: 9, Data: gap, Gap: true})
+			runs = append(runs, &logs.Batch{First: 101, Count: 9, Data: gap, Gap: true})
 			data = append(data, gap...)
 		}
 		for _, args := range [][]string{{"-d", "-c"}, {"-t"}} {

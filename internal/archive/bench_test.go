@@ -12,7 +12,7 @@ const benchLines = 200000
 func BenchmarkWrite(b *testing.B) {
 	c := NewCodec()
 	data := buildLog(benchLines)
-	runs := inRuns(1, data, 1500)
+	runs := inBatches(1, data, 1500)
 	b.SetBytes(int64(len(data)))
 	b.ReportAllocs()
 	var size int
@@ -32,13 +32,13 @@ func BenchmarkWrite(b *testing.B) {
 	report(b, size, len(data))
 }
 
-func BenchmarkRuns(b *testing.B) {
+func BenchmarkCursor(b *testing.B) {
 	c := NewCodec()
 	data := buildLog(benchLines)
-	packed := write(b, c, inRuns(1, data, 1500)...)
+	packed := write(b, c, inBatches(1, data, 1500)...)
 	b.SetBytes(int64(len(data)))
 	for b.Loop() {
-		runs := open(b, c, packed).Runs(0)
+		runs := open(b, c, packed).Cursor(0)
 		for {
 			if _, err := runs.Next(b.Context()); errors.Is(err, io.EOF) {
 				break
@@ -53,7 +53,7 @@ func BenchmarkRuns(b *testing.B) {
 func BenchmarkContent(b *testing.B) {
 	c := NewCodec()
 	data := buildLog(benchLines)
-	packed := write(b, c, inRuns(1, data, 1500)...)
+	packed := write(b, c, inBatches(1, data, 1500)...)
 	b.SetBytes(int64(len(data)))
 	for b.Loop() {
 		if _, err := io.Copy(io.Discard, open(b, c, packed).Content(b.Context(), 0, -1)); err != nil {
@@ -67,7 +67,7 @@ func BenchmarkContent(b *testing.B) {
 func BenchmarkSmall(b *testing.B) {
 	c := NewCodec()
 	data := buildLog(100)
-	runs := inRuns(1, data, 20)
+	runs := inBatches(1, data, 20)
 	b.ReportAllocs()
 	var out bytes.Buffer
 	for b.Loop() {

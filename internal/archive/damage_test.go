@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/harness/log-service/internal/logs"
 )
 
 // readAll opens an archive and reads all of it, both ways.
@@ -18,7 +20,7 @@ func readAll(t testing.TB, c *Codec, data []byte) (content []byte, err error) {
 	if err != nil {
 		return nil, err
 	}
-	runs := r.Runs(0)
+	runs := r.Cursor(0)
 	for {
 		run, err := runs.Next(t.Context())
 		if errors.Is(err, io.EOF) {
@@ -46,8 +48,8 @@ func checkDamaged(t *testing.T, what string, err error) {
 
 func TestEveryFlippedBitIsDamage(t *testing.T) {
 	c := NewCodec()
-	gap := Run{First: 31, Count: 5, Gap: true, Data: []byte("{\"gap\":1}\n")}
-	packed := write(t, c, append(inRuns(1, buildLog(30), 7), gap)...)
+	gap := &logs.Batch{First: 31, Count: 5, Gap: true, Data: []byte("{\"gap\":1}\n")}
+	packed := write(t, c, append(inBatches(1, buildLog(30), 7), gap)...)
 	for i := range len(packed) * 8 {
 		packed[i/8] ^= 1 << (i % 8)
 		_, err := readAll(t, c, packed)
@@ -61,7 +63,7 @@ func TestEveryFlippedBitIsDamage(t *testing.T) {
 
 func TestEveryTruncationIsDamage(t *testing.T) {
 	c := NewCodec()
-	packed := write(t, c, inRuns(1, buildLog(30), 7)...)
+	packed := write(t, c, inBatches(1, buildLog(30), 7)...)
 	for n := range packed {
 		_, err := readAll(t, c, packed[:n])
 		checkDamaged(t, "truncated", err)
@@ -74,14 +76,14 @@ func TestEveryTruncationIsDamage(t *testing.T) {
 
 func TestASourceThatEndsEarlyIsDamage(t *testing.T) {
 	c := NewCodec()
-	packed := write(t, c, inRuns(1, buildLog(10000), 700)...)
+	packed := write(t, c, inBatches(1, buildLog(10000), 700)...)
 	f := &file{data: packed}
 	r, err := c.Open(t.Context(), f, int64(len(packed)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	f.data = packed[:1000]
-	_, err = r.Runs(0).Next(t.Context())
+	_, err = r.Cursor(0).Next(t.Context())
 	checkDamaged(t, "a blob that shrank", err)
 	_, err = io.ReadAll(r.Content(t.Context(), 0, -1))
 	checkDamaged(t, "a blob that shrank", err)
@@ -90,8 +92,8 @@ func TestASourceThatEndsEarlyIsDamage(t *testing.T) {
 func TestExchangedFramesAreDamage(t *testing.T) {
 	c := NewCodec()
 	// Two lines of one length, each in a frame: only their order differs.
-	a := Run{First: 1, Count: 1, Data: []byte("{\"a\":1}\n"), Gap: true}
-	b := Run{First: 2, Count: 1, Data: []byte("{\"b\":1}\n"), Gap: true}
+	a := &logs.Batch{First: 1, Count: 1, Data: []byte("{\"a\":1}\n"), Gap: true}
+	b := &logs.Batch{First: 2, Count: 1, Data: []byte("{\"b\":1}\n"), Gap: true}
 	packed := write(t, c, a, b)
 	size := open(t, c, packed).index.frames[0].size
 	first, second := slices.Clone(packed[:size]), slices.Clone(packed[size:2*size])
@@ -173,7 +175,7 @@ func FuzzReader(f *testing.F) {
 		}
 		// As the lines of one, whole and damaged at one place.
 		data = append(bytes.TrimRight(data, "\n"), '\n')
-		packed := write(t, c, inRuns(1, data, 10)...)
+		packed := write(t, c, inBatches(1, data, 10)...)
 		if content, err := readAll(t, c, packed); err != nil || !bytes.Equal(content, data) {
 			t.Fatal("not as written:", err)
 		}
@@ -187,7 +189,7 @@ func FuzzReader(f *testing.F) {
 // FuzzIndex goes past the checksums.
 func FuzzIndex(f *testing.F) {
 	c := NewCodec()
-	packed := write(f, c, inRuns(1, buildLog(20), 7)...)
+	packed := write(f, c, inBatches(1, buildLog(20), 7)...)
 	r := open(f, c, packed)
 	f.Add(packed[:r.index.size], packed[r.index.size+skippableHeader:])
 	f.Fuzz(func(t *testing.T, frames, payload []byte) {

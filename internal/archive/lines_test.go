@@ -7,11 +7,13 @@ import (
 	"io"
 	"testing"
 
+	"github.com/harness/log-service/internal/logs"
+
 	"github.com/google/go-cmp/cmp"
 )
 
 // writePlain makes a plain archive and its index.
-func writePlain(t testing.TB, c *Codec, runs ...Run) (data, index []byte) {
+func writePlain(t testing.TB, c *Codec, runs ...*logs.Batch) (data, index []byte) {
 	t.Helper()
 	var b bytes.Buffer
 	w := c.NewPlainWriter(&b)
@@ -30,8 +32,8 @@ func TestAPlainArchiveIsTheLinesAloneAndReadsLikeAnother(t *testing.T) {
 	c := NewCodec()
 	lines := buildLog(30_000)
 	gap := []byte(`{"gap":{"first":30008,"last":30107},"out":"[100 lines lost]\n"}` + "\n")
-	runs := append(inRuns(7, lines, 997), Run{First: 30_007, Count: 100, Data: gap, Gap: true})
-	runs = append(runs, inRuns(30_107, buildLog(10), 10)...)
+	runs := append(inBatches(7, lines, 997), &logs.Batch{First: 30_007, Count: 100, Data: gap, Gap: true})
+	runs = append(runs, inBatches(30_107, buildLog(10), 10)...)
 	data, index := writePlain(t, c, runs...)
 	if want := append(append(bytes.Clone(lines), gap...), buildLog(10)...); !bytes.Equal(data, want) {
 		t.Fatalf("the file has %d bytes, want the %d of the lines", len(data), len(want))
@@ -68,7 +70,7 @@ func TestAPlainArchiveIsTheLinesAloneAndReadsLikeAnother(t *testing.T) {
 
 func TestDamageOfAPlainArchiveIsAnError(t *testing.T) {
 	c := NewCodec()
-	data, index := writePlain(t, c, inRuns(1, buildLog(3000), 100)...)
+	data, index := writePlain(t, c, inBatches(1, buildLog(3000), 100)...)
 	var damage *DamageError
 	for _, at := range []int{0, len(data) / 2, len(data) - 1} {
 		bad := bytes.Clone(data)
@@ -94,7 +96,7 @@ func TestDamageOfAPlainArchiveIsAnError(t *testing.T) {
 	if _, err := c.OpenPlain(&file{data: data}, int64(len(data))-1, index); !errors.As(err, &damage) {
 		t.Errorf("a shorter file: %v", err)
 	}
-	packed := write(t, c, inRuns(1, buildLog(10), 10)...)
+	packed := write(t, c, inBatches(1, buildLog(10), 10)...)
 	if _, err := c.Open(t.Context(), &file{data: append(packed, index...)}, int64(len(packed)+len(index))); !errors.As(err, &damage) {
 		t.Errorf("an index of the other kind: %v", err)
 	}
@@ -121,7 +123,7 @@ func (c *closing) Close() error { c.c.open--; return c.ReadCloser.Close() }
 
 func TestReadingOnInOrderIsOneRangeThatIsClosed(t *testing.T) {
 	c := NewCodec()
-	data, index := writePlain(t, c, inRuns(1, buildLog(100_000), 1000)...)
+	data, index := writePlain(t, c, inBatches(1, buildLog(100_000), 1000)...)
 	src := &counted{file: file{data: data}}
 	r, err := c.OpenPlain(src, int64(len(data)), index)
 	if err != nil {
@@ -131,7 +133,7 @@ func TestReadingOnInOrderIsOneRangeThatIsClosed(t *testing.T) {
 	if _, err := io.Copy(io.Discard, content); err != nil {
 		t.Fatal(err)
 	}
-	runs := r.Runs(0)
+	runs := r.Cursor(0)
 	for range 20 {
 		if _, err := runs.Next(t.Context()); err != nil {
 			t.Fatal(err)
@@ -148,7 +150,7 @@ func TestReadingOnInOrderIsOneRangeThatIsClosed(t *testing.T) {
 	}
 	// A stream whose context ended is not used again.
 	ctx, cancel := context.WithCancel(t.Context())
-	runs = r.Runs(0)
+	runs = r.Cursor(0)
 	for range 10 {
 		if _, err := runs.Next(ctx); err != nil {
 			t.Fatal(err)

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/harness/log-service/internal/logs"
+
 	"github.com/harness/log-service/internal/lines"
 
 	logservice "github.com/harness/log-service"
@@ -58,43 +60,43 @@ func (p *Plain) Mark() (offset, next int64) { return p.mark, p.first }
 // Next returns the next run, of some 256 KiB (a line of JSON, at most 1 MiB,
 // may be longer), and io.EOF behind the last. The run's memory is the
 // caller's.
-func (p *Plain) Next() (Run, error) {
+func (p *Plain) Next() (*logs.Batch, error) {
 	if len(p.chunk) == 0 && p.long == nil {
 		whole, err := p.fill()
 		if err != nil {
-			return Run{}, err
+			return nil, err
 		}
 		// The usual case, in one pass: nothing but JSON lines. The copy is
 		// the run's memory.
 		if b, err := lines.NDJSON(clone(whole), maxPlainLine); err == nil && b.Count > 0 && b.Count == countLines(whole) {
-			return p.run(b), nil
+			return p.batch(b), nil
 		}
 		p.chunk = whole
 	}
 	if len(p.chunk) == 0 {
 		b, err := p.cut()
-		return p.run(b), err
+		return p.batch(b), err
 	}
-	var b lines.Batch
+	var b logs.Lines
 	for len(p.chunk) > 0 && len(b.Data) < frameTarget {
 		more, err := p.take(p.next + b.Count - 1)
 		if err != nil {
-			return Run{}, err
+			return nil, err
 		}
 		b.Data, b.Count = append(b.Data, more.Data...), b.Count+more.Count
 	}
-	return p.run(b), nil
+	return p.batch(b), nil
 }
 
-func (p *Plain) run(b lines.Batch) Run {
-	r := Run{First: p.next, Count: b.Count, Data: b.Data}
+func (p *Plain) batch(b logs.Lines) *logs.Batch {
+	r := &logs.Batch{First: p.next, Count: b.Count, Data: b.Data}
 	p.next += b.Count
 	return r
 }
 
 // take turns the next line of the chunk, or some lines of plain text, into
 // JSON.
-func (p *Plain) take(pos int64) (lines.Batch, error) {
+func (p *Plain) take(pos int64) (logs.Lines, error) {
 	end := lineEnd(p.chunk)
 	line := p.chunk[:end]
 	if isObject(line) {
@@ -166,7 +168,7 @@ func (p *Plain) readLong(chunk []byte, start int) []byte {
 }
 
 // cut makes a line of what was kept of one that is too long, whatever it is.
-func (p *Plain) cut() (lines.Batch, error) {
+func (p *Plain) cut() (logs.Lines, error) {
 	const digits = 12 // room for those of a larger size
 	b, err := lines.Text(p.long, lines.TextOptions{Pos: p.next - 1, Time: p.at, MaxLine: maxPlainLine - digits, MaxBytes: maxFrame})
 	p.long = nil

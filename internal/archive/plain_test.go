@@ -79,7 +79,7 @@ func TestUploadedLinesAndTheLinesTheyBecome(t *testing.T) {
 	}
 }
 
-func TestALongBlobIsReadInRuns(t *testing.T) {
+func TestALongBlobIsReadInBatches(t *testing.T) {
 	data := buildLog(20000)
 	if got := strings.Join(plainLines(t, iotest.HalfReader(bytes.NewReader(data))), ""); got != string(data) {
 		t.Error("JSON lines: not as uploaded")

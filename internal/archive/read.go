@@ -1,35 +1,36 @@
 package archive
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
 	"sort"
+
+	"github.com/harness/log-service/internal/logs"
 )
 
 func framePart(i, n int) string { return fmt.Sprintf("frame %d of %d", i+1, n) }
 
-// Runs reads the lines of an archive in order. It is used by one goroutine,
+// Cursor reads the lines of an archive in order. It is used by one goroutine,
 // and closed by it.
-type Runs struct {
+type Cursor struct {
 	loader loader
 	frame  int   // to be read next
 	next   int64 // sequence to begin with
 	slow   bool  // it was put back
 }
 
-// Runs returns the lines behind the sequence after; what lies before is not
+// Cursor returns the lines behind the sequence after; what lies before is not
 // read.
-func (r *Reader) Runs(after int64) *Runs {
-	x := &Runs{loader: loader{r: r, end: r.index.size}}
+func (r *Reader) Cursor(after int64) *Cursor {
+	x := &Cursor{loader: loader{r: r, end: r.index.size}}
 	x.seek(after)
 	return x
 }
 
-func (x *Runs) seek(after int64) {
+func (x *Cursor) seek(after int64) {
 	ix := x.loader.r.index
 	x.next = max(after+1, ix.first)
 	x.frame = sort.Search(len(ix.frames), func(i int) bool { return ix.frames[i].next() > x.next })
@@ -37,7 +38,7 @@ func (x *Runs) seek(after int64) {
 
 // Rewind puts x back to where the line after the sequence after comes next,
 // and releases all that x holds until then.
-func (x *Runs) Rewind(after int64) {
+func (x *Cursor) Rewind(after int64) {
 	_ = x.loader.close() // read only: nothing can be lost
 	x.loader.window, x.loader.ahead = nil, 0
 	x.slow = true
@@ -45,36 +46,30 @@ func (x *Runs) Rewind(after int64) {
 }
 
 // Close lets go what is open of the source.
-func (x *Runs) Close() error { return x.loader.close() }
+func (x *Cursor) Close() error { return x.loader.close() }
 
-// Next returns the next run, of about 256 KiB at most (longer only where a
+// Next returns the next batch, of about 256 KiB at most (longer only where a
 // line is), and io.EOF after the last. Readers at the same place share the
-// run's memory: nobody may change it.
-func (x *Runs) Next(ctx context.Context) (Run, error) {
+// batch's memory: nobody may change it.
+func (x *Cursor) Next(ctx context.Context) (*logs.Batch, error) {
 	frames := x.loader.r.index.frames
 	if x.frame >= len(frames) {
-		return Run{}, io.EOF
+		return nil, io.EOF
 	}
 	f := &frames[x.frame]
 	data, err := x.load(ctx)
 	if err != nil {
-		return Run{}, err
+		return nil, err
 	}
-	skip := x.next - f.first
-	if skip > 0 && !f.gap {
-		for range skip {
-			data = data[bytes.IndexByte(data, '\n')+1:]
-		}
-	}
-	run := Run{First: x.next, Count: f.count - skip, Data: data, Gap: f.gap}
-	x.frame++
-	x.next = f.next()
-	return run, nil
+	b := &logs.Batch{First: f.first, Count: f.count, Data: data, Gap: f.gap}
+	first := x.next
+	x.frame, x.next = x.frame+1, f.next()
+	return b.From(first), nil
 }
 
 // load returns the content of the next frame. One that others are likely to
 // read, or x again, is kept.
-func (x *Runs) load(ctx context.Context) ([]byte, error) {
+func (x *Cursor) load(ctx context.Context) ([]byte, error) {
 	r := x.loader.r
 	if data := r.codec.shared.frame(r.index, x.frame); data != nil {
 		return data, nil

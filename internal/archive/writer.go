@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+
+	"github.com/harness/log-service/internal/logs"
 )
 
 // Writer writes one archive. It holds about two frames in memory, and the
@@ -37,14 +39,14 @@ func (w *Writer) MarkIncomplete() { w.index.flags |= flagIncomplete }
 
 // Append adds a run of lines, which must follow the last one; the first may
 // start anywhere. It does not keep r.Data. After an error the archive is lost.
-func (w *Writer) Append(r Run) error {
+func (w *Writer) Append(r *logs.Batch) error {
 	if w.err == nil {
 		w.err = w.append(r)
 	}
 	return w.err
 }
 
-func (w *Writer) append(r Run) error {
+func (w *Writer) append(r *logs.Batch) error {
 	if err := w.check(r); err != nil {
 		return err
 	}
@@ -89,7 +91,7 @@ func (w *Writer) append(r Run) error {
 var newline = []byte{'\n'}
 
 // check refuses a run that would make the index lie.
-func (w *Writer) check(r Run) error {
+func (w *Writer) check(r *logs.Batch) error {
 	lines := int64(bytes.Count(r.Data, newline))
 	switch {
 	case r.First < 1 || r.Count < 1 || r.First+r.Count > maxSequence:

@@ -4,55 +4,45 @@ import (
 	"unicode/utf8"
 
 	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/logs"
 )
-
-// Batch is a parsed body.
-type Batch struct {
-	// Data is Count JSON objects, each followed by \n and without raw line
-	// breaks inside. It may be a part of the body that was parsed.
-	Data  []byte
-	Count int64
-	// Marked says that every line has a pos and a time, which tells a retry
-	// from two equal batches.
-	Marked bool
-}
 
 // Array parses a JSON array of objects; null is an empty one. The body's
 // buffer is overwritten and belongs to the result. A line of more than
 // maxLine bytes of JSON is cut and marked, see cut. Errors are
 // logservice.ErrInvalid and name the byte.
-func Array(body []byte, maxLine int) (Batch, error) {
+func Array(body []byte, maxLine int) (logs.Lines, error) {
 	i := skipSpace(body, 0)
 	switch {
 	case i == len(body):
-		return Batch{}, logservice.Invalidf("invalid JSON at byte %d: the body is empty: send an array of lines", i)
+		return logs.Lines{}, logservice.Invalidf("invalid JSON at byte %d: the body is empty: send an array of lines", i)
 	case len(body)-i >= 4 && string(body[i:i+4]) == "null":
-		return Batch{}, onlySpace(body, i+4)
+		return logs.Lines{}, onlySpace(body, i+4)
 	case body[i] != '[':
-		return Batch{}, unexpected(body, i, "'[' of an array of lines")
+		return logs.Lines{}, unexpected(body, i, "'[' of an array of lines")
 	}
 	i = skipSpace(body, i+1)
 	if i < len(body) && body[i] == ']' {
-		return Batch{}, onlySpace(body, i+1)
+		return logs.Lines{}, onlySpace(body, i+1)
 	}
 	w := newWriter(body, i, maxLine)
 	for {
 		if i >= len(body) || body[i] != '{' {
-			return Batch{}, unexpected(body, i, "'{' of a line")
+			return logs.Lines{}, unexpected(body, i, "'{' of a line")
 		}
 		s, err := object(body, i)
 		if err != nil {
-			return Batch{}, err
+			return logs.Lines{}, err
 		}
 		// The separator is read before the line is written: its break may
 		// take the separator's place.
 		j := skipSpace(body, s.end)
 		if j >= len(body) || (body[j] != ',' && body[j] != ']') {
-			return Batch{}, unexpected(body, j, "',' or ']' after a line")
+			return logs.Lines{}, unexpected(body, j, "',' or ']' after a line")
 		}
 		last := body[j] == ']'
 		if err := w.line(i, s, j+1); err != nil {
-			return Batch{}, err
+			return logs.Lines{}, err
 		}
 		if last {
 			return w.batch(), onlySpace(body, j+1)
@@ -65,20 +55,20 @@ func Array(body []byte, maxLine int) (Batch, error) {
 // between them; blank lines and an empty body are fine. A body that does not
 // end in a line break wants one spare byte of capacity, or it is copied. The
 // rest is as with Array.
-func NDJSON(body []byte, maxLine int) (Batch, error) {
+func NDJSON(body []byte, maxLine int) (logs.Lines, error) {
 	i := skipSpace(body, 0)
 	w := newWriter(body, i, maxLine)
 	for i < len(body) {
 		if body[i] != '{' {
-			return Batch{}, unexpected(body, i, "'{' of a line")
+			return logs.Lines{}, unexpected(body, i, "'{' of a line")
 		}
 		s, err := object(body, i)
 		if err != nil {
-			return Batch{}, err
+			return logs.Lines{}, err
 		}
 		next := skipSpace(body, s.end)
 		if err := w.line(i, s, next); err != nil {
-			return Batch{}, err
+			return logs.Lines{}, err
 		}
 		i = next
 	}
@@ -150,11 +140,11 @@ func (w *writer) detach(n int) {
 	w.out, w.inPlace = out, false
 }
 
-func (w *writer) batch() Batch {
+func (w *writer) batch() logs.Lines {
 	if w.count == 0 {
-		return Batch{}
+		return logs.Lines{}
 	}
-	return Batch{Data: w.out, Count: w.count, Marked: w.marked}
+	return logs.Lines{Data: w.out, Count: w.count, Dedupe: w.marked}
 }
 
 // compact removes the white space between the tokens of valid JSON, in place.

@@ -10,6 +10,8 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/harness/log-service/internal/logs"
+
 	"github.com/google/go-cmp/cmp"
 
 	logservice "github.com/harness/log-service"
@@ -24,8 +26,8 @@ func TestAnArrayBecomesLinesInTheBodyItself(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := "{\"pos\":0,\"time\":1}\n{\"pos\":1,\"time\":2}\n"
-	if string(got.Data) != want || got.Count != 2 || !got.Marked {
-		t.Errorf("got %q, %d lines, marked %v", got.Data, got.Count, got.Marked)
+	if string(got.Data) != want || got.Count != 2 || !got.Dedupe {
+		t.Errorf("got %q, %d lines, marked %v", got.Data, got.Count, got.Dedupe)
 	}
 	if unsafe.SliceData(got.Data) != &body[1] {
 		t.Error("the lines were moved or copied")
@@ -49,9 +51,9 @@ func TestBodiesAndTheLinesTheyBecome(t *testing.T) {
 		{"lone surrogate", `[{"a":"\ud800"}]`, `{"a":"\ud800"}`, "{\"a\":\"\\ud800\"}\n"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			for form, parse := range map[string]func() (Batch, error){
-				"array":  func() (Batch, error) { return Array([]byte(tc.array), noLimit) },
-				"ndjson": func() (Batch, error) { return NDJSON([]byte(tc.ndjson), noLimit) },
+			for form, parse := range map[string]func() (logs.Lines, error){
+				"array":  func() (logs.Lines, error) { return Array([]byte(tc.array), noLimit) },
+				"ndjson": func() (logs.Lines, error) { return NDJSON([]byte(tc.ndjson), noLimit) },
 			} {
 				got, err := parse()
 				if err != nil {
@@ -111,11 +113,16 @@ func TestOnlyLinesWithPosAndTimeMarkABatch(t *testing.T) {
 		`[{"pos":0,"time":""}]`:            true,
 		`[{"pos":0,"time":""},{"pos":1}]`:  false,
 		`[{"time":""},{"pos":0,"time":0}]`: false,
+		`[{"pos" : 0, "time" : ""}]`:       true,
 		`[{"a":{"pos":0,"time":""}}]`:      false,
+		`[{"args":{"pos":"0","time":""}}]`: false,
+		`[{"out":"\"pos\":0,\"time\":0"}]`: false,
+		`[{"position":0,"times":""}]`:      false,
+		`[{"a":"pos","b":"time"}]`:         false,
 		`[]`:                               false,
 	} {
-		if got, err := Array([]byte(body), noLimit); err != nil || got.Marked != want {
-			t.Errorf("%s: marked %v, %v; want %v", body, got.Marked, err, want)
+		if got, err := Array([]byte(body), noLimit); err != nil || got.Dedupe != want {
+			t.Errorf("%s: marked %v, %v; want %v", body, got.Dedupe, err, want)
 		}
 	}
 }

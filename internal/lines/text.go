@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/logs"
 )
 
 // TextOptions say what plain text does not.
@@ -23,9 +24,9 @@ type TextOptions struct {
 // Text makes a line of each line of plain text, its line break included; a
 // last line may lack it. Bytes that are no UTF-8 become U+FFFD. The body is
 // not changed.
-func Text(body []byte, o TextOptions) (Batch, error) {
+func Text(body []byte, o TextOptions) (logs.Lines, error) {
 	if len(body) == 0 {
-		return Batch{}, nil
+		return logs.Lines{}, nil
 	}
 	level := o.Level
 	if level == "" {
@@ -37,10 +38,10 @@ func Text(body []byte, o TextOptions) (Batch, error) {
 
 	size := TextSize(body, o)
 	if size > int64(o.MaxBytes) {
-		return Batch{}, logservice.Errorf(logservice.ErrTooLarge, "body too large: as JSON its lines take about %d bytes, at most %d: send smaller bodies", size, o.MaxBytes)
+		return logs.Lines{}, logservice.Errorf(logservice.ErrTooLarge, "body too large: as JSON its lines take about %d bytes, at most %d: send smaller bodies", size, o.MaxBytes)
 	}
 	out := make([]byte, 0, size)
-	b := Batch{Marked: true}
+	b := logs.Lines{Dedupe: true}
 	for line := range bytes.Lines(body) {
 		start := len(out)
 		out = strconv.AppendInt(append(out, head...), o.Pos+b.Count, 10)

@@ -1,6 +1,7 @@
 package logs
 
 import (
+	"bytes"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -31,6 +32,25 @@ func (b *Batch) Next() int64 { return b.First + b.Count }
 
 // Last is the sequence of the last line.
 func (b *Batch) Last() int64 { return b.First + b.Count - 1 }
+
+// From returns what of b is left from sequence first on, which b covers.
+func (b *Batch) From(first int64) *Batch {
+	switch {
+	case first <= b.First:
+		return b
+	case b.Gap:
+		return NewGap(first, b.Next()-first)
+	}
+	return &Batch{First: first, Count: b.Next() - first, Data: skip(b.Data, first-b.First)}
+}
+
+// skip returns what follows the first n lines of data.
+func skip(data []byte, n int64) []byte {
+	for range n {
+		data = data[bytes.IndexByte(data, '\n')+1:]
+	}
+	return data
+}
 
 // Hold enters the batch into account: the bytes of its data now, those of
 // its encoded form when it is made. Called once, by the engine, before the

@@ -1,7 +1,6 @@
 package logs
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"time"
@@ -138,8 +137,9 @@ type Lines struct {
 	// below its next) are acknowledged and not stored again.
 	Offset int64
 	// Dedupe lets the engine acknowledge, without storing it, a batch that is
-	// byte for byte one of the last batches of the stream and whose lines
-	// carry pos and time: the retry of a client that cannot say an offset. It
+	// byte for byte one of the last batches of the stream: the retry of a client
+	// that cannot say an offset. Whoever parses the lines sets it, once, where
+	// their marks tell a retry from two equal batches; see package lines. It
 	// means nothing beside an Offset.
 	Dedupe bool
 }
@@ -194,11 +194,7 @@ func (i *Info) Pending() bool { return i.Closed && i.How.Archive != ArchiveNever
 // From drops the lines below sequence next, which the stream has already.
 // Offset must be set and not beyond next.
 func (l Lines) From(next int64) Lines {
-	skip := min(next-l.Offset, l.Count)
-	for range skip {
-		l.Data = l.Data[bytes.IndexByte(l.Data, '\n')+1:]
-	}
-	l.Offset += skip
-	l.Count -= skip
+	n := min(next-l.Offset, l.Count)
+	l.Data, l.Offset, l.Count = skip(l.Data, n), l.Offset+n, l.Count-n
 	return l
 }

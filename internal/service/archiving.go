@@ -237,7 +237,7 @@ func (p *packer) step() (err error) {
 		return err
 	}
 	for _, b := range batches {
-		if err := p.w.Append(archive.Run{First: b.First, Count: b.Count, Data: b.Data, Gap: b.Gap}); err != nil {
+		if err := p.w.Append(b); err != nil {
 			return err
 		}
 	}

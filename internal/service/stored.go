@@ -1,7 +1,6 @@
 package service
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -19,7 +18,7 @@ func (s *Service) followStored(ctx context.Context, id logservice.ID, after int6
 	}
 	c := &storedCursor{content: content, after: after, first: 1}
 	if content.archive != nil {
-		c.runs = content.archive.Runs(after)
+		c.runs = content.archive.Cursor(after)
 	}
 	return c, nil
 }
@@ -30,7 +29,7 @@ type storedCursor struct {
 	content *Content
 	after   int64
 
-	runs *archive.Runs // of an archive
+	runs *archive.Cursor // of an archive
 
 	plain *archive.Plain // of a client's own blob; nil: not open
 	body  io.Closer      // that plain reads
@@ -44,42 +43,35 @@ func (c *storedCursor) Next(ctx context.Context) ([]*logs.Batch, error) {
 	if c.runs != nil {
 		read = c.runs.Next
 	}
-	r, err := read(ctx)
+	b, err := read(ctx)
 	if err != nil {
 		return nil, err
 	}
-	b := &logs.Batch{First: r.First, Count: r.Count, Data: r.Data, Gap: r.Gap}
 	c.after = b.Last()
 	return []*logs.Batch{b}, nil
 }
 
-// nextPlain returns the next run of a client's own blob that has lines past
+// nextPlain returns the next batch of a client's own blob that has lines past
 // the cursor, these only.
-func (c *storedCursor) nextPlain(ctx context.Context) (archive.Run, error) {
+func (c *storedCursor) nextPlain(ctx context.Context) (*logs.Batch, error) {
 	if c.plain == nil {
 		body, err := c.content.Range(ctx, c.offset, -1)
 		if err != nil {
-			return archive.Run{}, err
+			return nil, err
 		}
 		c.body, c.plain = body, archive.NewPlainAt(body, c.content.Modified, c.offset, c.first)
 	}
 	for {
 		if err := ctx.Err(); err != nil {
-			return archive.Run{}, err
+			return nil, err
 		}
-		r, err := c.plain.Next()
-		if err != nil || r.First > c.after {
-			return r, err
+		b, err := c.plain.Next()
+		if err != nil || b.First > c.after {
+			return b, err
 		}
-		skip := c.after + 1 - r.First
-		if skip >= r.Count {
-			continue
+		if b.Last() > c.after {
+			return b.From(c.after + 1), nil
 		}
-		for range skip {
-			r.Data = r.Data[bytes.IndexByte(r.Data, '\n')+1:]
-		}
-		r.First, r.Count = r.First+skip, r.Count-skip
-		return r, nil
 	}
 }
 

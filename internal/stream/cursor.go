@@ -8,7 +8,6 @@ import (
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/internal/logs"
 	"github.com/harness/log-service/internal/service"
-	"github.com/harness/log-service/internal/stream/batches"
 )
 
 const (
@@ -104,7 +103,7 @@ func (c *cursor) Next(ctx context.Context) ([]*logs.Batch, error) {
 		}
 		clear(entries) // hold no batch while waiting
 		if b := found[0]; b.First <= c.pos {
-			found[0] = batches.From(b, c.pos+1)
+			found[0] = b.From(c.pos + 1)
 		}
 		c.pos = found[len(found)-1].Last()
 		return found, nil

@@ -7,8 +7,6 @@ import (
 	"slices"
 	"sort"
 	"time"
-
-	"github.com/harness/log-service/internal/stream/batches"
 )
 
 const (
@@ -172,11 +170,11 @@ func (e *Engine) expireRecents() {
 	}
 }
 
-// recalls reports whether data is the bytes of one of the last appends and
-// its lines carry pos and time: a retry. The caller holds s.mu.
+// recalls reports whether data is the bytes of one of the last appends: a retry.
+// The caller holds s.mu.
 func (s *stream) recalls(id recentAppend, data []byte) (bool, error) {
 	r, ok := s.recent.find(&id)
-	if !ok || !batches.Timed(data) {
+	if !ok {
 		return false, nil
 	}
 	// What is not durable yet is in a group's buffer, which nobody may read, so
@@ -200,7 +198,7 @@ func (s *stream) holds(first int64, data []byte) (bool, error) {
 		}
 		for _, b := range found {
 			if b.First < pos {
-				b = batches.From(b, pos)
+				b = b.From(pos)
 			}
 			n := min(len(b.Data), len(data))
 			if b.Gap || !bytes.Equal(b.Data[:n], data[:n]) {

@@ -10,11 +10,12 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/harness/log-service/internal/logs"
+
 	lru "github.com/hashicorp/golang-lru/v2"
 
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/internal/handler/endpoint"
-	"github.com/harness/log-service/internal/lines"
 )
 
 // Step is the log of the step in the path.
@@ -59,7 +60,7 @@ func (s *Steps) Upload(c *endpoint.Call, l endpoint.Log) error { return s.take(c
 
 // take stores the lines of a body with real times. Runners take 200 for done,
 // and nothing else.
-func (s *Steps) take(c *endpoint.Call, l endpoint.Log, store func(context.Context, endpoint.Log, lines.Batch) error) error {
+func (s *Steps) take(c *endpoint.Call, l endpoint.Log, store func(context.Context, endpoint.Log, logs.Lines) error) error {
 	body, err := s.api.Lines(c, l)
 	if err != nil {
 		return err
@@ -74,7 +75,7 @@ func (s *Steps) take(c *endpoint.Call, l endpoint.Log, store func(context.Contex
 	if err != nil {
 		return err
 	}
-	batch := body.Batch
+	batch := body.Lines
 	batch.Data = absolute(batch.Data, began)
 	if err := store(ctx, l, batch); err != nil {
 		return err

@@ -13,7 +13,7 @@ import (
 // of a step: three years. What is larger is a point in time.
 const maxElapsed = 1e8
 
-// absolute returns the lines of data, which is as lines.Batch.Data, with real times:
+// absolute returns the lines of data, which is as logs.Lines.Data, with real times:
 // where a line's time is a number of seconds since its writer began, it
 // becomes that point in time, and the number is kept as the member elapsed.
 func absolute(data []byte, began time.Time) []byte {

@@ -31,12 +31,8 @@ func (a *API) Push(c *Call, l Log) error {
 	if err != nil {
 		return err
 	}
-	next, err := a.service.Append(c.Request.Context(), id, logs.Lines{
-		Data:   batch.Data,
-		Count:  batch.Count,
-		Offset: offset,
-		Dedupe: batch.Marked && offset == 0,
-	})
+	batch.Offset = offset
+	next, err := a.service.Append(c.Request.Context(), id, batch)
 	if err != nil {
 		return notOpen(err)
 	}
@@ -44,7 +40,7 @@ func (a *API) Push(c *Call, l Log) error {
 	return c.NoContent()
 }
 
-func (a *API) parse(c *Call, id logservice.ID, b *body, offset int64) (lines.Batch, error) {
+func (a *API) parse(c *Call, id logservice.ID, b *body, offset int64) (logs.Lines, error) {
 	switch mediaType(c.Request) {
 	case "application/x-ndjson":
 		return lines.NDJSON(b.data, a.maxLine)
@@ -57,12 +53,12 @@ func (a *API) parse(c *Call, id logservice.ID, b *body, offset int64) (lines.Bat
 // parseText makes lines of plain text. Their positions go on from the lines
 // that the stream has; two writers at once may use the same ones, as any two
 // writers do.
-func (a *API) parseText(c *Call, id logservice.ID, b *body, offset int64) (lines.Batch, error) {
+func (a *API) parseText(c *Call, id logservice.ID, b *body, offset int64) (logs.Lines, error) {
 	next := offset
 	if next == 0 {
 		var err error
 		if next, err = a.service.Next(c.Request.Context(), id); err != nil {
-			return lines.Batch{}, notOpen(err)
+			return logs.Lines{}, notOpen(err)
 		}
 	}
 	o := lines.TextOptions{
@@ -75,7 +71,7 @@ func (a *API) parseText(c *Call, id logservice.ID, b *body, offset int64) (lines
 	// Short lines of text grow many times over: that memory counts too.
 	size := min(lines.TextSize(b.data, o), a.bodies.max)
 	if err := b.hold(c.Request.Context(), size); err != nil {
-		return lines.Batch{}, err
+		return logs.Lines{}, err
 	}
 	return lines.Text(b.data, o)
 }

@@ -12,7 +12,7 @@ import (
 // Lines are the lines of a body, for a dialect that changes them before they
 // are stored. They count in the budget until Release.
 type Lines struct {
-	lines.Batch
+	logs.Lines
 	body body
 }
 
@@ -38,23 +38,22 @@ func (l *Lines) Release() { l.body.release() }
 
 // Record appends to the stream of l, and opens it where it is not open: for
 // clients that never open one.
-func (a *API) Record(ctx context.Context, l Log, b lines.Batch) error {
-	batch := logs.Lines{Data: b.Data, Count: b.Count, Dedupe: b.Marked}
-	_, err := a.service.Append(ctx, l.ID(), batch)
+func (a *API) Record(ctx context.Context, l Log, b logs.Lines) error {
+	_, err := a.service.Append(ctx, l.ID(), b)
 	if errors.Is(err, logservice.ErrStreamNotFound) {
 		if err = a.service.Open(ctx, l.ID(), logs.OpenOptions{}); err == nil {
-			_, err = a.service.Append(ctx, l.ID(), batch)
+			_, err = a.service.Append(ctx, l.ID(), b)
 		}
 	}
 	return err
 }
 
-// Finish ends the log of l, of which b is all: see logs.Service.Finish.
-func (a *API) Finish(ctx context.Context, l Log, b lines.Batch) error {
+// Finish ends the log of l, of which b is all: see service.Service.Finish.
+func (a *API) Finish(ctx context.Context, l Log, b logs.Lines) error {
 	return a.service.Finish(ctx, l.ID(), b.Data, b.Count)
 }
 
-// FirstLine is the first line of the log of l; see logs.Service.FirstLine.
+// FirstLine is the first line of the log of l; see service.Service.FirstLine.
 func (a *API) FirstLine(ctx context.Context, l Log) ([]byte, error) {
 	return a.service.FirstLine(ctx, l.ID())
 }

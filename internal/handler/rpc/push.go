@@ -116,13 +116,12 @@ func (p *push) check(ctx context.Context, r *logservicev1.Incoming) (batch, erro
 		p.budget.Put(p.id.Account, held)
 		return batch{}, err
 	}
-	return batch{id: p.id, held: held, buffer: r.Buffer, data: logs.Lines{
-		Data: l.Data, Count: l.Count, Offset: r.GetOffset(), Dedupe: l.Marked && r.GetOffset() == 0,
-	}}, nil
+	l.Offset = r.GetOffset()
+	return batch{id: p.id, held: held, buffer: r.Buffer, data: l}, nil
 }
 
 // parse scans lines: objects one after the other, or an array of them.
-func parse(data []byte, maxLine int) (lines.Batch, error) {
+func parse(data []byte, maxLine int) (logs.Lines, error) {
 	if trimmed := bytes.TrimLeft(data, " \t\r\n"); len(trimmed) > 0 && trimmed[0] == '[' {
 		return lines.Array(data, maxLine)
 	}

@@ -6,8 +6,6 @@ package batches
 import (
 	"bytes"
 	"iter"
-
-	"github.com/harness/log-service/internal/logs"
 )
 
 // PieceBytes is where one append is cut into several batches, at line
@@ -37,26 +35,3 @@ func Pieces(data []byte, count int64) iter.Seq2[[]byte, int64] {
 }
 
 var newline = []byte{'\n'}
-
-// From returns what of b is left from sequence first on.
-func From(b *logs.Batch, first int64) *logs.Batch {
-	if b.Gap {
-		return logs.NewGap(first, b.Next()-first)
-	}
-	data := b.Data
-	for range first - b.First {
-		data = data[bytes.IndexByte(data, '\n')+1:]
-	}
-	return &logs.Batch{First: first, Count: b.Next() - first, Data: data}
-}
-
-// Timed reports whether every line of data has the members pos and time. In
-// a string the quotes would be escaped.
-func Timed(data []byte) bool {
-	for line := range bytes.Lines(data) {
-		if !bytes.Contains(line, []byte(`"pos":`)) || !bytes.Contains(line, []byte(`"time":`)) {
-			return false
-		}
-	}
-	return true
-}

@@ -114,7 +114,7 @@ func checksum(l logs.Lines) uint64 {
 // alone.
 func (e *Engine) recalls(ctx context.Context, b *bucket, name string, t *tail, l logs.Lines, sum uint64) (bool, error) {
 	for _, r := range slices.Backward(t.recent) {
-		if sum == 0 || r.sum != sum || r.count != l.Count || !batches.Timed(l.Data) {
+		if sum == 0 || r.sum != sum || r.count != l.Count {
 			continue
 		}
 		if r.first < t.held {

@@ -9,7 +9,6 @@ import (
 
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/internal/logs"
-	"github.com/harness/log-service/internal/stream/batches"
 )
 
 // Bounds of the entries that one read of old lines takes, unless it is told
@@ -153,7 +152,7 @@ func (f *follower) loaded(entries []entry, after int64) []*logs.Batch {
 		found = found[1:]
 	}
 	if len(found) > 0 && found[0].First <= after {
-		found[0] = batches.From(found[0], after+1)
+		found[0] = found[0].From(after + 1)
 	}
 	return first(found, nextBytes)
 }

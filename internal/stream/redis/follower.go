@@ -6,7 +6,6 @@ import (
 	"sync/atomic"
 
 	"github.com/harness/log-service/internal/logs"
-	"github.com/harness/log-service/internal/stream/batches"
 )
 
 // follower is a stream as the readers of this node see it. What comes is read
@@ -147,7 +146,7 @@ func (f *follower) after(dst []*logs.Batch, after int64, limit int) []*logs.Batc
 			break
 		}
 		if b.First < next {
-			b = batches.From(b, next)
+			b = b.From(next)
 		}
 		dst = append(dst, b)
 		n, next = n+len(b.Data), b.Next()

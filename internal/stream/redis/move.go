@@ -8,7 +8,6 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 
-	"github.com/harness/log-service/internal/archive"
 	"github.com/harness/log-service/internal/logs"
 )
 
@@ -268,7 +267,7 @@ func (e *Engine) pack(entries []entry, next int64) (*bytes.Buffer, logs.BlobInfo
 			found = []*logs.Batch{logs.NewGap(next, x.first-next), found[0]}
 		}
 		for _, f := range found {
-			if err := w.Append(archive.Run{First: f.First, Count: f.Count, Data: f.Data, Gap: f.Gap}); err != nil {
+			if err := w.Append(f); err != nil {
 				return nil, logs.BlobInfo{}, err
 			}
 		}

@@ -57,18 +57,18 @@ func (e *Engine) readPart(ctx context.Context, p part, after int64) (found []*lo
 	if err != nil {
 		return nil, e.partError(err)
 	}
-	runs := r.Runs(after)
-	defer func() { _ = runs.Close() }() // read only: nothing can be lost
+	c := r.Cursor(after)
+	defer func() { _ = c.Close() }() // read only: nothing can be lost
 	for size := 0; size < readAhead; {
-		run, err := runs.Next(ctx)
+		b, err := c.Next(ctx)
 		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
 			return found, e.partError(err)
 		}
-		found = append(found, &logs.Batch{First: run.First, Count: run.Count, Data: run.Data, Gap: run.Gap})
-		size += len(run.Data)
+		found = append(found, b)
+		size += len(b.Data)
 	}
 	return found, nil
 }

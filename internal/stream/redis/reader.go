@@ -11,7 +11,6 @@ import (
 
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/internal/logs"
-	"github.com/harness/log-service/internal/stream/batches"
 )
 
 const (
@@ -230,7 +229,7 @@ func (f *follower) take(entries []entry) {
 			continue
 		}
 		if b.First < f.pos {
-			b = batches.From(b, f.pos)
+			b = b.From(f.pos)
 		}
 		found = append(found, b)
 	}

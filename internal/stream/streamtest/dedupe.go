@@ -71,29 +71,6 @@ func testDedupe(t *testing.T, b Backend) {
 		e.contents(t, id("b"), one)
 	})
 
-	t.Run("lines that do not carry pos and time are never taken for a retry", func(t *testing.T) {
-		withBoth := `{"pos":0,"time":"2026-01-02T15:04:05Z","out":"x"}`
-		for name, lines := range map[string][]string{
-			"neither":            {`{"out":"x"}`},
-			"pos alone":          {`{"pos":0,"out":"x"}`},
-			"time alone":         {`{"time":"2026-01-02T15:04:05Z","out":"x"}`},
-			"one line of two":    {withBoth, `{"out":"x"}`},
-			"in the text":        {`{"out":"\"pos\":0,\"time\":\"2026-01-02T15:04:05Z\""}`},
-			"names that go on":   {`{"position":0,"times":"2026-01-02T15:04:05Z"}`},
-			"names as values":    {`{"a":"pos","b":"time"}`},
-			"one line over many": append(make20(withBoth), `{"out":"x","pos":1}`),
-		} {
-			t.Run(name, func(t *testing.T) { twice(t, start(t, b), lines, true) })
-		}
-		// What is inside a member is seen by whoever scanned the lines.
-		for name, lines := range map[string][]string{
-			"in args":         {`{"out":"x","args":{"pos":"0","time":"2026-01-02T15:04:05Z"}}`},
-			"names in a deep": {`{"x":{"pos":0,"time":"2026-01-02T15:04:05Z"}}`},
-		} {
-			t.Run(name, func(t *testing.T) { twice(t, start(t, b), lines, false) })
-		}
-	})
-
 	t.Run("an append that does not ask for it is stored as often as it comes", func(t *testing.T) {
 		if b.Remote {
 			t.Skip("the protocol always asks for it")
@@ -131,26 +108,6 @@ func testDedupe(t *testing.T, b Backend) {
 			e.remove(t, log)
 		}
 	})
-}
-
-// twice appends lines two times, and wants them twice.
-func twice(t *testing.T, e engine, lines []string, dedupe bool) {
-	t.Helper()
-	e.open(t, id("a"))
-	for i := range int64(2) {
-		l := plain(lines...)
-		l.Dedupe = dedupe
-		e.append(t, id("a"), l, 1+(i+1)*l.Count)
-	}
-	e.contents(t, id("a"), concat(lines, lines))
-}
-
-func make20(line string) []string {
-	lines := make([]string, 20)
-	for i := range lines {
-		lines[i] = line
-	}
-	return lines
 }
 
 // key joins parts to a key, one segment each.
