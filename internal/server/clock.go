@@ -17,7 +17,7 @@ const clockFile = "retention.clock"
 
 var _ service.ClockStore = (*folder)(nil)
 
-// LoadClock implements logs.ClockStore.
+// LoadClock implements service.ClockStore.
 func (d *folder) LoadClock() (time.Time, error) {
 	path := filepath.Join(d.path, clockFile)
 	text, err := os.ReadFile(path)
@@ -34,7 +34,26 @@ func (d *folder) LoadClock() (time.Time, error) {
 	return t, nil
 }
 
-// SaveClock implements logs.ClockStore.
+// SaveClock implements service.ClockStore.
 func (d *folder) SaveClock(t time.Time) error {
 	return writeWhole(filepath.Join(d.path, clockFile), []byte(t.UTC().Format(time.RFC3339)+"\n"))
+}
+
+// notBefore returns wall, but for the time that the retention's clock has reached
+// before this start: a log that is stored while the system's clock is behind must
+// not be old already when the clock is right again. A clock that cannot be read
+// says nothing; the retention reports it.
+func (d *folder) notBefore(wall func() time.Time) func() time.Time {
+	saved, err := d.LoadClock()
+	if err != nil {
+		return wall
+	}
+	began := time.Now()
+	return func() time.Time {
+		t, least := wall(), saved.Add(time.Since(began))
+		if t.Before(least) {
+			return least
+		}
+		return t
+	}
 }

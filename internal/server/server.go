@@ -107,7 +107,7 @@ func (s *Server) open(c config.Config) (err error) {
 	if s.grpc, err = s.openGRPC(c.GRPCBind); err != nil {
 		return err
 	}
-	if s.store, err = openStore(c, s.log); err != nil {
+	if s.store, err = openStore(c, s.data.notBefore(time.Now), s.log); err != nil {
 		return err
 	}
 	if s.engine, err = s.openStreams(c); err != nil {

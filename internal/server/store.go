@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"time"
 
 	"github.com/harness/log-service/internal/config"
 	"github.com/harness/log-service/internal/logs"
@@ -20,9 +21,9 @@ type store interface {
 }
 
 // openStore opens the bucket where there is one, else the embedded store.
-func openStore(c config.Config, logger *slog.Logger) (store, error) {
+func openStore(c config.Config, now func() time.Time, logger *slog.Logger) (store, error) {
 	if c.S3.Bucket == "" {
-		s, err := bolt.Open(c.BoltPath, bolt.Options{Logger: logger})
+		s, err := bolt.Open(c.BoltPath, bolt.Options{Logger: logger, Now: now})
 		if err != nil {
 			return nil, fmt.Errorf("blob store: %w", err)
 		}

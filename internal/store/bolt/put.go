@@ -121,7 +121,7 @@ func (u *upload) large(ctx context.Context, head []byte, r io.Reader) error {
 	}
 	if err = u.write(ctx, w, buf[:n], r, rec.encoding); err == nil {
 		rec.info = u.info
-		rec.info.Modified = time.Now()
+		rec.info.Modified = u.store.now()
 		err = w.seal(u.key, rec.encode(u.key))
 	}
 	if err != nil {
@@ -153,7 +153,7 @@ func (u *upload) write(ctx context.Context, w *blobWriter, buf []byte, r io.Read
 func (u *upload) publish(ctx context.Context, rec record) error {
 	s := u.store
 	if !rec.file {
-		rec.info.Modified = time.Now()
+		rec.info.Modified = u.store.now()
 	}
 	value := rec.encode(u.key)
 	var old record

@@ -68,6 +68,8 @@ var errClosed = &logservice.UnavailableError{Cause: errors.New("the store is clo
 // Options of a Store. The zero value is good.
 type Options struct {
 	Logger *slog.Logger // nil: slog.Default
+	// Now says when a blob is stored; nil is time.Now.
+	Now func() time.Time
 
 	disk  disk          // nil: that of the system
 	pause time.Duration // of the upkeep and between attempts to recover; zero: upkeepPause
@@ -81,6 +83,7 @@ type Store struct {
 	log     *slog.Logger
 	disk    disk
 	pause   time.Duration
+	now     func() time.Time // when a blob is stored
 	zip     *codec
 	buffers buffers
 
@@ -126,6 +129,7 @@ func Open(path string, o Options) (*Store, error) {
 		log:        o.Logger,
 		disk:       o.disk,
 		pause:      o.pause,
+		now:        o.Now,
 		uploads:    make(chan struct{}, maxUploads),
 		ops:        make(chan *op, maxBatchOps),
 		stop:       make(chan struct{}),
@@ -142,6 +146,9 @@ func Open(path string, o Options) (*Store, error) {
 	}
 	if s.pause == 0 {
 		s.pause = upkeepPause
+	}
+	if s.now == nil {
+		s.now = time.Now
 	}
 	if s.disk == nil {
 		s.disk = system{}
