@@ -17,8 +17,8 @@ import (
 	"google.golang.org/grpc/status"
 
 	logservice "github.com/harness/log-service"
+	grpcapi "github.com/harness/log-service/internal/api/grpc"
 	"github.com/harness/log-service/internal/config"
-	"github.com/harness/log-service/internal/handler/rpc"
 	"github.com/harness/log-service/internal/logs"
 	"github.com/harness/log-service/internal/service"
 	"github.com/harness/log-service/internal/store/bolt"
@@ -167,7 +167,7 @@ func (n *redisNode) start(t *testing.T) *remote {
 		t.Fatal(err)
 	}
 	stopping := make(chan struct{})
-	srv := rpc.New(rpc.Config{Service: service, Logger: n.config.Logger, Stop: stopping})
+	srv := grpcapi.New(grpcapi.Config{Service: service, Logger: n.config.Logger, Stop: stopping})
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(l) }()
 	n.client = newGRPCRemote(t, "grpc://"+l.Addr().String())

@@ -37,7 +37,7 @@ func (f *file) Range(_ context.Context, offset, length int64) (io.ReadCloser, er
 // buildLog is n lines as a build with verbose output has them.
 func buildLog(n int) []byte {
 	r := rand.New(rand.NewPCG(1, 2))
-	packages := []string{"internal/archive", "internal/stream", "internal/handler/harness", "client", "internal/store/bolt", "vendor/golang.org/x/sys/unix", "cmd/log-service"}
+	packages := []string{"internal/archive", "internal/stream", "internal/api/http/harness", "client", "internal/store/bolt", "vendor/golang.org/x/sys/unix", "cmd/log-service"}
 	var b bytes.Buffer
 	for i := range n {
 		p := packages[r.IntN(len(packages))]

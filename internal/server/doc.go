@@ -2,7 +2,7 @@
 //
 //	config ─► data folder (lock, link key)
 //	              ├─► stream.Engine ─┐
-//	              └─► bolt.Store ────┴─► logs.Service ─► handler ─► http.Server
+//	              └─► bolt.Store ────┴─► logs.Service ─► api ─► http.Server
 //
 // It is what the command "server" runs, and what tests start.
 package server

@@ -7,14 +7,14 @@ import (
 	"net"
 	"syscall"
 
+	grpcapi "github.com/harness/log-service/internal/api/grpc"
 	"github.com/harness/log-service/internal/config"
-	"github.com/harness/log-service/internal/handler/rpc"
 )
 
 // grpcService is the listener of the gRPC service.
 type grpcService struct {
 	listener net.Listener
-	server   *rpc.Server
+	server   *grpcapi.Server
 }
 
 // openGRPC listens on bind; nil where that says off. The default address may
@@ -44,9 +44,9 @@ func (s *Server) openGRPC(bind string) (*grpcService, error) {
 }
 
 // answer says what answers the calls, once it is there.
-func (g *grpcService) answer(c rpc.Config) {
+func (g *grpcService) answer(c grpcapi.Config) {
 	if g != nil {
-		g.server = rpc.New(c)
+		g.server = grpcapi.New(c)
 	}
 }
 
@@ -94,8 +94,8 @@ func (g *grpcService) close() error {
 }
 
 // grpcConfig says to the gRPC side what c says.
-func (s *Server) grpcConfig(c config.Config) rpc.Config {
-	return rpc.Config{
+func (s *Server) grpcConfig(c config.Config) grpcapi.Config {
+	return grpcapi.Config{
 		Service: s.service,
 		Logger:  s.log,
 		Auth:    s.auth,

@@ -14,10 +14,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/harness/log-service/internal/api/admission"
+	httpapi "github.com/harness/log-service/internal/api/http"
+	"github.com/harness/log-service/internal/api/http/endpoint"
 	"github.com/harness/log-service/internal/auth"
 	"github.com/harness/log-service/internal/config"
-	"github.com/harness/log-service/internal/handler"
-	"github.com/harness/log-service/internal/handler/endpoint"
 	"github.com/harness/log-service/internal/service"
 )
 
@@ -125,7 +125,7 @@ func (s *Server) open(c config.Config) (err error) {
 	s.grpc.answer(s.grpcConfig(c))
 	s.http = &http.Server{
 		TLSConfig:         s.tls.Clone(), // net/http changes it; nil is nil
-		Handler:           handler.New(s.handlerConfig(c)),
+		Handler:           httpapi.New(s.handlerConfig(c)),
 		ReadHeaderTimeout: readHeaderTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
@@ -184,8 +184,8 @@ func (s *Server) closeListeners() error {
 }
 
 // handlerConfig says to the HTTP side what c says.
-func (s *Server) handlerConfig(c config.Config) handler.Config {
-	h := handler.Config{
+func (s *Server) handlerConfig(c config.Config) httpapi.Config {
+	h := httpapi.Config{
 		Service: s.service,
 		Logger:  s.log,
 		Auth:    s.auth,

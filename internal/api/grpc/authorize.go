@@ -1,0 +1,97 @@
+package grpcapi
+
+import (
+	"context"
+	"errors"
+
+	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/reflection/grpc_reflection_v1"
+	"google.golang.org/grpc/reflection/grpc_reflection_v1alpha"
+
+	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/api/access"
+	"github.com/harness/log-service/internal/auth"
+	"github.com/harness/log-service/internal/logs"
+	logservicev1 "github.com/harness/log-service/proto/logservice/v1"
+)
+
+// Needs is every call of the server, by its full name, and the verbs of which
+// its caller must have one. A call that is not here is refused.
+func Needs() map[string]auth.Verbs {
+	const list = auth.Push | auth.Tail | auth.Read // who has to do with live logs sees those of its scope
+	return map[string]auth.Verbs{
+		logservicev1.LogStream_Open_FullMethodName:  auth.Push,
+		logservicev1.LogStream_Push_FullMethodName:  auth.Push,
+		logservicev1.LogStream_Tail_FullMethodName:  auth.Tail,
+		logservicev1.LogStream_Close_FullMethodName: auth.Push,
+		logservicev1.LogStream_List_FullMethodName:  list,
+		logservicev1.LogStream_Watch_FullMethodName: list,
+
+		grpc_health_v1.Health_Check_FullMethodName:                                   auth.Public,
+		grpc_health_v1.Health_List_FullMethodName:                                    auth.Public,
+		grpc_health_v1.Health_Watch_FullMethodName:                                   auth.Public,
+		grpc_reflection_v1.ServerReflection_ServerReflectionInfo_FullMethodName:      auth.Public,
+		grpc_reflection_v1alpha.ServerReflection_ServerReflectionInfo_FullMethodName: auth.Public,
+	}
+}
+
+// caller is who makes a call. It is the only way to an identity.
+type caller struct{ access.Caller }
+
+type callerKey struct{}
+
+func callerOf(ctx context.Context) caller {
+	c, _ := ctx.Value(callerKey{}).(access.Caller) // the zero one may do nothing
+	return caller{c}
+}
+
+// authenticate verifies the token of a call and returns its context with the
+// caller in it.
+func (s *Server) authenticate(ctx context.Context, method string) (context.Context, error) {
+	needs, ok := s.needs[method]
+	switch {
+	case !ok:
+		return ctx, logservice.Errorf(logservice.ErrUnsupported, "no such call")
+	case needs == auth.Public:
+		return ctx, nil
+	}
+	token, err := access.Token(metadata.ValueFromIncomingContext(ctx, access.HeaderToken), metadata.ValueFromIncomingContext(ctx, "authorization"))
+	if err != nil {
+		return ctx, err
+	}
+	c, err := access.Identify(ctx, s.auth, token, needs)
+	if errors.Is(err, logservice.ErrUnauthorized) {
+		err = logservice.Errorf(logservice.ErrUnauthorized, "no token: send it in the metadata, as authorization: Bearer TOKEN or as x-harness-token: TOKEN")
+	}
+	return context.WithValue(ctx, callerKey{}, c), err
+}
+
+// find is a log that the caller may do to what the call is for.
+func (c caller) find(account, key string) (access.Log, error) {
+	a, err := c.Account(account)
+	if err != nil {
+		return access.Log{}, err
+	}
+	return a.Log(key)
+}
+
+// log is find for the log's identity.
+func (c caller) log(account, key string) (logservice.ID, error) {
+	l, err := c.find(account, key)
+	return l.ID(), err
+}
+
+// listing selects the logs of account at and below prefix that the caller may
+// see.
+func (c caller) listing(account, prefix string) (logs.Filter, error) {
+	a, err := c.Account(account)
+	if err != nil {
+		return logs.Filter{}, err
+	}
+	t, err := a.Listing(prefix)
+	if err != nil {
+		return logs.Filter{}, err
+	}
+	return t.Filter()
+}

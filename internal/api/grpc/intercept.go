@@ -1,0 +1,141 @@
+package grpcapi
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"runtime/debug"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	"github.com/harness/log-service/internal/api"
+)
+
+// unary names a call, answers its error by the one table, survives a panic,
+// and writes one line of log.
+func (s *Server) unary(ctx context.Context, r any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (answer any, err error) {
+	c := call{Server: s, ctx: ctx, method: info.FullMethod, id: requestID(ctx), began: time.Now()}
+	s.metrics.began()
+	_ = grpc.SetHeader(ctx, metadata.Pairs(headerRequestID, c.id)) // valid, and nothing was sent
+	err = s.recovered(func() (err error) {
+		if ctx, err = s.authenticate(ctx, info.FullMethod); err == nil {
+			answer, err = next(ctx, r)
+		}
+		return err
+	})
+	if err = c.end(err); err != nil {
+		return nil, err
+	}
+	return answer, nil
+}
+
+// streaming does the same for calls that stream.
+func (s *Server) streaming(server any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+	ctx := stream.Context()
+	c := call{Server: s, ctx: ctx, method: info.FullMethod, id: requestID(ctx), began: time.Now()}
+	s.metrics.began()
+	_ = stream.SetHeader(metadata.Pairs(headerRequestID, c.id))
+	return c.end(s.recovered(func() (err error) {
+		if ctx, err = s.authenticate(ctx, info.FullMethod); err == nil {
+			err = next(server, withCaller{stream, ctx})
+		}
+		return err
+	}))
+}
+
+// withCaller is a stream whose context knows the caller.
+type withCaller struct {
+	grpc.ServerStream
+	ctx context.Context
+}
+
+func (s withCaller) Context() context.Context { return s.ctx }
+
+var headerRequestID = strings.ToLower(api.HeaderRequestID)
+
+// requestID is the client's name of the call where that is short and plain,
+// else a random one.
+func requestID(ctx context.Context) string {
+	given := ""
+	if v := metadata.ValueFromIncomingContext(ctx, headerRequestID); len(v) > 0 {
+		given = v[0]
+	}
+	return api.RequestID(given)
+}
+
+// call is one call for the log and the metrics.
+type call struct {
+	*Server
+	ctx    context.Context
+	method string
+	id     string
+	began  time.Time
+}
+
+// end turns the error of a call into its answer, counts and logs the call.
+func (c call) end(err error) error {
+	level := slog.LevelDebug
+	var answer error
+	code := codes.OK
+	if err != nil {
+		st, internal := failure(c.ctx, err, c.id)
+		if internal && !errors.Is(err, api.ErrStopping) && c.ctx.Err() == nil {
+			level = slog.LevelError
+		}
+		answer, code = st.Err(), st.Code()
+	}
+	c.metrics.ended(c.method, code, time.Since(c.began))
+	// The peer may have gone, which must not keep the line from the log.
+	if ctx := context.WithoutCancel(c.ctx); c.log.Enabled(ctx, level) {
+		attrs := []slog.Attr{slog.String("request_id", c.id), slog.String("method", c.method), slog.String("code", code.String()),
+			slog.Duration("took", time.Since(c.began))}
+		if err != nil {
+			attrs = append(attrs, slog.String("error", err.Error()))
+		}
+		c.log.LogAttrs(ctx, level, "call", attrs...)
+	}
+	return answer
+}
+
+// recovered makes an internal error of a panic of f.
+func (s *Server) recovered(f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.log.Error("panic", "panic", p, "stack", string(debug.Stack()))
+			err = api.ErrPanic
+		}
+	}()
+	return f()
+}
+
+// supervise runs work, which sends to the peer of stream, until it ends or the
+// peer takes nothing for a stall: flow control alone would wait for ever.
+func (s *Server) supervise(stream grpc.ServerStream, work func(send func(any) error) error) error {
+	var since atomic.Int64 // when the send that waits began, Unix nanoseconds; zero: none waits
+	send := func(m any) error {
+		since.Store(time.Now().UnixNano())
+		defer since.Store(0)
+		return stream.SendMsg(m)
+	}
+	done := make(chan error, 1)
+	s.work.Go(func() { done <- s.recovered(func() error { return work(send) }) })
+	tick := time.NewTicker(s.stall / 4)
+	defer tick.Stop()
+	for {
+		select {
+		case err := <-done:
+			return err
+		case now := <-tick.C:
+			if at := since.Load(); at > 0 && now.UnixNano()-at > int64(s.stall) {
+				// Returning ends the stream, and so what waits in it.
+				return status.Errorf(codes.DeadlineExceeded, "the client took nothing for %v", s.stall)
+			}
+		}
+	}
+}

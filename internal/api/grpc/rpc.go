@@ -1,0 +1,201 @@
+// Package grpcapi is the gRPC face of the service: logservice.v1.LogStream, over
+// the same Service and with the same rules and errors as HTTP, beside the
+// health and reflection services.
+package grpcapi
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	_ "google.golang.org/grpc/encoding/gzip" // clients on slow links compress
+	"google.golang.org/grpc/health"
+	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/reflection"
+
+	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/api"
+	"github.com/harness/log-service/internal/api/admission"
+	"github.com/harness/log-service/internal/auth"
+	"github.com/harness/log-service/internal/service"
+	logservicev1 "github.com/harness/log-service/proto/logservice/v1"
+)
+
+// The limits of a connection and of what one call may make the server hold.
+const (
+	// maxStreams bounds the calls of one connection: a program with that many
+	// logs opens another one.
+	maxStreams = 1000
+	// maxMessage bounds a message, decompressed: many times what clients make
+	// of a batch. A message is in memory whole before anybody can look at it,
+	// so it is less than a body of HTTP; where lines may be longer, so may
+	// messages.
+	maxMessage = 16 << 20
+	// besideLines is what a message may hold beside its lines.
+	besideLines = 64 << 10
+	// maxHeader bounds the metadata of a call: a token and little more.
+	maxHeader = 16 << 10
+	// handshakeTime bounds how long a connection may take to begin.
+	handshakeTime = 10 * time.Second
+	// pingAfter and pingWait find peers that are gone: a minute at most.
+	pingAfter, pingWait = 40 * time.Second, 20 * time.Second
+	// minPing is how often clients may ping: one that does more often is cut.
+	minPing = 10 * time.Second
+	// idleTime ends connections that nobody uses.
+	idleTime = 10 * time.Minute
+	// windowBytes is what may be on its way to the server on one call before
+	// the server has taken it: some batches, so that a push keeps flowing.
+	windowBytes = 1 << 20
+)
+
+// Config of a Server. Service is required; zero values are the defaults of
+// package admission.
+type Config struct {
+	Service *service.Service
+	Logger  *slog.Logger // nil: slog.Default
+	// Auth verifies the tokens of calls. Nil: nobody needs one.
+	Auth *auth.Verifier
+
+	// MaxLine is the size in bytes of a line's JSON past which it is cut.
+	MaxLine int
+	// MaxBody bounds the lines of one batch in bytes, at most 16 MiB or, where
+	// that is more, one line.
+	MaxBody int64
+	// Stop, once closed, ends every tail, watch and push such that clients go
+	// on elsewhere, and the health service says so. Nil: never.
+	Stop <-chan struct{}
+	// Stall is how long a peer may take nothing of what it asked for.
+	Stall time.Duration
+	// TLS secures the listener. Nil: it is plain.
+	TLS *tls.Config
+	// Registry takes the metrics of the calls. Nil: nobody asks for them.
+	Registry prometheus.Registerer
+}
+
+// Server answers gRPC calls.
+type Server struct {
+	logservicev1.UnimplementedLogStreamServer
+
+	service *service.Service
+	log     *slog.Logger
+	auth    *auth.Verifier
+	needs   map[string]auth.Verbs
+	maxLine int
+	stop    <-chan struct{}
+	stall   time.Duration
+	budget  *admission.Budget
+	buffers admission.Buffers // of messages being pushed, and of tails
+	flight  atomic.Int64      // bytes of the tails' messages that gRPC holds
+
+	grpc    *grpc.Server
+	health  *healthService
+	work    sync.WaitGroup // goroutines beside those of grpc's own
+	watches chan struct{}  // one for each watch
+	metrics *metrics
+}
+
+// New returns the server of c. It does no I/O.
+func New(c Config) *Server {
+	s := &Server{
+		service: c.Service,
+		log:     cmp.Or(c.Logger, slog.Default()),
+		auth:    c.Auth,
+		needs:   Needs(),
+		maxLine: cmp.Or(c.MaxLine, logservice.DefaultMaxLineBytes),
+		stop:    c.Stop,
+		stall:   cmp.Or(c.Stall, admission.DefaultStall),
+		health:  &healthService{Server: health.NewServer(), check: c.Service.Check},
+		watches: make(chan struct{}, maxWatches),
+		metrics: newMetrics(c.Registry),
+	}
+	message := messageLimit(cmp.Or(c.MaxBody, logservice.DefaultMaxBodyBytes), s.maxLine)
+	// The share of one account must hold the largest message, twice.
+	s.budget = admission.NewBudget(max(admission.DefaultPushMemory, 3*int64(message)))
+	s.grpc = grpc.NewServer(append(s.options(message), transport(c.TLS)...)...)
+	logservicev1.RegisterLogStreamServer(s.grpc, s)
+	grpc_health_v1.RegisterHealthServer(s.grpc, s.health)
+	s.SetServing(true)
+	reflection.Register(s.grpc)
+	return s
+}
+
+// messageLimit is the largest message that is read.
+func messageLimit(maxBody int64, maxLine int) int {
+	return int(min(maxBody, max(maxMessage, int64(maxLine)))) + besideLines
+}
+
+func (s *Server) options(message int) []grpc.ServerOption {
+	return []grpc.ServerOption{
+		grpc.ForceServerCodecV2(logservicev1.Codec{}),
+		grpc.MaxRecvMsgSize(message),
+		grpc.MaxConcurrentStreams(maxStreams),
+		grpc.MaxHeaderListSize(maxHeader),
+		grpc.ConnectionTimeout(handshakeTime),
+		grpc.InitialWindowSize(windowBytes),
+		grpc.InitialConnWindowSize(4 * windowBytes),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: pingAfter, Timeout: pingWait, MaxConnectionIdle: idleTime}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minPing, PermitWithoutStream: true}),
+		grpc.UnaryInterceptor(s.unary),
+		grpc.StreamInterceptor(s.streaming),
+	}
+}
+
+func transport(c *tls.Config) []grpc.ServerOption {
+	if c == nil {
+		return nil
+	}
+	return []grpc.ServerOption{grpc.Creds(credentials.NewTLS(c))}
+}
+
+// Serve answers calls that reach l until Shutdown or Stop, or until l fails.
+func (s *Server) Serve(l net.Listener) error {
+	err := s.grpc.Serve(l)
+	if errors.Is(err, grpc.ErrServerStopped) {
+		return nil
+	}
+	return err
+}
+
+// Unready lets the health service say that the server will stop; calls go on.
+func (s *Server) Unready() { s.health.stop() }
+
+// Shutdown takes no new calls, and returns when those in flight have ended,
+// which Config.Stop has told them to; those that have not when ctx ends are
+// cut, and its error is returned.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.health.stop()
+	ended := make(chan struct{})
+	go func() { // ends with the calls, which Stop cuts
+		s.grpc.GracefulStop()
+		close(ended)
+	}()
+	var err error
+	select {
+	case <-ended:
+	case <-ctx.Done():
+		err = ctx.Err()
+		s.grpc.Stop()
+		<-ended
+	}
+	s.work.Wait()
+	return err
+}
+
+// Stop cuts everything at once.
+func (s *Server) Stop() {
+	s.grpc.Stop()
+	s.work.Wait()
+}
+
+// stopping is what calls end with when the server stops.
+func stopping() error { return api.ErrStopping }
