@@ -3,6 +3,7 @@ package grpcapi
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/metadata"
@@ -37,13 +38,16 @@ func Needs() map[string]auth.Verbs {
 }
 
 // caller is who makes a call. It is the only way to an identity.
-type caller struct{ access.Caller }
+type caller struct {
+	access.Caller
+	asked *atomic.Pointer[logservice.ID] // what the call is about, for the log of calls
+}
 
 type callerKey struct{}
 
 func callerOf(ctx context.Context) caller {
-	c, _ := ctx.Value(callerKey{}).(access.Caller) // the zero one may do nothing
-	return caller{c}
+	c, _ := ctx.Value(callerKey{}).(caller) // the zero one may do nothing
+	return c
 }
 
 // authenticate verifies the token of a call and returns its context with the
@@ -64,16 +68,32 @@ func (s *Server) authenticate(ctx context.Context, method string) (context.Conte
 	if errors.Is(err, logservice.ErrUnauthorized) {
 		err = logservice.Errorf(logservice.ErrUnauthorized, "no token: send it in the metadata, as authorization: Bearer TOKEN or as x-harness-token: TOKEN")
 	}
-	return context.WithValue(ctx, callerKey{}, c), err
+	return context.WithValue(ctx, callerKey{}, caller{c, new(atomic.Pointer[logservice.ID])}), err
 }
 
 // find is a log that the caller may do to what the call is for.
 func (c caller) find(account, key string) (access.Log, error) {
+	c.note(account, key)
 	a, err := c.Account(account)
 	if err != nil {
 		return access.Log{}, err
 	}
 	return a.Log(key)
+}
+
+func (c caller) note(account, key string) {
+	if c.asked != nil {
+		c.asked.Store(&logservice.ID{Account: account, Key: logservice.Key(key)})
+	}
+}
+
+// about is the account and the key that the call was about last, as it gave
+// them.
+func (c caller) about() (id logservice.ID) {
+	if c.asked != nil && c.asked.Load() != nil {
+		id = *c.asked.Load()
+	}
+	return id
 }
 
 // log is find for the log's identity.
@@ -85,6 +105,7 @@ func (c caller) log(account, key string) (logservice.ID, error) {
 // listing selects the logs of account at and below prefix that the caller may
 // see.
 func (c caller) listing(account, prefix string) (logs.Filter, error) {
+	c.note(account, prefix)
 	a, err := c.Account(account)
 	if err != nil {
 		return logs.Filter{}, err

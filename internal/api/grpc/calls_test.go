@@ -1,10 +1,13 @@
 package grpcapi_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -214,4 +217,42 @@ func TestACallHasARequestID(t *testing.T) {
 			t.Errorf("the error does not name request %q: %v", got, status.Convert(err).Details())
 		}
 	}
+}
+
+// What a call was about is in its line of log, which is written before its
+// status is sent.
+func TestTheLogOfCallsNamesTheLogThatWasActedOn(t *testing.T) {
+	var log lockedBuffer
+	s := startServer(t, grpcapi.Config{Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))}, 0)
+	for name, call := range s.calls() {
+		ctx, cancel := context.WithCancel(metadata.AppendToOutgoingContext(s.context(), "x-request-id", name))
+		_ = call(ctx, "p/..") // refused: so that every call ends
+		cancel()
+		line := ""
+		for l := range strings.Lines(log.String()) {
+			if strings.Contains(l, "request_id="+name+" ") {
+				line = l
+			}
+		}
+		if !strings.Contains(line, " account=A key=p/.. ") {
+			t.Errorf("%s: %q", name, line)
+		}
+	}
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
 }

@@ -24,8 +24,8 @@ func (s *Server) unary(ctx context.Context, r any, info *grpc.UnaryServerInfo, n
 	s.metrics.began()
 	_ = grpc.SetHeader(ctx, metadata.Pairs(headerRequestID, c.id)) // valid, and nothing was sent
 	err = s.recovered(func() (err error) {
-		if ctx, err = s.authenticate(ctx, info.FullMethod); err == nil {
-			answer, err = next(ctx, r)
+		if c.ctx, err = s.authenticate(ctx, info.FullMethod); err == nil {
+			answer, err = next(c.ctx, r)
 		}
 		return err
 	})
@@ -41,12 +41,13 @@ func (s *Server) streaming(server any, stream grpc.ServerStream, info *grpc.Stre
 	c := call{Server: s, ctx: ctx, method: info.FullMethod, id: requestID(ctx), began: time.Now()}
 	s.metrics.began()
 	_ = stream.SetHeader(metadata.Pairs(headerRequestID, c.id))
-	return c.end(s.recovered(func() (err error) {
-		if ctx, err = s.authenticate(ctx, info.FullMethod); err == nil {
-			err = next(server, withCaller{stream, ctx})
+	err := s.recovered(func() (err error) {
+		if c.ctx, err = s.authenticate(ctx, info.FullMethod); err == nil {
+			err = next(server, withCaller{stream, c.ctx})
 		}
 		return err
-	}))
+	})
+	return c.end(err)
 }
 
 // withCaller is a stream whose context knows the caller.
@@ -93,8 +94,9 @@ func (c call) end(err error) error {
 	c.metrics.ended(c.method, code, time.Since(c.began))
 	// The peer may have gone, which must not keep the line from the log.
 	if ctx := context.WithoutCancel(c.ctx); c.log.Enabled(ctx, level) {
+		about := callerOf(c.ctx).about()
 		attrs := []slog.Attr{slog.String("request_id", c.id), slog.String("method", c.method), slog.String("code", code.String()),
-			slog.Duration("took", time.Since(c.began))}
+			slog.Duration("took", time.Since(c.began)), slog.String("account", about.Account), slog.String("key", about.Key.String())}
 		if err != nil {
 			attrs = append(attrs, slog.String("error", err.Error()))
 		}

@@ -268,7 +268,7 @@ func TestAStopTellsTailsPushesAndWatchesToReconnect(t *testing.T) {
 }
 
 func TestAReaderThatTakesNothingIsEnded(t *testing.T) {
-	s := startServer(t, grpcapi.Config{Stall: time.Second}, 0)
+	s := startServer(t, grpcapi.Config{Stall: 100 * time.Millisecond}, 0)
 	s.open("k")
 	// Its window is small and never grows, so that the server has to wait soon.
 	conn := s.dial(grpc.WithStaticStreamWindowSize(64<<10), grpc.WithStaticConnWindowSize(64<<10))
