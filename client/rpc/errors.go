@@ -12,10 +12,8 @@ import (
 
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/client/internal/transport"
+	logservicev1 "github.com/harness/log-service/proto/logservice/v1"
 )
-
-// errorDomain is the domain of the ErrorInfo in errors of log services.
-const errorDomain = "log-service"
 
 var errStalled = errors.New("the server stopped answering")
 
@@ -65,7 +63,7 @@ func refusal(st *status.Status) *transport.Refusal {
 	for _, d := range st.Details() {
 		switch d := d.(type) {
 		case *errdetails.ErrorInfo:
-			if d.GetDomain() != errorDomain {
+			if d.GetDomain() != logservicev1.ErrorDomain {
 				return nil
 			}
 			r.Code = strings.ToLower(d.GetReason())

@@ -12,10 +12,8 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/harness/log-service/internal/api"
+	logservicev1 "github.com/harness/log-service/proto/logservice/v1"
 )
-
-// errorDomain is the domain of the ErrorInfo in every error.
-const errorDomain = "log-service"
 
 // failure is err as a call with the context ctx is answered, with what clients
 // need to act on it.
@@ -28,7 +26,7 @@ func failure(ctx context.Context, err error, requestID string) (st *status.Statu
 		err = ended
 	}
 	f := api.Describe(ctx, err)
-	info := &errdetails.ErrorInfo{Reason: strings.ToUpper(f.Code), Domain: errorDomain}
+	info := &errdetails.ErrorInfo{Reason: strings.ToUpper(f.Code), Domain: logservicev1.ErrorDomain}
 	if f.Expected > 0 {
 		info.Metadata = map[string]string{
 			"offset":   strconv.FormatInt(f.Offset, 10),
