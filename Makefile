@@ -30,6 +30,12 @@ COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null)
 CLI := github.com/harness/log-service/internal/cli
 LDFLAGS := -X $(CLI).version=$(VERSION) -X $(CLI).commit=$(COMMIT)
 
+# bench and client/clienttest are modules of their own, so that nobody who uses
+# the client or the server needs what they need. go.work joins them: commands of
+# Go at the root see all of them, but ./... is this module only.
+MODULES := . bench client/clienttest
+PACKAGES := $(MODULES:%=./%/...)
+
 # The race detector needs a C compiler.
 CC ?= cc
 ifneq ($(shell command -v $(CC) 2>/dev/null),)
@@ -76,11 +82,11 @@ release-program:
 export GORACE ?= atexit_sleep_ms=0
 
 test: race-detector test-servers ## run all tests (minutes)
-	go vet ./...
-	go test $(RACE) -timeout 20m ./...
+	go vet $(PACKAGES)
+	go test $(RACE) -timeout 20m $(PACKAGES)
 
 test-long: race-detector test-servers ## run all tests with the long ones: fifty kills, a million lines, a gigabyte (an hour)
-	LOG_SERVICE_TEST_LONG=1 go test $(RACE) -timeout 120m ./...
+	LOG_SERVICE_TEST_LONG=1 go test $(RACE) -timeout 120m $(PACKAGES)
 
 .PHONY: race-detector
 race-detector:
@@ -114,16 +120,18 @@ $(NODE_GRPC): e2e/testdata/node/package-lock.json
 
 check: $(GOLANGCI) check-proto check-platforms check-project ## lint, and check the format, the module file and the generated code
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "not formatted: run gofmt -w" >&2; exit 1; }
-	go mod tidy -diff
-	$(GOLANGCI) run ./...
+	set -e; for module in $(MODULES); do \
+		go -C $$module mod tidy -diff; \
+		(cd $$module && $(CURDIR)/$(GOLANGCI) run -c $(CURDIR)/.golangci.yml ./...); \
+	done
 
 # The program for other systems, and its tests: they are not run, but compile.
 # And a program of a release names its commit.
 HOST = $(shell go env GOOS)/$(shell go env GOARCH)
 .PHONY: check-platforms
 check-platforms:
-	GOOS=windows go vet ./...
-	GOOS=darwin go vet ./...
+	GOOS=windows go vet $(PACKAGES)
+	GOOS=darwin go vet $(PACKAGES)
 	@$(MAKE) --no-print-directory release-program PLATFORM=windows/arm64 DIST=.cache/dist
 	@$(MAKE) --no-print-directory release-program PLATFORM=$(HOST) DIST=.cache/dist
 	.cache/dist/log-service-$(subst /,-,$(HOST)) version | grep -F "$(VERSION) (commit $(COMMIT)"
@@ -137,7 +145,8 @@ check-project: $(ACTIONLINT)
 vuln: $(GOVULNCHECK) ## compare the code with the database of known vulnerabilities
 	GOTOOLCHAIN=$(RELEASE_GO) .ci/vuln $(GOVULNCHECK) ./...
 
-BUF := go tool -modfile=buf.mod buf
+# A module file of its own does not go together with a workspace.
+BUF := GOWORK=off go tool -modfile=buf.mod buf
 
 generate: ## make the Go code of proto/ anew
 	$(BUF) generate
@@ -182,8 +191,8 @@ fuzz: ## run every fuzz target for FUZZTIME (30s)
 		done || exit 1; \
 	done
 
-bench: test-servers ## measure everything, and write docs/performance.md (half an hour)
-	go run ./bench -report docs/performance.md
+bench: test-servers ## measure everything, into bench/results (half an hour)
+	go run ./bench -report bench/results/$$(date +%F).md
 
 bench-quick: test-servers ## measure the main figures (two minutes)
 	go run ./bench -quick

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -185,6 +187,19 @@ func TestTheReportReplacesOnlyWhatIsBetweenTheMarkers(t *testing.T) {
 	}
 	if _, err := replaceBetween("no marks", "x"); err == nil {
 		t.Error("a page without markers was changed")
+	}
+}
+
+func TestAReportMakesItsPageAndReplacesItself(t *testing.T) {
+	page := filepath.Join(t.TempDir(), "2026-01-02.md")
+	for _, text := range []string{"one\n", "two\n"} {
+		if err := writeReport(page, text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(page)
+	if want := strings.Replace(emptyPage, endMark, "two\n"+endMark, 1); string(got) != want || err != nil {
+		t.Errorf("%q, %v, want %q", got, err, want)
 	}
 }
 

@@ -13,6 +13,9 @@
 //	go run ./bench -run ingest     # scenarios whose name matches
 //	go run ./bench -addr 127.0.0.1:8079 -run fanout
 //
+// It is a module of its own, and go.work makes these commands work at the root
+// of the repository. Results are kept in results.
+//
 // It prints one JSON object a scenario on standard output, and its progress
 // on standard error. docs/performance.md says what each figure means.
 package main

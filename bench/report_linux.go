@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"runtime"
@@ -16,6 +17,9 @@ const (
 	beginMark = "<!-- bench:begin -->"
 	endMark   = "<!-- bench:end -->"
 )
+
+// emptyPage is what a report is written to where there is no page yet.
+const emptyPage = "# Measured\n\n" + beginMark + "\n" + endMark + "\n"
 
 // machine describes where a run took place.
 type machine struct {
@@ -86,9 +90,13 @@ func markdown(at machine, results []*measured) string {
 	return b.String()
 }
 
-// writeReport puts text between the markers of page.
+// writeReport puts text between the markers of page, which is made where it is
+// missing.
 func writeReport(page, text string) error {
 	old, err := os.ReadFile(page)
+	if errors.Is(err, fs.ErrNotExist) {
+		old, err = []byte(emptyPage), nil
+	}
 	if err != nil {
 		return err
 	}

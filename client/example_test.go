@@ -8,13 +8,10 @@ import (
 	"log"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"strings"
 
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/client"
-	"github.com/harness/log-service/internal/config"
-	"github.com/harness/log-service/internal/server"
 )
 
 func Example() {
@@ -148,28 +145,4 @@ func ExampleNewSlogHandler() {
 		fmt.Print(line.Level, ": ", line.Out)
 	}
 	// Output: warn: disk almost full free="2 GB"
-}
-
-// exampleServer starts a server for an example. Tests use package clienttest.
-func exampleServer() (url string, stop func()) {
-	dir, err := os.MkdirTemp("", "log-service-example-")
-	if err != nil {
-		log.Fatal(err)
-	}
-	c := config.Default()
-	c.Bind, c.Data, c.BoltPath = "127.0.0.1:0", dir, filepath.Join(dir, "blobs.db")
-	srv, err := server.New(c, slog.New(slog.DiscardHandler))
-	if err != nil {
-		log.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	served := make(chan error, 1)
-	go func() { served <- srv.Serve(ctx) }()
-	return srv.URL(), func() {
-		cancel()
-		if err := <-served; err != nil {
-			log.Fatal(err)
-		}
-		_ = os.RemoveAll(dir)
-	}
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,7 +16,6 @@ import (
 
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/client"
-	"github.com/harness/log-service/client/clienttest"
 	"github.com/harness/log-service/client/rpc"
 )
 
@@ -66,7 +64,7 @@ func TestTheCallsOfTheDocumentation(t *testing.T) {
 	if !ok {
 		t.Fatal("docs/grpc.md has no console block")
 	}
-	srv := clienttest.NewServer(t)
+	_, grpcAddr := startWithGRPC(t)
 	bin := t.TempDir()
 	if err := os.Symlink(grpcurl, filepath.Join(bin, "grpcurl")); err != nil {
 		t.Fatal(err)
@@ -81,7 +79,7 @@ func TestTheCallsOfTheDocumentation(t *testing.T) {
 		if calls++; strings.Contains(command, "$ ") {
 			t.Fatalf("a command that this test would cut: %s", command)
 		}
-		command = strings.ReplaceAll(command, "localhost:8078", host(t, srv.GRPC))
+		command = strings.ReplaceAll(command, "localhost:8078", grpcAddr)
 		want, interrupted := strings.CutSuffix(want, "^C\n")
 		got := ""
 		if interrupted {
@@ -103,13 +101,11 @@ func TestTheCallsOfTheDocumentation(t *testing.T) {
 	}
 }
 
-func host(t *testing.T, address string) string {
+// startWithGRPC starts the program with a known address for gRPC.
+func startWithGRPC(t *testing.T) (srv *process, grpcAddr string) {
 	t.Helper()
-	u, err := url.Parse(address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return u.Host
+	grpcAddr = freeAddr(t)
+	return startServer(t, program(t), "LOG_SERVICE_GRPC_BIND="+grpcAddr), grpcAddr
 }
 
 func shell(t *testing.T, bin, script string) string {
@@ -207,10 +203,10 @@ func TestAClientInNode(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(modules, "@grpc", "grpc-js")); err != nil {
 		missing(t, "the package @grpc/grpc-js")
 	}
-	srv := clienttest.NewServer(t)
+	srv, grpcAddr := startWithGRPC(t)
 	run := func(args ...string) []byte {
 		t.Helper()
-		cmd := exec.CommandContext(t.Context(), node, append([]string{"testdata/node/client.js", host(t, srv.GRPC), "../proto"}, args...)...)
+		cmd := exec.CommandContext(t.Context(), node, append([]string{"testdata/node/client.js", grpcAddr, "../proto"}, args...)...)
 		cmd.Env = append(os.Environ(), "NODE_PATH="+modules)
 		var stderr bytes.Buffer
 		cmd.Stderr = &stderr
@@ -222,12 +218,16 @@ func TestAClientInNode(t *testing.T) {
 	}
 	run("push", "node/log", "5000")
 
-	grpcClient, err := client.New(srv.GRPC, rpc.Transport(), client.WithAccount("acc"))
+	grpcClient, err := client.New("grpc://"+grpcAddr, rpc.Transport(), client.WithAccount("acc"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(grpcClient.CloseIdleConnections)
-	httpClient := srv.Client(client.WithAccount("acc"))
+	httpClient, err := client.New(srv.url, client.WithAccount("acc"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(httpClient.CloseIdleConnections)
 	read := func(c *client.Client) []byte {
 		var b bytes.Buffer
 		n := int64(0)

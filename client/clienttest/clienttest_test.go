@@ -4,14 +4,10 @@ import (
 	"errors"
 	"testing"
 
-	"go.uber.org/goleak"
-
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/client"
 	"github.com/harness/log-service/client/clienttest"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestAServerKeepsItsAddressAndDataOverARestart(t *testing.T) {
 	srv := clienttest.NewServer(t)

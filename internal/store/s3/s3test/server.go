@@ -216,19 +216,19 @@ func program(kind Kind) (string, error) {
 	return path, nil
 }
 
-// checkout is the folder of go.mod, from the one that a test runs in upwards.
+// checkout is the folder of the Makefile, from the one that a test runs in upwards.
 func checkout() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
 		return "", err
 	}
 	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+		if _, err := os.Stat(filepath.Join(dir, "Makefile")); err == nil {
 			return dir, nil
 		}
 		up := filepath.Dir(dir)
 		if up == dir {
-			return "", errors.New("no go.mod above the working directory")
+			return "", errors.New("no Makefile above the working directory")
 		}
 		dir = up
 	}
