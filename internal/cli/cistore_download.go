@@ -21,9 +21,9 @@ import (
 const maxDownloadLine = 64 << 20
 
 type downloadFlags struct {
-	Output string `short:"o" placeholder:"FILE" help:"Write to this file, whole or not at all, and not to standard output."`
+	Output string `short:"o" placeholder:"FILE" help:"Write to this file, completely or not at all, instead of standard output."`
 	Format string `enum:"ndjson,text" default:"ndjson" help:"ndjson (as stored) or text (${default})."`
-	Raw    bool   `help:"Let control sequences of the log through; without it, only colours reach a terminal or text."`
+	Raw    bool   `help:"Pass all control sequences of the log through; by default only colors reach a terminal or text."`
 }
 
 type ciDownload struct {
@@ -112,7 +112,7 @@ func textOf(w io.Writer, log io.Reader) error {
 		buf = append(buf, part...)
 		if errors.Is(err, bufio.ErrBufferFull) {
 			if len(buf) > maxDownloadLine {
-				return fmt.Errorf("a line of more than %d bytes: --format ndjson takes it as it is", maxDownloadLine)
+				return fmt.Errorf("a line exceeds %d bytes: use --format ndjson to get it unchanged", maxDownloadLine)
 			}
 			continue
 		}

@@ -9,7 +9,7 @@ import (
 )
 
 type linkFlags struct {
-	Expires time.Duration `placeholder:"TIME" help:"How long the address works (1h; at most 24h)."`
+	Expires time.Duration `placeholder:"TIME" help:"How long the URL works (1h; at most 24h)."`
 }
 
 type ciUploadLink struct {

@@ -13,19 +13,19 @@ import (
 )
 
 type uploadFlags struct {
-	Append bool   `help:"Add to what is stored instead of replacing it."`
-	Format string `enum:"auto,json,text" default:"auto" help:"What the input is: json (JSON lines, or an array of lines), text, or auto, which looks (${default})."`
+	Append bool   `help:"Append to the stored log instead of replacing it."`
+	Format string `enum:"auto,json,text" default:"auto" help:"Input format: json (JSON lines, or an array of lines), text, or auto to detect it (${default})."`
 }
 
 type ciUpload struct {
 	ciKey
-	Path *string `arg:"" optional:"" help:"File to upload; - or nothing is standard input."`
+	Path *string `arg:"" optional:"" help:"File to upload; - or no argument reads standard input."`
 	uploadFlags
 }
 
 func (*ciUpload) Help() string {
-	return "JSON lines are stored as they are. An array of lines becomes a line for each element. " +
-		"Of any other text each line becomes the text of one.\n\n" +
+	return "JSON lines are stored unchanged. An array of lines is stored as one line per element. " +
+		"Each line of other text becomes the text of a log line.\n\n" +
 		example("log-service cistore upload 1 2 3 4 /path/to/logs.json", "make 2>&1 | log-service cistore upload 1 2 3 4 -")
 }
 
@@ -39,7 +39,7 @@ func (c *ciUpload) Run(ctx context.Context, s *session) error {
 
 type idUpload struct {
 	idKey
-	Path *string `arg:"" optional:"" help:"File to upload; - or nothing is standard input."`
+	Path *string `arg:"" optional:"" help:"File to upload; - or no argument reads standard input."`
 	uploadFlags
 }
 
@@ -108,7 +108,7 @@ func (f *fileSource) Read(p []byte) (int, error) { return f.lines.Read(p) }
 // is not known before.
 func (f *fileSource) Seek(offset int64, whence int) (int64, error) {
 	if offset != 0 {
-		return 0, fmt.Errorf("seek to %d: only the start can be sought", offset)
+		return 0, fmt.Errorf("seek to %d: only seeking to the start is supported", offset)
 	}
 	if whence != io.SeekStart {
 		return 0, nil

@@ -9,7 +9,7 @@ import (
 )
 
 type closeFlags struct {
-	Snapshot *bool `negatable:"" help:"Keep the log as a finished one in place of what is stored under its name; with --no-snapshot, drop it. Without either it is kept unless something is stored."`
+	Snapshot *bool `negatable:"" help:"Archive the log and replace a stored log of its name; with --no-snapshot, discard it. By default it is archived unless one is stored."`
 	Prefix   bool  `help:"Close every live log at and below the key."`
 }
 

@@ -14,7 +14,7 @@ import (
 )
 
 type infoCmd struct {
-	Key []string `arg:"" optional:"" help:"Only this log, or those below: any of project, build, stage and step, or a path."`
+	Key []string `arg:"" optional:"" help:"List only logs at and below this key: project, build, stage, step or the first of these, or a path."`
 	outputFlag
 }
 
@@ -36,7 +36,7 @@ func (c *infoCmd) Run(ctx context.Context, s *session) error {
 
 type idInfoCmd struct {
 	AccountID string `arg:"" name:"accountID" help:"Account."`
-	Token     string `arg:"" help:"Token, \"\" for a server without authentication."`
+	Token     string `arg:"" help:"Token; \"\" for a server without authentication."`
 	outputFlag
 }
 
@@ -106,7 +106,7 @@ func printInfoTable(s *session, live client.Live) error {
 		fmt.Fprintln(w)
 	}
 	if live.Waiting > 0 {
-		fmt.Fprintf(s.Stderr, "closed and not archived yet: %d; of these, failed and tried again: %d\n", live.Waiting, live.Failing)
+		fmt.Fprintf(s.Stderr, "closed and not archived yet: %d; of these, failed and being retried: %d\n", live.Waiting, live.Failing)
 	}
 	return w.Flush()
 }

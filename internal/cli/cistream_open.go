@@ -9,8 +9,8 @@ import (
 )
 
 type openFlags struct {
-	TTL      time.Duration `name:"ttl" placeholder:"TIME" help:"How long the log stays open without a line, for example 90m (5h; at most 24h)."`
-	Truncate bool          `help:"Drop the lines of an open log of that name; without it they are kept."`
+	TTL      time.Duration `name:"ttl" placeholder:"TIME" help:"How long the log stays open without new lines, for example 90m (5h; at most 24h)."`
+	Truncate bool          `help:"Drop the lines of a log that is already open; by default they are kept."`
 }
 
 type ciOpen struct {
@@ -45,7 +45,7 @@ func (c *idOpen) Run(ctx context.Context, s *session) error {
 
 func (f *openFlags) open(ctx context.Context, s *session, t target) error {
 	if f.TTL < 0 || f.TTL > logservice.MaxTTL {
-		return usagef("--ttl %v: want a time of at most %v", f.TTL, logservice.MaxTTL)
+		return usagef("--ttl %v: must be at most %v", f.TTL, logservice.MaxTTL)
 	}
 	c, err := s.client(t, oneShot)
 	if err != nil {

@@ -17,11 +17,11 @@ import (
 const flushTime = 10 * time.Second
 
 type pushFlags struct {
-	Line  *int64 `placeholder:"N" help:"Position of the line as its writer counts, from 0 (behind the last line of the log). For a message."`
+	Line  *int64 `placeholder:"N" help:"Position of the message as counted by its writer, from 0 (after the last line of the log)."`
 	Level string `placeholder:"LEVEL" default:"info" help:"Level of the lines (${default})."`
-	Tee   bool   `help:"Copy standard input to standard output, too."`
-	Open  bool   `help:"Open the log before."`
-	Close bool   `help:"Close the log behind the last line."`
+	Tee   bool   `help:"Also copy standard input to standard output."`
+	Open  bool   `help:"Open the log first."`
+	Close bool   `help:"Close the log after the last line."`
 }
 
 type ciPush struct {
@@ -33,8 +33,8 @@ type ciPush struct {
 func (*ciPush) Help() string {
 	return example(`log-service cistream push 1 2 3 4 "echo hello"`, "make 2>&1 | log-service cistream push 1 2 3 4 -",
 		"make 2>&1 | log-service cistream push --open --close --tee 1/2/3/4 -") +
-		"\n\nA message that begins with - follows --: push 1 2 3 4 -- \"-x\". Standard input is sent as it comes, also a line that is not " +
-		"complete; the command ends when the server has all of it. If it could not deliver a line, it says so and its status is not 0."
+		"\n\nPut -- before a message that begins with -: push 1 2 3 4 -- \"-x\". Standard input is sent as it arrives, including unfinished " +
+		"lines; the command exits when the server has all of it. If lines cannot be delivered, it reports how many and its status is not 0."
 }
 
 func (c *ciPush) Run(ctx context.Context, s *session) error {
@@ -69,9 +69,9 @@ func (f *pushFlags) push(ctx context.Context, s *session, t target, message *str
 	case message == nil && isTerminal(s.Stdin):
 		return &usage{err: errors.New("nothing to push"), hint: "give a message, or - to type lines and end with Ctrl-D"}
 	case piped && f.Line != nil:
-		return usagef("--line is the position of one message: standard input is counted from the position of the first line on")
+		return usagef("--line is the position of one message; lines of standard input are counted automatically")
 	case !piped && f.Tee:
-		return usagef("--tee copies standard input, and a message was given")
+		return usagef("--tee copies standard input, but a message was given")
 	}
 	c, err := s.client(t, oneShot)
 	if err != nil {

@@ -20,17 +20,17 @@ const maxLast = 100_000
 
 // readFlags say which lines of a log are printed, and how.
 type readFlags struct {
-	After      int64  `placeholder:"SEQ" help:"Begin behind the line of this sequence."`
-	Last       *int64 `short:"n" name:"lines" placeholder:"N" help:"Begin with the last N lines of those that are there."`
+	After      int64  `placeholder:"SEQ" help:"Start after the line with this sequence."`
+	Last       *int64 `short:"n" name:"lines" placeholder:"N" help:"Start with the last N existing lines."`
 	Timestamps bool   `short:"t" help:"Print the time of each line before it."`
 	Grep       string `placeholder:"RE" help:"Print only lines whose text matches this regular expression (RE2)."`
-	Raw        bool   `help:"Let control sequences of the log through; without it, only colours."`
+	Raw        bool   `help:"Pass all control sequences of the log through; by default only colors."`
 	outputFlag
 }
 
 type tailFlags struct {
 	readFlags
-	Follow bool `default:"true" negatable:"" help:"Wait for lines to come, until the log ends; --no-follow prints what is there."`
+	Follow bool `default:"true" negatable:"" help:"Wait for new lines until the log ends; --no-follow prints the existing lines and exits."`
 }
 
 type ciTail struct {
@@ -39,7 +39,7 @@ type ciTail struct {
 }
 
 func (*ciTail) Help() string {
-	return "A connection that is lost is made again, and the log goes on behind the last line. The status is 0 only when the log has ended.\n\n" +
+	return "After a lost connection, tail reconnects and continues after the last line. The status is 0 only if the log has ended.\n\n" +
 		example("log-service cistream tail 1 2 3 4", "log-service cistream tail 1/2/3/4 -n 100 -t", `log-service cistream tail 1 2 3 4 --no-follow --grep "error|warning"`)
 }
 
@@ -70,7 +70,7 @@ func (c *idTail) Run(ctx context.Context, s *session) error {
 type logsCmd struct {
 	ciKey
 	readFlags
-	Follow bool `short:"f" help:"Wait for lines to come, until the log ends."`
+	Follow bool `short:"f" help:"Wait for new lines until the log ends."`
 }
 
 func (*logsCmd) Help() string {
@@ -96,7 +96,7 @@ func (f *readFlags) read(ctx context.Context, s *session, t target, follow bool)
 	case f.Last != nil && (*f.Last < 0 || *f.Last > maxLast):
 		return usagef("-n %d: want 0 to %d", *f.Last, maxLast)
 	case f.Last != nil && f.After > 0:
-		return usagef("--after and -n both say where to begin: give one")
+		return usagef("--after and -n both set where to start: give only one")
 	}
 	// A server that is not there shows here, without the patience that a tail
 	// has once it runs. Live logs are asked for: they are there when the store

@@ -23,23 +23,23 @@ type Program struct {
 
 // globals are the flags that every command takes.
 type globals struct {
-	Help    helpFlag    `short:"h" help:"Show what the command does and an example, then end."`
-	Version versionFlag `help:"Print the version, then end."`
+	Help    helpFlag    `short:"h" help:"Show what the command does, its flags and an example."`
+	Version versionFlag `help:"Print the version and exit."`
 
-	ServerURL string        `name:"server" placeholder:"URL" default:"${server}" env:"LOG_SERVICE_SERVER" help:"Server to talk to, for live logs also grpc://HOST:PORT (${default})."`
-	Account   string        `placeholder:"NAME" default:"${account}" env:"LOG_SERVICE_ACCOUNT" help:"Account whose logs are meant (${default})."`
-	Token     string        `placeholder:"TOKEN" env:"LOG_SERVICE_TOKEN" help:"Token that the server asks for."`
-	CAFile    string        `name:"ca-file" placeholder:"FILE" env:"LOG_SERVICE_CA_FILE" help:"Certificate authority of an https or grpcs server, PEM (those of the system)."`
-	Cert      string        `name:"client-cert" placeholder:"FILE" env:"LOG_SERVICE_CLIENT_CERT" help:"Certificate for a server that asks for one, PEM; needs --client-key."`
-	Key       string        `name:"client-key" placeholder:"FILE" env:"LOG_SERVICE_CLIENT_KEY" help:"Key of --client-cert, PEM."`
-	Timeout   time.Duration `placeholder:"TIME" env:"LOG_SERVICE_TIMEOUT" help:"Give the command up after this time, for example 30s (no limit)."`
+	ServerURL string        `name:"server" placeholder:"URL" default:"${server}" env:"LOG_SERVICE_SERVER" help:"Server to talk to; for live logs also grpc://HOST:PORT (${default})."`
+	Account   string        `placeholder:"NAME" default:"${account}" env:"LOG_SERVICE_ACCOUNT" help:"Account that the logs belong to (${default})."`
+	Token     string        `placeholder:"TOKEN" env:"LOG_SERVICE_TOKEN" help:"Access token."`
+	CAFile    string        `name:"ca-file" placeholder:"FILE" env:"LOG_SERVICE_CA_FILE" help:"Certificate authority of an https or grpcs server, PEM (the system's)."`
+	Cert      string        `name:"client-cert" placeholder:"FILE" env:"LOG_SERVICE_CLIENT_CERT" help:"Client certificate for mutual TLS, PEM; needs --client-key."`
+	Key       string        `name:"client-key" placeholder:"FILE" env:"LOG_SERVICE_CLIENT_KEY" help:"Private key of --client-cert, PEM."`
+	Timeout   time.Duration `placeholder:"TIME" env:"LOG_SERVICE_TIMEOUT" help:"Abort the command after this time, for example 30s (no limit)."`
 	Quiet     bool          `short:"q" env:"LOG_SERVICE_QUIET" help:"Print no notes and no progress."`
-	Verbose   bool          `short:"v" env:"LOG_SERVICE_VERBOSE" help:"Say on standard error what is sent and retried."`
+	Verbose   bool          `short:"v" env:"LOG_SERVICE_VERBOSE" help:"Report on standard error what is sent and retried."`
 }
 
 // root is the tree of commands.
 type root struct {
-	globals `embed:"" group:"Flags of every command:"`
+	globals `embed:"" group:"Global flags:"`
 
 	Server     serverCmd     `cmd:"" help:"Run the log service."`
 	Cistore    cistoreCmd    `cmd:"" help:"Finished logs, named by project, build, stage and step."`
@@ -47,7 +47,7 @@ type root struct {
 	Logs       logsCmd       `cmd:"" help:"Print a log, live or finished."`
 	Store      storeCmd      `cmd:"" hidden:"" help:"Finished logs, named by account, token and key."`
 	Stream     streamCmd     `cmd:"" hidden:"" help:"Live logs, named by account, token and key."`
-	Tokens     tokenCmd      `cmd:"" name:"token" help:"Make tokens, see what they are good for, take them back."`
+	Tokens     tokenCmd      `cmd:"" name:"token" help:"Create, inspect and revoke tokens."`
 	Versions   versionCmd    `cmd:"" name:"version" help:"Print the version and the commit."`
 	Completion completionCmd `cmd:"" help:"Print a completion script for a shell."`
 }
@@ -77,15 +77,15 @@ func (*streamCmd) Help() string {
 type cistoreCmd struct {
 	Upload       ciUpload       `cmd:"" help:"Store a file, or standard input, as a finished log."`
 	Download     ciDownload     `cmd:"" help:"Print a finished log."`
-	UploadLink   ciUploadLink   `cmd:"" help:"Print an address that takes a log without further authorisation."`
-	DownloadLink ciDownloadLink `cmd:"" help:"Print an address that gives a log without further authorisation."`
+	UploadLink   ciUploadLink   `cmd:"" help:"Print a URL for uploading a log without a token."`
+	DownloadLink ciDownloadLink `cmd:"" help:"Print a URL for downloading a log without a token."`
 }
 
 type cistreamCmd struct {
-	Open  ciOpen  `cmd:"" help:"Begin a live log."`
-	Push  ciPush  `cmd:"" help:"Add lines to a live log: a message, or standard input."`
+	Open  ciOpen  `cmd:"" help:"Open a live log."`
+	Push  ciPush  `cmd:"" help:"Append a message, or standard input, to a live log."`
 	Tail  ciTail  `cmd:"" help:"Follow a live log until it ends."`
-	Close ciClose `cmd:"" help:"End a live log, and keep it as a finished one."`
+	Close ciClose `cmd:"" help:"End a live log and archive it."`
 	Info  infoCmd `cmd:"" help:"List the live logs."`
 }
 
@@ -94,15 +94,15 @@ type cistreamCmd struct {
 type storeCmd struct {
 	Upload       idUpload       `cmd:"" help:"Store a file, or standard input, as a finished log."`
 	Download     idDownload     `cmd:"" help:"Print a finished log."`
-	UploadLink   idUploadLink   `cmd:"" help:"Print an address that takes a log without further authorisation."`
-	DownloadLink idDownloadLink `cmd:"" help:"Print an address that gives a log without further authorisation."`
+	UploadLink   idUploadLink   `cmd:"" help:"Print a URL for uploading a log without a token."`
+	DownloadLink idDownloadLink `cmd:"" help:"Print a URL for downloading a log without a token."`
 }
 
 type streamCmd struct {
-	Open  idOpen    `cmd:"" help:"Begin a live log."`
-	Push  idPush    `cmd:"" help:"Add lines to a live log: a message, or standard input."`
+	Open  idOpen    `cmd:"" help:"Open a live log."`
+	Push  idPush    `cmd:"" help:"Append a message, or standard input, to a live log."`
 	Tail  idTail    `cmd:"" help:"Follow a live log until it ends."`
-	Close idClose   `cmd:"" help:"End a live log, and keep it as a finished one."`
+	Close idClose   `cmd:"" help:"End a live log and archive it."`
 	Info  idInfoCmd `cmd:"" help:"List the live logs."`
 }
 

@@ -123,7 +123,7 @@ func arrayLines(r io.Reader) func(dst []byte) ([]byte, error) {
 				return dst, badJSON(err)
 			}
 			if _, err := dec.ReadToken(); !errors.Is(err, io.EOF) {
-				return dst, &usage{err: fmt.Errorf("text behind the end of the JSON array, at byte %d", dec.InputOffset())}
+				return dst, &usage{err: fmt.Errorf("text after the end of the JSON array, at byte %d", dec.InputOffset())}
 			}
 			return dst, io.EOF
 		}

@@ -15,7 +15,7 @@ type target struct {
 // ciKey names a log by the identifiers of a build's step, or by its whole key
 // as one path.
 type ciKey struct {
-	Project string  `arg:"" help:"Project; or the whole key, as project/build/stage/step, and nothing in place of the next three."`
+	Project string  `arg:"" help:"Project; or the whole key as project/build/stage/step, instead of all four."`
 	Build   *string `arg:"" optional:"" help:"Build."`
 	Stage   *string `arg:"" optional:"" help:"Stage."`
 	Step    *string `arg:"" optional:"" help:"Step."`
@@ -50,14 +50,14 @@ func (k *ciKey) resolve(s *session, trailing *string) (t target, rest *string, e
 	case len(args) == n+1:
 		return t, &args[n], nil
 	}
-	return t, nil, usagef("unexpected argument %q behind the key %s: put quotes around text with spaces", args[n+1], t.key)
+	return t, nil, usagef("unexpected argument %q after the key %s: put quotes around text with spaces", args[n+1], t.key)
 }
 
 // only is resolve for a command that takes nothing behind the key.
 func (k *ciKey) only(s *session) (target, error) {
 	t, rest, err := k.resolve(s, nil)
 	if err == nil && rest != nil {
-		err = usagef("unexpected argument %q behind the key %s", *rest, t.key)
+		err = usagef("unexpected argument %q after the key %s", *rest, t.key)
 	}
 	return t, err
 }
@@ -66,7 +66,7 @@ func (k *ciKey) only(s *session) (target, error) {
 // of the first service.
 type idKey struct {
 	AccountID string `arg:"" name:"accountID" help:"Account."`
-	Token     string `arg:"" help:"Token, \"\" for a server without authentication."`
+	Token     string `arg:"" help:"Token; \"\" for a server without authentication."`
 	Key       string `arg:"" help:"Key of the log."`
 }
 

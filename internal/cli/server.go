@@ -17,12 +17,12 @@ import (
 const defaultEnvFile = ".env"
 
 type serverCmd struct {
-	EnvFile string `name:"env-file" placeholder:"FILE" default:".env" help:"Read settings from this file, too; the real environment wins (${default}, if it exists)."`
+	EnvFile string `name:"env-file" placeholder:"FILE" default:".env" help:"Also read settings from this file; the environment takes precedence (${default}, if it exists)."`
 }
 
 func (*serverCmd) Help() string {
 	return "The server is configured by environment variables, see docs/configuration.md. " +
-		"With none it listens on 127.0.0.1:8079 and keeps everything in the folder data.\n\n" +
+		"With none set it listens on 127.0.0.1:8079 and keeps all data in the directory data.\n\n" +
 		example("log-service server", "LOG_SERVICE_HTTP_BIND=127.0.0.1:8080 LOG_SERVICE_DATA=/var/lib/log-service log-service server")
 }
 

@@ -59,7 +59,7 @@ func (s *session) colours() bool { return os.Getenv("NO_COLOR") == "" }
 // noteIncomplete says of a log that was read that it may not be whole.
 func (s *session) noteIncomplete() {
 	if !s.root.Quiet {
-		fmt.Fprintln(s.Stderr, "note: the log is incomplete: its writer went silent, and the server ended it; lines may be missing at its end")
+		fmt.Fprintln(s.Stderr, "note: the log is incomplete: its writer went silent and the server closed it; lines may be missing at its end")
 	}
 }
 

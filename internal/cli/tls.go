@@ -10,7 +10,7 @@ import (
 // tlsConfig is what the flags say about https; nil: nothing.
 func (g *globals) tlsConfig() (*tls.Config, error) {
 	if (g.Cert == "") != (g.Key == "") {
-		return nil, usagef("--client-cert and --client-key belong together: give both")
+		return nil, usagef("--client-cert and --client-key must be given together")
 	}
 	if g.CAFile == "" && g.Cert == "" {
 		return nil, nil

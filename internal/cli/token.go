@@ -14,9 +14,9 @@ import (
 )
 
 type tokenCmd struct {
-	Create  tokenCreate  `cmd:"" help:"Make a token and print it."`
-	Inspect tokenInspect `cmd:"" help:"Print what a token is good for."`
-	Revoke  tokenRevoke  `cmd:"" help:"Put a token on the list of those that count no more."`
+	Create  tokenCreate  `cmd:"" help:"Create a token and print it."`
+	Inspect tokenInspect `cmd:"" help:"Print what a token grants."`
+	Revoke  tokenRevoke  `cmd:"" help:"Add a token to the list of revoked tokens."`
 }
 
 func (*tokenCmd) Help() string {
@@ -35,7 +35,7 @@ const maxTokenTTL = 366 * 24 * time.Hour
 // serverSettings are the settings of a server, where commands beside it need
 // some of them.
 type serverSettings struct {
-	EnvFile string `name:"env-file" placeholder:"FILE" default:".env" help:"Read the server's settings from this file, too; the real environment wins (${default}, if it exists)."`
+	EnvFile string `name:"env-file" placeholder:"FILE" default:".env" help:"Also read the server's settings from this file; the environment takes precedence (${default}, if it exists)."`
 }
 
 func (c *serverSettings) load(s *session) (config.Config, error) {
@@ -48,25 +48,25 @@ func (c *serverSettings) load(s *session) (config.Config, error) {
 }
 
 type tokenCreate struct {
-	AllAccounts bool          `name:"all-accounts" help:"For all accounts instead of the one of --account."`
-	Prefix      string        `placeholder:"KEY" help:"Only for logs at and below this key (all of the account)."`
-	Verbs       string        `placeholder:"LIST" help:"What it may do, separated by commas: push, tail, read, write, delete, or admin for all of these."`
-	Expires     time.Duration `default:"1h" help:"How long it lives (${default})."`
-	ID          string        `name:"id" placeholder:"NAME" help:"Name to revoke it by (a random one)."`
-	KeyFile     string        `name:"key-file" placeholder:"FILE" help:"Sign with this private key, PEM, whose public half is in LOG_SERVICE_JWT_KEYS of the server (LOG_SERVICE_SECRET)."`
-	Format      string        `enum:"jwt,account" default:"jwt" help:"jwt, or account for the format of the first service, which is for everything in an account (${default})."`
+	AllAccounts bool          `name:"all-accounts" help:"Make the token valid for all accounts, not only --account."`
+	Prefix      string        `placeholder:"KEY" help:"Restrict the token to logs at and below this key (the whole account)."`
+	Verbs       string        `placeholder:"LIST" help:"What the token permits, separated by commas: push, tail, read, write, delete, or admin for all of these."`
+	Expires     time.Duration `default:"1h" help:"Lifetime of the token (${default})."`
+	ID          string        `name:"id" placeholder:"NAME" help:"Id used to revoke the token (random)."`
+	KeyFile     string        `name:"key-file" placeholder:"FILE" help:"Sign with this private key, PEM; the server needs its public key in LOG_SERVICE_JWT_KEYS (sign with LOG_SERVICE_SECRET)."`
+	Format      string        `enum:"jwt,account" default:"jwt" help:"jwt, or account: the format of the original Harness log service, which grants everything in one account (${default})."`
 	serverSettings
 }
 
 func (*tokenCreate) Help() string {
-	return "The secret is read from LOG_SERVICE_SECRET or the file .env, where the server has it.\n\n" +
+	return "The secret is read from LOG_SERVICE_SECRET or the file .env, as the server reads it.\n\n" +
 		example("log-service token create --account A --prefix p/1 --verbs push,tail --expires 1h",
 			"log-service token create --all-accounts --verbs admin --key-file private.pem")
 }
 
 func (c *tokenCreate) Run(s *session) error {
 	if c.Expires <= 0 || c.Expires > maxTokenTTL {
-		return usagef("--expires %v: want more than nothing and at most %v", c.Expires, maxTokenTTL)
+		return usagef("--expires %v: must be positive and at most %v", c.Expires, maxTokenTTL)
 	}
 	settings, err := c.load(s)
 	if err != nil {
@@ -86,14 +86,14 @@ func (c *tokenCreate) Run(s *session) error {
 
 var errNoSecret = &usage{
 	err:  errors.New("nothing to make a token with: LOG_SERVICE_SECRET is not set"),
-	hint: "set it to the server's secret, or sign with --key-file FILE (openssl genpkey -algorithm ed25519 makes one)",
+	hint: "set it to the server's secret, or sign with --key-file FILE (create one with openssl genpkey -algorithm ed25519)",
 }
 
 // whole makes a token in the format of the first service.
 func (c *tokenCreate) whole(s *session, secret string) (string, error) {
 	switch {
 	case c.Prefix != "" || c.Verbs != "" || c.AllAccounts || c.KeyFile != "" || c.ID != "":
-		return "", usagef("--format account is for everything in one account, and made with the secret: it takes no --prefix, --verbs, --all-accounts, --id or --key-file")
+		return "", usagef("--format account grants everything in one account and is signed with the secret: it cannot be combined with --prefix, --verbs, --all-accounts, --id or --key-file")
 	case secret == "":
 		return "", errNoSecret
 	}
@@ -103,14 +103,14 @@ func (c *tokenCreate) whole(s *session, secret string) (string, error) {
 // scoped makes a JSON web token.
 func (c *tokenCreate) scoped(s *session, secret string) (string, error) {
 	if c.Verbs == "" {
-		return "", usagef("--verbs is missing: name what the token may do, such as push,tail")
+		return "", usagef("--verbs is missing: list what the token permits, such as push,tail")
 	}
 	verbs, err := auth.ParseVerbs(c.Verbs)
 	if err != nil {
 		return "", &usage{err: err}
 	}
 	if strings.ContainsAny(c.ID, " \t\r\n#") {
-		return "", usagef("--id %q holds a space or a #, which end a name in the list of revoked tokens", c.ID)
+		return "", usagef("--id %q contains a space or a #, which end an id in the list of revoked tokens", c.ID)
 	}
 	prefix, err := parseOptionalKey(strings.TrimSuffix(c.Prefix, "/"))
 	if err != nil {
@@ -175,8 +175,8 @@ type tokenInspect struct {
 }
 
 func (*tokenInspect) Help() string {
-	return "What the token says is printed in any case. With the server's settings in the environment it is verified, too; " +
-		"one that is refused ends with status 4.\n\n" + example("log-service token inspect -", "log-service token inspect TOKEN -o json")
+	return "The content of the token is always printed. With the server's settings in the environment the token is also verified; " +
+		"the exit status is 4 if the server would reject it.\n\n" + example("log-service token inspect -", "log-service token inspect TOKEN -o json")
 }
 
 func (c *tokenInspect) Run(ctx context.Context, s *session) error {

@@ -11,12 +11,12 @@ import (
 
 type tokenRevoke struct {
 	tokenArgument
-	File string `placeholder:"FILE" help:"List to put it on (LOG_SERVICE_REVOKED_TOKENS)."`
+	File string `placeholder:"FILE" help:"List to add it to (LOG_SERVICE_REVOKED_TOKENS)."`
 	serverSettings
 }
 
 func (*tokenRevoke) Help() string {
-	return "Give the token itself, or its id as \"token inspect\" prints it. The server looks at the list once a second.\n\n" +
+	return "Give the token itself, or its id as \"token inspect\" prints it. The server checks the list once per second.\n\n" +
 		example("log-service token revoke ID --file /etc/log-service/revoked", "log-service token revoke -")
 }
 
