@@ -156,7 +156,7 @@ func (i *issuer) ask(ctx context.Context) error {
 	i.failed = nil
 	if err != nil {
 		i.failed = fmt.Errorf("token issuer %s: %w", i.url, err)
-		i.log.Warn("the token issuer cannot be asked for its keys", "error", i.failed)
+		i.log.Warn("cannot fetch the keys of the token issuer", "error", i.failed)
 		return &logservice.UnavailableError{Cause: i.failed, RetryAfter: i.pause}
 	}
 	i.keys.Store(&issuerKeys{set, time.Now()})

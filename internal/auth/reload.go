@@ -53,7 +53,7 @@ func (r *reloaded[T]) get(now time.Time) *T {
 	}
 	if seen := r.look(); !same(seen, r.seen) {
 		if v, err := r.parse(r.paths); err != nil {
-			r.log.Error("tokens are checked by what the files said before", "error", err)
+			r.log.Error("cannot reload files; tokens are checked against their previous content", "error", err)
 		} else {
 			r.value.Store(v)
 			r.log.Info("read again", "files", r.paths)

@@ -53,7 +53,7 @@ func localOnly(next http.Handler) http.Handler {
 			host = r.Host
 		}
 		if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-			http.Error(w, "this listener is for localhost", http.StatusForbidden)
+			http.Error(w, "this listener accepts only requests for localhost", http.StatusForbidden)
 			return
 		}
 		next.ServeHTTP(w, r)

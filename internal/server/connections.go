@@ -40,18 +40,18 @@ func newConnections(wanted, descriptors int64, log *slog.Logger) *connections {
 	c := &connections{most: descriptors - min(max(descriptors/4, minReserve), maxReserve), log: log}
 	c.most = max(1, c.most)
 	if wanted > c.most {
-		log.Warn("more connections are asked for than descriptors allow: raise the limit (ulimit -n, LimitNOFILE)",
+		log.Warn("LOG_SERVICE_MAX_CONNECTIONS exceeds what the descriptor limit allows: raise that limit (ulimit -n, LimitNOFILE)",
 			"LOG_SERVICE_MAX_CONNECTIONS", wanted, "connections", c.most, "descriptors", descriptors)
 	} else if wanted > 0 {
 		c.most = wanted
 	}
 	c.refused = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "log_service_connections_refused_total",
-		Help: "Connections that were closed at once, as there were as many as there may be.",
+		Help: "Connections closed at once because the limit was reached.",
 	})
 	c.gauge = prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "log_service_connections",
-		Help: "Open connections to all listeners.",
+		Help: "Open connections on all listeners.",
 	}, func() float64 { return float64(c.open.Load()) })
 	return c
 }
@@ -112,7 +112,7 @@ func (c *connections) refuse(conn *net.TCPConn, answer string) {
 	c.refused.Inc()
 	now := time.Now().Unix()
 	if last := c.last.Load(); now-last >= int64(refusedEvery/time.Second) && c.last.CompareAndSwap(last, now) {
-		c.log.Warn("connections are refused: there are as many as there may be", "connections", c.most)
+		c.log.Warn("connections are refused: the limit is reached", "connections", c.most)
 	}
 }
 

@@ -33,7 +33,7 @@ func (s *Server) openGRPC(bind string) (*grpcService, error) {
 	if bind == "" && errors.Is(err, syscall.EADDRINUSE) {
 		host, _, _ := net.SplitHostPort(addr) // ours
 		if l, err = (&net.ListenConfig{}).Listen(context.Background(), "tcp", net.JoinHostPort(host, "0")); err == nil {
-			s.log.Warn("the default address of gRPC is taken; LOG_SERVICE_GRPC_BIND names another one",
+			s.log.Warn("the default gRPC address is in use; using another one; LOG_SERVICE_GRPC_BIND sets it",
 				slog.String("default", addr), slog.String("instead", l.Addr().String()))
 		}
 	}

@@ -17,7 +17,7 @@ const healthEvery = 2 * time.Second
 func (s *Server) watchHealth(ctx context.Context) {
 	ready := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "log_service_ready",
-		Help: "Whether the server takes work (1) or not (0), as of some seconds ago.",
+		Help: "Whether the server is ready (1) or not (0); updated every few seconds.",
 	})
 	s.registry.MustRegister(ready)
 	ready.Set(1)
@@ -34,7 +34,7 @@ func (s *Server) watchHealth(ctx context.Context) {
 		}
 		switch {
 		case now != "" && reason == "":
-			s.log.Error("not ready: the server cannot take work", slog.String("reason", now))
+			s.log.Error("not ready: the server cannot accept work", slog.String("reason", now))
 			ready.Set(0)
 			s.grpc.setServing(false)
 		case now == "" && reason != "":

@@ -89,7 +89,7 @@ func (s *Server) drain(served <-chan error) error {
 		calls.Go(func() error { return s.grpc.shutdown(ctx) })
 		err := s.http.Shutdown(ctx)
 		if errors.Is(err, context.DeadlineExceeded) {
-			s.log.Warn("requests in flight were cut", slog.Duration("after", requestsUntil-s.stopDelay))
+			s.log.Warn("requests in flight were interrupted", slog.Duration("after", requestsUntil-s.stopDelay))
 			err = s.http.Close()
 		}
 		s.tails.Wait()

@@ -30,7 +30,7 @@ func openStore(c config.Config, now func() time.Time, logger *slog.Logger) (stor
 		return s, nil
 	}
 	if _, err := os.Stat(c.BoltPath); err == nil {
-		logger.Warn("the logs of the embedded store are not served while finished logs are kept in a bucket", "file", c.BoltPath)
+		logger.Warn("logs in the embedded store are not served while a bucket is configured", "file", c.BoltPath)
 	}
 	addressing := map[string]s3.Addressing{"": s3.Auto, config.AddressPath: s3.Paths, config.AddressHost: s3.Hosts}
 	s, err := s3.Open(context.Background(), s3.Config{

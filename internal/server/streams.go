@@ -42,7 +42,7 @@ func (s *Server) openRedis(c config.Config) (engine, error) {
 		return nil, fmt.Errorf("live streams: %w", err)
 	}
 	if c.S3.Bucket == "" {
-		s.log.Warn("finished logs, and parts of long live ones, are on this machine alone: servers that share streams need a bucket, see LOG_SERVICE_S3_BUCKET")
+		s.log.Warn("finished logs and parts of long live logs are stored only on this machine: servers that share streams need a bucket, see LOG_SERVICE_S3_BUCKET")
 	}
 	e, err := redis.Open(context.Background(), redis.Config{
 		Addresses: c.Redis.Addresses(), MasterName: c.Redis.MasterName,

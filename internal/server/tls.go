@@ -80,10 +80,10 @@ func (x *certificates) current() *tls.Config {
 	}
 	switch {
 	case err == nil:
-		x.log.Info("TLS certificates were read again")
+		x.log.Info("TLS certificates reloaded")
 		x.config, x.read, x.refused = fresh, now, nil
 	case x.refused == nil || !equal(now, x.refused):
-		x.log.Error("new TLS certificates cannot be used; the old ones stay", "error", err)
+		x.log.Error("new TLS certificates cannot be used; keeping the current ones", "error", err)
 		x.refused = append([]stamp{}, now...) // said once
 	}
 	return x.config

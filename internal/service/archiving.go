@@ -125,7 +125,7 @@ func (s *Service) archiveBeside(ctx context.Context, id logservice.ID, c logs.Cl
 		parent = parent[:i]
 	}
 	beside := logservice.ID{Account: id.Account, Key: logservice.Key(parent + suffix)}
-	s.log.Warn("an abandoned log has a blob already, archiving it beside that", "account", id.Account, "key", id.Key, "archive", beside.Key)
+	s.log.Warn("an abandoned log already has a stored log; archiving it under another key", "account", id.Account, "key", id.Key, "archive", beside.Key)
 	return s.putArchive(ctx, id, beside, c)
 }
 

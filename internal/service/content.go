@@ -78,7 +78,7 @@ func (s *Service) openArchive(ctx context.Context, id logservice.ID, b logs.Blob
 		}
 	}
 	if isDamage(err) || errors.Is(err, logservice.ErrBlobNotFound) {
-		s.log.Warn("an archive has no index that fits: it is read from its beginning", "account", id.Account, "key", id.Key, "error", err)
+		s.log.Warn("an archive has no matching index; reading it from the start", "account", id.Account, "key", id.Key, "error", err)
 		return nil, nil
 	}
 	return nil, err

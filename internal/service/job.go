@@ -138,7 +138,7 @@ func (s *Service) work(id logservice.ID, j *job) {
 	case err != nil && s.retrying.Err() == nil: // a user has replaced or deleted the log
 	case err != nil:
 		s.backlog.Store(true)
-		s.log.Info("a closed stream is left to the next start", "account", id.Account, "key", id.Key, "error", err)
+		s.log.Info("a closed stream is left for the next start", "account", id.Account, "key", id.Key, "error", err)
 		if j.stream != nil {
 			ctx, cancel := context.WithTimeout(context.Background(), releaseTime)
 			defer cancel()

@@ -27,11 +27,11 @@ func (s *Service) measure(ctx context.Context) {
 	defer t.Stop()
 	for {
 		if err := s.measureStreams(ctx); err != nil && ctx.Err() == nil {
-			s.log.Warn("counting what accounts have open failed; their limits go by the last count", "error", err)
+			s.log.Warn("cannot count open streams; account limits use the last count", "error", err)
 		}
 		for _, name := range s.accounts.unmeasured(time.Now()) {
 			if err := s.measureAccount(ctx, name); err != nil && ctx.Err() == nil {
-				s.log.Warn("summing up what an account stores failed; its limit goes by the last sum", "account", name, "error", err)
+				s.log.Warn("cannot measure the stored size of an account; its limit uses the last value", "account", name, "error", err)
 			}
 		}
 		select {

@@ -17,7 +17,7 @@ type metrics struct {
 
 func newMetrics() metrics {
 	refused := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "log_service_limited_total", Help: "Requests refused with 503 because their account was at a limit.",
+		Name: "log_service_limited_total", Help: "Requests answered 503 because the account was at a limit.",
 	}, []string{"limit"})
 	for _, l := range []string{limitStreams, limitTails, limitRate, limitStored} {
 		refused.WithLabelValues(l)

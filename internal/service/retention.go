@@ -34,7 +34,7 @@ func (s *Service) expire(ctx context.Context) {
 	}
 	clock, err := s.startClock()
 	if err != nil {
-		s.log.Error("old logs are not deleted: the retention's clock cannot be read", "error", err)
+		s.log.Error("old logs are not deleted: cannot read the retention clock", "error", err)
 		return
 	}
 	t := time.NewTicker(min(max(s.keep/24, time.Millisecond), maxExpireInterval))
@@ -47,7 +47,7 @@ func (s *Service) expire(ctx context.Context) {
 		}
 		now := clock.now(s.now())
 		if err := s.saveClock(clock.at); err != nil {
-			s.log.Warn("deleting old logs waits: the retention's clock cannot be kept", "error", err)
+			s.log.Warn("deleting old logs is postponed: cannot store the retention clock", "error", err)
 			continue
 		}
 		n, err := store.Expire(ctx, now.Add(-s.keep))
@@ -56,7 +56,7 @@ func (s *Service) expire(ctx context.Context) {
 		case ctx.Err() != nil:
 			return
 		case err != nil:
-			s.log.Warn("deleting old logs failed, it is tried again", "error", err)
+			s.log.Warn("deleting old logs failed; retrying", "error", err)
 		case n > 0:
 			s.log.Info("deleted old logs", "logs", n, "older_than", s.keep)
 		}
@@ -82,7 +82,7 @@ func (s *Service) startClock() (*retentionClock, error) {
 	default:
 		c.at = saved.Add(min(max(0, wall.Sub(saved)), maxStartJump))
 		if ahead := wall.Sub(c.at); ahead > 0 {
-			s.log.Warn("the system's clock is far ahead of the last run: old logs are deleted later, for as long as that may be a mistake",
+			s.log.Warn("the system clock is far ahead of the last run: deleting old logs is delayed in case that is a mistake",
 				"ahead", ahead.Round(time.Second))
 		}
 	}

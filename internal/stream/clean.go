@@ -70,7 +70,7 @@ func (e *Engine) prepare() {
 		return
 	}
 	if err := e.wal.makeSpare(); err != nil {
-		e.log.Debug("no file for a later segment could be written in advance", "error", err)
+		e.log.Debug("cannot prepare a file for a later segment", "error", err)
 	}
 }
 
@@ -94,7 +94,7 @@ func (e *Engine) clean() {
 			}
 		}
 		if err := e.wal.release(seg); err != nil {
-			e.log.Error("a segment that is no longer needed cannot be removed", "segment", seg.name, "error", err)
+			e.log.Error("cannot remove a segment that is no longer needed", "segment", seg.name, "error", err)
 			return
 		}
 		select {
@@ -143,7 +143,7 @@ func (e *Engine) worthCompacting(total int64) bool {
 func (e *Engine) copyForward(seg *segment) bool {
 	for _, s := range e.all() {
 		if err := s.copyForward(seg); err != nil {
-			e.log.Warn("a segment cannot be copied forward now", "segment", seg.name, "error", err)
+			e.log.Warn("cannot compact a segment now", "segment", seg.name, "error", err)
 			return false
 		}
 		select {

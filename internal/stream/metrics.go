@@ -20,12 +20,12 @@ func newMetrics(e *Engine) metrics {
 	m := metrics{
 		commits: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "log_service_wal_commit_seconds",
-			Help:    "Time that the write-ahead log took to write a group of changes and sync it.",
+			Help:    "Time to write and sync a group of changes in the write-ahead log.",
 			Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, 1},
 		}),
 		changes: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "log_service_wal_changes_total",
-			Help: "Appends, opens, closes and deletions in those groups; per commit, how many shared a sync.",
+			Help: "Appends, opens, closes and deletions in these groups; divided by the number of commits, how many share a sync.",
 		}),
 		bytes: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "log_service_wal_bytes_total",
@@ -33,11 +33,11 @@ func newMetrics(e *Engine) metrics {
 		}),
 		failures: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "log_service_wal_failures_total",
-			Help: "Groups that could not be written or synced; their writers were answered 503.",
+			Help: "Groups that could not be written or synced; their clients were answered 503.",
 		}),
 		damaged: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "log_service_wal_damaged_reads_total",
-			Help: "Reads that found a record of the write-ahead log damaged or unreadable; its lines show as lost.",
+			Help: "Reads that met a damaged or unreadable record of the write-ahead log; readers get a gap for its lines.",
 		}),
 	}
 	gauge := func(name, help string, value func() float64) {

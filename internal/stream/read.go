@@ -193,7 +193,7 @@ func (e *Engine) damaged(s *stream, x *entry, cause error) bool {
 	e.wal.segMu.Unlock()
 	e.metrics.damaged.Inc()
 	if !known {
-		e.log.Error("damaged record in the write-ahead log: its lines show as lost, the file is kept",
+		e.log.Error("damaged record in the write-ahead log: readers get a gap for its lines, and the file is kept",
 			"segment", x.seg.name, "offset", x.off, "log", s.id.String(), "first", x.first, "lines", x.count, "error", cause)
 	}
 	return true

@@ -222,7 +222,7 @@ func (r *replay) trim(seg *segment, rest []byte, pos int64, known bool) bool {
 	if err != nil {
 		name = "in the segment only: " + err.Error()
 	}
-	r.e.log.Warn("the log ends in a write that was not finished: it is left out, its bytes are kept",
+	r.e.log.Warn("the write-ahead log ends in an incomplete write: it is skipped, and its bytes are kept",
 		"segment", seg.name, "offset", pos, "bytes", len(rest), "kept", name)
 	return true
 }
@@ -241,7 +241,7 @@ func (w *wal) keep(name string, b []byte) error {
 
 func (r *replay) damage(seg *segment, pos int, what string) {
 	seg.damaged = true
-	r.e.log.Error("write-ahead log damaged: "+what+"; lines that cannot be read show as lost, the file is kept",
+	r.e.log.Error("write-ahead log damaged: "+what+"; readers get a gap for unreadable lines, and the file is kept",
 		"segment", seg.name, "offset", pos)
 }
 
@@ -400,7 +400,7 @@ func (r *replay) nameless(s *stream) {
 		names[i] = seg.name
 	}
 	r.w.segMu.Unlock()
-	r.e.log.Error("write-ahead log damaged: a log has lost its name; its lines cannot be read, the files that hold them are kept",
+	r.e.log.Error("write-ahead log damaged: the name of a log is lost; its lines cannot be read, and the files that contain them are kept",
 		"lines", s.end-1, "segments", names)
 }
 
@@ -417,12 +417,12 @@ func (r *replay) finish() {
 	w.roster.changed = changed
 	for _, seg := range w.segments {
 		if err := seg.file.Sync(); err != nil {
-			w.log.Error("a segment of the write-ahead log cannot be synced: what is in it is written anew", "segment", seg.name, "error", err)
+			w.log.Error("cannot sync a segment of the write-ahead log: rewriting its content", "segment", seg.name, "error", err)
 			seg.failed, w.rewrite = true, true
 		}
 	}
 	if err := w.makeReserve(); err != nil {
-		w.log.Warn("no space in reserve for closing and deleting streams on a full disk", "error", err)
+		w.log.Warn("cannot reserve space for closing and deleting streams on a full disk", "error", err)
 	}
 	n := len(w.segments)
 	if n == 0 {

@@ -162,7 +162,7 @@ func (w *wal) recover() {
 	w.mu.Lock()
 	w.full = nil
 	w.mu.Unlock()
-	w.log.Info("the disk has space again: the write-ahead log takes lines")
+	w.log.Info("the disk has space again: the write-ahead log accepts lines")
 }
 
 // hangTime is how long a write may take before the disk counts as hung.

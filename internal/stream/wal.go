@@ -314,7 +314,7 @@ func (w *wal) roundUp(n int64) int64 { return (n + w.block - 1) / w.block * w.bl
 // fail takes g back, and what was staged since: it relies on g's sequences.
 func (w *wal) fail(g *group, cause error) {
 	err := &logservice.UnavailableError{Cause: fmt.Errorf("write-ahead log: %w", cause), RetryAfter: 2 * time.Second}
-	w.log.Error("the write-ahead log cannot be written: appends are refused until it can", "error", cause)
+	w.log.Error("cannot write the write-ahead log: appends are refused until it can be written", "error", cause)
 	full := isFull(cause)
 	w.failing = !full
 	w.mu.Lock()

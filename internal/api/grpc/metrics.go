@@ -19,15 +19,15 @@ type metrics struct {
 func newMetrics(r prometheus.Registerer) *metrics {
 	m := &metrics{
 		calls: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "log_service_grpc_calls_total", Help: "Calls that have ended, by method and code.",
+			Name: "log_service_grpc_calls_total", Help: "Completed calls, by method and code.",
 		}, []string{"method", "code"}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "log_service_grpc_call_seconds",
-			Help:    "How long calls took; those that stream last as long as their peer wants.",
+			Help:    "Duration of calls; streams last as long as their peer wants.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, 1, 2.5, 10},
 		}, []string{"method"}),
 		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "log_service_grpc_calls_in_flight", Help: "Calls that are going on, streams included.",
+			Name: "log_service_grpc_calls_in_flight", Help: "Calls in progress, including streams.",
 		}),
 	}
 	for method := range Needs() { // a rate begins at zero

@@ -262,7 +262,7 @@ func (s *Store) check(ctx context.Context) error {
 	case misconfigured(err):
 		return fmt.Errorf("%s: %w", where, err)
 	}
-	s.log.Error("the object store does not answer: until it does, finished logs wait on this machine, and stored ones cannot be read",
+	s.log.Error("the object store does not respond: until it does, finished logs wait on this machine and stored logs cannot be read",
 		"bucket", s.bucket, "endpoint", s.client.EndpointURL().String(), "error", err)
 	return nil
 }

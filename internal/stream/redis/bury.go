@@ -11,7 +11,7 @@ import (
 func (e *Engine) bury(b *bucket, name, gen string) {
 	e.background(func(ctx context.Context) {
 		if err := e.buryNow(ctx, b, name, gen); err != nil && ctx.Err() == nil {
-			e.log.Warn("the rest of a deleted stream cannot be removed yet", "error", err)
+			e.log.Warn("cannot remove the rest of a deleted stream yet", "error", err)
 		}
 	})
 }

@@ -137,7 +137,7 @@ func (c *claim) Commit(ctx context.Context) error { return c.change(ctx, "commit
 // this node claims the stream again, or is silent for its lease.
 func (c *claim) Rollback(ctx context.Context) {
 	if err := c.change(ctx, "rollback"); err != nil && !errors.Is(err, logs.ErrClaimed) {
-		c.e.log.Info("a claim cannot be taken until it is claimed again", "error", err)
+		c.e.log.Info("cannot roll back a claim; it can be taken only after it is claimed again", "error", err)
 	}
 }
 
@@ -158,7 +158,7 @@ func (c *claim) Delete(ctx context.Context) error {
 // Release implements logs.Claim.
 func (c *claim) Release(ctx context.Context) {
 	if err := c.change(ctx, "release"); err != nil && !errors.Is(err, logs.ErrClaimed) {
-		c.e.log.Info("a claim stays until this node's lease ends", "error", err)
+		c.e.log.Info("a claim remains until this node's lease expires", "error", err)
 	}
 }
 

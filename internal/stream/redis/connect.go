@@ -231,7 +231,7 @@ func (e *Engine) checkVersion(ctx context.Context) error {
 	n, err := strconv.Atoi(major)
 	m, err2 := strconv.Atoi(minor)
 	if err != nil || err2 != nil {
-		e.log.Warn("Redis tells a version that is no number", "version", version)
+		e.log.Warn("Redis reports a version that is not a number", "version", version)
 		return nil
 	}
 	if n < minVersion[0] || n == minVersion[0] && m < minVersion[1] {
@@ -267,7 +267,7 @@ func (e *Engine) checkReplicas(ctx context.Context) error {
 		return startError(e.config, err)
 	}
 	if n < want {
-		e.log.Warn("appends wait for more replicas than Redis has now: they are refused until there are enough", "want", want, "have", n)
+		e.log.Warn("Redis has fewer replicas than appends wait for: appends are refused until it has enough", "want", want, "have", n)
 	}
 	return nil
 }

@@ -123,7 +123,7 @@ func (f *follower) lostPart(ctx context.Context, p part, after int64, cause erro
 	if err != nil || gen != f.gen {
 		return nil, e.partError(cause)
 	}
-	e.log.Error("lines of a live log are not in the blob store any more: they are a gap", "part", p.id, "lines", p.next-after-1)
+	e.log.Error("lines of a live log are no longer in the blob store; readers get a gap", "part", p.id, "lines", p.next-after-1)
 	return []*logs.Batch{logs.NewGap(after+1, p.next-after-1)}, nil
 }
 

@@ -43,7 +43,7 @@ func (e *Engine) offerLinkKey(ctx context.Context, own []byte) error {
 func (e *Engine) restoreLinkKey(ctx context.Context) {
 	if shared := e.linkKey.Load(); shared != nil {
 		if err := e.offerLinkKey(ctx, *shared); err != nil {
-			e.log.Warn("the key of links could not be stored again: links of this node may be refused by others", "error", err)
+			e.log.Warn("cannot store the link key again: other nodes may reject links of this node", "error", err)
 		}
 	}
 }

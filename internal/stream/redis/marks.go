@@ -117,7 +117,7 @@ func (k *marks) sync() {
 		return
 	}
 	if err := file.Sync(); err != nil && !errors.Is(err, os.ErrClosed) {
-		k.log.Warn("what this node knows of live logs may not survive a power failure", "error", err)
+		k.log.Warn("this node's knowledge of live logs may not survive a power failure", "error", err)
 	}
 }
 
@@ -170,7 +170,7 @@ func (k *marks) write(m *mark, added bool) {
 		err = k.append(m)
 	}
 	if err != nil {
-		k.log.Error("what this node knows of live logs cannot be written: lines that Redis loses may go unnoticed once this server restarts", "error", err)
+		k.log.Error("cannot write this node's knowledge of live logs: after a restart of this server, lines lost by Redis may go unnoticed", "error", err)
 		_ = k.file.Close()
 		k.file = nil
 	}

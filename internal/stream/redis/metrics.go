@@ -13,12 +13,12 @@ func newMetrics(e *Engine) metrics {
 	return metrics{
 		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "log_service_redis_call_seconds",
-			Help:    "How long Redis took to answer a change or a read of a stream.",
+			Help:    "Duration of Redis calls that change or read a stream.",
 			Buckets: []float64{.00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, 1, 5},
 		}),
 		failures: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "log_service_redis_failures_total",
-			Help: "Calls of Redis that failed or were not answered in time.",
+			Help: "Redis calls that failed or timed out.",
 		}),
 		memory: prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "log_service_stream_memory_bytes",

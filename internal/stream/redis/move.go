@@ -74,7 +74,7 @@ func (e *Engine) move(b *bucket, name, gen string) {
 				retry.Reset()
 			}
 			pause := retry.NextBackOff()
-			e.log.Warn("older lines of a stream cannot be moved from Redis to the blob store", "error", err, "retry_in", pause)
+			e.log.Warn("cannot offload older lines of a stream from Redis to the blob store", "error", err, "retry_in", pause)
 			select {
 			case <-time.After(pause):
 			case <-ctx.Done():

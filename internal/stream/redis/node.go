@@ -48,7 +48,7 @@ func (e *Engine) beat() {
 			if time.Since(refreshed) > policyRefresh {
 				refreshed = time.Now()
 				if err := e.checkPolicy(e.running); err != nil {
-					e.log.Error("Redis drops live logs when it is full", "error", err)
+					e.log.Error("Redis evicts live logs when it is full", "error", err)
 				}
 			}
 		}
@@ -136,7 +136,7 @@ func (e *Engine) living() []string {
 func (e *Engine) leave(ctx context.Context) {
 	_, err := e.call(ctx, e.scripts.heartbeat, e.buckets[0].root, "", "", e.node, itoa(longestStep.Milliseconds()), "1")
 	if err != nil {
-		e.log.Info("the other nodes will take this one for alive a while longer", "error", err)
+		e.log.Info("other nodes will consider this one alive for a while longer", "error", err)
 	}
 }
 

@@ -95,7 +95,7 @@ func (p *policy) found(log *slog.Logger, evicts bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if evicts && !p.evicts && p.name != noEviction {
-		log.Error("Redis evicts keys when it is full, and so drops live logs: set its maxmemory-policy to noeviction")
+		log.Error("Redis evicts live logs when it is full: set its maxmemory-policy to noeviction")
 	}
 	p.evicts = evicts
 }

@@ -71,7 +71,7 @@ func TestARedisThatEvictedIsFoundOut(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	const want = "Redis drops live logs when it is full: its maxmemory-policy must be noeviction"
+	const want = "Redis evicts live logs when it is full: its maxmemory-policy must be noeviction"
 	used, err := strconv.Atoi(s.Info("used_memory"))
 	if err != nil {
 		t.Fatal(err)

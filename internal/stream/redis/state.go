@@ -28,7 +28,7 @@ func (e *Engine) Check(ctx context.Context) error {
 		err = e.policy.err()
 	}
 	if err != nil {
-		e.log.Debug("Redis does not work", "error", err)
+		e.log.Debug("Redis is not available", "error", err)
 		return logservice.Errorf(logservice.ErrUnavailable, "%s", state(err.Error()))
 	}
 	return nil
@@ -44,7 +44,7 @@ func state(err string) string {
 		{"TRYAGAIN", "the Redis Cluster is moving streams"},
 		{"OOM", "Redis is full"},
 		{"MISCONF", "Redis cannot write its files"},
-		{errEvicts.Error(), "Redis drops live logs when it is full: its maxmemory-policy must be noeviction"},
+		{errEvicts.Error(), "Redis evicts live logs when it is full: its maxmemory-policy must be noeviction"},
 		{"NOAUTH", "Redis wants a password"},
 		{"WRONGPASS", "Redis refuses the password"},
 		{"NOPERM", "Redis refuses a command to its user"},

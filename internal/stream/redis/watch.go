@@ -74,7 +74,7 @@ func (b *bucket) beat(ctx context.Context) error {
 	t.acked, t.dials = n, dials
 	e.policy.found(e.log, evicts)
 	if lost {
-		e.log.Warn("Redis has lost what was written lately: it was flushed, or restarted or replaced with less than it had")
+		e.log.Warn("Redis has lost recent writes: it was flushed, or it restarted or was replaced with older data")
 		e.dials.Add(1) // appends look where their streams stand
 		b.cancelRead() // and so do readers
 		if b.index == 0 {
@@ -120,7 +120,7 @@ func (b *bucket) reconcile(ctx context.Context) error {
 	t.doubt = -1
 	if longer+closed+deleted > 0 {
 		e.dials.Add(1) // what others know now
-		e.log.Warn("Redis had lost changes to logs that were acknowledged", "longer", longer, "closed", closed, "deleted", deleted)
+		e.log.Warn("Redis lost acknowledged changes to logs", "longer", longer, "closed", closed, "deleted", deleted)
 	}
 	return nil
 }

@@ -28,25 +28,25 @@ func newMetrics(b *bodies) *metrics {
 	return &metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "log_service_http_requests_total",
-			Help: "Requests answered, by method, route and class of the status; cut: the answer was broken off.",
+			Help: "Requests answered, by method, route and status class; cut means that the response was interrupted.",
 		}, []string{"method", "route", "status"}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "log_service_http_request_seconds",
-			Help: "Time from a request's head to the end of its answer; of a tail over HTTP/1.1, to the head of its answer.",
+			Help: "Time from the request headers to the end of the response; for a tail over HTTP/1.1, to the response headers.",
 			// 10 s is when clients give up.
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, 1, 2.5, 10},
 		}, []string{"method", "route"}),
 		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "log_service_http_requests_in_flight",
-			Help: "Requests being answered; tails over HTTP/1.1 do not count.",
+			Help: "Requests being answered, without tails over HTTP/1.1.",
 		}),
 		memory: prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "log_service_http_body_bytes",
-			Help: "Memory held for the bodies of appends in flight.",
+			Help: "Memory used by the bodies of appends in flight.",
 		}, func() float64 { held, _ := b.budget.Use(); return float64(held) }),
 		noRoom: prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "log_service_http_bodies_refused_total",
-			Help: "Appends answered 503 for lack of memory for their bodies.",
+			Help: "Appends answered 503 because the memory for bodies was used up.",
 		}, func() float64 { _, refused := b.budget.Use(); return float64(refused) }),
 	}
 }
