@@ -47,7 +47,7 @@ func ParseKey(s string) (Key, error) {
 func CIKey(project, build, stage, step string) (Key, error) {
 	for _, part := range []string{project, build, stage, step} {
 		if strings.Contains(part, "/") {
-			return "", Invalidf("identifier %q holds a /: each of project, build, stage and step is one segment", part)
+			return "", Invalidf("identifier %q contains a /: project, build, stage and step must each be one segment", part)
 		}
 	}
 	return ParseKey(project + "/" + build + "/" + stage + "/" + step)
@@ -125,7 +125,7 @@ func printable(what, s string) error {
 	}
 	for _, r := range s {
 		if unicode.IsControl(r) {
-			return Invalidf("%s %q holds the control character %U", what, s, r)
+			return Invalidf("%s %q contains the control character %U", what, s, r)
 		}
 	}
 	return nil

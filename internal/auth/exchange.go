@@ -22,7 +22,7 @@ func (v *Verifier) Exchange(g Grant, ttl time.Duration) (string, error) {
 	case ttl < time.Second || ttl > MaxExchangeTTL:
 		return "", logservice.Invalidf("expires is %v: use a duration from 1s to %v, such as 6h", ttl, MaxExchangeTTL)
 	case len(v.secrets) == 0:
-		return "", logservice.Errorf(logservice.ErrUnsupported, "this server makes no tokens: it has no secret")
+		return "", logservice.Errorf(logservice.ErrUnsupported, "this server issues no tokens: it has no secret")
 	}
 	s, err := NewSigner(v.secrets[0])
 	if err != nil {

@@ -34,20 +34,20 @@ func Inspect(token string) (i Inspection, err error) {
 			i.Grant, ok = accountGrant(data)
 		}
 		if !ok {
-			return i, logservice.Invalidf("this is no token of a known kind: neither an account token nor a JSON web token")
+			return i, logservice.Invalidf("unknown kind of token: neither an account token nor a JSON Web Token")
 		}
 		return i, nil
 	}
 	var c claims
 	t, parts, err := jwt.NewParser().ParseUnverified(token, &c)
 	if t == nil || t.Header == nil || len(parts) != 3 {
-		return i, logservice.Invalidf("this is no token of a known kind: it has the dots of a JSON web token, and no more")
+		return i, logservice.Invalidf("unknown kind of token: it has the dots of a JSON Web Token but is not one")
 	}
 	i.Algorithm, _ = t.Header["alg"].(string)
 	i.KeyID, _ = t.Header["kid"].(string)
 	payload, decodeErr := jwt.NewParser().DecodeSegment(parts[1])
 	if decodeErr != nil || !json.Valid(payload) {
-		return i, logservice.Invalidf("this is no token of a known kind: what it says is no JSON")
+		return i, logservice.Invalidf("unknown kind of token: its content is not JSON")
 	}
 	i.Claims = payload
 	i.Kind = KindIdentity
@@ -60,7 +60,7 @@ func Inspect(token string) (i Inspection, err error) {
 	}
 	var all claimSet
 	if json.Unmarshal(payload, &all) != nil {
-		return i, logservice.Invalidf("this is no token of a known kind: what it says is no JSON object")
+		return i, logservice.Invalidf("unknown kind of token: its content is not a JSON object")
 	}
 	i.Grant = Grant{ID: unnamed(token)}
 	if id, _ := all.text("jti"); id != "" {

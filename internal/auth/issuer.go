@@ -176,7 +176,7 @@ func (i *issuer) fetch(ctx context.Context) ([]jose.JSONWebKey, error) {
 		return nil, err
 	}
 	if u, err := url.Parse(where.Keys); err != nil || !safe(u) {
-		return nil, errors.New("its keys are not at an address with https")
+		return nil, errors.New("its keys are not at an https URL")
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, where.Keys, nil)
 	if err != nil {

@@ -72,7 +72,7 @@ func (c OIDC) Check() (field string, err error) {
 	case c.Verbs == 0:
 		return "Verbs", logservice.Invalidf("name what such a token may do")
 	case len(c.Claims) == 0 && slices.Contains(shared, strings.TrimSuffix(c.Issuer, "/")):
-		return "Claims", logservice.Invalidf("%s makes tokens for everybody: name a claim that only yours have, such as repository_owner=acme", c.Issuer)
+		return "Claims", logservice.Invalidf("%s issues tokens to the public: require a claim that only yours have, such as repository_owner=acme", c.Issuer)
 	}
 	t, err := parseTemplate(c.Account)
 	if err == nil {

@@ -27,7 +27,7 @@ func parseTemplate(s string) (t template, err error) {
 	}
 	for seg := range strings.SplitSeq(s, "/") {
 		if strings.Count(seg, "{") > 1 {
-			return t, logservice.Invalidf("%q holds two claims in one segment, so that two identities could get the same name: put a / between them", s)
+			return t, logservice.Invalidf("%q has two claims in one segment, so two identities could map to the same name: put a / between them", s)
 		}
 	}
 	for rest := s; rest != ""; {

@@ -199,7 +199,7 @@ func (v *Verifier) AccountToken(account string) (string, error) {
 	case v == nil:
 		secret = []byte(rand.Text())
 	case len(v.secrets) == 0:
-		return "", logservice.Errorf(logservice.ErrUnsupported, "this server makes no tokens: it has no secret")
+		return "", logservice.Errorf(logservice.ErrUnsupported, "this server issues no tokens: it has no secret")
 	default:
 		secret = v.secrets[0]
 	}

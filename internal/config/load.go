@@ -103,7 +103,7 @@ func (c *Config) Validate() error {
 		return &Error{
 			Name: Prefix + name, Value: value,
 			Rule: "other machines can reach this address, and no authentication is configured",
-			Hint: "set LOG_SERVICE_SECRET (openssl rand -base64 32 makes one), or listen on 127.0.0.1, or set LOG_SERVICE_DISABLE_AUTH=true to let whoever reaches the server read and write every log",
+			Hint: "set LOG_SERVICE_SECRET (create one with openssl rand -base64 32), or listen on 127.0.0.1, or set LOG_SERVICE_DISABLE_AUTH=true to let anyone who can reach the server read and write every log",
 		}
 	}
 	if c.AdminBind != "" && !loopback(c.AdminBind) {
@@ -121,7 +121,7 @@ func (c *Config) Validate() error {
 	if c.Proto != Default().Proto && c.Host == "" && c.TLSCert == "" {
 		return &Error{
 			Name: Prefix + "HTTP_PROTO", Value: c.Proto,
-			Rule: "the scheme of links is of no effect without their host: set LOG_SERVICE_HTTP_HOST, too",
+			Rule: "the scheme of links has no effect without their host: also set LOG_SERVICE_HTTP_HOST",
 		}
 	}
 	if c.Retention > 0 && c.S3.Bucket != "" {
@@ -182,7 +182,7 @@ func (c *Config) validateAuth() error {
 	}
 	if c.GlobalToken != "" && c.Secret == "" && len(c.JWTKeys) == 0 && c.OIDC.Issuer == "" {
 		return &Error{Name: Prefix + "GLOBAL_TOKEN",
-			Rule: "it gets tokens that are made with " + Prefix + "SECRET, and that is not set: nobody could use a log"}
+			Rule: "it issues tokens signed with " + Prefix + "SECRET, which is not set: nobody could access a log"}
 	}
 	if c.RevokedTokens != "" && !c.AuthOn() {
 		return &Error{Name: Prefix + "REVOKED_TOKENS", Value: c.RevokedTokens,

@@ -139,7 +139,7 @@ func (c *Config) validateRedis() error {
 	case !r.On() && (r.Username != "" || r.Password != "" || r.SSL || len(r.SentinelAddrs) > 0 || r.MasterName != "" ||
 		r.SentinelUsername != "" || r.SentinelPassword != "" || r.Replicas > 0):
 		return &Error{
-			Name: Prefix + "REDIS_ENDPOINT", Rule: "other settings of Redis are of no effect without its address",
+			Name: Prefix + "REDIS_ENDPOINT", Rule: "other Redis settings have no effect without its address",
 			Hint: "set it to host:port, or set LOG_SERVICE_REDIS_USE_SENTINEL=true, or leave the others unset",
 		}
 	case r.UseSentinel && (r.MasterName == "" || len(r.SentinelAddrs) == 0):
@@ -149,12 +149,12 @@ func (c *Config) validateRedis() error {
 		}
 	case !r.UseSentinel && (r.MasterName != "" || len(r.SentinelAddrs) > 0):
 		return &Error{
-			Name: Prefix + "REDIS_USE_SENTINEL", Value: "false", Rule: "settings of Sentinel are of no effect without it",
+			Name: Prefix + "REDIS_USE_SENTINEL", Value: "false", Rule: "Sentinel settings have no effect without it",
 			Hint: "set LOG_SERVICE_REDIS_USE_SENTINEL=true, or leave the others unset",
 		}
 	case r.CACert != "" && !r.SSL:
 		return &Error{
-			Name: Prefix + "REDIS_SSL_CA_CERT_PATH", Value: r.CACert, Rule: "a certificate is of no effect without TLS",
+			Name: Prefix + "REDIS_SSL_CA_CERT_PATH", Value: r.CACert, Rule: "a certificate has no effect without TLS",
 			Hint: "set LOG_SERVICE_REDIS_SSL_ENABLED=true, too",
 		}
 	}

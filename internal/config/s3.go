@@ -134,7 +134,7 @@ func loadS3(c *Config, env map[string]string) (errs []error) {
 	if c.S3.Bucket == "" {
 		c.S3 = S3{} // what AWS_ variables say is of other programs
 		for _, name := range own {
-			errs = append(errs, &Error{Name: name, Rule: "it is of no effect without a bucket", Hint: "set LOG_SERVICE_S3_BUCKET, too"})
+			errs = append(errs, &Error{Name: name, Rule: "it has no effect without a bucket", Hint: "also set LOG_SERVICE_S3_BUCKET"})
 		}
 		return errs
 	}
@@ -157,7 +157,7 @@ func (s *s3Setting) read(env map[string]string) (name, value string, err error) 
 		case value == "":
 			name, value = Prefix+spelling, v
 		case v != value:
-			return "", "", &Error{Name: Prefix + spelling, Rule: "it says something else than " + name, Hint: "they are two spellings of one setting: leave one of them out"}
+			return "", "", &Error{Name: Prefix + spelling, Rule: "it differs from " + name, Hint: "they are two names of one setting: remove one of them"}
 		}
 	}
 	if i := slices.IndexFunc(s.aws, func(n string) bool { return env[n] != "" }); value == "" && i >= 0 {

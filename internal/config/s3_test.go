@@ -59,7 +59,7 @@ func TestWhatCannotBeMeantOfTheObjectStoreIsRefused(t *testing.T) {
 		set  []string
 		want []string // parts of the message and the hint
 	}{
-		{[]string{"LOG_SERVICE_S3_BUCKET=a", "LOG_SERVICE_MINIO_BUCKET=b"}, []string{"LOG_SERVICE_MINIO_BUCKET", "LOG_SERVICE_S3_BUCKET", "two spellings"}},
+		{[]string{"LOG_SERVICE_S3_BUCKET=a", "LOG_SERVICE_MINIO_BUCKET=b"}, []string{"LOG_SERVICE_MINIO_BUCKET", "LOG_SERVICE_S3_BUCKET", "two names"}},
 		{[]string{"LOG_SERVICE_S3_ENDPOINT=http://localhost:9000"}, []string{"LOG_SERVICE_S3_ENDPOINT", "without a bucket"}},
 		{[]string{"LOG_SERVICE_MINIO_PATH_STYLE=true"}, []string{"LOG_SERVICE_MINIO_PATH_STYLE", "without a bucket"}},
 		{[]string{"LOG_SERVICE_S3_BUCKET=a", "LOG_SERVICE_S3_PATH_STYLE=yes"}, []string{"LOG_SERVICE_S3_PATH_STYLE", `"yes"`, "true or false"}},

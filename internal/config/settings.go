@@ -159,7 +159,7 @@ func count(field func(*Config) *int64) func(*Config, string) error {
 	return func(c *Config, v string) error {
 		n, err := strconv.ParseInt(v, 10, 64)
 		if err != nil || n < 0 {
-			return fmt.Errorf("want a whole number, 0 for no limit")
+			return fmt.Errorf("must be a whole number, 0 for no limit")
 		}
 		*field(c) = n
 		return nil

@@ -3,7 +3,7 @@ package config
 // validateTLS checks which settings about certificates go together.
 func (c *Config) validateTLS() error {
 	needs := func(name, value, other string) error {
-		return &Error{Name: Prefix + name, Value: value, Rule: "is of no effect alone: set " + Prefix + other + ", too"}
+		return &Error{Name: Prefix + name, Value: value, Rule: "has no effect alone: also set " + Prefix + other}
 	}
 	switch {
 	case c.TLSCert != "" && c.TLSKey == "":

@@ -29,7 +29,7 @@ func (d *folder) LoadClock() (time.Time, error) {
 	}
 	t, err := time.Parse(time.RFC3339, strings.TrimSpace(string(text)))
 	if err != nil {
-		return t, fmt.Errorf("%s: %w: remove the file, and the clock begins anew", path, err)
+		return t, fmt.Errorf("%s: %w: remove the file to restart the clock", path, err)
 	}
 	return t, nil
 }

@@ -74,7 +74,7 @@ func redisTLS(r config.Redis) (*tls.Config, error) {
 		trust.RootCAs = x509.NewCertPool()
 	}
 	if !trust.RootCAs.AppendCertsFromPEM(file) {
-		return nil, fmt.Errorf("LOG_SERVICE_REDIS_SSL_CA_CERT_PATH: %s holds no certificate in PEM", r.CACert)
+		return nil, fmt.Errorf("LOG_SERVICE_REDIS_SSL_CA_CERT_PATH: %s contains no PEM certificate", r.CACert)
 	}
 	return trust, nil
 }

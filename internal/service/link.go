@@ -43,7 +43,7 @@ type Link struct {
 // service has no LinkKey. ErrLimit: an upload for an account that is full.
 func (s *Service) SignLink(kind LinkKind, id logservice.ID, ttl time.Duration) (Link, error) {
 	if len(s.linkKey) == 0 {
-		return Link{}, logservice.Errorf(logservice.ErrUnsupported, "this server makes no links: it has no key to sign them")
+		return Link{}, logservice.Errorf(logservice.ErrUnsupported, "this server creates no links: it has no key to sign them")
 	}
 	if kind == LinkUpload {
 		if err := s.accounts.stores(id.Account); err != nil {

@@ -184,7 +184,7 @@ func newTransport(caCert string) (*http.Transport, error) {
 			return nil, fmt.Errorf("certificates: %w", err)
 		}
 		if !roots.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("certificates: %s holds none in PEM form", caCert)
+			return nil, fmt.Errorf("certificates: %s contains no PEM certificate", caCert)
 		}
 	}
 	dialer := net.Dialer{Timeout: answerTime / 2}

@@ -96,7 +96,7 @@ func (e *Engine) answered(ctx context.Context, b *bucket, name string, t *tail, 
 	if t.movable() > mostHeld*e.config.StreamMemory {
 		e.move(b, name, t.gen)
 		return false, &logservice.UnavailableError{RetryAfter: time.Second,
-			Cause: fmt.Errorf("the stream holds %d bytes in Redis, and its older lines cannot be moved to the blob store yet", t.inRedis())}
+			Cause: fmt.Errorf("the stream holds %d bytes in Redis, and its older lines cannot be offloaded to the blob store yet", t.inRedis())}
 	}
 	return false, nil
 }

@@ -180,7 +180,7 @@ func (b *bucket) verify(ctx context.Context, followers []*follower) error {
 	}
 	n, err := b.e.client.Do(ctx, b.e.client.B().Exists().Key(keys...).Build()).AsInt64()
 	if err == nil && n < int64(len(keys)) {
-		err = errors.New("a stream that is followed is gone, or was deleted")
+		err = errors.New("a followed stream was deleted or is missing")
 	}
 	return err
 }

@@ -91,7 +91,7 @@ func (d *decoder) explain(err error) error {
 	case d.source.err != nil:
 		return d.source.err
 	}
-	return logservice.Invalidf("the body is not what its Content-Encoding says: %v", err)
+	return logservice.Invalidf("the body does not match its Content-Encoding: %v", err)
 }
 
 func (d *decoder) Close() { d.put() }

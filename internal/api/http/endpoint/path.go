@@ -13,7 +13,7 @@ import (
 func (c *Call) Segment(name string) (string, error) {
 	s := c.Request.PathValue(name)
 	if i := strings.IndexAny(s, `/\`); i >= 0 {
-		return "", logservice.Invalidf("%s %q holds a %c: it is one segment of the path", name, s, s[i])
+		return "", logservice.Invalidf("%s %q contains a %c: it must be one segment of the path", name, s, s[i])
 	}
 	if _, err := logservice.ParseKey(s); err != nil {
 		return "", logservice.Invalidf("%s: %v", name, err)
