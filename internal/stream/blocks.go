@@ -7,13 +7,14 @@ import (
 	"github.com/harness/log-service/internal/logs"
 )
 
-// blocksShare is the part of the memory budget, 1/blocksShare of it, that is
-// for lines read back from disk: readers of old lines must not press out what
-// everybody at the end of a log is about to read.
+// blocksShare: 1/blocksShare of the memory budget is for lines read back from
+// disk. Readers of old lines must not evict what readers at the end of a log
+// are about to read.
 const blocksShare = 4
 
-// blockOwner is a stream as the owner of the blocks that were read back of it.
-// They do not overlap, and stay a while for readers at the same place.
+// blockOwner is a stream in its role as owner of the blocks read back for it.
+// Blocks do not overlap, and are cached for a while for readers at the same
+// position.
 type blockOwner stream
 
 // Dropped implements batches.Stream.
@@ -34,13 +35,13 @@ func (o *blockOwner) Evict(first int64) {
 	}
 }
 
-// blockAt returns the index of the block that holds sequence pos, or else of
+// blockAt returns the index of the block that contains sequence pos, or else of
 // the first one after it. The caller holds s.mu.
 func (s *stream) blockAt(pos int64) int {
 	return sort.Search(len(s.blocks), func(i int) bool { return s.blocks[i].Next() > pos })
 }
 
-// keepBlock keeps what was read back for others, unless they have it already.
+// keepBlock caches what was read back, unless some of it is cached already.
 func (s *stream) keepBlock(b *logs.Batch) {
 	if b.Gap {
 		return

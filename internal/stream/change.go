@@ -22,8 +22,8 @@ func (e *Engine) Append(ctx context.Context, id logservice.ID, l logs.Lines) (ne
 	if err != nil {
 		return 0, err
 	}
-	// Also what is not stored again waits: the lines it repeats may be in a
-	// group that is not durable yet, or that fails.
+	// A retry also waits: the lines it repeats may be in a group that is not
+	// durable yet, or that fails.
 	if err := g.wait(ctx); err != nil {
 		return 0, err
 	}
@@ -53,7 +53,7 @@ func (s *stream) append(l logs.Lines) (next int64, err error) {
 	}
 	pieces, id := split(l, s.next, flags)
 	if dedupe {
-		if known, err := s.recalls(id, l.Data); known || err != nil {
+		if known, err := s.isRetry(id, l.Data); known || err != nil {
 			return s.next, err
 		}
 	}
@@ -69,8 +69,8 @@ func (s *stream) append(l logs.Lines) (next int64, err error) {
 	return s.next, nil
 }
 
-// split cuts an append into records of about batches.PieceBytes that start at
-// sequence first and have the flags, and identifies it.
+// split divides an append into records of about batches.PieceBytes, starting at
+// sequence first and with the given flags, and returns what identifies it.
 func split(l logs.Lines, first int64, flags uint8) ([]staged, recentAppend) {
 	id := recentAppend{first: first}
 	if len(l.Data) <= batches.PieceBytes { // nearly always
@@ -132,8 +132,8 @@ func (e *Engine) Delete(ctx context.Context, id logservice.ID) error {
 	return e.remove(ctx, s, false)
 }
 
-// remove deletes s. Where it is not to be durable, one that is closed goes
-// without a wait: a crash may bring it back, as it was.
+// remove deletes s. Unless durable is set, a closed stream is removed without
+// waiting: a crash may bring it back unchanged.
 func (e *Engine) remove(ctx context.Context, s *stream, durable bool) (err error) {
 	s.mu.Lock()
 	durable = durable || !s.closed
@@ -155,7 +155,7 @@ func (e *Engine) remove(ctx context.Context, s *stream, durable bool) (err error
 	return err
 }
 
-// forget takes a deleted stream out of the map.
+// forget removes a deleted stream from the map.
 func (e *Engine) forget(s *stream) {
 	e.mu.Lock()
 	if e.streams[s.id] == s {
@@ -164,7 +164,7 @@ func (e *Engine) forget(s *stream) {
 	e.mu.Unlock()
 }
 
-// applied publishes a durable group, in order; the committer calls it.
+// applied publishes a durable group. The committer calls it, in order.
 func (e *Engine) applied(g *group) {
 	for _, it := range g.items {
 		s := it.s
@@ -184,19 +184,19 @@ func (e *Engine) applied(g *group) {
 	g.items = nil
 }
 
-// undone takes a failed group back, the last record first.
+// undone reverts a failed group, last record first.
 func (e *Engine) undone(g *group, _ error) {
 	for i := len(g.items) - 1; i >= 0; i-- {
 		it := g.items[i]
 		s := it.s
 		s.mu.Lock()
 		s.undo(it)
-		unborn := it.rec.kind == kindOpen && len(s.segs) == 0
+		neverOpened := it.rec.kind == kindOpen && len(s.segs) == 0
 		s.mu.Unlock()
-		if unborn {
+		if neverOpened {
 			e.forget(s)
 		}
-		if it.rec.kind == kindDelete { // a truncating open may have taken its place
+		if it.rec.kind == kindDelete { // a truncating open may have replaced it
 			e.mu.Lock()
 			if e.streams[s.id] == nil {
 				e.streams[s.id] = s

@@ -28,8 +28,8 @@ func (e *Engine) Due(ctx context.Context) ([]logs.Info, error) {
 	return due, err
 }
 
-// Claim implements logs.Streams. One service alone uses the engine, so a claim
-// is nothing but the stream that it means.
+// Claim implements logs.Streams. This engine has only one server, so a claim is
+// just a reference to the stream.
 func (e *Engine) Claim(_ context.Context, id logservice.ID) (logs.Claim, error) {
 	s, err := e.lookup(id)
 	if err != nil {
@@ -43,11 +43,12 @@ func (e *Engine) Claim(_ context.Context, id logservice.ID) (logs.Claim, error) 
 	return &claim{s: s, how: s.how}, nil
 }
 
-// Take implements logs.Streams. A stream that is missing may be one whose
-// deletion is not durable yet, so the log is settled first.
+// Take implements logs.Streams. A missing stream may be one whose deletion is
+// not durable yet, so the log is settled first.
 func (e *Engine) Take(ctx context.Context, id logservice.ID) (logs.Claim, error) {
 	if e.wal != nil {
-		// What was taken back is where it was before, so a second look suffices.
+		// What was reverted is back in its previous state, so a second attempt
+		// suffices.
 		if e.wal.settle(ctx) != nil {
 			if err := e.wal.settle(ctx); err != nil {
 				return nil, err
@@ -75,7 +76,7 @@ func (e *Engine) Take(ctx context.Context, id logservice.ID) (logs.Claim, error)
 type claim struct {
 	s       *stream
 	how     logs.Closing
-	durable bool // Delete waits until no crash brings the stream back
+	durable bool // Delete waits until no crash can bring the stream back
 }
 
 // How implements logs.Claim.
@@ -91,8 +92,8 @@ func (c *claim) Commit(context.Context) error {
 	return nil
 }
 
-// Rollback implements logs.Claim: within one service, whoever takes a claim
-// waits until its archive is stored or not.
+// Rollback implements logs.Claim. Within one server, the holder of a claim
+// waits until its archiving has succeeded or failed.
 func (c *claim) Rollback(context.Context) {}
 
 // Delete implements logs.Claim.

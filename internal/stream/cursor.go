@@ -12,10 +12,10 @@ import (
 
 const (
 	// nextBytes is about how much one Next returns: enough that the cost of a
-	// call vanishes, little enough that a thousand readers hold little.
+	// call does not matter, but little memory even for a thousand readers.
 	nextBytes = 256 << 10
-	// slowBytes is how much it returns to a reader that is put back, because
-	// its peer takes less at once.
+	// slowBytes is how much it returns to a reader that was rewound, because
+	// its peer accepts less at a time.
 	slowBytes = 64 << 10
 )
 
@@ -34,16 +34,16 @@ func (e *Engine) Follow(_ context.Context, id logservice.ID, after int64) (logs.
 	return &cursor{s: s, pos: max(after, 0)}, nil
 }
 
-// cursor stands after the line pos of its stream.
+// cursor is positioned after line pos of its stream.
 type cursor struct {
 	s       *stream
 	pos     int64
-	slow    bool    // it was put back
+	slow    bool    // it was rewound
 	entries []entry // scratch of Next
 	closed  bool
 }
 
-var ready = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
+var closedChannel = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
 
 // Ready implements logs.Cursor.
 func (c *cursor) Ready() <-chan struct{} {
@@ -51,7 +51,7 @@ func (c *cursor) Ready() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if c.pos+1 < s.end || s.closed {
-		return ready
+		return closedChannel
 	}
 	if s.changed == nil {
 		s.changed = make(chan struct{})
@@ -68,8 +68,8 @@ func (c *cursor) Next(ctx context.Context) ([]*logs.Batch, error) {
 	for {
 		s := c.s
 		s.mu.Lock()
-		gap, entries := s.after(c.entries[:0], c.pos, limit)
-		found, entries := s.atHand(entries, c.pos+1)
+		gap, entries := s.entriesAfter(c.entries[:0], c.pos, limit)
+		found, entries := s.inMemory(entries, c.pos+1)
 		if s.gone.Load() && c.pos+1 < s.end {
 			err := &service.ReleasedError{Next: s.end, Archived: s.archived}
 			s.mu.Unlock()
@@ -90,7 +90,7 @@ func (c *cursor) Next(ctx context.Context) ([]*logs.Batch, error) {
 			if err != nil {
 				return nil, err
 			}
-			if b == nil { // a segment went away meanwhile: look again
+			if b == nil { // a segment was released meanwhile: try again
 				if err := ctx.Err(); err != nil {
 					return nil, err
 				}
@@ -110,10 +110,11 @@ func (c *cursor) Next(ctx context.Context) ([]*logs.Batch, error) {
 	}
 }
 
-// atHand returns those of the batches of entries that are in memory and come
-// first, where pos is the sequence asked for; else the block that holds it;
-// else no batches, and the entries to be read together. The caller holds s.mu.
-func (s *stream) atHand(entries []entry, pos int64) ([]*logs.Batch, []entry) {
+// inMemory returns the leading batches of entries if they are in memory, where
+// pos is the requested sequence; otherwise the block that contains pos;
+// otherwise no batches, and the entries to read together. The caller holds
+// s.mu.
+func (s *stream) inMemory(entries []entry, pos int64) ([]*logs.Batch, []entry) {
 	n := 0
 	for n < len(entries) && entries[n].batch != nil {
 		n++

@@ -7,11 +7,10 @@
 //	            ◄── read back from a segment ◄────┘
 //
 // A stream is an index of batches by sequence. Readers are cursors into it,
-// woken by a channel that the next batch closes; nothing is queued for them.
-// Memory holds the youngest batches of all streams under one budget, the log
-// holds every line until its stream is deleted. With no folder the same
-// engine runs without the log: what the budget presses out is then gone, and
-// readers are told so.
+// woken by a channel that the next batch closes; nothing is queued per reader.
+// Memory holds the latest batches of all streams under one budget; the log
+// holds every line until its stream is deleted. Without a folder the same
+// engine runs without a log: evicted lines are lost, and readers get a gap.
 package stream
 
 import (
@@ -35,10 +34,11 @@ const DefaultMemory = 256 << 20
 
 // Config of an Engine.
 type Config struct {
-	// Dir is the folder of the write-ahead log, made if missing. Empty: lines
-	// live in memory only. The caller sees to it that one process uses it.
+	// Dir is the folder of the write-ahead log, created if missing. If empty,
+	// lines are only in memory. The caller ensures that only one process uses
+	// it.
 	Dir string
-	// Memory bounds the bytes of lines held in memory; 0 is DefaultMemory.
+	// Memory limits the bytes of lines held in memory; 0 means DefaultMemory.
 	Memory int64
 	Logger *slog.Logger // nil: slog.Default
 
@@ -46,38 +46,38 @@ type Config struct {
 	segment int64  // tests: in place of segmentBytes
 }
 
-// Engine implements logs.Streams. Stop it.
+// Engine implements logs.Streams. Call Stop when done.
 type Engine struct {
 	log    *slog.Logger
 	start  time.Time
 	memory *batches.Memory
-	blocks *batches.Memory // what was read back from disk
+	blocks *batches.Memory // lines read back from disk
 
 	orphans orphans
 	wal     *wal // nil: memory only
 
 	metrics metrics
 
-	packer   *zstd.Encoder // both are safe for concurrent use
-	unpacker *zstd.Decoder
+	encoder *zstd.Encoder // both are safe for concurrent use
+	decoder *zstd.Decoder
 
 	mu      sync.RWMutex // guards streams; taken before any stream.mu
 	streams map[logservice.ID]*stream
 
-	lastNum  atomic.Uint64 // the number of the youngest stream
-	live     atomic.Int64  // bytes on disk that indexes refer to
-	unpacked atomic.Int64  // index entries that a clean could merge
+	lastNum     atomic.Uint64 // the number of the newest stream
+	live        atomic.Int64  // bytes on disk that indexes refer to
+	uncompacted atomic.Int64  // index entries that a compaction could merge
 
-	recents     atomic.Int64 // appends that streams remember
-	mostRecents int64        // bound of these
+	recentCount atomic.Int64 // appends that streams remember
+	recentLimit int64        // the limit of recentCount
 
-	cleaning sync.Mutex // held by the one clean at a time, before all others
+	reclaiming sync.Mutex // allows one reclaim at a time; taken before all others
 
-	wake chan struct{} // the keeper has work
-	quit chan struct{}
-	life context.Context // over when quit is closed
-	end  context.CancelFunc
-	kept chan struct{} // the keeper has returned
+	wake       chan struct{} // the maintenance goroutine has work
+	quit       chan struct{}
+	life       context.Context // canceled when quit is closed
+	end        context.CancelFunc
+	maintained chan struct{} // closed when the maintenance goroutine has returned
 }
 
 var (
@@ -85,7 +85,7 @@ var (
 	_ logs.Checker = (*Engine)(nil)
 )
 
-// Open returns an engine with the streams that its folder has.
+// Open returns an engine with the streams found in its folder.
 func Open(c Config) (*Engine, error) {
 	if c.Logger == nil {
 		c.Logger = slog.Default()
@@ -94,20 +94,20 @@ func Open(c Config) (*Engine, error) {
 		c.Memory = DefaultMemory
 	}
 	e := &Engine{
-		log:     c.Logger,
-		start:   time.Now(),
-		streams: make(map[logservice.ID]*stream),
-		wake:    make(chan struct{}, 1),
-		quit:    make(chan struct{}),
-		kept:    make(chan struct{}),
+		log:        c.Logger,
+		start:      time.Now(),
+		streams:    make(map[logservice.ID]*stream),
+		wake:       make(chan struct{}, 1),
+		quit:       make(chan struct{}),
+		maintained: make(chan struct{}),
 	}
 	e.life, e.end = context.WithCancel(context.Background())
 	e.blocks = batches.NewMemory(c.Memory/blocksShare, e.clock)
 	e.memory = batches.NewMemory(c.Memory-c.Memory/blocksShare, e.clock)
-	e.mostRecents = c.Memory / recentShare / recentBytes
+	e.recentLimit = c.Memory / recentShare / recentBytes
 	e.metrics = newMetrics(e)
 	var err error
-	if e.packer, e.unpacker, err = codec(); err != nil {
+	if e.encoder, e.decoder, err = codec(); err != nil {
 		return nil, err
 	}
 	if c.Dir != "" && c.folder == nil {
@@ -126,19 +126,19 @@ func Open(c Config) (*Engine, error) {
 			return nil, err
 		}
 	}
-	go e.keep()
+	go e.maintain()
 	return e, nil
 }
 
-// Stop writes what is staged and closes the files. Changes that come later
-// answer ErrUnavailable. Where the disk hangs it returns an error after some 16 s.
+// Stop writes what is staged and closes the files. Later changes return
+// ErrUnavailable. If the disk hangs, Stop returns an error after about 16 s.
 func (e *Engine) Stop() error {
 	close(e.quit)
 	e.end()
 	t := time.NewTimer(stopTime)
 	defer t.Stop()
 	select {
-	case <-e.kept:
+	case <-e.maintained:
 	case <-t.C:
 		return errHangs
 	}
@@ -148,8 +148,8 @@ func (e *Engine) Stop() error {
 	return e.wal.stop()
 }
 
-// Check implements logs.Checker: it reports why no lines can be taken now. It
-// never waits for the disk.
+// Check implements logs.Checker: it reports why lines cannot be accepted now.
+// It never waits for the disk.
 func (e *Engine) Check(context.Context) error {
 	if e.wal == nil {
 		return nil
@@ -157,7 +157,7 @@ func (e *Engine) Check(context.Context) error {
 	return e.wal.check(e.clock())
 }
 
-// clock counts from the engine's start and never jumps.
+// clock is the time since the engine's start. It never jumps.
 func (e *Engine) clock() time.Duration { return time.Since(e.start) }
 
 func (e *Engine) lookup(id logservice.ID) (*stream, error) {
@@ -193,7 +193,7 @@ func (e *Engine) open(id logservice.ID, ttl time.Duration, truncate bool) (*grou
 			return g, err
 		}
 	}
-	// The key may be a part of a request that would live as long.
+	// The key may be a substring of a request, which must not be kept alive.
 	id.Account, id.Key = strings.Clone(id.Account), logservice.Key(strings.Clone(string(id.Key)))
 	s := &stream{id: id, num: e.lastNum.Add(1), eng: e, next: 1, end: 1, ttl: ttl, last: e.clock()}
 	s.mu.Lock()
@@ -205,7 +205,7 @@ func (e *Engine) open(id logservice.ID, ttl time.Duration, truncate bool) (*grou
 	return s.staging, nil
 }
 
-// reopen keeps an open stream, or deletes it to truncate.
+// reopen keeps an open stream, or deletes it if truncate is set.
 func (s *stream) reopen(ttl time.Duration, truncate bool) (g *group, kept bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -233,7 +233,7 @@ func (s *stream) reopen(ttl time.Duration, truncate bool) (g *group, kept bool, 
 	return s.staging, true, err
 }
 
-// openRecord carries the identity; neither half of it can hold a NUL.
+// openRecord contains the identity; neither half of it can contain a NUL.
 func (s *stream) openRecord() staged {
 	name := []byte(s.id.Account + "\x00" + string(s.id.Key))
 	return staged{data: name, rec: record{

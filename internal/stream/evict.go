@@ -12,8 +12,7 @@ import (
 // Dropped implements batches.Stream.
 func (s *stream) Dropped() bool { return s.gone.Load() }
 
-// Evict implements batches.Stream: it takes the batch that starts at first out
-// of memory.
+// Evict implements batches.Stream: it evicts the batch that starts at first.
 func (s *stream) Evict(first int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -26,8 +25,8 @@ func (s *stream) Evict(first int64) {
 	if s.index[i].seg != nil {
 		return
 	}
-	// Without a log the lines are gone. Eviction is in order, so the hole is
-	// at the front, and the index forgets it.
+	// Without a log the lines are lost. Eviction is in order, so the gap is at
+	// the front and is removed from the index.
 	n := 0
 	for n < len(s.index) && s.index[n].batch == nil {
 		s.account(&s.index[n], -1)
@@ -36,8 +35,9 @@ func (s *stream) Evict(first int64) {
 	s.index = s.index[n:]
 }
 
-// delete marks s as deleted. Its cursors read on, for as long as the log keeps
-// its segments anyway: what they need counts as dead. The caller holds s.mu.
+// delete marks s as deleted. Its cursors can still read while the log keeps its
+// segments for other reasons: what they need counts as dead. The caller holds
+// s.mu.
 func (s *stream) delete() {
 	s.closed, s.deleted = true, true
 	if s.refs == 0 {
@@ -51,7 +51,8 @@ func (s *stream) delete() {
 	s.eng.orphans.add(s)
 }
 
-// orphans are the deleted streams that have cursors. The zero value is empty.
+// orphans are the deleted streams that still have cursors. The zero value is
+// empty.
 type orphans struct {
 	mu  sync.Mutex // guards set; nothing else is taken under it
 	set map[*stream]struct{}
@@ -78,8 +79,8 @@ func (o *orphans) all() []*stream {
 	return slices.Collect(maps.Keys(o.set))
 }
 
-// releaseOrphans takes seg from the deleted streams that have cursors. These
-// go on in the archive, or report what they had not read yet as lost.
+// releaseOrphans releases seg for deleted streams that still have cursors.
+// These continue in the archive, or report their unread lines as lost.
 func (e *Engine) releaseOrphans(seg *segment) {
 	for _, s := range e.orphans.all() {
 		s.mu.Lock()

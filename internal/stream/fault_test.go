@@ -121,7 +121,7 @@ func script(e *Engine) map[string]*outcome {
 		if !open(key) || !push(key, 5) || !push(key, 20) || !push("long", 1) || !end(key) {
 			return out
 		}
-		e.clean()
+		e.reclaim()
 	}
 	return out
 }
@@ -462,7 +462,7 @@ func TestADamagedRecordIsAGapAndItsFileStays(t *testing.T) {
 	if err := e.wal.settle(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	e.clean()
+	e.reclaim()
 	if names, _ := d.list(); !slices.Contains(names, segmentName(1)+damagedSuffix) {
 		t.Fatalf("the damaged file is not kept: %v", names)
 	}

@@ -11,38 +11,38 @@ import (
 	"unsafe"
 )
 
-// folder is where segments live. The one of the running server is a
-// directory; tests have one that loses what was not synced.
+// folder is where segments are stored: a directory in the server; in tests also
+// one that loses what was not synced.
 type folder interface {
 	// block is the unit in which segments are written.
 	block() int64
-	// create makes a file of size bytes of zeros; it is durable after sync.
+	// create creates a file of size bytes, all zero; it is durable after sync.
 	create(name string, size int64) (file, error)
-	// open opens a file for reading, and for writing where it says so.
+	// open opens a file for reading, and also for writing if write is set.
 	open(name string, write bool) (file, int64, error)
 	remove(name string) error
 	rename(from, to string) error
 	list() ([]string, error)
-	// sync makes the creations and removals so far durable.
+	// sync makes previous creations, renames and removals durable.
 	sync() error
-	// refill takes back descriptors in reserve that were used up.
+	// refill replaces reserve descriptors that were used up.
 	refill()
 	close() error
 }
 
 type file interface {
 	io.ReaderAt
-	// WriteAt overwrites what is there. Whole blocks out of a blockBuffer go
-	// from there to the disk, without a copy in the system's cache.
+	// WriteAt overwrites existing bytes. Whole blocks in a blockBuffer are
+	// written directly to the disk, without a copy in the system's cache.
 	io.WriterAt
 	io.Closer
-	// Seal says that nothing will be written any more.
+	// Seal ends all writing to the file.
 	Seal()
-	// Sync makes what was written durable. After an error nothing of what
-	// was written since the last Sync may be trusted.
+	// Sync makes all writes durable. After an error, nothing written since the
+	// last Sync may be trusted.
 	Sync() error
 	Truncate(size int64) error
-	// Extend allocates space up to size; what is new reads as zeros.
+	// Extend allocates space up to size; new space reads as zeros.
 	Extend(size int64) error
 }
 
@@ -55,8 +55,8 @@ type directory struct {
 	spare []*os.File
 }
 
-// spareDescriptors are held for the log's own files: a segment and its second
-// handle, twice, so that connections which took all others stop no append.
+// spareDescriptors are reserved for the log's own files: a segment and its
+// second handle, twice. So connections that use up all others stop no append.
 const spareDescriptors = 4
 
 func openDirectory(path string) (*directory, error) {
@@ -85,19 +85,19 @@ func (d *directory) refill() {
 	}
 }
 
-// spend closes the descriptors in reserve.
+// spend closes the reserve descriptors.
 func (d *directory) spend() (spent bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, f := range d.spare {
-		_ = f.Close() // read only: nothing can be lost
+		_ = f.Close() // read-only: nothing can be lost
 	}
 	spent = len(d.spare) > 0
 	d.spare = nil
 	return spent
 }
 
-// openFile is os.OpenFile, with the descriptors in reserve where there are no
+// openFile is os.OpenFile. It uses the reserve descriptors if there are no
 // others.
 func (d *directory) openFile(path string, flag int) (*os.File, error) {
 	f, err := os.OpenFile(path, flag, 0o600)
@@ -117,8 +117,8 @@ func (d *directory) create(name string, size int64) (file, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Space allocated ahead makes a sync cheaper (the file's size does not
-	// change) and a full disk show here, before anything is promised.
+	// With space allocated in advance a sync is cheaper (the file's size does
+	// not change), and a full disk shows here, before anything is acknowledged.
 	if err := allocate(f, size); err != nil {
 		return nil, errors.Join(err, f.Close(), os.Remove(path))
 	}
@@ -167,12 +167,12 @@ func (d *directory) close() error {
 	return d.self.Close()
 }
 
-// segmentFile is read through the system's cache and written past it where
-// the file system can: lines are read back rarely, and the cache would take a
-// copy and a page of memory for each block.
+// segmentFile is read through the system's cache and written past it, where the
+// file system supports that: lines are rarely read back, and the cache would
+// need a copy and a page of memory per block.
 type segmentFile struct {
 	*os.File
-	direct *os.File // nil where writes go through the cache, too
+	direct *os.File // nil if writes go through the cache, too
 }
 
 func (f *segmentFile) WriteAt(p []byte, off int64) (int, error) {
@@ -202,14 +202,14 @@ func (f *segmentFile) Close() error {
 	return f.File.Close()
 }
 
-// blockSize is what disks and file systems ask of writes past the cache: 4096
-// serves all that are in use.
+// blockSize is the alignment that disks and file systems require for writes
+// past the cache: 4096 works for all in use.
 const blockSize = 4096
 
 func (d *directory) block() int64 { return blockSize }
 
-// blockBuffer returns an empty buffer with capacity for n bytes that begins at a
-// multiple of block in memory, as writes past the cache demand.
+// blockBuffer returns an empty buffer with capacity for n bytes, whose address
+// is a multiple of block, as writes past the cache require.
 func blockBuffer(n, block int) []byte {
 	b := make([]byte, n+block-1)
 	at := int(-uintptr(unsafe.Pointer(unsafe.SliceData(b))) & uintptr(block-1))

@@ -20,7 +20,7 @@ func allocate(f *os.File, size int64) error {
 	return nil
 }
 
-// datasync syncs the data and the size; times may stay behind.
+// datasync syncs the data and the size, but not necessarily the times.
 func datasync(f *os.File) error {
 	for {
 		err := syscall.Fdatasync(int(f.Fd()))
@@ -34,8 +34,8 @@ func datasync(f *os.File) error {
 	}
 }
 
-// openDirect opens a file for writes past the system's cache; nil where the
-// file system has none.
+// openDirect opens a file for writes past the system's cache. It returns nil if
+// the file system does not support them.
 func openDirect(path string) *os.File {
 	f, err := os.OpenFile(path, os.O_WRONLY|syscall.O_DIRECT, 0)
 	if err != nil {
@@ -44,6 +44,6 @@ func openDirect(path string) *os.File {
 	return f
 }
 
-// refusesDirect reports that a write was not done because the file system
-// takes none past the cache.
+// refusesDirect reports whether a write failed because the file system does not
+// accept writes past the cache.
 func refusesDirect(err error) bool { return errors.Is(err, syscall.EINVAL) }

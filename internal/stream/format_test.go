@@ -57,7 +57,7 @@ func putChecksum(h []byte) {
 func TestASegmentOfTheFormerFormatIsRead(t *testing.T) {
 	d, want := small(t)
 	b := d.safe[segmentName(1)].safe
-	copy(b, formerMagic)
+	copy(b, previousMagic)
 	sum := checksum(b[:60])
 	b[60], b[61], b[62], b[63] = byte(sum), byte(sum>>8), byte(sum>>16), byte(sum>>24)
 	e := openOn(t, d, 2<<10)
@@ -147,7 +147,7 @@ func TestAFileWhoseSyncFailedIsNeverWrittenAgain(t *testing.T) {
 	if err := e.Delete(t.Context(), id("k")); err != nil {
 		t.Fatal(err)
 	}
-	e.clean()
+	e.reclaim()
 	for name, f := range d.names {
 		if f == bad {
 			t.Fatalf("the file is kept as %s", name)
@@ -177,7 +177,7 @@ func TestNamesOfDamagedFilesDoNotComeBack(t *testing.T) {
 			mustAppend(t, e, "other", i*20+1, 20)
 		}
 		_ = e.Delete(t.Context(), id("other"))
-		e.clean()
+		e.reclaim()
 		_ = e.Stop()
 		names, _ = d.list()
 		for _, name := range names { // an empty folder but for what is kept

@@ -9,12 +9,12 @@ import (
 // group is what one sync makes durable.
 type group struct {
 	buf   []byte // lead bytes and capacity for the header, then records
-	lead  int    // bytes of the block that the group begins in, before it
+	lead  int    // bytes before the group in the block in which it begins
 	items []staged
-	// second is where, counted from the group's header, another group begins
-	// that is written with it; 0: there is none.
+	// second is the offset from the group's header of another group that is
+	// written with it; 0: there is none.
 	second int
-	calls  int      // of stage: about the writers that wait for it
+	calls  int      // of stage: about the number of writers that wait for it
 	seg    *segment // set before applied
 	base   int64    // offset of the header in seg
 
@@ -41,18 +41,19 @@ func (w *wal) newGroup(lead int64) *group {
 	return g
 }
 
-// reserve makes capacity for n more bytes, and for the rest of their last block.
+// reserve ensures capacity for n more bytes, and for the rest of their last
+// block.
 func (g *group) reserve(n, block int) {
 	if need := len(g.buf) + n + block; need > cap(g.buf) {
 		g.buf = append(blockBuffer(max(need, 2*cap(g.buf), firstBuffer), block), g.buf...)
 	}
 }
 
-// firstBuffer is the capacity of a new group: a few usual batches.
+// firstBuffer is the initial capacity of a group: a few typical batches.
 const firstBuffer = 64 << 10
 
-// fillBlock ends the group at the end of a block, and begins a second one there:
-// a block that cannot be read takes only one of them.
+// fillBlock ends the group at the end of a block, and begins a second one
+// there: an unreadable block destroys only one of them.
 func (g *group) fillBlock(block int) {
 	n := block - len(g.buf)%block
 	if n < recordHeader {
@@ -65,16 +66,16 @@ func (g *group) fillBlock(block int) {
 	g.buf = g.buf[:len(g.buf)+groupHeader]
 }
 
-// size is what the group takes in its segment.
+// size is the bytes that the group takes in its segment.
 func (g *group) size() int64 { return int64(len(g.buf) - g.lead) }
 
-// data is what a record of the group carries.
+// data is the data of a record of the group.
 func (g *group) data(it staged) []byte {
 	at := g.lead + int(it.off) + recordHeader
 	return g.buf[at : at+int(it.rec.size)]
 }
 
-// moveTo moves the group in its buffer to where lead bytes are before it.
+// moveTo moves the group within its buffer so that lead bytes precede it.
 func (g *group) moveTo(lead int, block int) {
 	if lead == g.lead {
 		return
@@ -85,8 +86,8 @@ func (g *group) moveTo(lead int, block int) {
 	g.buf, g.lead = g.buf[:lead+size], lead
 }
 
-// wait returns once the group is durable and its lines can be read, or ctx is
-// over: then nobody knows yet whether it will be.
+// wait returns once the group is durable and its lines can be read, or once ctx
+// is done: the outcome is then unknown.
 func (g *group) wait(ctx context.Context) error {
 	if g == nil {
 		return nil

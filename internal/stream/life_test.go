@@ -146,7 +146,7 @@ func (l *life) run() {
 		} else {
 			l.remove(key)
 		}
-		l.e.clean()
+		l.e.reclaim()
 		if i%3 == 2 {
 			l.restart()
 		}

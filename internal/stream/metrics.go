@@ -9,7 +9,7 @@ import (
 // metrics are what an Engine counts.
 type metrics struct {
 	commits  prometheus.Histogram // seconds of a write and its sync
-	changes  prometheus.Counter   // that the groups held
+	changes  prometheus.Counter   // in those groups
 	bytes    prometheus.Counter
 	failures prometheus.Counter
 	damaged  prometheus.Counter
@@ -64,7 +64,7 @@ func (e *Engine) segments() (files int, size int64, damaged int) {
 	w.segMu.Lock()
 	defer w.segMu.Unlock()
 	for _, s := range w.segments {
-		if s.sealed { // used of the others is the committer's
+		if s.sealed { // used belongs to the committer in the others
 			size += s.used
 		}
 		if s.damaged {
@@ -74,7 +74,7 @@ func (e *Engine) segments() (files int, size int64, damaged int) {
 	return len(w.segments), size, damaged
 }
 
-// committed counts a group that is durable.
+// committed counts a durable group.
 func (m *metrics) committed(changes, size int, took time.Duration) {
 	m.commits.Observe(took.Seconds())
 	m.changes.Add(float64(changes))

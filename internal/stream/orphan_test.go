@@ -59,11 +59,11 @@ func TestNoReaderOfADeletedLogHoldsTheFilesOfAll(t *testing.T) {
 		for i := range int64(50) {
 			mustAppend(t, e, "traffic", i*80+1, 80)
 		}
-		e.clean()
+		e.reclaim()
 	}
 	files, _, _ := e.segments()
 	t.Logf("%d segments with 3 readers of deleted logs", files)
-	if most := 2*slackSegments + 20; files > most {
+	if most := 2*deadSegments + 20; files > most {
 		t.Errorf("%d segments are kept, want at most %d", files, most)
 	}
 	var gone *service.ReleasedError

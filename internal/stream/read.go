@@ -12,14 +12,14 @@ import (
 	"github.com/harness/log-service/internal/logs"
 )
 
-// windowBytes is how far one read of a segment reaches at most: a stream's
-// records lie among those of others.
+// windowBytes is the largest range of a segment that one read covers: a
+// stream's records lie among those of others.
 const windowBytes = 512 << 10
 
-// read turns entries into batches: those in memory as they are, those on
-// disk read back, neighbours with one read and as one batch. A record that
-// is damaged comes as a gap. No batches and no error: a segment was replaced
-// meanwhile, and the index must be asked again.
+// read turns entries into batches: those in memory as they are, those on disk
+// read back, adjacent ones with one read and as one batch. A damaged record
+// becomes a gap. If it returns no batches and no error, a segment was replaced
+// meanwhile, and the index must be read again.
 func (e *Engine) read(s *stream, entries []entry) ([]*logs.Batch, error) {
 	batches := make([]*logs.Batch, 0, len(entries))
 	for len(entries) > 0 {
@@ -42,9 +42,9 @@ func (e *Engine) read(s *stream, entries []entry) ([]*logs.Batch, error) {
 	return batches, nil
 }
 
-// load reads neighbouring entries of one segment back as one batch, up to the
-// first damaged record, which comes as a gap of its own. No batch and no error:
-// their segment was replaced meanwhile.
+// load reads adjacent entries of one segment back as one batch, up to the first
+// damaged record, which becomes a gap of its own. If it returns no batch and no
+// error, the segment was replaced meanwhile.
 func (e *Engine) load(s *stream, entries []entry) (*logs.Batch, error) {
 	b, err := e.readBack(s, entries)
 	if !errors.Is(err, os.ErrClosed) {
@@ -58,29 +58,29 @@ func (e *Engine) load(s *stream, entries []entry) (*logs.Batch, error) {
 	}
 }
 
-// window is how many of the entries can be read with one read.
+// window is how many of the entries one read can cover.
 func window(entries []entry) int {
 	first := &entries[0]
 	n := 1
-	for ; n < len(entries) && !first.packed(); n++ {
+	for ; n < len(entries) && !first.compacted(); n++ {
 		x := &entries[n]
 		end := int64(x.off) + recordHeader + int64(x.size)
-		if x.batch != nil || x.packed() || x.seg != first.seg || x.off < first.off || end-int64(first.off) > windowBytes {
+		if x.batch != nil || x.compacted() || x.seg != first.seg || x.off < first.off || end-int64(first.off) > windowBytes {
 			break
 		}
 	}
 	return n
 }
 
-// readBack reads neighbouring entries of one segment into one batch: up to
-// the first damaged record, which comes as a gap of its own.
+// readBack reads adjacent entries of one segment into one batch, up to the
+// first damaged record, which becomes a gap of its own.
 func (e *Engine) readBack(s *stream, entries []entry) (*logs.Batch, error) {
 	first := &entries[0]
 	buf, err := readRecords(entries)
-	if isDamage(err) && len(entries) > 1 { // somewhere: the caller asks for the rest again
+	if isDamage(err) && len(entries) > 1 { // somewhere: the caller reads the rest again
 		return e.readBack(s, entries[:len(entries)/2])
 	}
-	if isDamage(err) { // of one record only when it happens twice
+	if isDamage(err) { // of one record, only if it happens twice
 		buf, err = readRecords(entries)
 	}
 	switch {
@@ -95,7 +95,7 @@ func (e *Engine) readBack(s *stream, entries []entry) (*logs.Batch, error) {
 		return nil, &logservice.UnavailableError{Cause: err}
 	}
 	b := &logs.Batch{First: first.first}
-	w := 0 // the data moves down over the headers: one buffer, no copy elsewhere
+	w := 0 // the data moves over the headers, within one buffer
 	for i := range entries {
 		x := &entries[i]
 		data, ok := s.dataOf(x, buf[x.off-first.off:])
@@ -108,7 +108,7 @@ func (e *Engine) readBack(s *stream, entries []entry) (*logs.Batch, error) {
 			}
 			break
 		}
-		if x.packed() { // alone in its window
+		if x.compacted() { // alone in its window
 			b.Data, b.Count = data, int64(x.count)
 			return b, nil
 		}
@@ -119,7 +119,7 @@ func (e *Engine) readBack(s *stream, entries []entry) (*logs.Batch, error) {
 	return b, nil
 }
 
-// readRecords reads the records of neighbouring entries.
+// readRecords reads the records of adjacent entries.
 func readRecords(entries []entry) ([]byte, error) {
 	first, last := &entries[0], &entries[len(entries)-1]
 	buf := make([]byte, int64(last.off)+recordHeader+int64(last.size)-int64(first.off))
@@ -129,38 +129,39 @@ func readRecords(entries []entry) ([]byte, error) {
 
 var errChecksum = errors.New("its checksum does not match")
 
-// passing are the errors of a read that say nothing about what is stored.
-var passing = []error{
+// transient are read errors that imply nothing about what is stored.
+var transient = []error{
 	os.ErrClosed, syscall.EINTR, syscall.EAGAIN, syscall.ENOMEM, syscall.EMFILE, syscall.ENFILE,
 }
 
-// isDamage reports whether a read failed because of what it should read: a
-// sector that the disk cannot read is as lost as one that it has changed.
+// isDamage reports whether a read failed because of what is stored: a sector
+// that the disk cannot read is as lost as a corrupted one.
 func isDamage(err error) bool {
 	if err == nil {
 		return false
 	}
-	return !slices.ContainsFunc(passing, func(p error) bool { return errors.Is(err, p) })
+	return !slices.ContainsFunc(transient, func(p error) bool { return errors.Is(err, p) })
 }
 
-// dataOf checks the record in buf against the entry that led to it.
+// dataOf checks the record in buf against its entry in the index, and returns
+// its data.
 func (s *stream) dataOf(x *entry, buf []byte) ([]byte, bool) {
 	r, ok := parseRecord(buf)
 	if !ok || r.stream != s.num || r.first != x.first || r.count != x.count || r.size != x.size {
 		return nil, false
 	}
 	data, ok := r.parseData(buf)
-	if ok && r.kind == kindPack {
-		return s.eng.unpack(data, r.next)
+	if ok && r.kind == kindCompacted {
+		return s.eng.decompress(data, r.next)
 	}
 	return data, ok && r.kind == kindLines
 }
 
-// maxRaw bounds what a pack may hold before compression; one long line is
-// the most that is ever in it beyond packBytes.
+// maxRaw limits the bytes of a compacted block before compression: at most one
+// long line exceeds compactedBytes.
 const maxRaw = 128 << 20
 
-// codec makes the two halves of the packs' compression.
+// codec returns the encoder and decoder of compacted blocks.
 func codec() (*zstd.Encoder, *zstd.Decoder, error) {
 	enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest),
 		zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false))
@@ -171,17 +172,18 @@ func codec() (*zstd.Encoder, *zstd.Decoder, error) {
 	return enc, dec, err
 }
 
-func (e *Engine) unpack(data []byte, size int64) ([]byte, bool) {
+func (e *Engine) decompress(data []byte, size int64) ([]byte, bool) {
 	if size < 0 || size > maxRaw {
 		return nil, false
 	}
-	out, err := e.unpacker.DecodeAll(data, make([]byte, 0, size))
+	out, err := e.decoder.DecodeAll(data, make([]byte, 0, size))
 	return out, err == nil && int64(len(out)) == size
 }
 
-// damaged notes that a record cannot be read. Its segment is kept on disk
-// for good, whatever becomes of its streams. False: it is none of its segment
-// any more, whose file was used again since the index was asked.
+// damaged notes that a record cannot be read. Its segment's file is kept
+// forever, whatever happens to its streams. It returns false if the file was
+// reused since the index was read, so that the record is no longer the
+// segment's.
 func (e *Engine) damaged(s *stream, x *entry, cause error) bool {
 	e.wal.segMu.Lock()
 	if x.seg.gone {

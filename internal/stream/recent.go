@@ -10,20 +10,20 @@ import (
 )
 
 const (
-	// recentTime is how long an append is known again by its bytes: clients
-	// retry for 2 minutes, and the last try may take a while to arrive.
+	// recentTime is how long an append is recognized by its bytes: clients
+	// retry for 2 minutes, and the last attempt may take a while to arrive.
 	recentTime = 150 * time.Second
-	// maxRecent bounds the appends remembered per stream: 400 per second.
+	// maxRecent limits the appends remembered per stream: 400 per second.
 	maxRecent = 1 << 16
-	// recentShare is the part of the memory budget, 1/recentShare of it, that
-	// the remembered appends of all streams may take. Past it a stream that has
-	// more than leastRecent of them forgets its oldest for each new one.
+	// recentShare: 1/recentShare of the memory budget may be used for the
+	// remembered appends of all streams. Beyond it, a stream with more than
+	// minRecent of them forgets its oldest for each new one.
 	recentShare = 4
-	leastRecent = 16
-	// recentBytes is about what a remembered append takes in memory, its place
-	// in the map included.
+	minRecent   = 16
+	// recentBytes is about what a remembered append takes in memory, including
+	// its map entry.
 	recentBytes = 64
-	// scanRecent is how many appends are searched one by one, without a map.
+	// scanRecent is how many appends are searched linearly, without a map.
 	scanRecent = 32
 )
 
@@ -51,10 +51,11 @@ func (r *recentAppend) same(x *recentAppend) bool {
 // recents are the last appends of a stream. The zero value is empty.
 type recents struct {
 	list  []recentAppend   // by first
-	bySum map[uint64]int64 // first of the youngest with that sum; nil while the list is short
+	bySum map[uint64]int64 // first of the newest with that sum; nil while the list is short
 }
 
-// search returns where the list has the append that starts at first, or would.
+// search returns the index of the append that starts at first, or where it
+// would be inserted.
 func (l *recents) search(first int64) int {
 	return sort.Search(len(l.list), func(i int) bool { return l.list[i].first >= first })
 }
@@ -79,8 +80,8 @@ func (l *recents) insert(list ...recentAppend) (added int) {
 	return len(l.list) - n
 }
 
-// cut removes the appends from index from up to index to, which are the oldest
-// or the youngest of the list.
+// cut removes the appends with indices from ≤ i < to, which are the oldest or
+// the newest of the list.
 func (l *recents) cut(from, to int) {
 	if l.bySum != nil {
 		for _, r := range l.list[from:to] {
@@ -99,7 +100,7 @@ func (l *recents) cut(from, to int) {
 	}
 }
 
-// find returns the youngest append that is the same as r.
+// find returns the newest append that is the same as r.
 func (l *recents) find(r *recentAppend) (recentAppend, bool) {
 	if l.bySum != nil {
 		first, ok := l.bySum[r.sum]
@@ -117,8 +118,7 @@ func (l *recents) find(r *recentAppend) (recentAppend, bool) {
 	return recentAppend{}, false
 }
 
-// remember keeps appends, in order, among the last ones. The caller holds
-// s.mu.
+// remember adds appends, in order, to the recent ones. The caller holds s.mu.
 func (s *stream) remember(list ...recentAppend) {
 	if len(list) == 0 {
 		return
@@ -129,17 +129,18 @@ func (s *stream) remember(list ...recentAppend) {
 	}
 	added := int64(s.recent.insert(list...))
 	s.eng.memory.Charge(added * recentBytes)
-	over := s.eng.recents.Add(added) > s.eng.mostRecents
+	over := s.eng.recentCount.Add(added) > s.eng.recentLimit
 	n := len(s.recent.list)
 	drop := max(0, n-maxRecent)
 	if over {
-		drop = max(drop, min(int(added), n-leastRecent))
+		drop = max(drop, min(int(added), n-minRecent))
 	}
 	s.forgetRecent(0, drop)
 	s.expireRecent(now)
 }
 
-// expireRecent forgets the appends whose time is over. The caller holds s.mu.
+// expireRecent forgets the appends older than recentTime. The caller holds
+// s.mu.
 func (s *stream) expireRecent(now time.Duration) {
 	n := 0
 	for n < len(s.recent.list) && s.recent.list[n].at < now-recentTime {
@@ -148,18 +149,18 @@ func (s *stream) expireRecent(now time.Duration) {
 	s.forgetRecent(0, n)
 }
 
-// forgetRecent is recents.cut with its account. The caller holds s.mu.
+// forgetRecent is recents.cut with its accounting. The caller holds s.mu.
 func (s *stream) forgetRecent(from, to int) {
 	if n := int64(to - from); n > 0 {
 		s.recent.cut(from, to)
-		s.eng.recents.Add(-n)
+		s.eng.recentCount.Add(-n)
 		s.eng.memory.Charge(-n * recentBytes)
 	}
 }
 
-// expireRecents forgets, in streams that are idle, what has had its time.
-func (e *Engine) expireRecents() {
-	if e.recents.Load() == 0 {
+// expireAllRecent forgets old appends also in idle streams.
+func (e *Engine) expireAllRecent() {
+	if e.recentCount.Load() == 0 {
 		return
 	}
 	now := e.clock()
@@ -170,28 +171,28 @@ func (e *Engine) expireRecents() {
 	}
 }
 
-// recalls reports whether data is the bytes of one of the last appends: a retry.
-// The caller holds s.mu.
-func (s *stream) recalls(id recentAppend, data []byte) (bool, error) {
+// isRetry reports whether data is identical to a recent append. The caller
+// holds s.mu.
+func (s *stream) isRetry(id recentAppend, data []byte) (bool, error) {
 	r, ok := s.recent.find(&id)
 	if !ok {
 		return false, nil
 	}
-	// What is not durable yet is in a group's buffer, which nobody may read, so
-	// its checksums must do: its sender has had no answer, and then a retry is
-	// what comes.
+	// What is not durable yet is in a group's buffer, which must not be read,
+	// so the checksums must suffice: its sender has had no answer yet, so a
+	// retry is to be expected.
 	if r.first+int64(r.count) > s.end {
 		return true, nil
 	}
-	return s.holds(r.first, data)
+	return s.hasLines(r.first, data)
 }
 
-// holds reports whether the stream has the lines of data from sequence first
-// on, however they are stored by now. The caller holds s.mu.
-func (s *stream) holds(first int64, data []byte) (bool, error) {
+// hasLines reports whether the stream has the lines of data from sequence first
+// on, in whatever form they are stored. The caller holds s.mu.
+func (s *stream) hasLines(first int64, data []byte) (bool, error) {
 	var entries []entry
 	for pos := first; len(data) > 0; {
-		_, entries = s.after(entries[:0], pos-1, min(len(data), nextBytes))
+		_, entries = s.entriesAfter(entries[:0], pos-1, min(len(data), nextBytes))
 		found, err := s.eng.read(s, entries)
 		if err != nil || len(found) == 0 {
 			return false, err
@@ -210,9 +211,9 @@ func (s *stream) holds(first int64, data []byte) (bool, error) {
 	return true, nil
 }
 
-// recentRecord is what is stored beside compacted lines from sequence first up
-// to next, which do not show any more how they were appended. ok is false
-// where there is nothing to store. The caller holds s.mu.
+// recentRecord is stored beside the compacted lines first ≤ n < next, which no
+// longer show how they were appended. ok is false if there is nothing to store.
+// The caller holds s.mu.
 func (s *stream) recentRecord(first, next int64) (it staged, ok bool) {
 	s.expireRecent(s.eng.clock())
 	list := s.recent.list[s.recent.search(first):s.recent.search(next)]
@@ -226,7 +227,7 @@ func (s *stream) recentRecord(first, next int64) (it staged, ok bool) {
 }
 
 // appendRecents encodes appends: for each the distance of its first sequence
-// from the one before, its lines and its bytes as varints, and its sum.
+// from the previous one, its lines and its bytes as varints, and its sum.
 func appendRecents(dst []byte, list []recentAppend) []byte {
 	before := int64(0)
 	for _, r := range list {
@@ -239,7 +240,7 @@ func appendRecents(dst []byte, list []recentAppend) []byte {
 	return dst
 }
 
-// parseRecents decodes what appendRecents made, as far as it is whole.
+// parseRecents decodes the output of appendRecents, as far as it is intact.
 func parseRecents(data []byte) (list []recentAppend) {
 	before := int64(0)
 	for len(data) > 0 {

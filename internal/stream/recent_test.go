@@ -26,15 +26,15 @@ func mustBe(t testing.TB, e *Engine, key string, l logs.Lines, next int64) {
 // where it was appended.
 func compact(t testing.TB, e *Engine, segment int64) {
 	t.Helper()
-	for e.unpacked.Load() > 0 {
+	for e.uncompacted.Load() > 0 {
 		mustOpen(t, e, "traffic")
-		for i := range 4 * slackSegments * segment / 4096 {
+		for i := range 4 * deadSegments * segment / 4096 {
 			mustAppend(t, e, "traffic", i*80+1, 80)
 		}
 		if err := e.Delete(t.Context(), id("traffic")); err != nil {
 			t.Fatal(err)
 		}
-		e.clean()
+		e.reclaim()
 	}
 }
 
@@ -82,7 +82,7 @@ func TestARetryIsKnownAfterCompactionAndRestart(t *testing.T) {
 	if err := e.Delete(t.Context(), id("k")); err != nil {
 		t.Fatal(err)
 	}
-	if n, used := e.recents.Load(), e.memory.Used(); n != 0 || used != 0 {
+	if n, used := e.recentCount.Load(), e.memory.Used(); n != 0 || used != 0 {
 		t.Errorf("the stream is gone, but %d appends are remembered, %d bytes used", n, used)
 	}
 	if err := e.Stop(); err != nil {
@@ -115,8 +115,8 @@ func TestARetryIsKnownForTwoMinutesWhateverOthersAppend(t *testing.T) {
 	}
 	mustEqual(t, e, "k", n)
 	age(recentTime - 2*time.Minute)
-	e.expireRecents()
-	if left := e.recents.Load(); left != 0 {
+	e.expireAllRecent()
+	if left := e.recentCount.Load(); left != 0 {
 		t.Errorf("%d appends are remembered when their time is over", left)
 	}
 }
@@ -129,7 +129,7 @@ func TestRememberedAppendsAreBounded(t *testing.T) {
 	}
 	defer e.Stop()
 	const streams, each = 20, 60
-	most := int64(memory/recentShare/recentBytes + streams*leastRecent)
+	most := int64(memory/recentShare/recentBytes + streams*minRecent)
 	for i := range int64(each) {
 		for k := range streams {
 			key := fmt.Sprint("k", k)
@@ -137,14 +137,14 @@ func TestRememberedAppendsAreBounded(t *testing.T) {
 				mustOpen(t, e, key)
 			}
 			mustBe(t, e, key, marked(key, i+1, 1), i+2)
-			if n := e.recents.Load(); n > most {
+			if n := e.recentCount.Load(); n > most {
 				t.Fatalf("%d appends are remembered, want at most %d", n, most)
 			}
 		}
 	}
 	for k := range streams { // the last ones are
 		key := fmt.Sprint("k", k)
-		for i := int64(each - leastRecent); i < each; i++ {
+		for i := int64(each - minRecent); i < each; i++ {
 			mustBe(t, e, key, marked(key, i+1, 1), each+1)
 		}
 	}

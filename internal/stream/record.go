@@ -8,19 +8,19 @@ import (
 // The format of the write-ahead log. All numbers are little endian, all
 // checksums CRC-32C (Castagnoli).
 //
-//	segment  = header(64) group* zeros       (or the old bytes of a file used again)
+//	segment  = header(64) group* zeros       (or the old bytes of a reused file)
 //	group    = header(24) record*            one write and one sync
 //	record   = header(48) data
 //
-// A segment's header names its number, the number of its first group and the
-// first stream number not yet given. A group's checksum is seeded with the
-// segment number, so bytes of another file never pass for this one's. Groups
-// are numbered without a break over all segments: the next segment's header
-// says how many of this segment's groups count, whatever a failed write left
-// behind them.
+// A segment's header contains its number, the number of its first group and the
+// first unused stream number. A group's checksum is seeded with the segment
+// number, so bytes of another file never pass as this one's. Groups are
+// numbered without a gap over all segments: the next segment's header
+// determines how many of this segment's groups count, whatever a failed write
+// left after them.
 const (
 	segmentMagic  = "LOGSWAL2"
-	formerMagic   = "LOGSWAL1" // the same, without rosters and what else newer record kinds hold
+	previousMagic = "LOGSWAL1" // the same, without rosters and other newer record kinds
 	groupMagic    = 0x47534c01
 	segmentHeader = 64
 	groupHeader   = 24
@@ -30,22 +30,22 @@ const (
 type recordKind uint8
 
 const (
-	kindOpen   recordKind = 1 + iota // data: account NUL key; ttl in first, next sequence in next
-	kindLines                        // data: NDJSON of count lines from first on
-	kindClose                        // how in flags
-	kindDelete                       // the stream and all before it is gone
-	kindPack                         // as lines, zstd, in place of what was stored of that range before
-	kindRecent                       // data: the last appends among the lines of the packs beside it, see appendRecents
-	kindRoster                       // of no stream: what count streams are; see roster.go
-	kindPad                          // of no stream: nothing, up to the end of a block
-	maxKind    = kindPad
+	kindOpen      recordKind = 1 + iota // data: account NUL key; ttl in first, next sequence in next
+	kindLines                           // data: NDJSON of count lines from first on
+	kindClose                           // how in flags
+	kindDelete                          // deletes the stream and all its earlier records
+	kindCompacted                       // lines, compressed with zstd; replaces what was stored for that range
+	kindRecent                          // data: the recent appends among the lines of the compacted blocks beside it, see appendRecents
+	kindRoster                          // of no stream: describes count streams; see roster.go
+	kindPad                             // of no stream: padding up to the end of a block
+	maxKind       = kindPad
 )
 
 // Flags of a record.
 const (
-	flagMore       = 1 << 0 // lines: the same append goes on in the next record
-	flagUnmarked   = 1 << 1 // lines: no retry is known by their bytes
-	flagIncomplete = 1 << 0 // close: the writer went silent
+	flagMore       = 1 << 0 // lines: the same append continues in the next record
+	flagUnmarked   = 1 << 1 // lines: a retry is not recognized by their bytes
+	flagIncomplete = 1 << 0 // close: the writer became silent
 	shiftArchive   = 1      // close: logs.Archiving, two bits
 )
 
@@ -58,7 +58,7 @@ type record struct {
 	count   uint32
 	size    uint32 // bytes of data
 	dataCRC uint32
-	next    int64 // open: the sequence of the stream's next line; pack: bytes before compression
+	next    int64 // open: the sequence of the stream's next line; compacted block: bytes before compression
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -81,7 +81,7 @@ func appendRecord(dst []byte, r record, data []byte) []byte {
 	return append(append(dst, h[:]...), data...)
 }
 
-// parseRecord decodes a record's header; ok is false for one that is damaged.
+// parseRecord decodes a record's header; ok is false if it is damaged.
 func parseRecord(h []byte) (r record, ok bool) {
 	le := binary.LittleEndian
 	if len(h) < recordHeader || le.Uint32(h) != checksum(h[4:recordHeader]) {
@@ -95,7 +95,7 @@ func parseRecord(h []byte) (r record, ok bool) {
 }
 
 // parseData returns the data of r, which follows its header in b; ok is false
-// where it is damaged or cut.
+// if it is damaged or truncated.
 func (r record) parseData(b []byte) (data []byte, ok bool) {
 	end := recordHeader + int(r.size)
 	if end > len(b) {
@@ -141,7 +141,7 @@ type segmentHead struct {
 	number     uint64
 	firstGroup uint64
 	nextStream uint64
-	reused     bool // the file was another segment: what follows the last group is its old bytes
+	reused     bool // the file was another segment's: its old bytes follow the last group
 }
 
 // appendTo appends the encoded header to dst.
@@ -164,7 +164,7 @@ func parseSegment(b []byte) (segmentHead, bool) {
 	if len(b) < segmentHeader || le.Uint32(b[60:]) != checksum(b[:60]) {
 		return segmentHead{}, false
 	}
-	if magic := string(b[:8]); magic != segmentMagic && magic != formerMagic {
+	if magic := string(b[:8]); magic != segmentMagic && magic != previousMagic {
 		return segmentHead{}, false
 	}
 	return segmentHead{number: le.Uint64(b[8:]), firstGroup: le.Uint64(b[16:]), nextStream: le.Uint64(b[24:]), reused: b[32] == 1}, true

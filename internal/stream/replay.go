@@ -11,15 +11,15 @@ import (
 	logservice "github.com/harness/log-service"
 )
 
-// replay reads the log of a folder and builds the streams that are in it.
+// replay reads the log of a folder and rebuilds its streams.
 type replay struct {
 	e       *Engine
 	w       *wal
 	streams map[uint64]*stream
-	partial map[uint64]recentAppend // appends of which more records follow
-	group   uint64                  // the number of the next group
+	partial map[uint64]recentAppend // appends with more records to come
+	group   uint64                  // number of the next group
 	buf     []byte                  // one segment
-	whole   bool                    // the last segment is of our format, and nothing follows its last group
+	whole   bool                    // the last segment has the current format, and nothing follows its last group
 }
 
 func (e *Engine) replay(f folder, segment int64) error {
@@ -27,7 +27,7 @@ func (e *Engine) replay(f folder, segment int64) error {
 		e: e, streams: map[uint64]*stream{}, partial: map[uint64]recentAppend{}, group: 1,
 		w: &wal{
 			folder: f, segment: segment, log: e.log, metrics: &e.metrics, block: f.block(), clock: e.clock,
-			applied: e.applied, undone: e.undone, poke: e.poke, gather: newGathering(),
+			applied: e.applied, undone: e.undone, poke: e.poke, delay: newCommitDelay(),
 			kick: make(chan struct{}, 1), done: make(chan struct{}), nextStream: func() uint64 { return e.lastNum.Load() + 1 },
 		},
 	}
@@ -54,8 +54,8 @@ func (e *Engine) replay(f folder, segment int64) error {
 	return nil
 }
 
-// limit is the number that the groups of segment i stay below: where the
-// next one begins. What lies beyond was never acknowledged.
+// limit is the number of the first group of the segments after i. Groups of
+// segment i from there on were never acknowledged.
 func (r *replay) limit(i int) (first uint64, known bool) {
 	for _, seg := range r.w.segments[i+1:] {
 		var b [segmentHeader]byte
@@ -69,11 +69,11 @@ func (r *replay) limit(i int) (first uint64, known bool) {
 	return 0, false
 }
 
-// segment replays one file. limited says that groups from limit on do not
+// segment replays one file. If limited is set, groups from limit on do not
 // count.
 func (r *replay) segment(seg *segment, limit uint64, limited bool) error {
 	r.whole = false
-	r.w.roster.held = nil // of the segments before it, this one lists what they hold
+	r.w.roster.held = nil // this segment lists what the ones before it contain
 	b, err := r.read(seg)
 	if err != nil {
 		return err
@@ -86,7 +86,7 @@ func (r *replay) segment(seg *segment, limit uint64, limited bool) error {
 	for {
 		h, ok := parseGroup(b[pos:], seg.number)
 		if ok && (limited && h.number >= limit || h.number < r.group) {
-			return nil // what a write that failed has left
+			return nil // left by a failed write
 		}
 		end := pos + groupHeader + int(h.size)
 		if ok && end <= len(b) && r.intact(b[pos+groupHeader:end]) {
@@ -101,18 +101,18 @@ func (r *replay) segment(seg *segment, limit uint64, limited bool) error {
 			seg.used = int64(end)
 			continue
 		}
-		next := r.later(seg, b, pos+1, limit, limited)
+		next := r.findGroup(seg, b, pos+1, limit, limited)
 		if next < 0 && (!limited || r.group >= limit) {
-			torn := r.trim(seg, b[pos:], int64(pos), limited || reused && !ok) // or the file's old bytes
-			r.whole = !torn && !seg.former && pos >= segmentHeader
+			torn := r.trimTorn(seg, b[pos:], int64(pos), limited || reused && !ok) // or the file's old bytes
+			r.whole = !torn && !seg.previous && pos >= segmentHeader
 			return nil
 		}
-		// Later groups were written, so this one was acknowledged: what can be
-		// read of it counts, the rest is lost and stays in the file. Groups
-		// follow each other without a gap, so all up to the next one is theirs.
+		// Later groups were written, so this one was acknowledged: its readable
+		// records count, the rest is lost and stays in the file. Groups are
+		// contiguous, so everything up to the next one belongs to them.
 		r.damage(seg, pos, "a group is damaged")
 		if !ok {
-			end = r.later(seg, b, pos+1, 0, false)
+			end = r.findGroup(seg, b, pos+1, 0, false)
 			if end < 0 && !reused {
 				end = len(b)
 			}
@@ -132,11 +132,11 @@ func (r *replay) segment(seg *segment, limit uint64, limited bool) error {
 	}
 }
 
-// header reads what the segment's header says beside its number.
+// header reads the fields of the segment's header, apart from its number.
 func (r *replay) header(seg *segment, b []byte) (reused bool, err error) {
 	h, ok := parseSegment(b)
 	if ok && h.number == seg.number {
-		seg.former = string(b[:len(formerMagic)]) == formerMagic
+		seg.previous = string(b[:len(previousMagic)]) == previousMagic
 		r.e.lastNum.Store(max(r.e.lastNum.Load(), h.nextStream-1))
 		if r.group == 1 {
 			r.group = h.firstGroup
@@ -144,28 +144,28 @@ func (r *replay) header(seg *segment, b []byte) (reused bool, err error) {
 		return h.reused, nil
 	}
 	if len(bytes.Trim(b, "\x00")) == 0 {
-		return false, nil // made, and never written
+		return false, nil // created, and never written
 	}
 	if unknownFormat(b) {
 		return false, fmt.Errorf("its format is %q, this version of the program reads %s and %s: "+
-			"it was written by another version; start that one, or move the file elsewhere", b[:8], formerMagic, segmentMagic)
+			"it was written by another version; start that one, or move the file elsewhere", b[:8], previousMagic, segmentMagic)
 	}
 	r.damage(seg, 0, "its header is damaged")
-	if next := r.later(seg, b, min(segmentHeader, len(b)), 0, false); next >= 0 && r.group == 1 {
+	if next := r.findGroup(seg, b, min(segmentHeader, len(b)), 0, false); next >= 0 && r.group == 1 {
 		h, _ := parseGroup(b[next:], seg.number)
 		r.group = h.number
 	}
 	return false, nil
 }
 
-// unknownFormat reports whether b begins with the mark of a segment in a format
-// that is not ours; a mark of ours that is damaged is none.
+// unknownFormat reports whether b begins with the magic of an unknown segment
+// format. A damaged magic of a known format is not unknown.
 func unknownFormat(b []byte) bool {
 	n := len(segmentMagic)
 	if len(b) < segmentHeader || string(b[:n-1]) != segmentMagic[:n-1] {
 		return false
 	}
-	for _, magic := range []string{segmentMagic, formerMagic} {
+	for _, magic := range []string{segmentMagic, previousMagic} {
 		ours := append([]byte(magic), b[n:segmentHeader]...)
 		if _, ok := parseSegment(ours); ok || string(b[:n]) == magic {
 			return false
@@ -174,7 +174,7 @@ func unknownFormat(b []byte) bool {
 	return true
 }
 
-// intact reports whether every record of a group is whole.
+// intact reports whether every record of a group is intact.
 func (r *replay) intact(b []byte) bool {
 	for len(b) > 0 {
 		rec, ok := parseRecord(b)
@@ -189,8 +189,9 @@ func (r *replay) intact(b []byte) bool {
 	return true
 }
 
-// later finds the next group header from pos on that counts, or -1.
-func (r *replay) later(seg *segment, b []byte, pos int, limit uint64, limited bool) int {
+// findGroup returns the position of the next group header from pos on that
+// counts, or -1.
+func (r *replay) findGroup(seg *segment, b []byte, pos int, limit uint64, limited bool) int {
 	var magic [4]byte
 	binary.LittleEndian.PutUint32(magic[:], groupMagic)
 	for pos < len(b) {
@@ -207,18 +208,18 @@ func (r *replay) later(seg *segment, b []byte, pos int, limit uint64, limited bo
 	return -1
 }
 
-// trim leaves out the torn end of the log: a group that was not synced when
+// trimTorn leaves out the torn end of the log: a group that was not synced when
 // the machine stopped, so it was never acknowledged. Its bytes are kept in a
-// file of their own where the disk has space, because that conclusion relies
-// on the disk having told the truth. It reports whether the end is torn; known
-// says that what is there is of no use.
-func (r *replay) trim(seg *segment, rest []byte, pos int64, known bool) bool {
+// separate file if the disk has space, because that conclusion depends on the
+// disk having synced what it reported as synced. It reports whether the end is
+// torn; known means that the bytes are known to be useless.
+func (r *replay) trimTorn(seg *segment, rest []byte, pos int64, known bool) bool {
 	rest = bytes.TrimRight(rest, "\x00")
 	if len(rest) == 0 || known {
 		return len(rest) > 0
 	}
 	name := r.keptName(seg, fmt.Sprintf("-%d%s", pos, tornSuffix))
-	err := r.w.keep(name, rest)
+	err := r.w.writeFile(name, rest)
 	if err != nil {
 		name = "in the segment only: " + err.Error()
 	}
@@ -227,8 +228,8 @@ func (r *replay) trim(seg *segment, rest []byte, pos int64, known bool) bool {
 	return true
 }
 
-// keep writes a file of its own.
-func (w *wal) keep(name string, b []byte) error {
+// writeFile writes and syncs a separate file.
+func (w *wal) writeFile(name string, b []byte) error {
 	f, err := w.folder.create(name, int64(len(b)))
 	if err != nil {
 		return err
@@ -245,8 +246,8 @@ func (r *replay) damage(seg *segment, pos int, what string) {
 		"segment", seg.name, "offset", pos)
 }
 
-// apply replays the records of a group that begin at offset base of seg. Where
-// the group is damaged it looks for the next record that is whole.
+// apply replays the records of a group that begin at offset base of seg. In a
+// damaged group it searches for the next intact record.
 func (r *replay) apply(seg *segment, b []byte, base int64) error {
 	for off := 0; off < len(b); {
 		rec, ok := parseRecord(b[off:])
@@ -261,7 +262,7 @@ func (r *replay) apply(seg *segment, b []byte, base int64) error {
 		data, ok := rec.parseData(b[off:])
 		if ok {
 			r.record(seg, rec, data, base+int64(off))
-		} else if rec.kind == kindLines || rec.kind == kindPack {
+		} else if rec.kind == kindLines || rec.kind == kindCompacted {
 			r.lost(seg, rec)
 		}
 		off += recordHeader + int(rec.size)
@@ -269,8 +270,8 @@ func (r *replay) apply(seg *segment, b []byte, base int64) error {
 	return nil
 }
 
-// lost notes lines whose record is damaged: they are a gap, and their
-// sequences are not given again.
+// lost notes lines whose record is damaged: they become a gap, and their
+// sequences are not used again.
 func (r *replay) lost(seg *segment, rec record) {
 	s := r.stream(rec.stream)
 	s.mu.Lock()
@@ -281,8 +282,8 @@ func (r *replay) lost(seg *segment, rec record) {
 	}
 }
 
-// stream returns the stream of that number, which may be known for later
-// records only: its open record may have been copied forward.
+// stream returns the stream with that number. It may be known from later
+// records only: its open record may have been compacted.
 func (r *replay) stream(num uint64) *stream {
 	s := r.streams[num]
 	if s == nil {
@@ -296,7 +297,7 @@ func (r *replay) stream(num uint64) *stream {
 func (r *replay) record(seg *segment, rec record, data []byte, off int64) {
 	switch rec.kind {
 	case kindRoster:
-		parseRoster(data, func(x rosterEntry) { r.listed(seg, x) })
+		parseRoster(data, func(x rosterEntry) { r.applyListed(seg, x) })
 		return
 	case kindPad:
 		return
@@ -327,7 +328,7 @@ func (r *replay) record(seg *segment, rec record, data []byte, off int64) {
 		}
 	case kindRecent:
 		s.remember(parseRecents(data)...)
-	case kindPack:
+	case kindCompacted:
 		s.end = max(s.end, rec.first+int64(rec.count))
 	}
 	first := !s.in(seg)
@@ -335,9 +336,9 @@ func (r *replay) record(seg *segment, rec record, data []byte, off int64) {
 	r.w.roster.note(s, first)
 }
 
-// listed applies an entry of a roster. What it says was also said by records
-// before it, so it changes something only where these are damaged.
-func (r *replay) listed(seg *segment, x rosterEntry) {
+// applyListed applies an entry of a roster. Earlier records said the same, so
+// it changes something only if these are damaged.
+func (r *replay) applyListed(seg *segment, x rosterEntry) {
 	s := r.stream(x.num)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -355,17 +356,17 @@ func (r *replay) listed(seg *segment, x rosterEntry) {
 	}
 }
 
-// settle enters the streams that live.
+// settle adds the live streams to the engine.
 func (r *replay) settle() {
 	for _, s := range r.streams {
 		s.mu.Lock()
 		if s.id.Key == "" && !s.deleted {
-			r.nameless(s)
+			r.markNameless(s)
 		}
 		s.next, s.closing, s.deleting = s.end, s.closed, s.deleted
 		s.last = r.e.clock()
 		if other := r.e.streams[s.id]; other != nil && other.num > s.num {
-			s.deleted = true // opened again since: its deletion was lost to damage
+			s.deleted = true // opened again later: its deletion was lost to damage
 		} else if other != nil {
 			other.mu.Lock()
 			other.deleted = true
@@ -384,13 +385,12 @@ func (r *replay) settle() {
 	}
 }
 
-// nameless sees to a stream of which nobody knows any more what it is. That is
-// damage, and no deletion: the files with its lines are kept. (In the former
-// format it may have been deleted, with a pack after that.) The caller holds
-// s.mu.
-func (r *replay) nameless(s *stream) {
+// markNameless handles a stream whose identity is lost. That is damage, not a
+// deletion: the files with its lines are kept. (In the previous format it may
+// have been deleted, and compacted afterwards.) The caller holds s.mu.
+func (r *replay) markNameless(s *stream) {
 	s.deleted = true
-	if !slices.ContainsFunc(s.segs, func(seg *segment) bool { return !seg.former }) {
+	if !slices.ContainsFunc(s.segs, func(seg *segment) bool { return !seg.previous }) {
 		return
 	}
 	r.w.segMu.Lock()
@@ -404,8 +404,8 @@ func (r *replay) nameless(s *stream) {
 		"lines", s.end-1, "segments", names)
 }
 
-// finish makes durable what was read before anything of it is acknowledged or
-// shown, and goes on in the last segment where that is whole.
+// finish makes durable what was read, before any of it is acknowledged or
+// shown, and continues in the last segment if that is intact.
 func (r *replay) finish() {
 	w := r.w
 	changed := w.roster.changed[:0]
@@ -434,8 +434,8 @@ func (r *replay) finish() {
 	}
 }
 
-// resume goes on writing to seg, the last segment of a former run: on a full
-// disk there may be no space for another.
+// resume continues writing to seg, the last segment of an earlier run: a full
+// disk may have no space for another.
 func (w *wal) resume(seg *segment) {
 	f, size, err := w.folder.open(seg.name, true)
 	if err != nil {
@@ -452,7 +452,7 @@ func (w *wal) resume(seg *segment) {
 		_ = f.Close() // nothing was written
 		return
 	}
-	_ = seg.file.Close() // read only: nothing can be lost
+	_ = seg.file.Close() // read-only: nothing can be lost
 	seg.file, seg.size, seg.sealed = f, size/w.block*w.block, false
 	w.current, w.tail = seg, tail
 }

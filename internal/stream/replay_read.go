@@ -10,8 +10,8 @@ import (
 	"syscall"
 )
 
-// openSegments opens the files of the log, oldest first. A number that a file
-// has ever had, one kept for its damage too, is not given again.
+// openSegments opens the files of the log, oldest first. The numbers of
+// existing files, including those kept for their damage, are not used again.
 func (r *replay) openSegments() error {
 	names, err := r.w.folder.list()
 	if err != nil {
@@ -41,8 +41,9 @@ func (r *replay) openSegments() error {
 		r.w.segments = append(r.w.segments, seg)
 	}
 	if n := len(r.w.segments); n > 0 {
-		// What an earlier one holds is listed in later ones, so readers see
-		// what is lost. Without the last one nobody would know of it.
+		// The contents of an earlier segment are listed in later ones, so
+		// readers see what is lost. Without the last one nothing would show the
+		// loss.
 		if last, ok := r.w.segments[n-1].file.(unreadable); ok {
 			return fmt.Errorf("segment %s is the newest and cannot be opened: %w", r.w.segments[n-1].name, last.err)
 		}
@@ -50,12 +51,12 @@ func (r *replay) openSegments() error {
 	return nil
 }
 
-// lostFile reports whether err of an open says that the disk has lost the file.
-// Any other error may pass, or asks for somebody to look.
+// lostFile reports whether an error of open means that the disk has lost the
+// file. Other errors may be temporary, or need an operator.
 func lostFile(err error) bool { return errors.Is(err, syscall.EIO) || errors.Is(err, syscall.EBADMSG) }
 
-// openTries is how often a start tries to read what the disk refuses: disks
-// over a network fail once, broken ones always.
+// openTries is how often a start tries to open a file: network disks fail once,
+// broken ones always.
 const openTries = 3
 
 // openFile opens a segment's file.
@@ -68,7 +69,7 @@ func (r *replay) openFile(name string) (f file, size int64, err error) {
 	return f, size, err
 }
 
-// read returns what can be read of a segment: a block that cannot reads as
+// read returns what can be read of a segment. An unreadable block is read as
 // zeros, and is damage.
 func (r *replay) read(seg *segment) ([]byte, error) {
 	if int64(cap(r.buf)) < seg.size {
@@ -99,7 +100,7 @@ func (r *replay) read(seg *segment) ([]byte, error) {
 	return b, nil
 }
 
-// keptName names a file that keeps bytes of seg.
+// keptName is the name of a file that keeps bytes of seg.
 func (r *replay) keptName(seg *segment, suffix string) string {
 	return strings.TrimSuffix(seg.name, walSuffix) + suffix
 }

@@ -7,35 +7,36 @@ import (
 	logservice "github.com/harness/log-service"
 )
 
-// A roster says of streams which they are and how far they have got: a second
-// copy of what their records say, in another place. Without it, one damaged
-// record could take a whole log's name, or the fact that its last lines were
-// there at all. What changed is listed
+// A roster lists streams, each with its identity and progress: a second copy of
+// what their records say, in another place. Without it, one damaged record
+// could hide a whole log's name, or the existence of its last lines. Changes
+// are listed
 //
 //   - in the next group, once a quarter of a second has passed,
-//   - in a group of its own, and another block, when nothing else is written, and
-//     at the stop,
+//   - in a group of its own, and in another block, when nothing else is written, and
+//     when the engine stops.
 //
-// and everything that a segment holds records of, at the start of the next one.
+// The start of each segment also lists every stream with records in the segment
+// before it.
 
 const (
-	// rosterPause is how long changes wait for the next roster while groups
-	// are written: it costs no sync, only some bytes for each stream.
+	// rosterPause is how long changes wait for the next roster while groups are
+	// written: this costs no sync, only some bytes per stream.
 	rosterPause = 250 * time.Millisecond
-	// rosterIdle is how long they wait while none are: one more sync after
-	// the last of a burst.
+	// rosterIdle is how long they wait while nothing is written: one more sync
+	// after the last change of a burst.
 	rosterIdle = 20 * time.Millisecond
-	// rosterBytes is how much of a roster one record holds.
+	// rosterBytes is the size at which a roster record ends.
 	rosterBytes = 64 << 10
 )
 
-// Flags of a roster's entry beside those of a close.
+// Flags of a roster entry, in addition to those of a close.
 const (
 	rosterClosed  = 1 << 6
 	rosterDeleted = 1 << 7
 )
 
-// rosterEntry is what a roster says of one stream.
+// rosterEntry is what a roster says about one stream.
 //
 //	uvarint number, flags, and unless deleted:
 //	uvarint next, uvarint ttl, uvarint length of the name, name
@@ -58,7 +59,7 @@ func (x rosterEntry) appendTo(dst []byte) []byte {
 	return append(dst, x.name...)
 }
 
-// parseRoster calls yield with the entries of a roster, whose checksum holds.
+// parseRoster calls yield with the entries of a roster whose checksum matched.
 func parseRoster(b []byte, yield func(rosterEntry)) {
 	number := func() uint64 {
 		v, n := binary.Uvarint(b)
@@ -83,17 +84,17 @@ func parseRoster(b []byte, yield func(rosterEntry)) {
 	}
 }
 
-// roster is what the committer knows of streams that a roster is due for.
+// roster holds the streams that the next rosters must list.
 type roster struct {
 	changed []*stream     // since the last roster; stream.unlisted is true for these
-	held    []*stream     // with records in the segments that no later one lists yet
+	held    []*stream     // with records in segments that no later one lists yet
 	at      time.Duration // of the last one, on the engine's clock
-	taken   int           // how many of changed the group being written lists
-	rotated bool          // it lists held, too
+	taken   int           // how many of changed are listed in the group being written
+	rotated bool          // that group also lists held
 }
 
-// note enters a stream with a durable record that it has not listed yet. The
-// caller holds s.mu.
+// note adds a stream with a durable record that is not listed yet. The caller
+// holds s.mu.
 func (r *roster) note(s *stream, firstInSegment bool) {
 	if !s.unlisted {
 		s.unlisted = true
@@ -104,8 +105,8 @@ func (r *roster) note(s *stream, firstInSegment bool) {
 	}
 }
 
-// appendTo adds to g what is due: at the start of a segment what the ones
-// before it hold, else what changed.
+// appendTo adds to g what is due: the changes and, at the start of a segment,
+// the contents of the segments before it.
 func (r *roster) appendTo(g *group, block int, rotating bool) {
 	if rotating {
 		g.addRoster(r.held, block)
@@ -132,10 +133,10 @@ func (r *roster) written(now time.Duration) {
 	r.changed, r.taken, r.at = left, 0, now
 }
 
-// dropped notes that it is not.
+// dropped notes that the group with the roster failed.
 func (r *roster) dropped() { r.taken, r.rotated = 0, false }
 
-// addRoster appends the records of a roster.
+// addRoster appends roster records for the streams.
 func (g *group) addRoster(streams []*stream, block int) {
 	var data []byte
 	count := uint32(0)
@@ -175,7 +176,7 @@ func (s *stream) rosterEntry() rosterEntry {
 	return x
 }
 
-// identity reads the name of an open record or a roster.
+// identity parses the name in an open record or a roster.
 func identity(name string) logservice.ID {
 	for i := range len(name) {
 		if name[i] == 0 {

@@ -8,17 +8,17 @@ import (
 
 // segment is one file of the log.
 type segment struct {
-	number  uint64
-	name    string
-	file    file
-	size    int64 // of the file
-	former  bool  // in the former format
-	used    int64 // bytes of header and whole groups; read by others once sealed
-	live    int   // streams that need it; guarded by wal.segMu
-	sealed  bool  // nothing is written to it any more; guarded by wal.segMu
-	failed  bool  // a write or sync failed: its file is never written again; guarded by wal.segMu
-	gone    bool  // released: its file may be another segment's by now; guarded by wal.segMu
-	damaged bool  // holds a record that cannot be read: its file is kept for good; guarded by wal.segMu
+	number   uint64
+	name     string
+	file     file
+	size     int64 // of the file
+	previous bool  // in the previous format
+	used     int64 // bytes of header and whole groups; read by others once sealed
+	live     int   // streams that need it; guarded by wal.segMu
+	sealed   bool  // no longer written to; guarded by wal.segMu
+	failed   bool  // a write or sync failed: its file is never written again; guarded by wal.segMu
+	gone     bool  // released: its file may be another segment's by now; guarded by wal.segMu
+	damaged  bool  // has an unreadable record: its file is kept forever; guarded by wal.segMu
 }
 
 const (
@@ -29,10 +29,10 @@ const (
 
 func segmentName(n uint64) string { return fmt.Sprintf("%016x"+walSuffix, n) }
 
-// rotate begins a new segment with capacity for g. Once a header of the new one
-// may be on disk, the current one ends: a replay counts its groups up to where
-// that header says that the next one begins. Before that, a failure leaves
-// everything as it was.
+// rotate begins a new segment with capacity for g. The current segment ends
+// once a header of the new one may be on disk: a replay counts its groups up to
+// where that header says that the next one begins. Before that, a failure
+// changes nothing.
 func (w *wal) rotate(g *group) error {
 	w.lastNumber++
 	seg := &segment{number: w.lastNumber, name: segmentName(w.lastNumber), used: segmentHeader}
@@ -60,15 +60,15 @@ func (w *wal) rotate(g *group) error {
 	return nil
 }
 
-// writeHead makes the header of seg durable, and then the name of its file,
-// which was name. An error removes the file.
+// writeHead makes the header of seg durable, and then renames its file from
+// name. After an error the file is removed.
 func (w *wal) writeHead(seg *segment, name string, head []byte) error {
 	first := append(blockBuffer(int(w.block), int(w.block)), head...)
 	_, err := seg.file.WriteAt(first[:w.block], 0)
 	if err == nil {
 		err = seg.file.Sync()
 	}
-	if err == nil && name != seg.name { // with its header on disk only, it takes the name
+	if err == nil && name != seg.name { // it gets the name only when its header is on disk
 		if err = w.folder.rename(name, seg.name); err == nil {
 			name = seg.name
 		}
@@ -82,8 +82,8 @@ func (w *wal) writeHead(seg *segment, name string, head []byte) error {
 	return nil
 }
 
-// seal ends the writing to seg; failed says that a write to it or a sync of it
-// did.
+// seal ends the writing to seg; failed means that a write or a sync of it
+// failed.
 func (w *wal) seal(seg *segment, failed bool) {
 	w.segMu.Lock()
 	seg.sealed, seg.failed = true, failed
@@ -91,14 +91,14 @@ func (w *wal) seal(seg *segment, failed bool) {
 	seg.file.Seal()
 }
 
-// use notes that a stream needs seg, disuse that it does not any more.
-func (w *wal) use(seg *segment) {
+// ref notes that a stream needs seg; unref notes that it no longer does.
+func (w *wal) ref(seg *segment) {
 	w.segMu.Lock()
 	seg.live++
 	w.segMu.Unlock()
 }
 
-func (w *wal) disuse(segs []*segment) {
+func (w *wal) unref(segs []*segment) {
 	w.segMu.Lock()
 	for _, s := range segs {
 		s.live--
@@ -106,7 +106,8 @@ func (w *wal) disuse(segs []*segment) {
 	w.segMu.Unlock()
 }
 
-// oldest returns the first segment if it is sealed, and the bytes of all.
+// oldest returns the first segment if it is sealed, with its live streams, and
+// the bytes of all sealed segments.
 func (w *wal) oldest() (seg *segment, live int, total int64) {
 	w.segMu.Lock()
 	defer w.segMu.Unlock()
@@ -121,10 +122,10 @@ func (w *wal) oldest() (seg *segment, live int, total int64) {
 	return w.segments[0], w.segments[0].live, total
 }
 
-// release removes the oldest segment, which no stream needs. Only the oldest
-// is ever removed: the record that deletes a stream must outlive the records
-// that made it. A damaged one is kept on disk under another name. Repeated
-// after an error it goes on where it failed.
+// release removes the oldest segment, which no stream needs. Only the oldest is
+// ever removed: the record that deletes a stream must outlive the records that
+// created it. A damaged one is kept on disk under another name. Called again
+// after an error, release continues where it failed.
 func (w *wal) release(seg *segment) error {
 	w.segMu.Lock()
 	damaged := seg.damaged
@@ -138,7 +139,7 @@ func (w *wal) release(seg *segment) error {
 		kept, err = w.recycle(seg)
 	}
 	if err == nil || errors.Is(err, fs.ErrNotExist) {
-		// Durably removed before the next one is, or a restart might find
+		// Durably removed before the next one: otherwise a restart might find
 		// this one without the records that end its streams.
 		err = w.folder.sync()
 	}

@@ -10,28 +10,28 @@ import (
 )
 
 // A full disk refuses what takes space, and nothing else. Closing, deleting and
-// compaction make space, so they have a small file in reserve; new segments are
-// smaller where a whole one does not fit; and appends are taken again as soon
-// as a file for them could be made.
+// compaction free space, so they have a small file in reserve; new segments are
+// smaller if a whole one does not fit; and appends are accepted again as soon
+// as a file for them can be created.
 
 const (
 	reserveName = "reserve"
 	// reserveBytes holds the closes and deletions of some thousand streams.
 	reserveBytes = 256 << 10
-	// minSegment is the smallest file that is made for a segment where the
-	// disk has no space for a whole one.
+	// minSegment is the smallest file created for a segment if the disk has no
+	// space for a whole one.
 	minSegment = 64 << 10
-	// freeingBytes bounds what is staged at once to make space on a full disk,
-	// so that the reserve serves for many.
+	// freeingBytes limits what is staged at once to free space on a full disk,
+	// so that the reserve suffices for many changes.
 	freeingBytes = 64 << 10
 )
 
-// isFull reports whether err says that there is no space.
+// isFull reports whether err means that there is no space.
 func isFull(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG)
 }
 
-// frees reports whether the record makes space, sooner or later.
+// frees reports whether the record frees space, now or later.
 func (it *staged) frees() bool {
 	return it.compacts || it.rec.kind == kindClose || it.rec.kind == kindDelete
 }
@@ -48,7 +48,7 @@ func freeing(items []staged) bool {
 	return size <= freeingBytes
 }
 
-// frees reports whether nothing in g takes space for good.
+// frees reports whether g takes no space permanently.
 func (g *group) frees() bool {
 	for i := range g.items {
 		if !g.items[i].frees() {
@@ -59,7 +59,7 @@ func (g *group) frees() bool {
 }
 
 // takeFile returns a file of at least need bytes: a spare, a new one under name
-// (as large as the disk has space for), or the reserve where that is allowed.
+// (as large as the disk allows), or the reserve if that is allowed.
 func (w *wal) takeFile(name string, need int64, reserve bool) (*spare, error) {
 	if s := w.takeSpare(max(need, w.segment)); s != nil {
 		return s, nil
@@ -79,7 +79,7 @@ func (w *wal) takeFile(name string, need int64, reserve bool) (*spare, error) {
 	return nil, err
 }
 
-// createFile makes a file of a whole segment, or a smaller one where the disk
+// createFile creates a file for a whole segment, or a smaller one if the disk
 // has no space for that.
 func (w *wal) createFile(name string, need int64) (*spare, error) {
 	for size := w.segment; ; size /= 4 {
@@ -94,7 +94,7 @@ func (w *wal) createFile(name string, need int64) (*spare, error) {
 	}
 }
 
-// takeReserve returns the reserve if it has need bytes, else nil.
+// takeReserve returns the reserve if it has need bytes, otherwise nil.
 func (w *wal) takeReserve(need int64) *spare {
 	w.segMu.Lock()
 	defer w.segMu.Unlock()
@@ -106,7 +106,7 @@ func (w *wal) takeReserve(need int64) *spare {
 	return s
 }
 
-// makeReserve makes the reserve, or opens the one of a former run.
+// makeReserve creates the reserve, or opens the one of an earlier run.
 func (w *wal) makeReserve() error {
 	w.segMu.Lock()
 	there := w.reserve != nil
@@ -136,8 +136,8 @@ func (w *wal) makeReserve() error {
 
 var errShortReserve = errors.New("the reserve is too small")
 
-// recover lets appends in again once there is space for them. The keeper calls
-// it.
+// recover accepts appends again once there is space for them. The maintenance
+// goroutine calls it.
 func (w *wal) recover() {
 	w.mu.Lock()
 	full := w.full
@@ -165,10 +165,10 @@ func (w *wal) recover() {
 	w.log.Info("the disk has space again: the write-ahead log accepts lines")
 }
 
-// hangTime is how long a write may take before the disk counts as hung.
+// hangTime is how long a write may take before the disk is considered hung.
 const hangTime = 10 * time.Second
 
-// check says why the log takes no lines now, if so.
+// check returns why the log accepts no lines now, or nil.
 func (w *wal) check(now time.Duration) error {
 	if since := w.began.Load(); since > 0 && now-time.Duration(since) > hangTime {
 		return &logservice.UnavailableError{Cause: fmt.Errorf(

@@ -132,7 +132,7 @@ func TestASmallVolumeIsUsedAndRecovers(t *testing.T) {
 	}
 	delete(want, "a")
 	for range 3 {
-		e.clean()
+		e.reclaim()
 		e.wal.recover()
 	}
 	for range 5 {

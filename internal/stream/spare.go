@@ -6,21 +6,21 @@ import (
 	"strings"
 )
 
-// A file whose blocks were written before is synced with one write to the
-// disk; one whose space was only allocated, with two or more, for the file
-// system must also note which blocks are in use. So the files of released
-// segments are used again, and where none are released and syncs are many, the
-// next segment's file is written once in advance.
+// A file whose blocks were written before is synced with one write to the disk.
+// One whose space was only allocated needs two or more, because the file system
+// must also record which blocks are in use. So the files of released segments
+// are reused; if none are released and syncs are frequent, the next segment's
+// file is written once in advance.
 
 const (
 	sparePrefix = "spare-"
-	// maxSpares bounds the files kept for later segments.
+	// maxSpares limits the files kept for later segments.
 	maxSpares = 4
-	// syncsWorthASpare is how many groups of a segment make it worth writing
-	// the next one's file in advance: with fewer, larger ones the disk has
-	// better things to do.
+	// syncsWorthASpare is how many groups a segment must have for the next
+	// one's file to be written in advance: with fewer, larger groups the disk
+	// is better used otherwise.
 	syncsWorthASpare = 64
-	// spareStep is how much of a spare is written at once, which is how long a
+	// spareStep is how much of a spare is written at once, and so how long a
 	// group may have to wait for it.
 	spareStep = 1 << 20
 )
@@ -45,16 +45,16 @@ func (w *wal) takeSpare(size int64) *spare {
 	return nil
 }
 
-// wantsSpare reports whether the segment that was just begun should be
-// followed by one whose file is written in advance.
+// wantsSpare reports whether the file of the segment after the one just begun
+// should be written in advance.
 func (w *wal) wantsSpare() bool {
 	w.segMu.Lock()
 	defer w.segMu.Unlock()
 	return w.spareWanted && len(w.spares) == 0
 }
 
-// makeSpare writes the file of a later segment. It is called by the keeper
-// alone, and an error costs nothing.
+// makeSpare writes the file of a later segment. Only the maintenance goroutine
+// calls it, and an error has no consequences.
 func (w *wal) makeSpare() error {
 	w.segMu.Lock()
 	w.spareWanted = false
@@ -84,15 +84,15 @@ func (w *wal) addSpare(s *spare) {
 	w.segMu.Unlock()
 }
 
-// spareName is a name that no spare had. The caller holds w.segMu.
+// spareName returns a name that no spare has had. The caller holds w.segMu.
 func (w *wal) spareName() string {
 	w.spareNumber++
 	return fmt.Sprintf("%s%d", sparePrefix, w.spareNumber)
 }
 
-// recycle renames the file of a released segment to a spare, or removes it
-// where enough are kept. A file whose sync failed is not written again: what
-// the system believes to be on disk need not be there.
+// recycle renames the file of a released segment to a spare, or removes it if
+// there are enough. A file whose sync failed is not written again: what the
+// system considers written may not be on disk.
 func (w *wal) recycle(seg *segment) (*spare, error) {
 	w.segMu.Lock()
 	name := w.spareName()
@@ -101,8 +101,8 @@ func (w *wal) recycle(seg *segment) (*spare, error) {
 	if !keep {
 		return nil, w.folder.remove(seg.name)
 	}
-	// Another handle: readers that still have the old one must not read what
-	// the next segment writes.
+	// A new handle: readers that still have the old one must not read what the
+	// next segment writes.
 	f, _, err := w.folder.open(seg.name, true)
 	if err != nil {
 		return nil, err
@@ -113,7 +113,7 @@ func (w *wal) recycle(seg *segment) (*spare, error) {
 	return &spare{name: name, file: f, size: seg.size}, nil
 }
 
-// dropSpares removes the spares that are left, those of an earlier run too.
+// dropSpares removes all spares, including those of an earlier run.
 func (w *wal) dropSpares() error {
 	var errs []error
 	for _, s := range w.spares {

@@ -12,23 +12,23 @@ import (
 	"github.com/harness/log-service/internal/service"
 )
 
-// smallLog is how many bytes of a log are held in memory for a while though
-// nobody follows it: small logs end soon, and are archived from there.
+// smallLog is how many bytes of a log are held in memory for a while even if
+// nobody follows it: small logs end soon, and are archived from memory.
 const smallLog = 64 << 10
 
 // stream is one live log.
 //
-// Its state comes twice. What was staged decides what the next append gets;
-// what is durable decides what readers see. The committer moves one after the
-// other, or resets the first to the second when a group fails.
+// It has two states. The staged state determines what the next append gets; the
+// durable state determines what readers see. The committer advances the durable
+// state to the staged one, or resets the staged one if a group fails.
 type stream struct {
 	id  logservice.ID
-	num uint64 // never given again
+	num uint64 // never reused
 	eng *Engine
 
 	gone atomic.Bool // dropped: nothing refers to its lines any more
 
-	mu sync.Mutex // guards all below; taken after Engine.mu, before wal.mu
+	mu sync.Mutex // guards everything below; taken after Engine.mu, before wal.mu
 
 	next     int64  // staged: the sequence of the next line
 	closing  bool   // staged
@@ -36,8 +36,8 @@ type stream struct {
 	staging  *group // the last group with a record of this stream, nil once settled
 	recent   recents
 
-	index   []entry // durable, by sequence; a hole in it is lines that are gone
-	end     int64   // durable: readers see the lines below
+	index   []entry // durable, by sequence; a gap in it is lost lines
+	end     int64   // durable: readers see the lines below it
 	bytes   int64   // durable, before compression
 	closed  bool
 	how     logs.Closing
@@ -45,9 +45,9 @@ type stream struct {
 	blocks  []*logs.Batch // read back from disk, see blockOwner
 	refs    int           // cursors
 
-	writtenOff bool              // deleted, and no part of the engine's sums any more
+	writtenOff bool              // deleted, and no longer counted in the engine's sums
 	archived   *service.Archived // where its lines are stored, if they are
-	changed    chan struct{}     // closed and dropped when readers have something to see
+	changed    chan struct{}     // closed and replaced when readers have something to read
 	segs       []*segment        // every segment that holds a record of this stream
 
 	unlisted bool // it changed since the last roster
@@ -56,7 +56,7 @@ type stream struct {
 	last time.Duration // the last activity, on the engine's clock
 }
 
-// entry is where a run of lines is: in memory, on disk, or both.
+// entry is where a run of lines is stored: in memory, on disk, or both.
 type entry struct {
 	first int64
 	batch *logs.Batch // nil: not in memory
@@ -64,14 +64,14 @@ type entry struct {
 	off   uint32      // of the record in seg
 	size  uint32      // of the record's data
 	count uint32
-	raw   uint32 // of a pack: bytes before compression; else 0
+	raw   uint32 // of a compacted block: bytes before compression; otherwise 0
 }
 
-func (e *entry) packed() bool { return e.raw > 0 }
+func (e *entry) compacted() bool { return e.raw > 0 }
 
-// length is what the lines take before compression.
+// length is the bytes of the lines before compression.
 func (e *entry) length() int64 {
-	if e.packed() {
+	if e.compacted() {
 		return int64(e.raw)
 	}
 	return int64(e.size)
@@ -86,11 +86,11 @@ type staged struct {
 	data []byte // until it is copied into the group
 	off  int64  // of the record in its group
 
-	compacts bool // it replaces what takes more space
+	compacts bool // it replaces records that take more space
 }
 
-// stage hands records to the log, or applies them at once where there is
-// none. The caller holds s.mu.
+// stage adds records to the log, or applies them at once if there is none. The
+// caller holds s.mu.
 func (s *stream) stage(items ...staged) error {
 	for i := range items {
 		it := &items[i]
@@ -109,8 +109,8 @@ func (s *stream) stage(items ...staged) error {
 	return err
 }
 
-// apply makes a durable record visible; data is what it carries, nil in a
-// replay. The caller holds s.mu.
+// apply makes a durable record visible. data is its data, nil in a replay. The
+// caller holds s.mu.
 func (s *stream) apply(it staged, data []byte, seg *segment, off int64) {
 	if seg != nil && !s.deleted {
 		s.hold(seg)
@@ -131,7 +131,7 @@ func (s *stream) apply(it staged, data []byte, seg *segment, off int64) {
 		if b != nil {
 			s.eng.memory.Add(s, b)
 		}
-	case kindPack:
+	case kindCompacted:
 		s.insert(entry{
 			first: it.rec.first, count: it.rec.count, size: it.rec.size,
 			seg: seg, off: uint32(off), raw: uint32(it.rec.next),
@@ -151,17 +151,17 @@ func (s *stream) apply(it staged, data []byte, seg *segment, off int64) {
 func (s *stream) hold(seg *segment) {
 	if !s.in(seg) {
 		s.segs = append(s.segs, seg)
-		s.eng.wal.use(seg)
+		s.eng.wal.ref(seg)
 	}
 }
 
-// in reports whether seg, the newest segment there is, has a record of s.
+// in reports whether seg, the newest segment, has a record of s.
 func (s *stream) in(seg *segment) bool { return len(s.segs) > 0 && s.segs[len(s.segs)-1] == seg }
 
-// insert puts e into the index, in place of what covers the same lines.
+// insert adds e to the index, replacing what covers the same lines.
 func (s *stream) insert(e entry) {
 	if s.deleted {
-		return // its last cursor reads what the index has; a pack comes too late
+		return // its last cursors read what the index has; a compacted block is too late
 	}
 	i, j := len(s.index), len(s.index)
 	if i > 0 && s.index[i-1].next() > e.first {
@@ -189,7 +189,7 @@ func (s *stream) insert(e entry) {
 	}
 }
 
-// account adds an entry to the sums, or takes it out with sign -1.
+// account adds an entry to the sums, or subtracts it with sign -1.
 func (s *stream) account(e *entry, sign int64) {
 	if s.writtenOff {
 		return
@@ -198,13 +198,13 @@ func (s *stream) account(e *entry, sign int64) {
 	if e.seg == nil {
 		return
 	}
-	if !e.packed() {
-		s.eng.unpacked.Add(sign)
+	if !e.compacted() {
+		s.eng.uncompacted.Add(sign)
 	}
 	s.eng.live.Add(sign * (recordHeader + int64(e.size)))
 }
 
-// drop lets go of everything: the stream is deleted and nobody reads it.
+// drop releases everything: the stream is deleted and nobody reads it.
 func (s *stream) drop() {
 	s.gone.Store(true)
 	s.eng.orphans.remove(s)
@@ -219,14 +219,14 @@ func (s *stream) drop() {
 	s.eng.memory.Forget()
 	s.dropBlocks()
 	if s.eng.wal != nil {
-		s.eng.wal.disuse(s.segs)
+		s.eng.wal.unref(s.segs)
 		s.segs = nil
 		s.eng.poke()
 	}
 }
 
-// undo takes a staged record back whose group failed: the staged state
-// returns to the durable one. The caller holds s.mu.
+// undo reverts a staged record whose group failed: the staged state returns to
+// the durable one. The caller holds s.mu.
 func (s *stream) undo(it staged) {
 	switch it.rec.kind {
 	case kindLines:
@@ -240,16 +240,17 @@ func (s *stream) undo(it staged) {
 	s.staging = nil
 }
 
-// after appends to dst the entries that hold the lines behind sequence after,
-// up to about limit bytes and at least one. gap is how many lines are missing
-// right behind after; then there are no entries. The caller holds s.mu.
-func (s *stream) after(dst []entry, after int64, limit int) (gap int64, entries []entry) {
+// entriesAfter appends to dst the entries that contain the lines after sequence
+// after, up to about limit bytes and at least one. gap is how many lines are
+// missing directly after that sequence; if it is positive, there are no
+// entries. The caller holds s.mu.
+func (s *stream) entriesAfter(dst []entry, after int64, limit int) (gap int64, entries []entry) {
 	pos := after + 1
 	if pos >= s.end {
 		return 0, dst
 	}
 	i := len(s.index)
-	if i > 0 && s.index[i-1].first <= pos { // the common reader is at the end
+	if i > 0 && s.index[i-1].first <= pos { // most readers are at the end
 		if s.index[i-1].next() > pos {
 			i--
 		}
@@ -266,7 +267,7 @@ func (s *stream) after(dst []entry, after int64, limit int) (gap int64, entries 
 	for ; i < len(s.index) && n < limit; i++ {
 		e := s.index[i]
 		if len(dst) > 0 && e.first != dst[len(dst)-1].next() {
-			break // the hole comes with the next call
+			break // the next call returns the gap
 		}
 		dst = append(dst, e)
 		n += int(e.length())

@@ -14,62 +14,62 @@ import (
 )
 
 const (
-	// segmentBytes is the size of a segment file, taken from the disk when it
-	// is made. Small enough that a finished one goes soon and that a start on
-	// a small disk takes little; a group that is larger gets a file of its own.
+	// segmentBytes is the size of a segment file, allocated when it is created.
+	// It is small enough that a finished one is released soon and that a start
+	// on a small disk takes little; a larger group gets a file of its own.
 	segmentBytes = 16 << 20
-	// groupBytes is where a group ends and the next begins: enough that a
-	// sync costs little beside the bytes that it makes durable, so few that
-	// writers of large batches do not all wait for one another.
+	// groupBytes is where a group ends and the next begins: large enough that a
+	// sync costs little compared with its bytes, small enough that writers of
+	// large batches do not all wait for one another.
 	groupBytes = 2 << 20
-	// keepBuffer is the largest group buffer kept for a later group, and
-	// keepBuffers how many: one that is written, one that fills, one between.
+	// keepBuffer is the largest group buffer kept for reuse, and keepBuffers is
+	// how many are kept: one being written, one being filled, one between.
 	keepBuffer  = 4 << 20
 	keepBuffers = 3
 	// retryPause is how long a log that could not be written refuses at once
-	// before it tries a new file: a full disk must not cost a file creation a
-	// request.
+	// before it tries a new file: a full disk must not cost one file creation
+	// per request.
 	retryPause = time.Second
-	// stopTime bounds the wait for a disk that hangs while the server stops.
+	// stopTime limits the wait for a disk that hangs while the server stops.
 	stopTime = 8 * time.Second
 )
 
 var errHangs = errors.New("the disk of the write-ahead log hangs: what was not acknowledged may not be on it")
 
 // wal is the write-ahead log that all streams share. Records are staged into
-// the youngest group; one goroutine, the committer, writes group after group,
-// each with one write and one sync, and then publishes what it holds.
+// the newest group. One goroutine, the committer, writes group after group,
+// each with one write and one sync, and then publishes its records.
 type wal struct {
 	folder  folder
 	segment int64 // bytes of a segment file
-	block   int64 // what is written begins and ends at multiples of it
+	block   int64 // writes begin and end at multiples of it
 	log     *slog.Logger
 	metrics *metrics
 	applied func(*group)        // publishes a durable group; called by the committer, in order
-	undone  func(*group, error) // takes a failed group back; nothing is staged meanwhile
-	poke    func()              // wakes the keeper
+	undone  func(*group, error) // reverts a failed group; nothing is staged meanwhile
+	poke    func()              // wakes the maintenance goroutine
 
-	mu       sync.Mutex // guards all to the next empty line
+	mu       sync.Mutex // guards the fields up to the next empty line
 	queue    []*group   // oldest first; the last one fills. Never empty
 	writing  *group     // by the committer; nil: none
 	buffers  [][]byte   // of groups that were written
-	refuse   error      // why nothing is staged now
+	refuse   error      // why nothing can be staged now
 	until    time.Time  // when that ends; zero: not yet known
-	full     error      // why only what frees space is staged
+	full     error      // why only what frees space can be staged
 	stopping bool
-	want     int // appends that the committer waits for, 0: it does not
+	want     int // appends that the committer waits for; 0: it does not wait
 
 	kick chan struct{} // the committer has work
 	done chan struct{} // the committer has returned
 
-	segMu       sync.Mutex // guards all to the next empty line, and what segments say of it
+	segMu       sync.Mutex // guards the fields up to the next empty line, and those of segments that name it
 	segments    []*segment // oldest first; the last is the one written to
 	spares      []*spare
 	spareNumber int
 	spareWanted bool
-	reserve     *spare // for closing and deleting on a full disk; nil: not there now
+	reserve     *spare // for closing and deleting on a full disk; nil: used up
 
-	gather gathering
+	delay commitDelay
 
 	// Owned by the committer once it runs.
 	current    *segment // nil: the next group begins a new file
@@ -77,17 +77,17 @@ type wal struct {
 	lastNumber uint64 // of a segment
 	groups     int    // written to current
 	nextStream func() uint64
-	tail       []byte // what is in the last block of current, which the next group rewrites
+	tail       []byte // the contents of the last block of current, which the next group rewrites
 	roster     roster
 	failing    bool // the last group failed
 	rewrite    bool // a replay found segments that cannot be synced
 
 	clock func() time.Duration // of the engine
-	began atomic.Int64         // when the write under way did, on that clock; 0: none is
+	began atomic.Int64         // when the current write began, on that clock; 0: there is none
 }
 
-// stage adds records to the youngest group, all to the same one, and returns
-// that group.
+// stage adds records to the newest group, all to the same one, and returns that
+// group.
 func (w *wal) stage(items ...staged) (*group, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -122,12 +122,12 @@ func (w *wal) stage(items ...staged) (*group, error) {
 	g.calls++
 	if w.want > 0 && g.calls >= w.want {
 		w.want = 0
-		w.gather.full <- struct{}{}
+		w.delay.full <- struct{}{}
 	}
 	return g, nil
 }
 
-// run is the committer. It ends when stop was called and all is written.
+// run is the committer. It ends when stop was called and everything is written.
 func (w *wal) run() {
 	defer close(w.done)
 	idle := time.NewTimer(rosterIdle)
@@ -149,7 +149,7 @@ func (w *wal) run() {
 	}
 }
 
-// drain commits all groups that are staged.
+// drain commits all staged groups.
 func (w *wal) drain() (stopping bool) {
 	for {
 		w.await()
@@ -161,12 +161,12 @@ func (w *wal) drain() (stopping bool) {
 		w.commit(g)
 		w.mu.Lock()
 		w.writing = nil
-		w.gather.after(g.calls+w.waiting(), w.clock()-began)
+		w.delay.observe(g.calls+w.waiting(), w.clock()-began)
 		w.mu.Unlock()
 	}
 }
 
-// commitRoster writes what changed into a group of its own. After a failure it
+// commitRoster writes the changes in a group of its own. After a failure it
 // also finds out whether the log can be written again.
 func (w *wal) commitRoster() {
 	if len(w.roster.changed) == 0 && !w.failing || w.isFull() {
@@ -183,8 +183,8 @@ func (w *wal) commitRoster() {
 	w.commit(g)
 }
 
-// take removes the oldest group from the queue; nil when there is nothing to
-// write.
+// take removes the oldest group from the queue. It returns nil if there is
+// nothing to write.
 func (w *wal) take() (g *group, stopping bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -193,15 +193,15 @@ func (w *wal) take() (g *group, stopping bool) {
 		return nil, w.stopping
 	}
 	if len(w.queue) == 1 {
-		w.begin(w.leadBehind(g))
+		w.begin(w.leadAfter(g))
 	}
 	w.queue = append(w.queue[:0], w.queue[1:]...)
 	w.writing = g
 	return g, false
 }
 
-// settle waits until all that was staged before is durable. An error says
-// that some of it was taken back.
+// settle waits until everything that was staged before is durable. An error
+// means that some of it was reverted.
 func (w *wal) settle(ctx context.Context) error {
 	w.mu.Lock()
 	g := w.queue[len(w.queue)-1]
@@ -212,9 +212,9 @@ func (w *wal) settle(ctx context.Context) error {
 	return g.wait(ctx)
 }
 
-// leadBehind is where in its block a group will begin that follows g, the
-// next one to be written.
-func (w *wal) leadBehind(g *group) int64 {
+// leadAfter is the offset in its block at which a group will begin that follows
+// g, the next one to be written.
+func (w *wal) leadAfter(g *group) int64 {
 	if w.current == nil || !w.fits(g) {
 		return (segmentHeader + g.size()) % w.block
 	}
@@ -263,11 +263,11 @@ func (w *wal) commit(g *group) {
 }
 
 // write makes g durable. A failed write or sync ends the current segment for
-// good: what it left on disk is unknown, and the number of its group is given
-// again in the next segment, whose header says so to a replay.
+// good: what it left on disk is unknown. The number of its group is used again
+// in the next segment, whose header says so to a replay.
 //
-// Whole blocks are written, so that the disk can take them from our memory:
-// the block that the last group ended in is written again, with what it has.
+// Whole blocks are written, so that the disk can take them directly from our
+// memory: the block in which the last group ended is written again.
 func (w *wal) write(g *group, now time.Duration) error {
 	rotating := w.current == nil || !w.fits(g)
 	if (rotating || now-w.roster.at >= rosterPause) && !w.isFull() {
@@ -311,7 +311,7 @@ func (w *wal) write(g *group, now time.Duration) error {
 
 func (w *wal) roundUp(n int64) int64 { return (n + w.block - 1) / w.block * w.block }
 
-// fail takes g back, and what was staged since: it relies on g's sequences.
+// fail reverts g and what was staged since: it relies on g's sequences.
 func (w *wal) fail(g *group, cause error) {
 	err := &logservice.UnavailableError{Cause: fmt.Errorf("write-ahead log: %w", cause), RetryAfter: 2 * time.Second}
 	w.log.Error("cannot write the write-ahead log: appends are refused until it can be written", "error", cause)
@@ -332,7 +332,7 @@ func (w *wal) fail(g *group, cause error) {
 		x.buf = nil
 	}
 	w.mu.Lock()
-	if full { // the keeper finds out when it is not any more
+	if full { // the maintenance goroutine finds out when it no longer is
 		w.refuse = nil
 	}
 	w.until = time.Now().Add(retryPause)
@@ -342,9 +342,9 @@ func (w *wal) fail(g *group, cause error) {
 	}
 }
 
-// stop writes what is staged, ends the committer and closes the files. Where
-// the disk hangs it stops waiting after stopTime: what was not written by then
-// was not acknowledged.
+// stop writes what is staged, ends the committer and closes the files. If the
+// disk hangs, it stops waiting after stopTime: what was not written by then was
+// not acknowledged.
 func (w *wal) stop() error {
 	w.mu.Lock()
 	w.stopping = true

@@ -1,6 +1,6 @@
-// Package batches holds what every engine of live logs does with batches of
-// lines: it cuts appends into them, keeps those that readers share in memory
-// under one budget, and knows which of them may be told from a retry.
+// Package batches contains what every engine of live logs does with batches of
+// lines: it divides appends into them, and holds those that readers share in
+// memory under one budget.
 package batches
 
 import (
@@ -8,12 +8,12 @@ import (
 	"iter"
 )
 
-// PieceBytes is where one append is cut into several batches, at line
-// boundaries, so that readers move in steps of bounded size.
+// PieceBytes is the size at which an append is divided into several batches, at
+// line boundaries, so that readers advance in steps of limited size.
 const PieceBytes = 256 << 10
 
-// Pieces cuts the count lines of data into pieces of about PieceBytes, and
-// yields them with the number of their lines. They share the bytes of data.
+// Pieces divides the count lines of data into pieces of about PieceBytes, and
+// yields each with its number of lines. They share the bytes of data.
 func Pieces(data []byte, count int64) iter.Seq2[[]byte, int64] {
 	return func(yield func([]byte, int64) bool) {
 		for len(data) > PieceBytes {

@@ -8,9 +8,9 @@ import (
 	"github.com/harness/log-service/internal/logs"
 )
 
-// Memory keeps the batches of all streams under one budget: first in, first
-// out. What it lets go of, its stream reads back from where it lies for good,
-// or tells as a gap. Make one with NewMemory.
+// Memory holds the batches of all streams under one budget: first in, first
+// out. The stream of an evicted batch reads it back from its permanent storage,
+// or reports it as a gap. Create one with NewMemory.
 type Memory struct {
 	budget int64
 	used   atomic.Int64 // bytes of resident batches and their encoded forms
@@ -19,37 +19,37 @@ type Memory struct {
 	mu    sync.Mutex // guards queue and stale; nothing else is taken under it
 	queue []resident
 	head  int // of queue
-	stale int // items whose stream is dropped, about
+	stale int // items whose stream is dropped, approximately
 }
 
 // Stream is what Memory knows of a stream.
 type Stream interface {
-	// Evict lets the batch go that starts at first, where it is still
-	// resident. Called without any lock.
+	// Evict releases the batch that starts at first, if it is still resident.
+	// It is called without any lock.
 	Evict(first int64)
-	// Dropped reports whether all batches of the stream are released, for
-	// good. It takes no lock.
+	// Dropped reports whether all batches of the stream are permanently
+	// released. It takes no lock.
 	Dropped() bool
 }
 
-// resident names a batch without keeping it: a dropped stream must not be
-// held by its place in the queue.
+// resident identifies a batch without referring to it: a dropped stream must
+// not stay in memory because of its place in the queue.
 type resident struct {
 	s     Stream
 	first int64
 	at    time.Duration
 }
 
-// NewMemory returns a Memory of budget bytes; clock never jumps.
+// NewMemory returns a Memory with a budget in bytes; clock must never jump.
 func NewMemory(budget int64, clock func() time.Duration) *Memory {
 	return &Memory{budget: budget, clock: clock}
 }
 
-// Used is how many bytes are resident, encoded forms included.
+// Used is the resident bytes, including encoded forms.
 func (m *Memory) Used() int64 { return m.used.Load() }
 
-// Add enters a batch that its stream's index already has. Called with the
-// lock of s, so that no Evict comes between.
+// Add adds a batch that is already in the index of its stream. It is called
+// with the lock of s, so that no Evict comes between.
 func (m *Memory) Add(s Stream, b *logs.Batch) {
 	b.Hold(&m.used)
 	m.mu.Lock()
@@ -57,10 +57,11 @@ func (m *Memory) Add(s Stream, b *logs.Batch) {
 	m.mu.Unlock()
 }
 
-// Charge counts n bytes more, or fewer, that a stream keeps beside its batches.
+// Charge adds n, which may be negative, to the bytes that streams hold beside
+// their batches.
 func (m *Memory) Charge(n int64) { m.used.Add(n) }
 
-// Forget notes that a stream is dropped, its batches released already.
+// Forget notes that a stream was dropped and its batches are released.
 func (m *Memory) Forget() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -68,8 +69,8 @@ func (m *Memory) Forget() {
 	if m.stale < 1024 {
 		return
 	}
-	// Streams that came and went leave their items behind where nothing
-	// presses them out; sweep them every so many streams.
+	// Dropped streams leave their items in the queue while nothing is evicted.
+	// They are removed once there are many.
 	m.stale = 0
 	kept := m.queue[:0]
 	for _, r := range m.queue[m.head:] {
@@ -81,20 +82,20 @@ func (m *Memory) Forget() {
 	m.queue, m.head = kept, 0
 }
 
-// Shrink evicts until the budget is kept. Called without any lock.
+// Shrink evicts until the budget is met. It is called without any lock.
 func (m *Memory) Shrink() {
 	for m.used.Load() > m.budget && m.evict(-1) {
 	}
 }
 
-// Idle evicts what came in before the given time on the clock.
+// Idle evicts what was added before the given time on the clock.
 func (m *Memory) Idle(before time.Duration) {
 	for m.evict(before) {
 	}
 }
 
-// evict lets the oldest batch go, unless before is not negative and the
-// batch is younger.
+// evict evicts the oldest batch, unless before is not negative and the batch is
+// newer.
 func (m *Memory) evict(before time.Duration) bool {
 	m.mu.Lock()
 	if m.head == len(m.queue) {
@@ -123,7 +124,7 @@ func (m *Memory) evict(before time.Duration) bool {
 	return true
 }
 
-// Queued is how many batches wait to be let go.
+// Queued is the number of batches in the queue.
 func (m *Memory) Queued() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()

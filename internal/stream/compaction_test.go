@@ -57,7 +57,7 @@ func TestALongLogMovesForwardWhileShortOnesComeAndGo(t *testing.T) {
 		if err := e.Delete(t.Context(), id(key)); err != nil {
 			t.Fatal(err)
 		}
-		e.clean()
+		e.reclaim()
 		if round%15 == 14 {
 			mustEqual(t, e, "long", n)
 			if err := e.Stop(); err != nil {
@@ -73,7 +73,7 @@ func TestALongLogMovesForwardWhileShortOnesComeAndGo(t *testing.T) {
 	}
 	_, _, total := e.wal.oldest()
 	live := e.live.Load()
-	if limit := 2*live + (slackSegments+2)*segment; total > limit {
+	if limit := 2*live + (deadSegments+2)*segment; total > limit {
 		t.Errorf("the log has %d bytes for %d that live, more than %d", total, live, limit)
 	}
 	s, _ := e.lookup(id("long"))
@@ -94,9 +94,9 @@ func TestALongLogMovesForwardWhileShortOnesComeAndGo(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	e.clean()
-	if live := e.live.Load(); live != 0 || e.unpacked.Load() != 0 || e.memory.Used() != 0 {
-		t.Errorf("nothing is left, but live=%d unpacked=%d memory=%d", live, e.unpacked.Load(), e.memory.Used())
+	e.reclaim()
+	if live := e.live.Load(); live != 0 || e.uncompacted.Load() != 0 || e.memory.Used() != 0 {
+		t.Errorf("nothing is left, but live=%d uncompacted=%d memory=%d", live, e.uncompacted.Load(), e.memory.Used())
 	}
 	if err := e.Stop(); err != nil {
 		t.Fatal(err)
