@@ -87,13 +87,13 @@ func serverLogger(s *session, c config.Config) *slog.Logger {
 func authentication(c config.Config) string {
 	var by []string
 	if c.Secret != "" {
-		by = append(by, "tokens made with the secret")
+		by = append(by, "tokens signed with the secret")
 	}
 	if len(c.JWTKeys) > 0 {
-		by = append(by, fmt.Sprintf("JSON web tokens by %s", strings.Join(c.JWTKeys, ", ")))
+		by = append(by, fmt.Sprintf("JSON Web Tokens verified with %s", strings.Join(c.JWTKeys, ", ")))
 	}
 	if c.OIDC.Issuer != "" {
-		by = append(by, "identity tokens of "+c.OIDC.Issuer)
+		by = append(by, "identity tokens issued by "+c.OIDC.Issuer)
 	}
 	if c.GlobalToken != "" {
 		by = append(by, "the global token")
@@ -104,7 +104,7 @@ func authentication(c config.Config) string {
 	case c.Loopback():
 		return "off; only this machine can reach the server"
 	}
-	return "off (LOG_SERVICE_DISABLE_AUTH); whoever reaches the server may read and write every log"
+	return "off (LOG_SERVICE_DISABLE_AUTH); anyone who can reach the server may read and write every log"
 }
 
 // greet tells whoever started the server what they have and what to try.
@@ -112,7 +112,7 @@ func greet(w io.Writer, program string, c config.Config, srv *server.Server) {
 	fmt.Fprintf(w, "log-service listens on %s\n", srv.URL())
 	kept := ""
 	if c.Stream == config.StreamMemory {
-		kept = " (live logs in memory only: they end with the server)"
+		kept = " (live logs are in memory only and are lost when the server stops)"
 	}
 	if u := srv.GRPCURL(); u != "" {
 		fmt.Fprintf(w, "live logs over gRPC: %s\n", u)
@@ -128,7 +128,7 @@ func greet(w io.Writer, program string, c config.Config, srv *server.Server) {
 	}
 	token := ""
 	if c.AuthOn() && c.Secret != "" {
-		token = "  export LOG_SERVICE_TOKEN=\"$(" + program + " token create --verbs admin)\"   # with LOG_SERVICE_SECRET set there, too\n"
+		token = "  export LOG_SERVICE_TOKEN=\"$(" + program + " token create --verbs admin)\"   # set LOG_SERVICE_SECRET there too\n"
 	}
 	fmt.Fprintf(w, `try, in another terminal:
 %[3]s  %[1]s cistream open 1 2 3 4%[2]s
