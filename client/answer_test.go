@@ -15,8 +15,8 @@ import (
 
 const key = logservice.Key("build/1/test/unit")
 
-// script answers requests by a function, in memory, so that time can be that
-// of testing/synctest. It reads every body, as a server does.
+// script answers requests with a function, in memory, so that tests can use the
+// clock of testing/synctest. It reads every body, as a server does.
 type script struct {
 	answer func(n int, r request) (*http.Response, error)
 
@@ -38,7 +38,7 @@ func (s *script) RoundTrip(r *http.Request) (*http.Response, error) {
 		if err != nil {
 			return nil, err
 		}
-		if r.ContentLength > 0 && r.ContentLength != int64(len(b)) { // as net/http does
+		if r.ContentLength > 0 && r.ContentLength != int64(len(b)) { // like net/http
 			return nil, fmt.Errorf("ContentLength=%d with Body length %d", r.ContentLength, len(b))
 		}
 		got.Body = string(b)
@@ -63,8 +63,8 @@ func (s *script) requests() []request {
 	return s.sent
 }
 
-// scripted returns a client of a server that answers the n-th request, from
-// 1, as answer says.
+// scripted returns a client of a server that answers the n-th request, counted
+// from 1, with answer.
 func scripted(t *testing.T, answer func(n int, r request) (*http.Response, error), opts ...Option) (*Client, *script) {
 	t.Helper()
 	s := &script{answer: answer}
@@ -92,5 +92,5 @@ func refused(status int, message string, headers ...string) (*http.Response, err
 
 var errCut = errors.New("connection reset")
 
-// unseekable hides what a reader can do beside reading.
+// unseekable hides every method of a reader except Read.
 func unseekable(s string) io.Reader { return io.MultiReader(bytes.NewReader([]byte(s))) }

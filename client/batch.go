@@ -6,22 +6,23 @@ import (
 	"unicode/utf8"
 )
 
-// The limits of a batch: past either it is sent without waiting. Larger ones
-// gain little, and each is repeated whole when its answer is lost.
+// Limits of a batch. A batch that reaches either one is sent at once. Larger
+// batches gain little, and a batch is resent whole when its response is lost.
 const (
 	maxBatchLines = 5000
 	maxBatchBytes = 1 << 20
 )
 
-// batch is a JSON array of lines, without its last bracket until sealed.
+// batch is a JSON array of lines; due appends the closing bracket.
 type batch struct {
 	data  []byte
 	lines int64
 	began time.Time
 }
 
-// take takes the first piece of p, up to the end of a line at most, and says
-// how long it was. Called with mu held, like all below.
+// take consumes p up to its first newline, or the whole of p if there is none
+// (at most maxPieceBytes), and returns the number of bytes consumed. The caller
+// holds mu; this applies to every method in this file except due.
 func (w *Writer) take(p []byte, now time.Time) int {
 	p = p[:min(len(p), maxPieceBytes-len(w.partial))]
 	if i := bytes.IndexByte(p, '\n'); i >= 0 {
@@ -45,8 +46,8 @@ func (w *Writer) take(p []byte, now time.Time) int {
 	return len(p)
 }
 
-// cutPartial makes a line of the text whose line has not ended. A character
-// at its end of which bytes are missing stays, unless all is wanted.
+// cutPartial turns the unterminated text into a line. Unless all is set, it
+// keeps back an incomplete UTF-8 sequence at the end.
 func (w *Writer) cutPartial(all bool) {
 	n := len(w.partial)
 	if !all {
@@ -59,7 +60,7 @@ func (w *Writer) cutPartial(all bool) {
 	w.partial = append(w.partial[:0], w.partial[n:]...)
 }
 
-// pieceOf is how much of text fits into one line.
+// pieceOf returns how many bytes of text fit in one line.
 func pieceOf(text string) int {
 	if len(text) <= maxPieceBytes {
 		return len(text)
@@ -67,8 +68,8 @@ func pieceOf(text string) int {
 	return wholeRunes([]byte(text[:maxPieceBytes]))
 }
 
-// wholeRunes is how much of b is left without the beginning of a character
-// at its end.
+// wholeRunes returns the length of b without an incomplete UTF-8 sequence at its
+// end.
 func wholeRunes(b []byte) int {
 	for i := len(b) - 1; i >= max(0, len(b)-utf8.UTFMax); i-- {
 		if utf8.RuneStart(b[i]) {
@@ -81,7 +82,7 @@ func wholeRunes(b []byte) int {
 	return len(b)
 }
 
-// add appends one line to the batch that is being filled.
+// add appends one line to the current batch.
 func (w *Writer) add(level string, at time.Time, text, args []byte) {
 	if w.batch == nil {
 		w.batch = &batch{data: make([]byte, 0, w.batchSize()), began: time.Now()}
@@ -106,8 +107,8 @@ func (w *Writer) add(level string, at time.Time, text, args []byte) {
 	}
 }
 
-// batchSize guesses the size of the next batch: that of the last one where it
-// is waiting, so that a flood does not grow each of its batches.
+// batchSize estimates the size of the next batch from the last one queued, so
+// that sustained output does not grow every batch from scratch.
 func (w *Writer) batchSize() int {
 	if n := len(w.full); n > 0 {
 		return len(w.full[n-1].data) + 4<<10
@@ -115,7 +116,7 @@ func (w *Writer) batchSize() int {
 	return 4 << 10
 }
 
-// signal makes the sender look again.
+// signal wakes the sender.
 func (w *Writer) signal() {
 	select {
 	case w.wake <- struct{}{}:
@@ -123,13 +124,13 @@ func (w *Writer) signal() {
 	}
 }
 
-// due returns the next batch to send, sealed; or how long to wait for one.
-// finished: nothing will come any more.
+// due returns the next batch to send, sealed, or how long to wait for one.
+// finished reports that no more batches will follow.
 func (w *Writer) due(now time.Time) (b *batch, wait time.Duration, finished bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	hurry := w.closed || w.flushTo > w.stats.Sent
-	wait = time.Hour // whatever comes wakes the sender
+	wait = time.Hour // every change wakes the sender
 	if wholeRunes(w.partial) > 0 {
 		if left := partialAfter - now.Sub(w.since); left > 0 {
 			wait = left

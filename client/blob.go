@@ -12,12 +12,12 @@ import (
 	logservice "github.com/harness/log-service"
 )
 
-// UploadOption changes how Upload stores.
+// UploadOption configures Upload.
 type UploadOption func(*call)
 
-// AtEnd adds to what is stored instead of replacing it. Such an upload is
-// repeated only when the server cannot have stored anything: it is not safe
-// to send twice.
+// AtEnd appends to the stored blob instead of replacing it. Appending twice
+// would duplicate content, so such an upload is retried only if the server
+// cannot have stored anything.
 func AtEnd() UploadOption {
 	return func(k *call) {
 		k.query.Set("append", "true")
@@ -25,10 +25,10 @@ func AtEnd() UploadOption {
 	}
 }
 
-// Upload stores what r yields as the finished log of key, byte for byte,
-// whole or not at all, in place of what was there. An r that can seek is
-// rewound to where it stood and sent again after a failure; any other is sent
-// once. r is never closed.
+// Upload stores the content of r as the finished log of key, byte for byte,
+// replacing any previous one. It is atomic: the log is stored whole or not at all.
+// If r is an io.Seeker, Upload rewinds it to its initial offset and retries after
+// a failure; any other reader is sent once. Upload does not close r.
 func (c *Client) Upload(ctx context.Context, key logservice.Key, r io.Reader, opts ...UploadOption) error {
 	k, err := c.newCall("upload", http.MethodPost, "/blob", key)
 	if err != nil {
@@ -41,29 +41,30 @@ func (c *Client) Upload(ctx context.Context, key logservice.Key, r io.Reader, op
 	return c.run(ctx, k)
 }
 
-// DownloadOption changes what Download reads.
+// DownloadOption configures Download.
 type DownloadOption func(*call)
 
-// Range reads length bytes from offset on, or fewer where the log ends.
-// logservice.ErrUnsupported: the server gives whole logs only.
+// Range reads length bytes starting at offset, or fewer if the log ends first.
+// Download fails with logservice.ErrUnsupported if the server does not support
+// ranges.
 func Range(offset, length int64) DownloadOption {
 	return func(k *call) {
 		k.header = http.Header{"Range": {fmt.Sprintf("bytes=%d-%d", offset, offset+length-1)}}
 	}
 }
 
-// Finished is a finished log as Download reads it.
+// Finished is the content of a finished log, returned by Download.
 type Finished struct {
 	io.ReadCloser
-	// Incomplete: the writer went silent and the server ended the log, so
-	// lines may be missing at its end.
+	// Incomplete reports that the server ended the log because its writer went
+	// silent; lines may be missing at the end.
 	Incomplete bool
 }
 
-// Download reads the finished log of key: an archive as JSON lines, an
-// uploaded one byte for byte. Close the reader. Its reads fail, and never end
-// early, when the connection is lost. logservice.ErrBlobNotFound: there is no
-// such log.
+// Download reads the finished log of key: an archive as JSON lines, an uploaded
+// blob byte for byte. The caller must close the result. If the connection is
+// lost, reading returns an error, never an early io.EOF. If there is no such
+// log, the error is logservice.ErrBlobNotFound.
 func (c *Client) Download(ctx context.Context, key logservice.Key, opts ...DownloadOption) (*Finished, error) {
 	k, err := c.newCall("download", http.MethodGet, "/blob", key)
 	if err != nil {
@@ -83,7 +84,7 @@ func (c *Client) Download(ctx context.Context, key logservice.Key, opts ...Downl
 	return &Finished{resp.Body, resp.Header.Get(logservice.HeaderState) == logservice.StateIncomplete}, nil
 }
 
-// Exists reports whether a finished log of key is stored.
+// Exists reports whether there is a finished log for key.
 func (c *Client) Exists(ctx context.Context, key logservice.Key) (bool, error) {
 	k, err := c.newCall("look for", http.MethodGet, "/blob/exists", key)
 	if err != nil {
@@ -105,8 +106,8 @@ func (c *Client) Exists(ctx context.Context, key logservice.Key) (bool, error) {
 	return exists, nil
 }
 
-// Delete deletes the finished log of key; one that does not exist is no
-// error.
+// Delete deletes the finished log of key. Deleting a log that does not exist is
+// not an error.
 func (c *Client) Delete(ctx context.Context, key logservice.Key) error {
 	k, err := c.newCall("delete", http.MethodDelete, "/blob", key)
 	if err != nil {
@@ -115,21 +116,22 @@ func (c *Client) Delete(ctx context.Context, key logservice.Key) error {
 	return c.run(ctx, k)
 }
 
-// Link is an address that allows one action on one log to whoever has it.
+// Link is a URL that lets whoever holds it perform one action on one log.
 type Link struct {
 	URL     string
-	Expires time.Duration // from when it was made
+	Expires time.Duration // validity, counted from creation
 }
 
-// UploadLink returns a link that takes the finished log of key as the body of
-// an HTTP PUT. Zero expires after the server's default; a server may cut a
-// time that it finds too long.
+// UploadLink returns a link for uploading the finished log of key as the body of
+// an HTTP PUT request. If expires is zero, the server chooses the validity; a
+// server may shorten one that is too long.
 func (c *Client) UploadLink(ctx context.Context, key logservice.Key, expires time.Duration) (Link, error) {
 	return c.link(ctx, "upload link for", "/blob/link/upload", key, expires)
 }
 
-// DownloadLink returns a link that gives the finished log of key, like
-// UploadLink. That there is such a log is seen when the link is used.
+// DownloadLink returns a link for downloading the finished log of key; expires is
+// as for UploadLink. It does not check that the log exists: a missing log is
+// reported when the link is used.
 func (c *Client) DownloadLink(ctx context.Context, key logservice.Key, expires time.Duration) (Link, error) {
 	return c.link(ctx, "download link for", "/blob/link/download", key, expires)
 }

@@ -10,23 +10,23 @@ import (
 	"time"
 )
 
-// body is what a call sends. One that can be rewound is sent as often as it
-// takes; another one once, or until its first byte was taken. A nil body is
-// that of a call without one.
+// body is the body of a call. If it can be rewound, it is sent on every attempt;
+// if not, it is sent once, or until its first byte has been read. A nil body
+// means that the call has none.
 type body struct {
-	data  []byte    // sent as it is, when source is nil
-	src   io.Reader // read from where it stands
-	seek  io.Seeker // src, where it can be rewound
-	start int64     // where src stood
-	size  int64     // of what is sent; -1 where unknown
+	data  []byte    // sent unchanged if src is nil
+	src   io.Reader // read from its current offset
+	seek  io.Seeker // src, if it can be rewound
+	start int64     // initial offset of src
+	size  int64     // number of bytes to send; -1 if unknown
 
 	last *bodyReader // of the last attempt
 }
 
 func bodyOf(data []byte) *body { return &body{data: data, size: int64(len(data))} }
 
-// bodyFrom sends what r yields from where it stands. A size is known only
-// where r can tell its end.
+// bodyFrom sends r from its current offset. The size is known only if r can seek
+// to its end.
 func bodyFrom(r io.Reader) *body {
 	b := &body{src: r, size: -1}
 	s, ok := r.(io.Seeker)
@@ -34,7 +34,7 @@ func bodyFrom(r io.Reader) *body {
 		return b
 	}
 	start, err := s.Seek(0, io.SeekCurrent)
-	if err != nil { // a pipe has the method, too
+	if err != nil { // pipes implement Seek but fail
 		return b
 	}
 	end, err := s.Seek(0, io.SeekEnd)
@@ -45,7 +45,7 @@ func bodyFrom(r io.Reader) *body {
 		return b
 	}
 	b.seek, b.start = s, start
-	if end > start { // files under /proc tell 0 and have text
+	if end > start { // files under /proc report size 0 but have content
 		b.size = end - start
 	}
 	return b
@@ -69,7 +69,7 @@ func (b *body) attach(req *http.Request, g *guard) {
 	}
 }
 
-// rewind prepares the next attempt, and reports whether there may be one.
+// rewind prepares the next attempt and reports whether one is possible.
 func (b *body) rewind() bool {
 	if b == nil || b.src == nil || b.last == nil {
 		return true
@@ -77,7 +77,7 @@ func (b *body) rewind() bool {
 	if b.seek == nil {
 		return !b.last.taken()
 	}
-	// The transport may still be reading for the attempt that has failed.
+	// The transport may still be reading for the failed attempt.
 	b.last.mu.Lock()
 	defer b.last.mu.Unlock()
 	b.last.closed = true
@@ -85,18 +85,18 @@ func (b *body) rewind() bool {
 	return err == nil
 }
 
-// failure is the error of the caller's reader, if that is what ended the
+// failure returns the error of the caller's reader, if that error ended the
 // attempt.
 func (b *body) failure() error {
 	if b == nil || b.src == nil || b.last == nil || !b.last.mu.TryLock() {
-		return nil // still being read: it did not end anything
+		return nil // still being read, so it did not fail
 	}
 	defer b.last.mu.Unlock()
 	return b.last.err
 }
 
-// bodyReader is a body during one attempt. It tells the guard when the server
-// takes nothing: time that src needs is not the server's fault.
+// bodyReader is the body of one attempt. It arms the guard only while the server
+// is not reading: time spent in src does not count as a stall.
 type bodyReader struct {
 	guard *guard
 
@@ -123,7 +123,7 @@ func (r *bodyReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Close leaves src alone: it is the caller's.
+// Close does not close src, which belongs to the caller.
 func (r *bodyReader) Close() error { return nil }
 
 func (r *bodyReader) taken() bool {
@@ -132,12 +132,12 @@ func (r *bodyReader) taken() bool {
 	}
 	defer r.mu.Unlock()
 	if !r.read {
-		r.closed = true // and stay so: the next attempt reads src
+		r.closed = true // permanently: the next attempt reads src
 	}
 	return r.read
 }
 
-// guard calls a function when it was armed for too long.
+// guard calls a function when it has been armed for too long.
 type guard struct {
 	after time.Duration
 
@@ -174,8 +174,8 @@ func (g *guard) stop() {
 	g.timer.Stop()
 }
 
-// guardedBody is the body of an answer whose reads end when the server sends
-// nothing for too long. The pauses of its reader do not count.
+// guardedBody is a response body whose reads fail when the server sends nothing
+// for too long. Time between reads does not count.
 type guardedBody struct {
 	body   io.ReadCloser
 	ctx    context.Context // of the attempt
@@ -201,8 +201,8 @@ func (b *guardedBody) Close() error {
 	return b.body.Close()
 }
 
-// maxDrainBytes is what is read of an answer that nobody wants, so that its
-// connection can be used again.
+// maxDrainBytes limits how much of an unwanted response is read so that its
+// connection can be reused.
 const maxDrainBytes = 64 << 10
 
 func drain(resp *http.Response) {

@@ -12,39 +12,39 @@ import (
 	"github.com/harness/log-service/client/internal/transport"
 )
 
-// HeaderToken carries the token of a request.
+// HeaderToken is the header that carries the token of a request.
 const HeaderToken = "X-Harness-Token"
 
-// idleConnections is how many unused connections to the server are kept: a
-// program with that many writers does not dial for each of their batches.
+// idleConnections is the number of idle connections kept: a program with that
+// many writers does not dial for each batch.
 const idleConnections = 64
 
-// Client is a connection to one server on behalf of one account. Its methods
-// may be called from any number of goroutines. Make one with New.
+// Client calls one server on behalf of one account. Its methods are safe for
+// concurrent use. Create one with New.
 type Client struct {
 	base    *url.URL
 	account string
 	token   string
 	http    *http.Client
 	live    transport.Transport // carries the calls about live logs
-	dial    transport.Dial      // for grpc and grpcs addresses; nil: none
-	tls     *tls.Config         // of WithTLS
+	dial    transport.Dial      // for grpc and grpcs addresses; may be nil
+	tls     *tls.Config         // from WithTLS
 	log     *slog.Logger
 	retry   Retry
-	// local says that the server is on this machine, where compressing costs
-	// more than it saves.
+	// local reports that the server runs on this machine, where compression
+	// costs more than it saves.
 	local bool
 }
 
-// Option changes how New makes a Client.
+// Option configures New.
 type Option func(*Client) error
 
-// New returns a client of the server at endpoint: an http or https address
-// that may end in a path, or, with the Transport of package client/rpc among
-// the options, a grpc or grpcs address. Empty means logservice.DefaultServer.
-// Nothing is sent yet.
+// New returns a client for the server at endpoint. The endpoint is an http or
+// https URL, which may have a path, or, with the option rpc.Transport of package
+// client/rpc, a grpc or grpcs URL. An empty endpoint means
+// logservice.DefaultServer. New does not contact the server.
 //
-// Over gRPC there are live logs only: calls about finished ones are
+// Over gRPC, only live logs are available: calls on finished logs fail with
 // logservice.ErrUnsupported.
 func New(endpoint string, opts ...Option) (*Client, error) {
 	if endpoint == "" {
@@ -95,7 +95,7 @@ func parseEndpoint(endpoint string) (*url.URL, error) {
 const (
 	schemeGRPC  = "grpc"
 	schemeGRPCS = "grpcs" // with TLS
-	// portGRPC is where servers listen when nobody says otherwise.
+	// portGRPC is the server's default port for gRPC.
 	portGRPC = "8078"
 )
 
@@ -119,8 +119,8 @@ func (c *Client) useGRPC() (err error) {
 	return err
 }
 
-// WithTransport is what rpc.Transport of package client/rpc is made of: use
-// that.
+// WithTransport is the building block of rpc.Transport in package client/rpc;
+// programs use that option instead.
 func WithTransport(dial transport.Dial) Option {
 	return func(c *Client) error {
 		c.dial = dial
@@ -136,7 +136,7 @@ func WithToken(token string) Option {
 	}
 }
 
-// WithAccount says whose logs these are. Without it they are those of
+// WithAccount selects the account that owns the logs. The default is
 // logservice.DefaultAccount.
 func WithAccount(account string) Option {
 	return func(c *Client) error {
@@ -146,9 +146,9 @@ func WithAccount(account string) Option {
 	}
 }
 
-// WithHTTPClient sends through a copy of h, for certificates, proxies or
-// traces. Its Timeout is not used: it would cut every tail. Contexts bound a
-// call, and a peer that stops answering is noticed anyway.
+// WithHTTPClient sends requests through a copy of h, for example for proxies or
+// tracing. The copy ignores h.Timeout, which would cut off every tail: use
+// contexts to limit calls. A server that stops responding is detected in any case.
 func WithHTTPClient(h *http.Client) Option {
 	return func(c *Client) error {
 		own := *h
@@ -158,9 +158,9 @@ func WithHTTPClient(h *http.Client) Option {
 	}
 }
 
-// WithTLS uses c for https and grpcs: for a certificate authority of one's own, or a
-// certificate that the server asks for. It replaces an earlier WithHTTPClient
-// and is replaced by a later one.
+// WithTLS sets the TLS configuration for https and grpcs, for example for a
+// private certificate authority or a client certificate. WithTLS and
+// WithHTTPClient replace each other: the later option applies.
 func WithTLS(c *tls.Config) Option {
 	return func(x *Client) error {
 		t, ok := httpTransport().(*http.Transport)
@@ -174,8 +174,8 @@ func WithTLS(c *tls.Config) Option {
 	}
 }
 
-// WithLogger reports retries (at debug level) and lost lines (as warnings) to
-// l. Without it nothing is logged.
+// WithLogger logs retries (at debug level) and lost lines (as warnings) to l. By
+// default nothing is logged.
 func WithLogger(l *slog.Logger) Option {
 	return func(c *Client) error {
 		c.log = l
@@ -191,11 +191,11 @@ func WithRetry(r Retry) Option {
 	}
 }
 
-// Account is whose logs the client reads and writes.
+// Account returns the account whose logs the client reads and writes.
 func (c *Client) Account() string { return c.account }
 
-// CloseIdleConnections closes the connections that no call uses now. The
-// client stays usable.
+// CloseIdleConnections closes connections that are not in use. The client
+// remains usable.
 func (c *Client) CloseIdleConnections() {
 	c.http.CloseIdleConnections()
 	c.live.CloseIdle()
@@ -203,7 +203,7 @@ func (c *Client) CloseIdleConnections() {
 
 func httpTransport() http.RoundTripper {
 	t, ok := http.DefaultTransport.(*http.Transport)
-	if !ok { // the program has put its own in place
+	if !ok { // the program has replaced it
 		return http.DefaultTransport
 	}
 	t = t.Clone()
@@ -211,8 +211,8 @@ func httpTransport() http.RoundTripper {
 	return t
 }
 
-// checkRedirect keeps the token from other hosts: net/http takes only the
-// standard credentials out of a request that is sent elsewhere.
+// checkRedirect keeps the token from other hosts: net/http removes only standard
+// credentials when a redirect leads elsewhere.
 func (c *Client) checkRedirect(next func(*http.Request, []*http.Request) error) func(*http.Request, []*http.Request) error {
 	return func(r *http.Request, via []*http.Request) error {
 		if r.URL.Host != c.base.Host || r.URL.Scheme != c.base.Scheme {
@@ -221,7 +221,7 @@ func (c *Client) checkRedirect(next func(*http.Request, []*http.Request) error) 
 		if next != nil {
 			return next(r, via)
 		}
-		if len(via) >= 10 { // as net/http does by itself
+		if len(via) >= 10 { // the default of net/http
 			return http.ErrUseLastResponse
 		}
 		return nil

@@ -11,9 +11,9 @@ import (
 	logservice "github.com/harness/log-service"
 )
 
-// decodeLine reads the JSON of a line into l. Lines as writers send them are
-// read in one pass and with one allocation; whatever is not plain is left to
-// logservice.Line, so that both always agree.
+// decodeLine parses the JSON of a line into l. Lines in the form that writers
+// send are parsed in one pass with one allocation; all others are left to
+// logservice.Line, so the two always agree.
 func decodeLine(data []byte, l *logservice.Line) error {
 	*l = logservice.Line{}
 	if decodePlain(data, l) {
@@ -23,8 +23,8 @@ func decodeLine(data []byte, l *logservice.Line) error {
 	return json.Unmarshal(data, l)
 }
 
-// decodePlain reports false, with l in any state, for an object that has
-// other members than a writer's line, or members of other types.
+// decodePlain returns false, with l in an undefined state, if the object has
+// members that a writer's line lacks, or members of other types.
 func decodePlain(data []byte, l *logservice.Line) bool {
 	s := plainScanner{rest: data}
 	if !s.next('{') {
@@ -45,7 +45,7 @@ func decodePlain(data []byte, l *logservice.Line) bool {
 	}
 }
 
-// plainScanner reads tokens of JSON from rest.
+// plainScanner reads JSON tokens from rest.
 type plainScanner struct{ rest []byte }
 
 func (s *plainScanner) member(name string, l *logservice.Line) bool {
@@ -99,7 +99,7 @@ func (s *plainScanner) null() bool {
 	return ok
 }
 
-// integer refuses fractions, exponents and numbers of 19 digits and more.
+// integer rejects fractions, exponents and numbers of 19 or more digits.
 func (s *plainScanner) integer() (int64, bool) {
 	s.space()
 	i := 0
@@ -117,7 +117,7 @@ func (s *plainScanner) integer() (int64, bool) {
 	return n, err == nil
 }
 
-// text returns what stands between the next quotes, escapes and all.
+// text returns the content of the next string, with its escapes.
 func (s *plainScanner) text() (inner []byte, escaped, ok bool) {
 	if !s.next('"') {
 		return nil, false, false
@@ -160,7 +160,7 @@ func (s *plainScanner) string() (string, bool) {
 	}
 }
 
-// unescape knows the escapes of one character.
+// unescape decodes single-character escapes.
 func unescape(c byte) (byte, bool) {
 	switch c {
 	case '"', '\\', '/':
@@ -179,7 +179,7 @@ func unescape(c byte) (byte, bool) {
 	return 0, false
 }
 
-// levelName spares an allocation for the levels that everybody uses.
+// levelName avoids an allocation for common levels.
 func levelName(b []byte) string {
 	switch string(b) {
 	case "info":

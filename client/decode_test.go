@@ -24,7 +24,7 @@ func lineSeeds() []string {
 	}
 }
 
-func TestBothWaysOfDecodingALineAgree(t *testing.T) {
+func TestBothDecodersAgree(t *testing.T) {
 	for _, seed := range lineSeeds() {
 		compareDecoding(t, []byte(seed))
 	}

@@ -1,9 +1,8 @@
-// Package client talks to a log service over HTTP. It needs the standard
-// library only. With the option of package client/rpc it does the same for
-// live logs over gRPC.
+// Package client is a client of the log service over HTTP. It depends on the
+// standard library only. Package client/rpc adds gRPC for live logs.
 //
 // A log is named by an account (set once, see WithAccount) and a key such as
-// "project/build/stage/step". Its life, as a program sees it:
+// "project/build/stage/step". The life of a log, as seen by a program:
 //
 //	c, err := client.New("http://localhost:8079")
 //	err = c.Open(ctx, key)
@@ -16,14 +15,14 @@
 //
 // # Errors
 //
-// Errors are those of package logservice, wrapped: test with errors.Is. What
-// the server answered is an *Error inside them, with its status, its words and
-// its hint. A server that cannot be reached is logservice.ErrUnavailable.
+// Errors wrap those of package logservice: test them with errors.Is. If the
+// server rejected the request, an *Error in the chain has the status, message
+// and hint. A server that cannot be reached is logservice.ErrUnavailable.
 //
 // # Retries
 //
-// Requests are repeated after network errors and after 500, 502, 503 and 504,
-// with growing pauses, for as long as Retry allows; never after another
-// status. Bodies are rewound; one that cannot be rewound is sent once. All
-// calls are safe to repeat: see each for how.
+// Requests are retried with growing pauses after network errors and after
+// statuses 500, 502, 503 and 504, for as long as Retry allows. Other statuses are
+// final. Bodies are rewound for each attempt; a body that cannot be rewound is
+// sent once. Every call is safe to retry; its documentation says how.
 package client

@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// appendLine appends the JSON of a line. A zero time is left out; args are
-// the JSON of an object, or empty for null.
+// appendLine appends the JSON of a line. A zero time is omitted; args is a JSON
+// object, or empty for null.
 func appendLine(dst []byte, level string, pos int64, at time.Time, text, args []byte) []byte {
 	dst = append(dst, `{"level":`...)
 	dst = appendString(dst, level)
@@ -30,7 +30,7 @@ func appendLine(dst []byte, level string, pos int64, at time.Time, text, args []
 	return append(dst, '}')
 }
 
-// appendArgs appends args as a JSON object, or nothing where there are none.
+// appendArgs appends args as a JSON object, or nothing if args is empty.
 func appendArgs(dst []byte, args map[string]string) []byte {
 	separator := byte('{')
 	for _, name := range slices.Sorted(maps.Keys(args)) {
@@ -46,7 +46,7 @@ func appendArgs(dst []byte, args map[string]string) []byte {
 
 const hexDigits = "0123456789abcdef"
 
-// appendString appends s as a JSON string. What is not UTF-8 becomes U+FFFD.
+// appendString appends s as a JSON string. Invalid UTF-8 becomes U+FFFD.
 func appendString[S string | []byte](dst []byte, s S) []byte {
 	dst = append(dst, '"')
 	start := 0

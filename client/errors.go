@@ -13,19 +13,19 @@ import (
 	"github.com/harness/log-service/client/internal/transport"
 )
 
-// maxErrorBytes is how much of an error's body is read: what is beyond it is
-// not written for people.
+// maxErrorBytes limits how much of an error response is read; a longer one is not
+// meant for people.
 const maxErrorBytes = 64 << 10
 
-// Error is a refusal by the server. It wraps the error of package logservice
-// that its status stands for.
+// Error is a request that the server rejected. It wraps the error of package
+// logservice that matches the status.
 type Error struct {
-	Op        string // what was asked, for example "append to a/b/c/d"
-	Status    int    // of HTTP; over gRPC the one that HTTP would have
-	Code      string // the server's name of the error; may be empty
-	Message   string // the server's words
-	Hint      string // what the server suggests; may be empty
-	RequestID string // finds the request in the server's log; may be empty
+	Op        string // what was requested, for example "append to a/b/c/d"
+	Status    int    // HTTP status; over gRPC, its HTTP equivalent
+	Code      string // the server's error code; may be empty
+	Message   string // the server's message
+	Hint      string // the server's suggestion; may be empty
+	RequestID string // identifies the request in the server's log; may be empty
 
 	cause error
 }
@@ -33,7 +33,7 @@ type Error struct {
 func (e *Error) Error() string { return e.Op + ": " + e.Message }
 func (e *Error) Unwrap() error { return e.cause }
 
-// answerError reads the error that resp carries. It does not close the body.
+// answerError parses the error in resp. It does not close the body.
 func answerError(op string, resp *http.Response) error {
 	var body struct {
 		Message  string `json:"error_msg"`
@@ -42,7 +42,7 @@ func answerError(op string, resp *http.Response) error {
 		Request  string `json:"request_id"`
 		Expected int64  `json:"expected"`
 	}
-	raw, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBytes)) // a cut body leaves the status
+	raw, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBytes)) // if the body is cut off, the status remains
 	ours := json.Unmarshal(raw, &body) == nil && body.Message != ""
 	e := &Error{Op: op, Status: resp.StatusCode, Code: body.Code, Message: body.Message, Hint: body.Hint, RequestID: body.Request}
 	if e.RequestID == "" {
@@ -60,14 +60,14 @@ func answerError(op string, resp *http.Response) error {
 			body.Expected = n
 		}
 		if body.Expected > 0 {
-			offset, _ := strconv.ParseInt(resp.Request.URL.Query().Get("offset"), 10, 64) // as this client has sent it
+			offset, _ := strconv.ParseInt(resp.Request.URL.Query().Get("offset"), 10, 64) // as sent by this client
 			e.cause = &logservice.SequenceError{Offset: offset, Expected: body.Expected}
 		}
 	}
 	return e
 }
 
-// refusalError is the error of a refusal that did not come over HTTP.
+// refusalError converts an error that did not come over HTTP.
 func refusalError(op string, r *transport.Refusal) error {
 	e := &Error{Op: op, Status: r.Status, Code: r.Code, Message: r.Message, Hint: r.Hint, RequestID: r.RequestID}
 	if r.Expected > 0 {
@@ -78,8 +78,8 @@ func refusalError(op string, r *transport.Refusal) error {
 	return e
 }
 
-// causeOfKind is the error of package logservice that a refusal of kind k stands
-// for; nil for an internal one.
+// causeOfKind returns the error of package logservice for kind k, or nil if the
+// error is internal.
 func causeOfKind(k logservice.Kind, message string, retryAfter time.Duration) error {
 	switch {
 	case k.Temporary():
@@ -90,9 +90,9 @@ func causeOfKind(k logservice.Kind, message string, retryAfter time.Duration) er
 	return nil
 }
 
-// causeOf finds the error of package logservice that an answer over HTTP
-// stands for. A missing log is told by its words, because its status differs
-// between calls; what names no error of ours, by its status.
+// causeOf returns the error of package logservice for an HTTP response. A missing
+// log is identified by its message, because its status differs between calls;
+// other errors without a known code are identified by status.
 func causeOf(resp *http.Response, e *Error, ours bool) error {
 	switch {
 	case e.Message == logservice.ErrStreamNotFound.Error():
@@ -117,7 +117,7 @@ func causeOf(resp *http.Response, e *Error, ours bool) error {
 	return causeOfKind(k, e.Message, retryAfter(resp.Header))
 }
 
-// retryAfter reads the header of that name: seconds or an HTTP date.
+// retryAfter parses the Retry-After header: seconds or an HTTP date.
 func retryAfter(h http.Header) time.Duration {
 	v := h.Get("Retry-After")
 	if n, err := strconv.ParseInt(v, 10, 32); err == nil && n > 0 {
@@ -129,7 +129,7 @@ func retryAfter(h http.Header) time.Duration {
 	return 0
 }
 
-// nextSequence is zero where the server does not say one.
+// nextSequence returns zero if the server did not send one.
 func nextSequence(resp *http.Response) int64 {
 	n, err := strconv.ParseInt(resp.Header.Get(logservice.HeaderNextSequence), 10, 64)
 	if err != nil || n < 0 {

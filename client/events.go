@@ -11,36 +11,36 @@ import (
 )
 
 const (
-	// maxEventBytes bounds one line of an event stream, and the data of one
-	// event. Servers cut a log's line at 1 MiB of JSON, or at what they are
-	// configured to, which is never more than 64 MiB.
+	// maxEventBytes limits one line of an event stream and the data of one
+	// event. Servers limit a log's line to 1 MiB of JSON by default, and to
+	// 64 MiB at most.
 	maxEventBytes = 64<<20 + 64
-	// eventBuffer is what one read asks for. It grows with a long line.
+	// eventBuffer is the initial size of a read. It grows with long lines.
 	eventBuffer = 64 << 10
 )
 
 // event is one message of a text/event-stream.
 type event struct {
 	name string // of its event field; "" is a plain message
-	// id is the number in the last id field so far, as the standard has it:
-	// an id stays until the next one. Zero when that was not a number.
+	// id is the number in the most recent id field: per the standard, an id
+	// applies until the next one. Zero if it was not a number.
 	id   int64
-	data []byte // valid until the next call of next
+	data []byte // valid until the next call to next
 }
 
 // eventReader parses a text/event-stream as the HTML standard defines it
 // (section 9.2.6): lines end in LF, CR or CRLF, data fields are joined with
-// LF, comments and unknown fields are passed over, and an event counts only
-// once its blank line has come.
+// LF, comments and unknown fields are ignored, and an event is complete only
+// after its blank line.
 type eventReader struct {
 	src     io.Reader
 	max     int // maxEventBytes
 	buf     []byte
-	r, w    int   // buf[r:w] is read and not yet parsed
-	scanned int   // of these, how many hold no end of line
+	r, w    int   // buf[r:w] is read but not parsed
+	scanned int   // how many of these contain no end of line
 	err     error // of src
-	begun   bool  // past a byte order mark
-	skipLF  bool  // the last line ended in CR: an LF now belongs to it
+	begun   bool  // past the byte order mark
+	skipLF  bool  // the last line ended in CR: a following LF belongs to it
 
 	id   int64
 	name string
@@ -51,9 +51,8 @@ func newEventReader(src io.Reader) *eventReader {
 	return &eventReader{src: src, max: maxEventBytes, buf: make([]byte, eventBuffer)}
 }
 
-// next returns the next event. An event that the end of the stream cut short
-// is not returned, with one exception: the end mark of older servers lacks
-// its blank line.
+// next returns the next event. An event truncated by the end of the stream is not
+// returned, with one exception: the end mark of older servers has no blank line.
 func (s *eventReader) next() (event, error) {
 	s.data, s.name = s.data[:0], ""
 	for {
@@ -81,7 +80,7 @@ func (s *eventReader) event() event {
 	return event{name: s.name, id: s.id, data: bytes.TrimSuffix(s.data, []byte{'\n'})}
 }
 
-// isEnd recognises the mark behind the last line of a log.
+// isEnd recognises the mark after the last line of a log.
 func isEnd(e event) bool { return e.name == "error" && string(e.data) == "eof" }
 
 func (s *eventReader) field(line []byte) error {
@@ -105,7 +104,7 @@ func (s *eventReader) field(line []byte) error {
 	return nil
 }
 
-// number reads a sequence; zero is none.
+// number parses a sequence; zero means none.
 func number(b []byte) int64 {
 	if len(b) == 0 || b[0] < '0' || b[0] > '9' {
 		return 0
@@ -117,8 +116,8 @@ func number(b []byte) int64 {
 	return n
 }
 
-// line returns the next line without its end, valid until the next call. A
-// line that lacks its end is not returned.
+// line returns the next line without its terminator, valid until the next call.
+// An unterminated line is not returned.
 func (s *eventReader) line() ([]byte, error) {
 	for {
 		if s.skipLF && s.r < s.w {
@@ -148,7 +147,7 @@ func (s *eventReader) line() ([]byte, error) {
 	}
 }
 
-// lineEnd is where the first line in the buffer ends, or -1.
+// lineEnd returns the end of the first line in the buffer, or -1.
 func (s *eventReader) lineEnd() int {
 	from := s.r + s.scanned
 	fresh := s.buf[from:s.w]
@@ -165,7 +164,7 @@ func (s *eventReader) lineEnd() int {
 	return from + i
 }
 
-// fill reads once, after making room.
+// fill makes free space in the buffer and reads once.
 func (s *eventReader) fill() {
 	if s.r > 0 {
 		s.w = copy(s.buf, s.buf[s.r:s.w])

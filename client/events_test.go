@@ -13,7 +13,7 @@ import (
 	logservice "github.com/harness/log-service"
 )
 
-// message is an event that outlives its reader.
+// message is a copy of an event that remains valid.
 type message struct {
 	Name string
 	ID   int64
@@ -111,7 +111,7 @@ func (e endless) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// plainEvents is the algorithm of the standard, word by word, over the whole
+// plainEvents is the algorithm of the standard, word for word, on the whole
 // stream at once.
 func plainEvents(in []byte) []message {
 	in = bytes.TrimPrefix(in, []byte("\xef\xbb\xbf"))
@@ -121,7 +121,7 @@ func plainEvents(in []byte) []message {
 	var all []message
 	var e message
 	data := ""
-	for _, line := range lines[:len(lines)-1] { // the last has no end
+	for _, line := range lines[:len(lines)-1] { // the last one is unterminated
 		name, value, _ := strings.Cut(string(line), ":")
 		value = strings.TrimPrefix(value, " ")
 		switch {
@@ -166,7 +166,7 @@ func FuzzEvents(f *testing.F) {
 	})
 }
 
-// piecewise yields a few bytes at a time.
+// piecewise yields a few bytes per read.
 type piecewise struct {
 	in   []byte
 	size int

@@ -14,7 +14,7 @@ import (
 	"go.uber.org/goleak"
 )
 
-// exampleFolder is where the examples have their program and its data.
+// exampleFolder holds the examples' server program and its data.
 var exampleFolder = sync.OnceValue(func() string {
 	dir, err := os.MkdirTemp("", "log-service-example-")
 	if err != nil {
@@ -23,9 +23,9 @@ var exampleFolder = sync.OnceValue(func() string {
 	return dir
 })
 
-// exampleProgram is the server that the examples use. They start the program
-// rather than import it: programs that use the client must not need what the
-// server needs, and their go.mod would also list what these tests import.
+// exampleProgram is the server that the examples use. They start a program rather
+// than import the server, so that importers of the client do not need the server's
+// dependencies, and their go.mod does not list what these tests import.
 var exampleProgram = sync.OnceValue(func() string {
 	path := filepath.Join(exampleFolder(), "log-service.exe")
 	cmd := exec.Command("go", "build", "-o", path, "../cmd/log-service")
@@ -45,14 +45,14 @@ func TestMain(m *testing.M) {
 }
 
 // exampleServer starts a server for an example. Tests of programs use package
-// clienttest.
+// clienttest instead.
 func exampleServer() (url string, stop func()) {
 	cmd := exec.Command(exampleProgram(), "server")
 	dir, err := os.MkdirTemp(exampleFolder(), "server-")
 	if err != nil {
 		log.Fatal(err)
 	}
-	cmd.Dir = dir // no .env of anybody
+	cmd.Dir = dir // away from any .env file
 	cmd.Env = append(os.Environ(), "LOG_SERVICE_DATA="+dir, "LOG_SERVICE_HTTP_BIND=127.0.0.1:0", "LOG_SERVICE_GRPC_BIND=127.0.0.1:0")
 	out, err := cmd.StderrPipe()
 	if err != nil {
@@ -75,7 +75,7 @@ func exampleServer() (url string, stop func()) {
 	return "", nil
 }
 
-// ended drops what Wait says of a process that was killed.
+// ended ignores the error that Wait returns for a killed program.
 func ended(err error) error {
 	if errors.As(err, new(*exec.ExitError)) {
 		return nil

@@ -31,10 +31,10 @@ func Example() {
 	w := c.Writer(ctx, key)
 	fmt.Fprintln(w, "compiling")
 	fmt.Fprintln(w, "done")
-	if err := w.Close(); err != nil { // every line is acknowledged
+	if err := w.Close(); err != nil { // every line has been acknowledged
 		log.Fatal(err)
 	}
-	if err := c.Close(ctx, key); err != nil { // the log ends and is archived
+	if err := c.Close(ctx, key); err != nil { // ends the log; the server archives it
 		log.Fatal(err)
 	}
 	for line, err := range c.Tail(ctx, key) {
@@ -61,7 +61,7 @@ func ExampleClient_Tail() {
 	for line, err := range c.Tail(ctx, "project/build/stage/none") {
 		gap, lost := errors.AsType[*logservice.GapError](err)
 		switch {
-		case lost: // reading goes on
+		case lost: // reading continues
 			fmt.Printf("[lines %d to %d are lost]\n", gap.First, gap.Last)
 		case errors.Is(err, logservice.ErrStreamNotFound):
 			fmt.Println("no such log")

@@ -14,7 +14,7 @@ import (
 	"github.com/harness/log-service/client/internal/transport"
 )
 
-// overHTTP carries the calls about live logs over HTTP.
+// overHTTP makes the calls on live logs over HTTP.
 type overHTTP struct{ c *Client }
 
 var _ transport.Transport = overHTTP{}
@@ -85,7 +85,7 @@ func (h overHTTP) List(ctx context.Context, prefix string) (l transport.Listing,
 	l.Waiting, l.Failing = answer.Archiving.Waiting, answer.Archiving.Failing
 	l.Streams = make([]transport.Info, 0, len(answer.Streams))
 	for key, s := range answer.Streams {
-		ttl, _ := time.ParseDuration(s.TTL) // for display; zero where a server writes it differently
+		ttl, _ := time.ParseDuration(s.TTL) // for display; zero if the server uses another format
 		l.Streams = append(l.Streams, transport.Info{
 			Key: key, Lines: s.Size, Bytes: s.Bytes, Subscribers: s.Subscribers, TTL: ttl, Node: s.Node,
 		})
@@ -93,11 +93,11 @@ func (h overHTTP) List(ctx context.Context, prefix string) (l transport.Listing,
 	return l, nil
 }
 
-// CloseIdle has nothing to do: calls about finished logs share the connections.
+// CloseIdle does nothing: calls on finished logs share the connections.
 func (h overHTTP) CloseIdle() {}
 
-// once makes one attempt of a call whose answer has no body. It returns the
-// next sequence, zero where the answer names none.
+// once makes one attempt of a call whose response has no body. It returns the next
+// sequence, or zero if the response has none.
 func (h overHTTP) once(ctx context.Context, k *call) (next int64, err error) {
 	resp, err := h.c.send(ctx, k)
 	if err != nil {
@@ -107,7 +107,7 @@ func (h overHTTP) once(ctx context.Context, k *call) (next int64, err error) {
 	return nextSequence(resp), nil
 }
 
-// readAnswer reads the JSON of an answer into v.
+// readAnswer decodes a JSON response into v.
 func readAnswer(k *call, resp *http.Response, v any) error {
 	if err := json.NewDecoder(io.LimitReader(resp.Body, maxAnswerBytes)).Decode(v); err != nil {
 		return fmt.Errorf("%s: reading the answer: %w", k.op, &logservice.UnavailableError{Cause: err})
@@ -115,8 +115,8 @@ func readAnswer(k *call, resp *http.Response, v any) error {
 	return nil
 }
 
-// silence ends a connection of a tail: a server sends a comment every 15 s
-// when there is nothing else, so three of them are missing.
+// silence is when the connection of a tail counts as lost: an idle server sends a
+// comment every 15 s, so three of them are missing.
 const silence = 45 * time.Second
 
 func (h overHTTP) Tail(ctx context.Context, key string, after int64) (transport.Reader, error) {
@@ -156,7 +156,7 @@ func (t *eventTail) Next() (transport.Event, error) {
 			return transport.Event{}, fmt.Errorf("tail %s: %w", t.key, &logservice.UnavailableError{Cause: err})
 		case isEnd(e):
 			return transport.Event{End: true}, nil
-		case e.name == "" || e.name == "message": // others are a newer server's
+		case e.name == "" || e.name == "message": // newer servers may send others
 			return transport.Event{Seq: e.id, JSON: e.data}, nil
 		}
 	}

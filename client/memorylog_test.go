@@ -14,14 +14,14 @@ import (
 	logservice "github.com/harness/log-service"
 )
 
-// memoryLog is one stream with the rules of appending, for tests in which
-// time must be that of testing/synctest, where no real server runs.
+// memoryLog is one stream with the rules of appending, for tests that need the
+// clock of testing/synctest, under which no real server can run.
 type memoryLog struct {
-	legacy bool // knows no offsets
+	legacy bool // ignores offsets
 
 	mu    sync.Mutex // guards the fields below
 	lines []logservice.Line
-	at    []time.Time // when each line came
+	at    []time.Time // arrival time of each line
 	puts  []request
 }
 

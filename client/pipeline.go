@@ -10,36 +10,36 @@ import (
 	"github.com/harness/log-service/client/internal/transport"
 )
 
-// maxInFlight bounds the batches of a Writer that are on their way: enough to
-// keep a server busy over a slow link, and few enough to be sent again.
+// maxInFlight limits the batches in flight: enough to use a slow link fully, few
+// enough to resend.
 const maxInFlight = 16
 
-// pipeline is the sender of a Writer whose transport keeps several batches on
-// their way. Each says where it starts, so what a lost connection leaves
-// without an answer is sent again over the next one.
+// pipeline is the sender of a Writer whose transport can have several batches in
+// flight. Each batch carries its offset, so those that a lost connection leaves
+// unacknowledged are resent over the next one.
 //
-// Batches of a Shared writer say no sequence: one is on its way at a time, so
-// that its repetition is recognised.
+// Batches of a Shared writer carry no offset. Only one is in flight at a time, so
+// that the server recognises it when it is resent.
 type pipeline struct {
 	*Writer
 	pusher transport.Pusher
 
 	begun    bool
-	next     int64    // the sequence of the next new batch
+	next     int64    // sequence of the next new batch
 	inFlight []flight // oldest first
 	pauses   pauses
-	guard    *guard // of the connection: armed while an answer is due
+	guard    *guard // of the connection; armed while an acknowledgement is due
 }
 
-// flight is a batch that is not acknowledged yet.
+// flight is an unacknowledged batch.
 type flight struct {
 	*batch
-	offset int64 // zero: it says none
+	offset int64 // zero: the batch carries none
 }
 
 func (f flight) end() int64 { return f.offset + f.lines }
 
-// run delivers over one connection after the other.
+// run delivers batches, reconnecting as needed.
 func (p *pipeline) run() error {
 	p.pauses = pauses{Retry: p.c.retry}
 	if p.pauses.Total > 0 {
@@ -54,8 +54,8 @@ func (p *pipeline) run() error {
 			return context.Cause(p.ctx)
 		}
 		err = p.c.explain(p.ctx, "append to "+string(p.key), err)
-		if behind, ok := errors.AsType[*logservice.SequenceError](err); ok && len(p.inFlight) > 0 && behind.Expected < p.inFlight[0].offset {
-			continue // the next connection sees what is lost
+		if gap, ok := errors.AsType[*logservice.SequenceError](err); ok && len(p.inFlight) > 0 && gap.Expected < p.inFlight[0].offset {
+			continue // the next connection detects what is lost
 		}
 		if !repeatable(err) {
 			return err
@@ -71,8 +71,8 @@ func (p *pipeline) run() error {
 	}
 }
 
-// connection delivers over one connection, until everything is acknowledged
-// and nothing will come, or the connection ends.
+// connection delivers over one connection until the writer is closed and
+// everything is acknowledged, or the connection ends.
 func (p *pipeline) connection() error {
 	ctx, cancel := context.WithCancelCause(p.ctx)
 	defer cancel(nil)
@@ -92,14 +92,14 @@ func (p *pipeline) connection() error {
 		defer close(received)
 		receive(ctx, push, acks)
 	}()
-	defer func() { // in this order: the call ends, and so does what waits for it
+	defer func() { // in this order: end the call, and with it whatever waits for it
 		cancel(nil)
 		<-received
 	}()
 	return cutBy(ctx, p.exchange(ctx, push, acks))
 }
 
-// cutBy is the reason that ended ctx, where it is one of a connection's own.
+// cutBy returns the cause that ended ctx, if it is one of the connection's own.
 func cutBy(ctx context.Context, err error) error {
 	if stalled, ok := errors.AsType[*transport.Unreachable](context.Cause(ctx)); ok && err != nil {
 		return stalled
@@ -107,7 +107,7 @@ func cutBy(ctx context.Context, err error) error {
 	return err
 }
 
-// ack is an acknowledgement, or why none comes any more.
+// ack is an acknowledgement, or the error that ended them.
 type ack struct {
 	next int64
 	err  error
@@ -127,7 +127,7 @@ func receive(ctx context.Context, push transport.Push, acks chan<- ack) {
 	}
 }
 
-// begin asks where the log stands, and sends again what is in flight.
+// begin asks for the next sequence of the log and resends what is in flight.
 func (p *pipeline) begin(push transport.Push) error {
 	if err := push.Send(nil, 0); err != nil {
 		return err
@@ -164,8 +164,8 @@ func (p *pipeline) align(next int64) error {
 		first = p.inFlight[0].offset
 	}
 	if lost := first - next; lost > 0 {
-		// The server has lost lines that it had acknowledged, or the stream
-		// was opened anew. What is left to say is what comes now.
+		// The server has lost acknowledged lines, or the stream was reopened.
+		// Nothing can be resent; continue with new lines.
 		p.lostByServer(lost)
 		for i := range p.inFlight {
 			p.inFlight[i].offset -= lost
@@ -180,7 +180,7 @@ func (p *pipeline) othersWrite(next int64) error {
 		logservice.ErrConflict, next-1, p.next-1)
 }
 
-// exchange sends what comes and takes what is acknowledged.
+// exchange sends batches and handles acknowledgements as they come.
 func (p *pipeline) exchange(ctx context.Context, push transport.Push, acks <-chan ack) error {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
@@ -192,14 +192,14 @@ func (p *pipeline) exchange(ctx context.Context, push transport.Push, acks <-cha
 		if len(p.inFlight) == 0 {
 			p.guard.disarm()
 		}
-		wait := time.Hour // an acknowledgement makes room
+		wait := time.Hour // an acknowledgement frees a place
 		if len(p.inFlight) < most {
 			b, w, finished := p.due(time.Now())
 			if b != nil {
 				if err := p.sendNew(push, b); err != nil {
 					return err
 				}
-				select { // do not let answers wait for a flood
+				select { // handle acknowledgements even under a flood of lines
 				case a := <-acks:
 					if err := p.take(a); err != nil {
 						return err
@@ -237,14 +237,14 @@ func (p *pipeline) sendNew(push transport.Push, b *batch) error {
 	return p.send(push, f)
 }
 
-// send counts as progress once the server takes more.
+// send counts as progress once the server accepts more data.
 func (p *pipeline) send(push transport.Push, f flight) error {
 	err := push.Send(f.data, f.offset)
 	p.guard.arm()
 	return err
 }
 
-// take takes the acknowledgement of the oldest batch in flight.
+// take handles the acknowledgement of the oldest batch in flight.
 func (p *pipeline) take(a ack) error {
 	if a.err != nil {
 		return a.err

@@ -10,39 +10,40 @@ import (
 	logservice "github.com/harness/log-service"
 )
 
-// Raw is a line as the server keeps it.
+// Raw is a line as the server stores it.
 type Raw struct {
-	Seq  int64  // its place in the log, from 1; zero if the server says none
-	JSON []byte // one object; valid until the next line is asked for
+	Seq  int64  // sequence in the log, from 1; zero if the server sent none
+	JSON []byte // one object; valid until the next iteration
 }
 
-// ReadOption says which lines to read.
+// ReadOption configures a tail or a read.
 type ReadOption func(*reading)
 
 type reading struct {
 	after    int64
 	patience time.Duration
-	bounded  bool // only what is there now
-	// incomplete is where the reader wants to be told; may be nil.
+	bounded  bool // stop at the current end
+	// incomplete receives the value of Incomplete; may be nil.
 	incomplete *bool
 }
 
-// After begins behind the line of sequence seq; zero is the first line.
+// After starts after the line with sequence seq. Zero, the default, starts at the
+// first line.
 func After(seq int64) ReadOption {
 	return func(r *reading) { r.after = max(0, seq) }
 }
 
-// Incomplete sets b, before the first line, to whether the log is one whose
-// writer went silent, and which the server ended and archived by itself:
-// lines may be missing at its end. Of a log that is live it says false.
+// Incomplete sets *b, before the first line, to whether the server ended and
+// archived the log because its writer went silent: lines may be missing at its
+// end. For a live log it sets false.
 func Incomplete(b *bool) ReadOption {
 	return func(r *reading) { r.incomplete = b }
 }
 
-// Patience is how long a lost connection is tried to be got back before the
-// tail ends with an error. Zero tries for ever, until the context ends.
-// Without this option it is 5 minutes. Retry of WithRetry sets the pauses; a
-// zero Retry makes the first lost connection final.
+// Patience limits how long a tail tries to reconnect before it ends with an
+// error. The default is 5 minutes; zero means until the context ends. Pauses
+// between attempts are those of WithRetry; with a zero Retry, the first lost
+// connection ends the tail.
 func Patience(d time.Duration) ReadOption {
 	return func(r *reading) {
 		r.patience = d
@@ -52,22 +53,26 @@ func Patience(d time.Duration) ReadOption {
 	}
 }
 
-// Tail yields the lines of the log key in order, and those to come, until the
-// log is closed; a log that is archived already is read from its archive. A
-// lost connection is made again, and goes on behind the last line: no line
-// comes twice, none is left out.
+// Tail yields the lines of the log key in order, first the existing ones and
+// then new ones as they arrive, until the log is closed. An archived log is read
+// from its archive. After a lost connection Tail reconnects and continues with
+// the next line: no line is duplicated and none is skipped.
 //
-// Lines that no backend holds any more come as an error, a
-// *logservice.GapError (with the Line that stands for them), and the lines
-// behind follow. Every other error is the last thing yielded:
-// logservice.ErrStreamNotFound where there is no such log, or no longer;
-// the context's; logservice.ErrUnavailable after Patience. When the log ends,
-// the loop ends without an error. Each range over the result reads anew.
+// Lines that no backend has any more are yielded as a *logservice.GapError,
+// together with the Line that takes their place, and reading continues after
+// the gap. Any other error is the last value yielded:
+//
+//   - logservice.ErrStreamNotFound if the log does not exist, or no longer exists
+//   - logservice.ErrUnavailable if Patience has run out
+//   - the error of the context
+//
+// When the log ends, the loop ends without an error. Each range over the result
+// is a new read.
 func (c *Client) Tail(ctx context.Context, key logservice.Key, opts ...ReadOption) iter.Seq2[logservice.Line, error] {
 	return decoded(c.TailRaw(ctx, key, opts...))
 }
 
-// TailRaw is Tail for lines as JSON.
+// TailRaw is like Tail but yields lines as JSON.
 func (c *Client) TailRaw(ctx context.Context, key logservice.Key, opts ...ReadOption) iter.Seq2[Raw, error] {
 	r := reading{patience: patience}
 	for _, o := range opts {
@@ -76,14 +81,14 @@ func (c *Client) TailRaw(ctx context.Context, key logservice.Key, opts ...ReadOp
 	return c.read(ctx, key, r)
 }
 
-// Lines yields the lines that the log has now, and ends without waiting for
-// more: of an archived log all, of a live one at least every line that was
-// acknowledged before the call. Options, errors and gaps are those of Tail.
+// Lines yields the lines that the log has now and does not wait for more. For an
+// archived log these are all its lines; for a live one, at least those
+// acknowledged before the call. Options, errors and gaps are as for Tail.
 func (c *Client) Lines(ctx context.Context, key logservice.Key, opts ...ReadOption) iter.Seq2[logservice.Line, error] {
 	return decoded(c.LinesRaw(ctx, key, opts...))
 }
 
-// LinesRaw is Lines for lines as JSON.
+// LinesRaw is like Lines but yields lines as JSON.
 func (c *Client) LinesRaw(ctx context.Context, key logservice.Key, opts ...ReadOption) iter.Seq2[Raw, error] {
 	r := reading{patience: patience, bounded: true}
 	for _, o := range opts {

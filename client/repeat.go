@@ -13,21 +13,20 @@ import (
 	"github.com/harness/log-service/client/internal/transport"
 )
 
-// attempts is one piece of work, tried as often as it takes.
+// attempts describes an operation and its retries.
 type attempts struct {
-	op    string // for messages: "append to a/b/c/d"
+	op    string // for messages, for example "append to a/b/c/d"
 	retry Retry
-	// again, if set, may forbid a repetition after an error.
+	// again, if set, may veto a retry after an error.
 	again func(error) bool
-	// onRetry, if set, is told of every repetition.
+	// onRetry, if set, is called before each retry.
 	onRetry func()
-	// doubtful is set by repeat: an attempt before the last one failed such
-	// that the server may have carried it out.
+	// doubtful is set by repeat: the server may have executed an attempt
+	// before the last one, although it failed.
 	doubtful bool
 }
 
-// repeat tries until the server has done what was asked, or the error is
-// final.
+// repeat retries until the operation succeeds or its error is final.
 func (c *Client) repeat(ctx context.Context, a *attempts, try func() error) error {
 	p := pauses{Retry: a.retry}
 	for {
@@ -50,7 +49,7 @@ func (c *Client) repeat(ctx context.Context, a *attempts, try func() error) erro
 	}
 }
 
-// explain gives the errors of a transport the form that callers know.
+// explain converts the errors of a transport to those of this package.
 func (c *Client) explain(ctx context.Context, op string, err error) error {
 	if err == nil {
 		return nil
@@ -83,9 +82,8 @@ func repeatable(err error) bool {
 	return errors.Is(err, logservice.ErrUnavailable)
 }
 
-// doubtful reports whether a failed request may have been carried out: not
-// when no connection was made, nor when the server said that it is not able
-// to.
+// doubtful reports whether the server may have executed a failed request. It has
+// not if no connection was made, or if the server reported itself unavailable.
 func doubtful(err error) bool {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Status >= 500 && e.Status != http.StatusServiceUnavailable

@@ -13,26 +13,26 @@ import (
 	logservice "github.com/harness/log-service"
 )
 
-// stallTimeout ends an attempt during which the server took no byte of the
-// body and sent none of the answer. A server answers within 10 s; the rest is
-// for slow links.
+// stallTimeout ends an attempt during which the server has neither read a byte of
+// the body nor sent one of the response. Servers respond within 10 s; the rest
+// allows for slow links.
 const stallTimeout = 30 * time.Second
 
 var errStalled = errors.New("the server stopped answering")
 
-// call is one request, sent as often as it takes.
+// call is one request and its retries.
 type call struct {
 	attempts
 	method, path string
 	query        url.Values
-	header       http.Header // nil: nothing beside what every request has
-	body         *body       // nil: none
+	header       http.Header // besides those of every request; may be nil
+	body         *body       // may be nil
 	stall        time.Duration
-	// once forbids to repeat a request that the server may have carried out.
+	// once forbids retrying a request that the server may have executed.
 	once bool
 }
 
-// newCall returns a call about key, or the error of an invalid one.
+// newCall returns a call on key, or an error if key is invalid.
 func (c *Client) newCall(what, method, path string, key logservice.Key) (*call, error) {
 	if err := checkKey(what, key); err != nil {
 		return nil, err
@@ -47,14 +47,14 @@ func checkKey(what string, key logservice.Key) error {
 	return nil
 }
 
-// keyCall returns a call about a valid key.
+// keyCall returns a call on a valid key.
 func (c *Client) keyCall(what, method, path, key string) *call {
 	k := c.accountCall(what+" "+key, method, path)
 	k.query.Set("key", key)
 	return k
 }
 
-// accountCall returns a call about the whole account.
+// accountCall returns a call on the whole account.
 func (c *Client) accountCall(op, method, path string) *call {
 	return &call{
 		attempts: attempts{op: op, retry: c.retry},
@@ -64,8 +64,8 @@ func (c *Client) accountCall(op, method, path string) *call {
 	}
 }
 
-// do sends k until the server accepts it, and returns the answer, whose
-// status is 2xx; the caller closes its body.
+// do sends k until the server accepts it and returns the response, whose status is
+// 2xx. The caller closes its body.
 func (c *Client) do(ctx context.Context, k *call) (resp *http.Response, err error) {
 	if c.isGRPC() {
 		return nil, fmt.Errorf("%s: %w", k.op, logservice.Errorf(logservice.ErrUnsupported,
@@ -79,7 +79,7 @@ func (c *Client) do(ctx context.Context, k *call) (resp *http.Response, err erro
 	return resp, err
 }
 
-// run is do for answers without a body.
+// run is do for responses without a body.
 func (c *Client) run(ctx context.Context, k *call) error {
 	resp, err := c.do(ctx, k)
 	if err != nil {
@@ -137,8 +137,8 @@ func (c *Client) request(ctx context.Context, k *call, g *guard) (*http.Request,
 	return req, nil
 }
 
-// networkError names what kept an attempt from being answered: the end of the
-// caller's context, its own body, or a server out of reach.
+// networkError explains why an attempt got no response: the caller's context
+// ended, its body failed, or the server was unreachable.
 func (c *Client) networkError(ctx, attempt context.Context, k *call, err error) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("%s: %w", k.op, context.Cause(ctx))
@@ -149,14 +149,14 @@ func (c *Client) networkError(ctx, attempt context.Context, k *call, err error) 
 	if cause := context.Cause(attempt); cause != nil {
 		err = cause
 	}
-	// The address that url.Error adds holds nothing that op does not say.
+	// op already says what the URL in url.Error would add.
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		err = u.Err
 	}
 	return fmt.Errorf("%s: %w", k.op, &logservice.UnavailableError{Cause: fmt.Errorf("%s: %w", c.base.Host, err)})
 }
 
-// sourceError marks a failure of what the caller wanted to send.
+// sourceError marks an error of the caller's reader.
 type sourceError struct{ error }
 
 func (e *sourceError) Unwrap() error { return e.error }

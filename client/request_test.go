@@ -17,7 +17,7 @@ import (
 	logservice "github.com/harness/log-service"
 )
 
-func TestStatusesBecomeTheErrorsTheyStandFor(t *testing.T) {
+func TestStatusesMapToErrors(t *testing.T) {
 	for _, c := range []struct {
 		status  int
 		message string
@@ -64,7 +64,7 @@ func TestAGapIsRefusedWithTheExpectedSequence(t *testing.T) {
 	}
 }
 
-func TestAnAnswerThatIsNotOfALogServiceIsCalledSo(t *testing.T) {
+func TestAnAnswerNotFromALogServiceIsReportedAsSuch(t *testing.T) {
 	c, _ := scripted(t, func(int, request) (*http.Response, error) { return answered(404, "<html>nothing here") })
 	_, err := c.Download(t.Context(), key)
 	if errors.Is(err, logservice.ErrBlobNotFound) || !errors.Is(err, logservice.ErrUnsupported) {
@@ -106,7 +106,7 @@ func TestAnInvalidKeyIsNotSent(t *testing.T) {
 	}
 }
 
-func TestWhatMaySucceedLaterIsRepeatedWithTheWholeBody(t *testing.T) {
+func TestTransientErrorsAreRetriedWithTheWholeBody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, s := scripted(t, func(n int, r request) (*http.Response, error) {
 			switch n {
@@ -135,7 +135,7 @@ func TestWhatMaySucceedLaterIsRepeatedWithTheWholeBody(t *testing.T) {
 	})
 }
 
-func TestWhatIsRefusedIsNotRepeated(t *testing.T) {
+func TestRefusalsAreNotRetried(t *testing.T) {
 	for _, status := range []int{301, 400, 401, 403, 404, 409, 413, 429, 501} {
 		c, s := scripted(t, func(int, request) (*http.Response, error) { return refused(status, "no") })
 		if err := c.Delete(t.Context(), key); err == nil {
@@ -229,7 +229,7 @@ func (s *slow) Read(p []byte) (int, error) {
 	return s.Reader.Read(p[:1])
 }
 
-func TestAnUploadIsRewoundToWhereItStood(t *testing.T) {
+func TestAnUploadIsRewoundToItsInitialOffset(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, s := scripted(t, func(n int, r request) (*http.Response, error) {
 			if n < 3 {
@@ -258,7 +258,7 @@ func TestABodyThatCannotBeRewoundIsSentOnce(t *testing.T) {
 	}
 }
 
-func TestABodyOfWhichNothingWasTakenIsSentAgain(t *testing.T) {
+func TestABodyThatWasNotReadIsSentAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := 0
 		var got []byte
@@ -285,7 +285,7 @@ func TestAFailingSourceIsNotAFailingServer(t *testing.T) {
 	}
 }
 
-func TestAddingToABlobIsRepeatedOnlyWhenNothingWasAdded(t *testing.T) {
+func TestAppendingToABlobIsRetriedOnlyWhenNothingWasStored(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, s := scripted(t, func(n int, r request) (*http.Response, error) {
 			if n == 1 {
@@ -300,7 +300,7 @@ func TestAddingToABlobIsRepeatedOnlyWhenNothingWasAdded(t *testing.T) {
 	})
 }
 
-func TestAClosedLogThatARepetitionDoesNotFindIsClosed(t *testing.T) {
+func TestCloseSucceedsWhenARetryFindsNoStream(t *testing.T) {
 	for first, want := range map[int]bool{502: true, 503: false} {
 		synctest.Test(t, func(t *testing.T) {
 			c, _ := scripted(t, func(n int, r request) (*http.Response, error) {
@@ -342,7 +342,7 @@ func TestTheTokenStaysWithItsServer(t *testing.T) {
 	}
 }
 
-func TestAServerAddressMustBeOne(t *testing.T) {
+func TestAnInvalidServerAddressIsRefused(t *testing.T) {
 	for _, bad := range []string{"localhost:8079", "ftp://x", "http://", "http://u:p@x", "http://x?a=b", "://", "http://x/#a"} {
 		if _, err := New(bad); !errors.Is(err, logservice.ErrInvalid) {
 			t.Errorf("%q: error %v", bad, err)

@@ -8,21 +8,21 @@ import (
 	logservice "github.com/harness/log-service"
 )
 
-// Retry says how long, and how patiently, a request is repeated.
+// Retry configures how often and for how long requests are retried.
 type Retry struct {
-	// Total bounds the time from the first failure to the last attempt. Zero
-	// sends every request once.
+	// Total limits the time from the first failure to the last attempt. Zero
+	// means no retries.
 	Total time.Duration
-	// First is the pause before the first repetition; each further one is
-	// twice as long. A random part of up to a half is taken off, so that many
-	// clients do not come back at once.
+	// First is the pause before the first retry. It doubles with each further
+	// retry. Pauses are shortened at random by up to half, so that many clients
+	// do not return at the same time.
 	First time.Duration
-	// Most is the longest pause. A server that asks for a longer one, with
-	// Retry-After, is obeyed.
+	// Most is the longest pause, unless the server asks for a longer one in
+	// Retry-After.
 	Most time.Duration
 }
 
-// DefaultRetry repeats for a minute: long enough for a server to restart.
+// DefaultRetry retries for a minute, long enough for a server to restart.
 func DefaultRetry() Retry {
 	return Retry{Total: time.Minute, First: 100 * time.Millisecond, Most: 5 * time.Second}
 }
@@ -34,15 +34,15 @@ func (r Retry) check() error {
 	return nil
 }
 
-// pauses counts the attempts of one piece of work.
+// pauses tracks the attempts of one operation.
 type pauses struct {
 	Retry
 	failed time.Time // the first failure since the last success
 	next   time.Duration
 }
 
-// after returns how long to wait before the next attempt, asked being what
-// the server wants, or false when there is to be none.
+// after returns how long to wait before the next attempt, or false if there is
+// none left. asked is the pause that the server asked for.
 func (p *pauses) after(asked time.Duration) (time.Duration, bool) {
 	now := time.Now()
 	if p.failed.IsZero() {
@@ -58,10 +58,10 @@ func (p *pauses) after(asked time.Duration) (time.Duration, bool) {
 	return wait, now.Add(wait).Sub(p.failed) <= p.Total && p.Total > 0
 }
 
-// succeeded begins anew.
+// succeeded starts over.
 func (p *pauses) succeeded() { p.failed = time.Time{} }
 
-// sleep waits for d or the end of ctx.
+// sleep waits for d or until ctx ends.
 func sleep(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()

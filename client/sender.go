@@ -12,16 +12,16 @@ import (
 	"github.com/harness/log-service/client/internal/transport"
 )
 
-// minCompressBytes is where compressing a batch begins to pay: below it the
-// headers of the request weigh as much.
+// minCompressBytes is the size from which compressing a batch pays off: below it,
+// the request headers weigh as much.
 const minCompressBytes = 4 << 10
 
-// sender is what the goroutine of a Writer has for itself: it sends a batch,
-// and the next one when that is acknowledged.
+// sender is the private state of a Writer's goroutine. It sends one batch at a
+// time.
 type sender struct {
 	*Writer
 	asked bool
-	next  int64 // the sequence of the next line; zero from an older server
+	next  int64 // sequence of the next line; zero from an older server
 	zip   *gzip.Writer
 	buf   bytes.Buffer
 }
@@ -66,7 +66,7 @@ func (s *sender) run() error {
 	}
 }
 
-// deliver sends b until the server has it, or says that it will not.
+// deliver sends b until the server accepts it or rejects it for good.
 func (s *sender) deliver(b *batch) error {
 	if !s.asked {
 		next, err := s.append([]byte("[]"), 0)
@@ -81,14 +81,14 @@ func (s *sender) deliver(b *batch) error {
 	}
 	next, err := s.append(b.data, offset)
 	for err != nil {
-		behind, ok := errors.AsType[*logservice.SequenceError](err)
-		if !ok || behind.Expected >= offset {
+		gap, ok := errors.AsType[*logservice.SequenceError](err)
+		if !ok || gap.Expected >= offset {
 			return err
 		}
-		// The server has lost lines that it had acknowledged, or the stream
-		// was opened anew. What is left to say is what comes now.
-		s.lostByServer(offset - behind.Expected)
-		offset = behind.Expected
+		// The server has lost acknowledged lines, or the stream was reopened.
+		// Nothing can be resent; continue with new lines.
+		s.lostByServer(offset - gap.Expected)
+		offset = gap.Expected
 		next, err = s.append(b.data, offset)
 	}
 	if offset > 0 && next != offset+b.lines {
@@ -115,15 +115,15 @@ func (s *sender) append(data []byte, offset int64) (next int64, err error) {
 	return s.c.append(s.ctx, &a, s.key, b)
 }
 
-// compressed returns data as gzip, in memory of its own: net/http may read a
+// compressed returns data as gzip, in newly allocated memory: net/http may read a
 // body after its request has failed.
 func (s *sender) compressed(data []byte) []byte {
 	s.buf.Reset()
 	if s.zip == nil {
-		s.zip, _ = gzip.NewWriterLevel(&s.buf, gzip.BestSpeed) // a valid level
+		s.zip, _ = gzip.NewWriterLevel(&s.buf, gzip.BestSpeed) // the level is valid
 	}
 	s.zip.Reset(&s.buf)
-	_, _ = s.zip.Write(data) // a bytes.Buffer takes everything
+	_, _ = s.zip.Write(data) // a bytes.Buffer never fails
 	_ = s.zip.Close()
 	return bytes.Clone(s.buf.Bytes())
 }
@@ -154,7 +154,7 @@ func (w *Writer) broadcast() {
 	w.changed = make(chan struct{})
 }
 
-// fail ends the Writer with everything lost that is not acknowledged.
+// fail ends the Writer and counts every unacknowledged line as lost.
 func (w *Writer) fail(cause error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -10,13 +10,14 @@ import (
 	"time"
 )
 
-// NewSlogHandler returns a handler that makes a line of every record: its
-// text is the message and the attributes as name=value, and the attributes
-// are also its arguments, those of a group as group.name. The level is that
-// of the record in lower case. A nil o is the zero HandlerOptions.
+// NewSlogHandler returns a slog.Handler that writes each record as a line. The
+// text of the line is the message followed by the attributes as name=value; the
+// attributes are also the arguments of the line, with those of a group named
+// group.name. The level is that of the record in lower case. A nil o is the same
+// as a zero HandlerOptions.
 //
-// Handle returns the Writer's error once that has failed; like Write it waits
-// when the Writer's memory is full. The Writer stays the caller's, to close.
+// Handle blocks while the Writer's memory is full, like Write, and returns the
+// Writer's error once the Writer has failed. The caller closes the Writer.
 func NewSlogHandler(w *Writer, o *slog.HandlerOptions) slog.Handler {
 	h := &slogHandler{w: w}
 	if o != nil {
@@ -25,13 +26,13 @@ func NewSlogHandler(w *Writer, o *slog.HandlerOptions) slog.Handler {
 	return h
 }
 
-// slogHandler is immutable: WithAttrs and WithGroup return others.
+// slogHandler is immutable: WithAttrs and WithGroup return copies.
 type slogHandler struct {
 	w       *Writer
 	options slog.HandlerOptions
 	groups  []string
-	prefix  string // the groups, each followed by "."
-	fixed   fields // of WithAttrs
+	prefix  string // the group names, each followed by "."
+	fixed   fields // from WithAttrs
 }
 
 // fields are attributes in both of their forms.
@@ -90,13 +91,13 @@ func (h *slogHandler) Handle(_ context.Context, r slog.Record) error {
 	if len(f.args) == 1 {
 		f.args = nil
 	} else {
-		f.args[len(f.args)-1] = '}' // in place of the last comma
+		f.args[len(f.args)-1] = '}' // replaces the last comma
 	}
 	return h.w.writeRecord(level, at, message+string(f.text)+"\n", f.args)
 }
 
-// replaceBuiltIns lets ReplaceAttr have its way with time, level and message.
-// One that is renamed becomes an attribute, one that is removed is left out.
+// replaceBuiltIns applies ReplaceAttr to time, level and message. A renamed one
+// becomes an attribute; a removed one is omitted.
 func (h *slogHandler) replaceBuiltIns(f *fields, r slog.Record) (at time.Time, level, message string) {
 	replaced := func(a slog.Attr) (slog.Value, bool) {
 		b := h.options.ReplaceAttr(nil, a)
@@ -121,7 +122,7 @@ func (h *slogHandler) replaceBuiltIns(f *fields, r slog.Record) (at time.Time, l
 	return at, level, message
 }
 
-// attr adds a, the attributes of a group one by one.
+// attr adds a, or the attributes of a if it is a group.
 func (h *slogHandler) attr(f *fields, groups []string, prefix string, a slog.Attr) {
 	a.Value = a.Value.Resolve()
 	if a.Value.Kind() != slog.KindGroup {
@@ -132,7 +133,7 @@ func (h *slogHandler) attr(f *fields, groups []string, prefix string, a slog.Att
 		appendField(f, prefix, a)
 		return
 	}
-	if a.Key != "" { // those of a group without a name belong to its parent
+	if a.Key != "" { // attributes of an unnamed group belong to its parent
 		groups = append(slices.Clip(groups), a.Key)
 		prefix += a.Key + "."
 	}
@@ -172,7 +173,7 @@ func plainOrQuoted(s string) string {
 	return s
 }
 
-// shortSource is the file without its folders, and the line.
+// shortSource returns the base name of the file, and the line.
 func shortSource(s *slog.Source) string {
 	return s.File[strings.LastIndexByte(s.File, '/')+1:] + ":" + strconv.Itoa(s.Line)
 }

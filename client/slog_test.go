@@ -12,7 +12,7 @@ import (
 	logservice "github.com/harness/log-service"
 )
 
-func TestTheSlogHandlerKeepsTheRulesOfHandlers(t *testing.T) {
+func TestTheSlogHandlerPassesSlogtest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &memoryLog{}
 		c, _ := scripted(t, memoryAnswer(m))
@@ -33,7 +33,7 @@ func TestTheSlogHandlerKeepsTheRulesOfHandlers(t *testing.T) {
 	})
 }
 
-// attributes is a line as the nested map that slogtest looks at.
+// attributes converts a line to the nested map that slogtest checks.
 func attributes(l logservice.Line) map[string]any {
 	message, _, _ := strings.Cut(strings.TrimSuffix(l.Out, "\n"), " ")
 	all := map[string]any{slog.LevelKey: l.Level, slog.MessageKey: message}
@@ -54,7 +54,7 @@ func attributes(l logservice.Line) map[string]any {
 	return all
 }
 
-func TestARecordReadsAsALine(t *testing.T) {
+func TestARecordBecomesALine(t *testing.T) {
 	hide := func(groups []string, a slog.Attr) slog.Attr {
 		switch {
 		case a.Key == "password" && len(groups) == 1 && groups[0] == "db":

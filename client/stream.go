@@ -14,27 +14,27 @@ import (
 	"github.com/harness/log-service/client/internal/transport"
 )
 
-// maxAnswerBytes bounds the answers that are read into memory: 64 MiB is a
-// listing of some 300,000 streams.
+// maxAnswerBytes limits responses that are read into memory: 64 MiB is a listing
+// of some 300,000 streams.
 const maxAnswerBytes = 64 << 20
 
-// OpenOption changes how Open opens a stream.
+// OpenOption configures Open.
 type OpenOption func(*transport.Open)
 
-// TTL is how long the stream may be silent before the server archives it by
-// itself, marked incomplete; in whole seconds, at most logservice.MaxTTL.
-// Without this option it is logservice.DefaultTTL.
+// TTL is how long the stream may be silent before the server closes and archives
+// it, marked incomplete. It is rounded to whole seconds and is at most
+// logservice.MaxTTL. The default is logservice.DefaultTTL.
 func TTL(d time.Duration) OpenOption {
 	return func(o *transport.Open) { o.TTL = d }
 }
 
-// Truncate drops the lines of a stream that is open already.
+// Truncate deletes the lines of a stream that is already open.
 func Truncate() OpenOption {
 	return func(o *transport.Open) { o.Truncate = true }
 }
 
-// Open makes the stream of key, so that lines may be appended. One that is
-// open already is kept, so that repeating it is harmless.
+// Open opens the stream of key so that lines can be appended. Opening an open
+// stream keeps its lines, so a retry is harmless.
 func (c *Client) Open(ctx context.Context, key logservice.Key, opts ...OpenOption) error {
 	var o transport.Open
 	for _, opt := range opts {
@@ -47,36 +47,37 @@ func (c *Client) Open(ctx context.Context, key logservice.Key, opts ...OpenOptio
 	return c.repeat(ctx, &a, func() error { return c.live.Open(ctx, string(key), o) })
 }
 
-// about returns the attempts of a call about a key, or the error of an
-// invalid one.
+// about returns the attempts of a call on a key, or an error if the key is
+// invalid.
 func (c *Client) about(what string, key logservice.Key) (attempts, error) {
 	return attempts{op: what + " " + string(key), retry: c.retry}, checkKey(what, key)
 }
 
-// AppendOption changes how lines are appended.
+// AppendOption configures Append and AppendBody.
 type AppendOption func(*transport.Batch)
 
-// Offset is the sequence that the first line shall get. Repeating such an
-// append is harmless: lines that the stream has are not stored again. One
-// beyond the end of the stream is refused with a *logservice.SequenceError.
+// Offset is the sequence that the first line is to get. It makes retries safe:
+// lines that the stream already has are not stored again. An offset beyond the
+// end of the stream is rejected with a *logservice.SequenceError.
 func Offset(seq int64) AppendOption {
 	return func(b *transport.Batch) { b.Offset = seq }
 }
 
-// Encoded says that the body of AppendBody is compressed: "gzip" or "zstd".
-// Over gRPC it is logservice.ErrUnsupported.
+// Encoded declares the content encoding of the body of AppendBody: "gzip" or
+// "zstd". Over gRPC it fails with logservice.ErrUnsupported.
 func Encoded(encoding string) AppendOption {
 	return func(b *transport.Batch) { b.Encoding = encoding }
 }
 
-// Append adds lines to the open stream of key, all or none, and returns the
-// sequence that the next line will get (zero from a server that does not
-// say). No lines at all only ask for it. A line without a time gets the
-// present one; Pos is sent as it is. logservice.ErrStreamNotFound: the stream
-// is not open; logservice.ErrTooLarge: more than the server takes at once.
+// Append appends lines to the open stream of key, all or none, and returns the
+// sequence that the next line will get (zero if the server does not report it).
+// With no lines it only returns that sequence. A line without a time gets the
+// current time; Pos is sent unchanged. The error is logservice.ErrStreamNotFound
+// if the stream is not open, and logservice.ErrTooLarge if lines exceed what the
+// server accepts in one request.
 //
-// A repeated append stores nothing twice: with Offset always, without it when
-// pos and time of its lines differ from those of the lines before.
+// A retry stores nothing twice: always with Offset; without it, if the position
+// and time of the lines differ from those of the lines before.
 func (c *Client) Append(ctx context.Context, key logservice.Key, lines []logservice.Line, opts ...AppendOption) (next int64, err error) {
 	data, err := encodeLines(lines, time.Now())
 	if err != nil {
@@ -88,13 +89,13 @@ func (c *Client) Append(ctx context.Context, key logservice.Key, lines []logserv
 // Content types of AppendBody.
 const (
 	JSON   = "application/json"     // an array of lines
-	NDJSON = "application/x-ndjson" // a line a row
-	Text   = "text/plain"           // each row the text of a line; the server adds the rest
+	NDJSON = "application/x-ndjson" // one line per row
+	Text   = "text/plain"           // each row is the text of a line; the server adds the rest
 )
 
-// AppendBody is Append for lines that are encoded already, as contentType
-// says. A repeated append of Text without Offset may store its lines twice:
-// nothing in them tells a repetition from new lines.
+// AppendBody is like Append for lines already encoded as contentType. Without
+// Offset, a retry of Text may store lines twice, because nothing distinguishes
+// them from new lines.
 func (c *Client) AppendBody(ctx context.Context, key logservice.Key, contentType string, data []byte, opts ...AppendOption) (next int64, err error) {
 	b := transport.Batch{ContentType: contentType, Data: data}
 	for _, o := range opts {
@@ -127,7 +128,7 @@ func encodeLines(lines []logservice.Line, now time.Time) ([]byte, error) {
 		if l.Time.IsZero() {
 			l.Time = now
 		}
-		if err := enc.Encode(l); err != nil { // a time past the year 9999
+		if err := enc.Encode(l); err != nil { // for example a time after the year 9999
 			return nil, errors.Join(logservice.ErrInvalid, err)
 		}
 	}
@@ -135,19 +136,19 @@ func encodeLines(lines []logservice.Line, now time.Time) ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
-// CloseOption changes what closing does with the log.
+// CloseOption configures Close and CloseUnder.
 type CloseOption func(*transport.Close)
 
-// Snapshot with true archives the log in any case, in place of a blob of its
-// key; with false never: its lines are gone. Without this option a log is
-// archived unless there is a blob of its key.
+// Snapshot controls archiving. With true the log is always archived, replacing a
+// blob with the same key; with false it is never archived and its lines are
+// discarded. By default a log is archived unless a blob with its key exists.
 func Snapshot(archive bool) CloseOption {
 	return func(o *transport.Close) { o.Snapshot = &archive }
 }
 
-// Close ends the log of key: its readers get every line, then the end.
-// logservice.ErrStreamNotFound: there is none open. When a repetition finds
-// none, the attempt before has closed it, and Close returns nil.
+// Close ends the log of key: its readers receive every line, then the end. The
+// error is logservice.ErrStreamNotFound if no stream is open for key. If a retry
+// finds none, an earlier attempt has closed it, and Close returns nil.
 func (c *Client) Close(ctx context.Context, key logservice.Key, opts ...CloseOption) error {
 	a, err := c.about("close", key)
 	if err != nil {
@@ -156,8 +157,8 @@ func (c *Client) Close(ctx context.Context, key logservice.Key, opts ...CloseOpt
 	return c.close(ctx, a, key, transport.Close{}, opts)
 }
 
-// CloseUnder closes every open log at and below the key prefix, by whole
-// segments. None at all is no error.
+// CloseUnder closes every open log at and below the key prefix, matching whole
+// path segments. It is not an error if there are none.
 func (c *Client) CloseUnder(ctx context.Context, prefix logservice.Key, opts ...CloseOption) error {
 	a, err := c.about("close all under", prefix)
 	if err != nil {
@@ -177,40 +178,40 @@ func (c *Client) close(ctx context.Context, a attempts, key logservice.Key, o tr
 	return err
 }
 
-// StreamInfo describes a log that is not archived yet.
+// StreamInfo describes an open log.
 type StreamInfo struct {
 	Key         logservice.Key
-	Lines       int64         // sequences given so far
-	Bytes       int64         // of JSON held
-	Subscribers int           // tails that follow
-	TTL         time.Duration // until it counts as abandoned
-	Node        string        // the server that it is written through, where there are several
+	Lines       int64         // sequences assigned so far
+	Bytes       int64         // of JSON stored
+	Subscribers int           // tails in progress
+	TTL         time.Duration // of silence before the log counts as abandoned
+	Node        string        // the server that owns the stream, in a cluster
 }
 
-// Live is what a server has of an account that is not archived yet.
+// Live describes the logs of an account that are not archived yet.
 type Live struct {
 	Streams []StreamInfo // open logs, ordered by key
-	// Waiting is how many closed logs wait to be archived; Failing of these
-	// have failed, and are tried again. They can be read meanwhile.
+	// Waiting is the number of closed logs waiting to be archived; Failing is how
+	// many of these have failed and are being retried. All remain readable.
 	Waiting, Failing int
 }
 
-// InfoOption changes which logs Info describes.
+// InfoOption selects the logs that Info and Live describe.
 type InfoOption func(*logservice.Key)
 
-// Under selects the logs at and below the key prefix, by whole segments.
+// Under selects the logs at and below the key prefix, matching whole path segments.
 func Under(prefix logservice.Key) InfoOption {
 	return func(p *logservice.Key) { *p = prefix }
 }
 
-// Info describes the live logs of the account, ordered by key.
+// Info describes the open logs of the account, ordered by key.
 func (c *Client) Info(ctx context.Context, opts ...InfoOption) ([]StreamInfo, error) {
 	live, err := c.Live(ctx, opts...)
 	return live.Streams, err
 }
 
-// Live describes the open logs of the account, and counts those that wait to
-// be archived.
+// Live describes the open logs of the account and counts those waiting to be
+// archived.
 func (c *Client) Live(ctx context.Context, opts ...InfoOption) (Live, error) {
 	var prefix logservice.Key
 	for _, o := range opts {
@@ -228,7 +229,7 @@ func (c *Client) Live(ctx context.Context, opts ...InfoOption) (Live, error) {
 	live := Live{Streams: make([]StreamInfo, 0, len(all.Streams)), Waiting: all.Waiting, Failing: all.Failing}
 	for _, i := range all.Streams {
 		key := logservice.Key(i.Key)
-		if !key.Under(prefix) { // an older server sends all
+		if !key.Under(prefix) { // older servers send all
 			continue
 		}
 		live.Streams = append(live.Streams, StreamInfo{
@@ -239,7 +240,7 @@ func (c *Client) Live(ctx context.Context, opts ...InfoOption) (Live, error) {
 	return live, nil
 }
 
-// decode sends k and reads the JSON of its answer into v.
+// decode sends k and decodes its JSON response into v.
 func (c *Client) decode(ctx context.Context, k *call, v any) error {
 	resp, err := c.do(ctx, k)
 	if err != nil {

@@ -13,15 +13,14 @@ import (
 )
 
 const (
-	// patience is how long a tail tries to get its connection back, unless
-	// told otherwise: long enough for a server to be moved.
+	// patience is the default of Patience: long enough to move a server.
 	patience = 5 * time.Minute
-	// settled is how long a connection must have held to count as progress
-	// when no line came over it.
+	// settled is how long a connection without lines must have lasted to count as
+	// progress.
 	settled = 10 * time.Second
 )
 
-// tail is the state of one reading over all its connections.
+// tail is the state of one read across its connections.
 type tail struct {
 	c   *Client
 	key logservice.Key
@@ -29,14 +28,14 @@ type tail struct {
 	yield func(Raw, error) bool
 
 	found bool  // a connection has reached the log
-	lines int64 // yielded
-	// unnumbered: the server is an older one, whose lines have no sequence.
-	// What came before a cut and what after cannot be told apart.
+	lines int64 // number of lines yielded
+	// unnumbered: the server is an older one whose lines have no sequence, so
+	// lines before and after a lost connection cannot be told apart.
 	unnumbered bool
-	end        int64 // the last line wanted, once known; -1 before, and where the log's end is the end
+	end        int64 // last line wanted; -1 if unknown or if the read ends with the log
 }
 
-// errStop ends a reading without an error: the log ended, or its reader left.
+// errStop ends a read without an error: the log ended, or the consumer stopped.
 var errStop = errors.New("stop")
 
 func (t *tail) run(ctx context.Context) error {
@@ -71,7 +70,7 @@ func (t *tail) run(ctx context.Context) error {
 	}
 }
 
-// connection reads over one connection until it ends. It never returns nil.
+// connection reads over one connection until it ends. Its error is never nil.
 func (t *tail) connection(ctx context.Context) error {
 	if err := checkKey("tail", t.key); err != nil {
 		return err
@@ -88,7 +87,7 @@ func (t *tail) connection(ctx context.Context) error {
 	return t.c.explain(ctx, op, t.events(r))
 }
 
-// begin looks at where the lines come from.
+// begin handles the state of the log.
 func (t *tail) begin(ctx context.Context, state string) error {
 	if state == logservice.StateUnknown {
 		return fmt.Errorf("tail %s: %w", t.key, logservice.ErrStreamNotFound)
@@ -106,9 +105,8 @@ func (t *tail) begin(ctx context.Context, state string) error {
 	return t.reached()
 }
 
-// askEnd learns how many lines a live log has. It is asked while connected,
-// so that a log which is not listed any more was closed meanwhile: then its
-// end is the end.
+// askEnd finds out how many lines a live log has. It asks while connected: a log
+// that is no longer listed was closed in the meantime, so the read ends with it.
 func (t *tail) askEnd(ctx context.Context) error {
 	infos, err := t.c.Info(ctx, Under(t.key))
 	if err != nil {
@@ -147,7 +145,7 @@ func (t *tail) events(in transport.Reader) error {
 	}
 }
 
-// line yields one line, and a gap where its sequence does not follow.
+// line yields one line, preceded by a gap if its sequence is not the next one.
 func (t *tail) line(e transport.Event) error {
 	if e.Seq == 0 { // an older server
 		t.unnumbered = true
@@ -155,7 +153,7 @@ func (t *tail) line(e transport.Event) error {
 	}
 	first := t.after + 1
 	switch {
-	case e.Seq < first: // it was yielded
+	case e.Seq < first: // already yielded
 		return nil
 	case gapEnds(e.JSON, e.Seq):
 		t.after = e.Seq
@@ -178,10 +176,9 @@ func (t *tail) give(r Raw, err error) error {
 	return nil
 }
 
-// gapEnds reports whether data is the line that stands for lost lines up to
-// last. A quote inside a text is escaped, so that ordinary lines hardly ever
-// hold the member's name. A writer that makes such a line up hides that one
-// line and no other.
+// gapEnds reports whether data is the line that represents lost lines up to last.
+// Quotes inside a text are escaped, so ordinary lines hardly ever contain
+// `"gap"`. A writer that forges such a line hides only that line.
 func gapEnds(data []byte, last int64) bool {
 	if !bytes.Contains(data, []byte(`"gap"`)) {
 		return false

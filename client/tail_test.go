@@ -21,7 +21,7 @@ import (
 
 const endMark = "event: error\ndata: eof\n\n"
 
-// numbered are the events of the lines first to last.
+// numbered returns the events of lines first to last.
 func numbered(first, last int64) string {
 	var b strings.Builder
 	for n := first; n <= last; n++ {
@@ -54,9 +54,9 @@ func after(r request) int64 {
 	return n
 }
 
-// told reads all of a tail as short words: the sequence of each line, -n-m
-// for a gap, and the last error.
-func told(lines func(func(logservice.Line, error) bool)) (words string, last error) {
+// summary reads a whole tail and writes it as words: the sequence of each line,
+// -n-m for a gap, and the last error.
+func summary(lines func(func(logservice.Line, error) bool)) (words string, last error) {
 	var all []string
 	for l, err := range lines {
 		gap, ok := errors.AsType[*logservice.GapError](err)
@@ -72,7 +72,7 @@ func told(lines func(func(logservice.Line, error) bool)) (words string, last err
 	return strings.Join(all, " "), last
 }
 
-func TestATailGoesOnBehindTheLastLineOverCuts(t *testing.T) {
+func TestATailResumesAfterTheLastLine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, s := scripted(t, func(n int, r request) (*http.Response, error) {
 			switch n {
@@ -84,12 +84,12 @@ func TestATailGoesOnBehindTheLastLineOverCuts(t *testing.T) {
 				return refused(503, "starting")
 			case 4:
 				return cutAfter("")
-			case 5: // an orderly stop: no end mark
+			case 5: // graceful shutdown: no end mark
 				return streamed(numbered(after(r)+1, 4))
 			}
 			return streamed(numbered(after(r)+1, 5) + endMark)
 		})
-		got, err := told(c.Tail(t.Context(), key))
+		got, err := summary(c.Tail(t.Context(), key))
 		if got != "1 2 3 4 5" || err != nil {
 			t.Errorf("read %s, error %v", got, err)
 		}
@@ -114,7 +114,7 @@ func TestATailBeginsAfterASequenceAndDecodesLines(t *testing.T) {
 	}
 }
 
-func TestGapsAreToldAndReadingGoesOn(t *testing.T) {
+func TestGapsAreReportedAndReadingContinues(t *testing.T) {
 	for name, c := range map[string]struct{ in, want string }{
 		"said by the server":                    {numbered(1, 2) + gapLine(3, 6) + numbered(7, 7), "1 2 -3-6 7"},
 		"at the start":                          {gapLine(1, 4) + numbered(5, 5), "-1-4 5"},
@@ -127,7 +127,7 @@ func TestGapsAreToldAndReadingGoesOn(t *testing.T) {
 		"inside other members, which is no gap": {"id: 1\ndata: {\"x\":{\"gap\":{\"first\":1,\"last\":1}}}\n\n", "1"},
 	} {
 		cl, _ := scripted(t, func(int, request) (*http.Response, error) { return streamed(c.in + endMark) })
-		if got, err := told(cl.Tail(t.Context(), key)); got != c.want || err != nil {
+		if got, err := summary(cl.Tail(t.Context(), key)); got != c.want || err != nil {
 			t.Errorf("%s: read %s, want %s; error %v", name, got, c.want, err)
 		}
 	}
@@ -135,12 +135,12 @@ func TestGapsAreToldAndReadingGoesOn(t *testing.T) {
 
 func TestAnUnknownLogIsNotFound(t *testing.T) {
 	c, s := scripted(t, func(int, request) (*http.Response, error) { return unknown() })
-	if got, err := told(c.Tail(t.Context(), key)); got != "" || !errors.Is(err, logservice.ErrStreamNotFound) || len(s.requests()) != 1 {
+	if got, err := summary(c.Tail(t.Context(), key)); got != "" || !errors.Is(err, logservice.ErrStreamNotFound) || len(s.requests()) != 1 {
 		t.Errorf("read %s, error %v", got, err)
 	}
 }
 
-func TestALogThatVanishesDoesNotEndInOrder(t *testing.T) {
+func TestALogThatVanishesIsAnError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, _ := scripted(t, func(n int, r request) (*http.Response, error) {
 			if n == 1 {
@@ -148,22 +148,22 @@ func TestALogThatVanishesDoesNotEndInOrder(t *testing.T) {
 			}
 			return unknown()
 		})
-		if got, err := told(c.Tail(t.Context(), key)); got != "1 2" || !errors.Is(err, logservice.ErrStreamNotFound) || !strings.Contains(err.Error(), "at line 2") {
+		if got, err := summary(c.Tail(t.Context(), key)); got != "1 2" || !errors.Is(err, logservice.ErrStreamNotFound) || !strings.Contains(err.Error(), "at line 2") {
 			t.Errorf("read %s, error %v", got, err)
 		}
 	})
 }
 
-func TestARefusedTailIsNotRepeated(t *testing.T) {
+func TestARefusedTailIsNotRetried(t *testing.T) {
 	c, s := scripted(t, func(int, request) (*http.Response, error) { return refused(403, "no") })
-	if _, err := told(c.Tail(t.Context(), key)); !errors.Is(err, logservice.ErrForbidden) || len(s.requests()) != 1 {
+	if _, err := summary(c.Tail(t.Context(), key)); !errors.Is(err, logservice.ErrForbidden) || len(s.requests()) != 1 {
 		t.Errorf("%d requests, error %v", len(s.requests()), err)
 	}
 }
 
 func TestALogWhoseLinesHaveNoSequenceIsReadUntilACut(t *testing.T) {
 	c, s := scripted(t, func(int, request) (*http.Response, error) { return cutAfter("data: {\"out\":\"a\"}\n\n") })
-	if got, err := told(c.Tail(t.Context(), key)); got != "0" || !errors.Is(err, logservice.ErrUnavailable) || len(s.requests()) != 1 {
+	if got, err := summary(c.Tail(t.Context(), key)); got != "0" || !errors.Is(err, logservice.ErrUnavailable) || len(s.requests()) != 1 {
 		t.Errorf("read %s, %d requests, error %v", got, len(s.requests()), err)
 	}
 }
@@ -181,16 +181,16 @@ func TestASilentConnectionIsReplaced(t *testing.T) {
 			resp.Body = read
 			go func() {
 				_, _ = io.WriteString(write, numbered(1, 1))
-				for range 4 { // pings are no silence
+				for range 4 { // pings are not silence
 					time.Sleep(15 * time.Second)
 					_, _ = io.WriteString(write, ": ping\n\n")
 				}
 			}()
 			return resp, nil
 		}
-		// A pipe does not know of the request's end, as net/http's bodies do.
+		// Unlike the bodies of net/http, a pipe does not notice that the request ended.
 		c.http.Transport = closing{s}
-		got, err := told(c.Tail(t.Context(), key))
+		got, err := summary(c.Tail(t.Context(), key))
 		if took := time.Since(start); got != "1 2 3" || err != nil || took < 60*time.Second+silence || took > 62*time.Second+silence {
 			t.Errorf("read %s after %v, error %v", got, took, err)
 		}
@@ -213,7 +213,7 @@ func TestASlowReaderDoesNotLoseItsConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, s := scripted(t, func(_ int, r request) (*http.Response, error) {
 			resp, err := streamed("")
-			read, write := io.Pipe() // which is as slow as its reader
+			read, write := io.Pipe() // blocks until it is read
 			resp.Body = read
 			go func() {
 				for n := after(r) + 1; n <= 3; n++ {
@@ -241,13 +241,13 @@ func TestATailGivesUpAfterItsPatienceWithoutProgress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		down := time.Time{}
 		c, _ := scripted(t, func(n int, r request) (*http.Response, error) {
-			if n <= 100 { // progress of one line each: over 100 s in all
+			if n <= 100 { // one line of progress each: over 100 s in all
 				down = time.Now()
 				return cutAfter(numbered(after(r)+1, after(r)+1))
 			}
 			return cutAfter("")
 		}, WithRetry(Retry{Total: 1, First: time.Second, Most: 5 * time.Second}))
-		got, err := told(c.Tail(t.Context(), key, Patience(time.Minute)))
+		got, err := summary(c.Tail(t.Context(), key, Patience(time.Minute)))
 		took := time.Since(down)
 		if !strings.HasSuffix(got, " 100") || !errors.Is(err, logservice.ErrUnavailable) || took > time.Minute || took < 50*time.Second {
 			t.Errorf("gave up after %v: %v", took, err)
@@ -260,13 +260,13 @@ func TestATailEndsWithItsContext(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
 		c, _ := scripted(t, func(int, request) (*http.Response, error) { return nil, errCut })
-		if _, err := told(c.Tail(ctx, key, Patience(0))); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := summary(c.Tail(ctx, key, Patience(0))); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("error %v", err)
 		}
 	})
 }
 
-func TestAReaderMayLeaveAndComeAgain(t *testing.T) {
+func TestATailCanBeReadAgain(t *testing.T) {
 	c, _ := scripted(t, func(int, request) (*http.Response, error) { return streamed(numbered(1, 9) + endMark) })
 	lines := c.TailRaw(t.Context(), key)
 	for range 2 {
@@ -279,7 +279,7 @@ func TestAReaderMayLeaveAndComeAgain(t *testing.T) {
 	}
 }
 
-func TestLinesEndWhereTheLiveLogWas(t *testing.T) {
+func TestLinesEndAtTheEndOfALiveLog(t *testing.T) {
 	for name, headers := range map[string][]string{
 		"told by info":   {logservice.HeaderState, logservice.StateLive},
 		"told by header": {logservice.HeaderState, logservice.StateLive, logservice.HeaderNextSequence, "5"},
@@ -294,13 +294,13 @@ func TestLinesEndWhereTheLiveLogWas(t *testing.T) {
 					resp.Body = io.NopCloser(io.MultiReader(strings.NewReader(numbered(1, 2)), iotest.ErrReader(errCut)))
 					return resp, nil
 				}
-				return streamed(numbered(after(r)+1, 9)) // and more to come
+				return streamed(numbered(after(r)+1, 9)) // more lines than existed at the start
 			})
-			if got, err := told(c.Lines(t.Context(), key)); got != "1 2 3 4" || err != nil {
+			if got, err := summary(c.Lines(t.Context(), key)); got != "1 2 3 4" || err != nil {
 				t.Errorf("%s: read %s, error %v", name, got, err)
 			}
-			if got, err := told(c.Lines(t.Context(), key, After(4))); got != "" || err != nil {
-				t.Errorf("%s: read %s behind the end, error %v", name, got, err)
+			if got, err := summary(c.Lines(t.Context(), key, After(4))); got != "" || err != nil {
+				t.Errorf("%s: read %s past the end, error %v", name, got, err)
 			}
 		})
 	}
@@ -310,7 +310,7 @@ func TestLinesOfAnArchivedLogEndAtItsEnd(t *testing.T) {
 	c, s := scripted(t, func(n int, r request) (*http.Response, error) {
 		return answered(200, numbered(1, 3)+endMark, logservice.HeaderState, logservice.StateArchived)
 	})
-	if got, err := told(c.Lines(t.Context(), key)); got != "1 2 3" || err != nil || len(s.requests()) != 1 {
+	if got, err := summary(c.Lines(t.Context(), key)); got != "1 2 3" || err != nil || len(s.requests()) != 1 {
 		t.Errorf("read %s, error %v", got, err)
 	}
 }
@@ -322,7 +322,7 @@ func TestLinesOfALogThatIsClosedMeanwhileEndAtItsEnd(t *testing.T) {
 		}
 		return streamed(numbered(1, 3) + endMark)
 	})
-	if got, err := told(c.Lines(t.Context(), key)); got != "1 2 3" || err != nil {
+	if got, err := summary(c.Lines(t.Context(), key)); got != "1 2 3" || err != nil {
 		t.Errorf("read %s, error %v", got, err)
 	}
 }

@@ -10,41 +10,41 @@ import (
 	logservice "github.com/harness/log-service"
 )
 
-// The limits of a Writer.
+// Limits of a Writer.
 const (
-	// DefaultMemory is how much a Writer holds that is not acknowledged yet,
-	// in bytes of JSON: some 100,000 lines, which is minutes of a busy build.
+	// DefaultMemory is how many bytes of unacknowledged JSON a Writer holds: some
+	// 100,000 lines, which is minutes of a busy build.
 	DefaultMemory = 16 << 20
-	// DefaultWriterPatience is how long a Writer tries to deliver a batch:
-	// long enough for a server to be moved.
+	// DefaultWriterPatience is how long a Writer tries to deliver a batch: long
+	// enough to move a server.
 	DefaultWriterPatience = 10 * time.Minute
-	// partialAfter is when text without a line's end is sent as it is, so
-	// that prompts show.
+	// partialAfter is when an unterminated line is sent as it is, so that prompts
+	// show.
 	partialAfter = 250 * time.Millisecond
 	// linger is how long a line waits for others to share its request. People
-	// do not notice it, and a chatty program costs ten requests a second.
+	// do not notice it, and a chatty program makes ten requests per second.
 	linger = 100 * time.Millisecond
-	// maxPieceBytes is where a longer line is cut into several, none of which
-	// ends in \n but the last. A byte may take six in JSON, so that a piece
-	// always stays below the server's limit of a line.
+	// maxPieceBytes is the length at which a line is split into pieces, of which
+	// only the last ends in \n. A byte may become six in JSON, so a piece always
+	// fits in the server's line limit.
 	maxPieceBytes = 128 << 10
-	// drainTime is how long Close waits while nothing is acknowledged.
+	// drainTime is how long Close waits without any acknowledgement.
 	drainTime = time.Minute
 )
 
-// Writer sends what is written to it as lines of one log, in order, from one
-// goroutine of its own. Its methods may be called from any number of
-// goroutines. Make one with Client.Writer, and Close it.
+// Writer is an io.WriteCloser that appends what is written to one log, in order,
+// from its own goroutine. Its methods are safe for concurrent use. Create one
+// with Client.Writer, and Close it when done.
 //
-// A batch is repeated until the server has it, and because it says which
-// sequence it starts at, it is never stored twice. What could not be delivered
-// is counted in Stats and reported by Close.
+// Batches are retried until the server has them. Each batch carries its offset in
+// the log, so it is never stored twice. Lines that could not be delivered are
+// counted in Stats and reported by Close.
 //
-// So one Writer owns its log while it writes. The server takes lines that
-// somebody else appended meanwhile for lines of this Writer that it has
-// already: it may leave out as many of the Writer's own. The Writer fails with
-// logservice.ErrConflict where it can tell, which is not always. Where
-// several programs write to one log, each needs Shared.
+// A Writer expects to be the only one that writes to its log. The server takes
+// lines appended by others for resent lines of this Writer, and may drop as many
+// of its own. The Writer fails with logservice.ErrConflict if it detects this,
+// which is not always possible. If several programs write to one log, each must
+// use Shared.
 type Writer struct {
 	c   *Client
 	key logservice.Key
@@ -52,39 +52,39 @@ type Writer struct {
 
 	ctx    context.Context
 	cancel context.CancelCauseFunc
-	wake   chan struct{} // of capacity 1: the sender has something to look at
+	wake   chan struct{} // of capacity 1: wakes the sender
 	done   chan struct{} // closed when the sender has returned
 
 	mu      sync.Mutex // guards the fields below; never held during I/O
-	partial []byte     // text after the last end of a line
-	since   time.Time  // when partial began
-	batch   *batch     // being filled; nil when empty
+	partial []byte     // text after the last newline
+	since   time.Time  // when partial was started
+	batch   *batch     // being filled; nil if empty
 	full    []*batch   // waiting to be sent
 	pos     int64      // of the next line
 	stats   Stats
-	flushTo int64         // lines that somebody waits for
+	flushTo int64         // number of lines that a Flush waits for
 	changed chan struct{} // closed and replaced whenever lines are acknowledged
-	closed  bool          // nothing more is taken
+	closed  bool          // no more lines are accepted
 	err     error         // why the Writer has failed; set once, before done
 }
 
-// Stats counts what a Writer has done. Lines - Sent - Lost are on their way.
+// Stats counts what a Writer has done. Lines - Sent - Lost are still in memory.
 type Stats struct {
-	Lines   int64 // taken; a long or partial line counts as the pieces it is sent in
-	Bytes   int64 // of their text
-	Sent    int64 // lines that the server has acknowledged
-	Retries int64 // requests that were repeated
-	// Lost counts lines that could not be delivered, and those that the
-	// server had acknowledged and lost since.
+	Lines   int64 // accepted; a long or partial line counts once per piece sent
+	Bytes   int64 // of text accepted
+	Sent    int64 // lines acknowledged by the server
+	Retries int64 // requests that were retried
+	// Lost counts lines that could not be delivered, and lines that the server
+	// lost after it had acknowledged them.
 	Lost int64
-	// Pending is how many bytes of JSON are held in memory.
+	// Pending is the number of bytes of JSON held in memory.
 	Pending int64
 }
 
-// WriterOption changes how Client.Writer makes a Writer.
+// WriterOption configures Client.Writer.
 type WriterOption func(*writing)
 
-// writing is what options say.
+// writing holds the options of a Writer.
 type writing struct {
 	level    string
 	shared   bool
@@ -93,21 +93,21 @@ type writing struct {
 	compress bool
 }
 
-// Level is the level of the lines that Write makes; "info" without it.
+// Level sets the level of the lines that Write makes. The default is "info".
 func Level(name string) WriterOption { return func(w *writing) { w.level = name } }
 
-// Shared lets others write to the log at the same time. Batches then say no
-// sequence, and a repeated one is recognised by the position and time of its
-// lines, for as long as it is among the last batches of the log.
+// Shared allows others to write to the log at the same time. Batches then carry
+// no offset: the server recognises a resent batch by the position and time of its
+// lines, as long as it is among the last batches of the log.
 func Shared() WriterOption { return func(w *writing) { w.shared = true } }
 
-// Memory is how many bytes of JSON are held at most before Write waits;
-// DefaultMemory without it.
+// Memory limits the bytes of JSON held before Write blocks. The default is
+// DefaultMemory.
 func Memory(bytes int64) WriterOption { return func(w *writing) { w.memory = bytes } }
 
-// WriterPatience is how long delivering a batch is tried before the Writer
-// gives up; zero tries until its context ends. DefaultWriterPatience without
-// it.
+// WriterPatience limits how long the Writer tries to deliver a batch before it
+// fails. The default is DefaultWriterPatience; zero means until the context
+// ends.
 func WriterPatience(d time.Duration) WriterOption {
 	return func(w *writing) {
 		w.patience = d
@@ -117,14 +117,13 @@ func WriterPatience(d time.Duration) WriterOption {
 	}
 }
 
-// Compress says whether large batches are sent with gzip. Without it they are
-// when the server is on another machine and not an older one, which could
-// not read them.
+// Compress sets whether large batches are compressed with gzip. By default they
+// are if the server is on another machine and is recent enough to accept it.
 func Compress(yes bool) WriterOption { return func(w *writing) { w.compress = yes } }
 
-// Writer returns a Writer of the log of key, whose stream must be open. When
-// ctx ends, the Writer gives up what it has not delivered: to deliver it
-// first, Close the Writer before.
+// Writer returns a Writer for the log of key, whose stream must be open. When
+// ctx ends, the Writer discards what it has not delivered: Close the Writer first
+// to deliver everything.
 func (c *Client) Writer(ctx context.Context, key logservice.Key, opts ...WriterOption) *Writer {
 	w := &Writer{
 		c: c, key: key,
@@ -141,19 +140,19 @@ func (c *Client) Writer(ctx context.Context, key logservice.Key, opts ...WriterO
 	return w
 }
 
-// Write takes p as text: each line is a line of the log, with its end; text
-// behind the last end is sent when its line ends or after 250 ms. Bytes that
-// are not UTF-8 become U+FFFD.
+// Write appends p as text. Each line of p, with its newline, is a line of the
+// log; text after the last newline is sent when its line ends, or after 250 ms.
+// Invalid UTF-8 becomes U+FFFD.
 //
-// It does not wait for the network, except when Memory is full: then it waits
-// for room. The error, once there is one, is why the Writer has failed (see
-// Close); n is how much of p was taken before.
+// Write does not wait for the network unless Memory is full; then it blocks until
+// there is free space. It fails only once the Writer has failed (see Close) or
+// is closed; n is the number of bytes accepted before that.
 func (w *Writer) Write(p []byte) (n int, err error) {
 	now := time.Now()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for len(p) > 0 {
-		if err := w.room(); err != nil {
+		if err := w.reserve(); err != nil {
 			return n, err
 		}
 		taken := w.take(p, now)
@@ -163,19 +162,19 @@ func (w *Writer) Write(p []byte) (n int, err error) {
 	return n, nil
 }
 
-// WriteLine takes one line with its own level, time and arguments; its Pos is
-// that of the Writer, a zero Time stays absent. Text of more than 128 KiB is
-// sent as several lines. It waits and fails like Write.
+// WriteLine appends one line with its own level, time and arguments. Its Pos is
+// assigned by the Writer; a zero Time is omitted. Text of more than 128 KiB is
+// split into several lines. WriteLine blocks and fails like Write.
 func (w *Writer) WriteLine(l logservice.Line) error {
 	return w.writeRecord(l.Level, l.Time, l.Out, appendArgs(nil, l.Args))
 }
 
-// writeRecord takes a line whose arguments are JSON already.
+// writeRecord appends a line whose arguments are already JSON.
 func (w *Writer) writeRecord(level string, at time.Time, text string, args []byte) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for {
-		if err := w.room(); err != nil {
+		if err := w.reserve(); err != nil {
 			return err
 		}
 		n := pieceOf(text)
@@ -186,9 +185,9 @@ func (w *Writer) writeRecord(level string, at time.Time, text string, args []byt
 	}
 }
 
-// room waits until a line may be taken. It is called with mu held, and
-// returns with it held; others may have written meanwhile.
-func (w *Writer) room() error {
+// reserve waits until a line may be added. The caller holds mu, which is released
+// while waiting.
+func (w *Writer) reserve() error {
 	for {
 		if w.err != nil {
 			return w.err
@@ -203,8 +202,8 @@ func (w *Writer) room() error {
 	}
 }
 
-// Flush returns nil when the server has acknowledged every line written
-// before, including one that has not ended.
+// Flush blocks until the server has acknowledged every line written before the
+// call, including an unterminated one.
 func (w *Writer) Flush(ctx context.Context) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -221,10 +220,10 @@ func (w *Writer) Flush(ctx context.Context) error {
 	return w.err
 }
 
-// Close waits until every line is acknowledged, at most a minute during which
-// the server takes none, and ends the Writer. The error tells how many lines
-// were lost since the beginning, and why. The stream stays open: Client.Close
-// ends the log. Closing again returns the same.
+// Close blocks until every line is acknowledged and ends the Writer. It gives up
+// after a minute without an acknowledgement. The error says how many lines were
+// lost over the Writer's life, and why. The stream remains open: Client.Close
+// ends the log. Further calls return the same result.
 func (w *Writer) Close() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -247,8 +246,8 @@ func (w *Writer) Close() error {
 	return w.err
 }
 
-// await lets go of mu until lines were acknowledged, the sender has returned,
-// or one of its arguments says so.
+// await releases mu until lines are acknowledged, the sender has returned, or one
+// of its arguments fires.
 func (w *Writer) await(done <-chan struct{}, limit <-chan time.Time) {
 	changed := w.changed
 	w.mu.Unlock()
@@ -261,7 +260,7 @@ func (w *Writer) await(done <-chan struct{}, limit <-chan time.Time) {
 	}
 }
 
-// errClosed is what writing to a closed Writer answers.
+// errClosed is returned by writes to a closed Writer.
 var errClosed = errors.New("log writer is closed")
 
 func (w *Writer) running() bool {

@@ -18,8 +18,9 @@ import (
 	logservice "github.com/harness/log-service"
 )
 
-// writerTo runs f with a Writer of a log, in a bubble of its own time. fault
-// may answer the n-th request in place of the log; with late, after it.
+// writerTo runs f with a Writer of a log in a synctest bubble. fault may answer
+// the n-th request in place of the log, or, with late, after the log has
+// processed it.
 func writerTo(t *testing.T, fault func(n int) (resp *http.Response, late bool, err error), opts []WriterOption, f func(t *testing.T, w *Writer, m *memoryLog)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -72,7 +73,7 @@ func TestTextIsSentAsLines(t *testing.T) {
 	})
 }
 
-func TestALineWaitsForOthersForAMoment(t *testing.T) {
+func TestALineWaitsBrieflyForOthers(t *testing.T) {
 	writerTo(t, nil, nil, func(t *testing.T, w *Writer, m *memoryLog) {
 		start := time.Now()
 		for range 10 {
@@ -82,7 +83,7 @@ func TestALineWaitsForOthersForAMoment(t *testing.T) {
 		time.Sleep(time.Second)
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		if len(m.puts) != 2 { // the question for the sequence, and one batch
+		if len(m.puts) != 2 { // the request for the next sequence, and one batch
 			t.Errorf("%d requests", len(m.puts))
 		}
 		if took := m.at[0].Sub(start); took != linger {
@@ -105,7 +106,7 @@ func TestAPartialLineIsShown(t *testing.T) {
 	})
 }
 
-func TestACharacterCutInTwoIsWhole(t *testing.T) {
+func TestASplitCharacterStaysWhole(t *testing.T) {
 	writerTo(t, nil, nil, func(t *testing.T, w *Writer, m *memoryLog) {
 		io.WriteString(w, "a\xe2")
 		time.Sleep(time.Minute)
@@ -137,7 +138,7 @@ func TestALongLineIsCutIntoPiecesBelowTheLimit(t *testing.T) {
 	})
 }
 
-func TestFlushWaitsUntilAllIsAcknowledged(t *testing.T) {
+func TestFlushWaitsForAcknowledgement(t *testing.T) {
 	fault := func(n int) (*http.Response, bool, error) {
 		time.Sleep(10 * time.Second) // a slow server
 		return nil, false, nil
@@ -187,10 +188,10 @@ func TestWriteDoesNotWaitForTheNetworkUntilMemoryIsFull(t *testing.T) {
 	})
 }
 
-func TestNothingIsLostOrDoubledOverFailures(t *testing.T) {
+func TestFailuresNeitherLoseNorDuplicateLines(t *testing.T) {
 	fault := func(n int) (*http.Response, bool, error) {
 		switch n % 4 {
-		case 1: // the answer is lost
+		case 1: // the response is lost
 			return nil, true, errCut
 		case 2:
 			return nil, false, io.EOF
@@ -221,7 +222,7 @@ func TestNothingIsLostOrDoubledOverFailures(t *testing.T) {
 	})
 }
 
-func TestAWriterGoesOnBehindTheLinesThatAreThere(t *testing.T) {
+func TestAWriterContinuesAfterExistingLines(t *testing.T) {
 	writerTo(t, nil, nil, func(t *testing.T, w *Writer, m *memoryLog) {
 		m.lines = make([]logservice.Line, 3)
 		io.WriteString(w, "a\n")
@@ -290,7 +291,7 @@ func TestARefusalEndsTheWriterAndCountsWhatIsLost(t *testing.T) {
 	})
 }
 
-func TestCloseGivesUpOnAServerThatIsAway(t *testing.T) {
+func TestCloseGivesUpOnAnUnreachableServer(t *testing.T) {
 	fault := func(n int) (*http.Response, bool, error) { return nil, false, errCut }
 	writerTo(t, fault, nil, func(t *testing.T, w *Writer, m *memoryLog) {
 		io.WriteString(w, "a\n")
@@ -317,7 +318,7 @@ func TestAWriterGivesUpAfterItsPatience(t *testing.T) {
 	})
 }
 
-func TestTheEndOfItsContextEndsAWriter(t *testing.T) {
+func TestCancellingTheContextEndsAWriter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		c, _ := scripted(t, func(int, request) (*http.Response, error) { return nil, errCut })

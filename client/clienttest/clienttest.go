@@ -1,5 +1,6 @@
 // Package clienttest starts a real log service for tests of programs that use
-// one: on a free port of this machine, with its data in a folder of the test.
+// one. It listens on free ports of the loopback interface and keeps its data in
+// a temporary directory of the test.
 //
 //	func TestMyProgram(t *testing.T) {
 //		srv := clienttest.NewServer(t)
@@ -19,22 +20,22 @@ import (
 	"github.com/harness/log-service/internal/server"
 )
 
-// Server is a log service that serves until its test ends. Its methods are
-// for the goroutine of the test.
+// Server is a log service that runs until its test ends. Its methods must be
+// called from the test's goroutine.
 type Server struct {
-	// URL is its address, which stays the same over restarts.
+	// URL is the address for HTTP. It does not change when the server restarts.
 	URL string
-	// GRPC is its address for package client/rpc; it stays, too.
+	// GRPC is the address for package client/rpc. It does not change either.
 	GRPC string
 
 	t      testing.TB
 	config config.Config
 	stop   context.CancelFunc // nil while stopped
-	served chan error         // what Serve has returned
+	served chan error         // receives the result of Serve
 }
 
-// NewServer starts a server. A failure, also one to stop in order at the end,
-// fails t.
+// NewServer starts a server, and stops it when the test ends. It fails t if the
+// server cannot be started, or does not shut down cleanly.
 func NewServer(t testing.TB) *Server {
 	t.Helper()
 	c := config.Default()
@@ -47,8 +48,7 @@ func NewServer(t testing.TB) *Server {
 	return s
 }
 
-// Start starts a server that was stopped, with the data and at the address it
-// had.
+// Start starts a stopped server with the same data and addresses.
 func (s *Server) Start() {
 	s.t.Helper()
 	if s.stop != nil {
@@ -60,15 +60,15 @@ func (s *Server) Start() {
 	}
 	s.URL, s.config.Bind = srv.URL(), srv.Addr().String()
 	s.GRPC, s.config.GRPCBind = srv.GRPCURL(), srv.GRPCAddr().String()
-	// Not the test's context: it ends before the cleanups, which may still
-	// want the server.
+	// Not the test's context: it ends before the cleanups run, which may
+	// still need the server.
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop, s.served = stop, make(chan error, 1)
 	go func() { s.served <- srv.Serve(ctx) }()
 }
 
-// Stop stops the server in order: its tails lose their connection, requests
-// in flight finish, everything acknowledged is kept.
+// Stop shuts the server down gracefully: tails lose their connection, requests
+// in progress complete, and everything acknowledged is kept.
 func (s *Server) Stop() {
 	s.t.Helper()
 	if s.stop == nil {
@@ -81,7 +81,8 @@ func (s *Server) Stop() {
 	}
 }
 
-// Client returns a client of the server whose connections end with the test.
+// Client returns a client of the server whose connections are closed when the
+// test ends.
 func (s *Server) Client(opts ...client.Option) *client.Client {
 	s.t.Helper()
 	c, err := client.New(s.URL, opts...)

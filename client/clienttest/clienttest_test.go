@@ -30,7 +30,7 @@ func TestAServerKeepsItsAddressAndDataOverARestart(t *testing.T) {
 	}
 }
 
-func TestServersAreApart(t *testing.T) {
+func TestServersAreSeparate(t *testing.T) {
 	one, other := clienttest.NewServer(t).Client(), clienttest.NewServer(t).Client()
 	if err := one.Open(t.Context(), "a"); err != nil {
 		t.Fatal(err)

@@ -14,7 +14,7 @@ import (
 	"github.com/harness/log-service/client/rpc"
 )
 
-// texts are the lines of the log of key.
+// texts returns the lines of the log of key.
 func texts(t *testing.T, c *client.Client) string {
 	t.Helper()
 	var b strings.Builder
@@ -24,7 +24,7 @@ func texts(t *testing.T, c *client.Client) string {
 	return b.String()
 }
 
-func TestAWriterTellsThatItsLogWasEmptied(t *testing.T) {
+func TestAWriterReportsThatItsLogWasEmptied(t *testing.T) {
 	overBoth(t, func(t *testing.T, p protocol) {
 		srv := clienttest.NewServer(t)
 		c := p.client(t, srv, hasty())
@@ -70,10 +70,10 @@ func TestAWriterNoticesThatOthersWrite(t *testing.T) {
 	})
 }
 
-func TestAWriterOfNoLogFails(t *testing.T) {
+func TestAWriterWithoutAStreamFails(t *testing.T) {
 	overBoth(t, func(t *testing.T, p protocol) {
 		w := p.client(t, clienttest.NewServer(t)).Writer(t.Context(), key)
-		_, refused := fmt.Fprint(w, "a\n") // it may know already
+		_, refused := fmt.Fprint(w, "a\n") // it may have failed already
 		if err := w.Close(); !errors.Is(err, logservice.ErrStreamNotFound) {
 			t.Errorf("error %v", err)
 		}
@@ -95,7 +95,7 @@ func TestAnAddressOfGRPCNeedsItsTransport(t *testing.T) {
 	}
 }
 
-func TestAServerThatIsNotThereIsUnavailable(t *testing.T) {
+func TestAnUnreachableServerIsUnavailable(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

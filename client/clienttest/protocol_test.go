@@ -9,8 +9,8 @@ import (
 	"github.com/harness/log-service/client/rpc"
 )
 
-// protocol is how a test speaks with its server: what is true of live logs
-// must be so over both.
+// protocol is the protocol between a test and its server: everything about live
+// logs must hold for both.
 type protocol string
 
 func overBoth(t *testing.T, f func(t *testing.T, p protocol)) {
@@ -19,7 +19,7 @@ func overBoth(t *testing.T, f func(t *testing.T, p protocol)) {
 	}
 }
 
-// address is where srv is reached.
+// address returns the address of srv.
 func (p protocol) address(srv *clienttest.Server) string {
 	if p == "grpc" {
 		return srv.GRPC
@@ -27,7 +27,7 @@ func (p protocol) address(srv *clienttest.Server) string {
 	return srv.URL
 }
 
-// client returns a client of srv whose connections end with the test.
+// client returns a client of srv whose connections are closed when the test ends.
 func (p protocol) client(t *testing.T, srv *clienttest.Server, opts ...client.Option) *client.Client {
 	t.Helper()
 	return p.dial(t, p.address(srv), opts...)
@@ -43,7 +43,7 @@ func (p protocol) dial(t *testing.T, address string, opts ...client.Option) *cli
 	return c
 }
 
-// host is the host and port of an address.
+// host returns the host and port of an address.
 func host(t *testing.T, address string) string {
 	t.Helper()
 	u, err := url.Parse(address)

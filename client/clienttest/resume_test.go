@@ -16,7 +16,7 @@ import (
 	"github.com/harness/log-service/internal/faultproxy"
 )
 
-// manyLines is how long the logs of these tests are.
+// manyLines is the length of the logs in these tests.
 func manyLines() int {
 	if os.Getenv("LOG_SERVICE_TEST_LONG") != "" {
 		return 1_000_000
@@ -24,7 +24,7 @@ func manyLines() int {
 	return 50_000
 }
 
-// hasty comes back at once: the tests below lose hundreds of connections.
+// hasty retries at once: the tests below lose hundreds of connections.
 func hasty() client.Option {
 	return client.WithRetry(client.Retry{Total: time.Minute, First: time.Millisecond, Most: 50 * time.Millisecond})
 }
@@ -45,7 +45,7 @@ func textOf(n int) string {
 	return fmt.Sprintf("%07d the quick brown fox jumps over the lazy dog\n", n)
 }
 
-// wanted is the sum of n lines.
+// wanted returns the checksum of n lines.
 func wanted(n int) [sha256.Size]byte {
 	h := sha256.New()
 	for i := range n {
@@ -56,7 +56,7 @@ func wanted(n int) [sha256.Size]byte {
 
 func sum(h hash.Hash) [sha256.Size]byte { return [sha256.Size]byte(h.Sum(nil)) }
 
-// follow reads key to its end and returns the sum of its text.
+// follow reads key to its end and returns the checksum of its text.
 func follow(t *testing.T, c *client.Client, k logservice.Key) (total [sha256.Size]byte, lines int64) {
 	h := sha256.New()
 	for l, err := range c.Tail(t.Context(), k) {
@@ -90,7 +90,7 @@ func TestATailThroughCutConnectionsAndRestartsIsExact(t *testing.T) {
 			if _, err := io.WriteString(w, textOf(i)); err != nil {
 				t.Fatal(err)
 			}
-			if i%(n/3) == n/3-1 { // in the middle of everything
+			if i%(n/3) == n/3-1 { // while everything is in progress
 				srv.Stop()
 				srv.Start()
 			}
@@ -115,14 +115,14 @@ func TestATailThroughCutConnectionsAndRestartsIsExact(t *testing.T) {
 	})
 }
 
-func TestAWriterThroughCutConnectionsLosesAndDoublesNothing(t *testing.T) {
+func TestCutConnectionsNeitherLoseNorDuplicateLines(t *testing.T) {
 	overBoth(t, func(t *testing.T, p protocol) {
 		for name, mode := range map[string][]client.WriterOption{"owner": nil, "owner, compressed": {client.Compress(true)}, "shared": {client.Shared()}} {
 			t.Run(name, func(t *testing.T) {
 				srv := clienttest.NewServer(t)
 				opened(t, srv.Client(), key)
-				// Up cuts requests, down cuts their answers: those of which nobody
-				// knows whether they were carried out.
+				// Cuts upstream lose requests; cuts downstream lose their responses, so
+				// that nobody knows whether the requests were executed.
 				faulty, proxy := p.throughFaults(t, srv, faultproxy.Range{Min: 1, Max: 2000}, faultproxy.Range{Min: 1, Max: 1_000_000})
 				n := manyLines()
 				w := faulty.Writer(t.Context(), key, mode...)
@@ -130,7 +130,7 @@ func TestAWriterThroughCutConnectionsLosesAndDoublesNothing(t *testing.T) {
 					if _, err := io.WriteString(w, textOf(i)); err != nil {
 						t.Fatal(err)
 					}
-					if i%500 == 0 { // many small batches: each is a chance
+					if i%500 == 0 { // small batches give more chances of a fault
 						if err := w.Flush(t.Context()); err != nil {
 							t.Fatal(err)
 						}
@@ -173,7 +173,7 @@ func TestLinesThroughCutConnectionsAreExact(t *testing.T) {
 		}
 		reader, _ := p.throughFaults(t, srv, faultproxy.Range{Min: 1, Max: 100_000}, faultproxy.Range{})
 		h := sha256.New()
-		for l, err := range reader.Lines(t.Context(), key) { // of a log that is still open
+		for l, err := range reader.Lines(t.Context(), key) { // the log is still open
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -23,7 +23,7 @@ const key = logservice.Key("build/1/test/unit")
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// all collects a reading that must go well.
+// all collects a read that must succeed.
 func all(t *testing.T, lines iter.Seq2[logservice.Line, error]) []logservice.Line {
 	t.Helper()
 	var got []logservice.Line
@@ -157,7 +157,7 @@ func TestBodiesOfAllFormats(t *testing.T) {
 	})
 }
 
-func TestRefusalsOfARealServerAreTheErrorsTheyStandFor(t *testing.T) {
+func TestRefusalsOfARealServerMapToErrors(t *testing.T) {
 	overBoth(t, func(t *testing.T, p protocol) {
 		srv := clienttest.NewServer(t)
 		c := p.client(t, srv)
@@ -290,7 +290,7 @@ func TestAnOpenedLogIsKeptUnlessTruncated(t *testing.T) {
 	})
 }
 
-func TestAccountsAreApart(t *testing.T) {
+func TestAccountsAreSeparate(t *testing.T) {
 	overBoth(t, func(t *testing.T, p protocol) {
 		srv := clienttest.NewServer(t)
 		one, other := p.client(t, srv, client.WithAccount("one")), p.client(t, srv, client.WithAccount("other"))

@@ -16,21 +16,21 @@ import (
 	"github.com/harness/log-service/client/internal/transport"
 )
 
-// A server that is gone is noticed within 40 s; servers allow a ping every 10 s.
+// keepaliveParams detect a dead server within 40 s; servers allow a ping every 10 s.
 var keepaliveParams = keepalive.ClientParameters{Time: 20 * time.Second, Timeout: 20 * time.Second}
 
-// Package client paces its attempts itself: the connection is tried as often.
+// connectParams reconnect about as often as package client makes attempts.
 var connectParams = grpc.ConnectParams{
 	Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 3 * time.Second},
 	MinConnectTimeout: 10 * time.Second,
 }
 
 const (
-	// maxMessage bounds one message: a server sends at most about 256 KiB of
-	// lines together, or one line, which is never more than 64 MiB.
+	// maxMessage limits one message: a server sends at most about 256 KiB of
+	// lines together, or a single line of up to 64 MiB.
 	maxMessage = 65 << 20
-	// streamWindow and connWindow are what a server may send before it was
-	// taken.
+	// streamWindow and connWindow are how many bytes a server may send before
+	// the client has read them.
 	streamWindow, connWindow = 1 << 20, 4 << 20
 )
 
@@ -38,20 +38,20 @@ const (
 type connections struct {
 	config transport.Config
 
-	mu   sync.Mutex  // guards what follows, and uses and idle of connections
-	conn *connection // the current one; nil: none
+	mu   sync.Mutex  // guards conn, and uses and old of every connection
+	conn *connection // the current one; may be nil
 }
 
-// connection is closed when nobody needs it.
+// connection is closed when it is no longer needed.
 type connection struct {
 	*grpc.ClientConn
-	uses int  // calls
-	old  bool // closed once no call uses it
+	uses int  // calls in progress
+	old  bool // to be closed once no call uses it
 
-	broken atomic.Pointer[error] // why the last try to connect failed
+	broken atomic.Pointer[error] // why the last attempt to connect failed
 }
 
-// use returns a connection for one call, which ends with done.
+// use returns a connection for one call; done must be called when the call ends.
 func (c *connections) use() (*connection, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -71,12 +71,12 @@ func (c *connections) done(conn *connection) {
 	defer c.mu.Unlock()
 	conn.uses--
 	if conn.old && conn.uses == 0 {
-		_ = conn.Close() // it is closed once: no error
+		_ = conn.Close() // closed only once: no error
 	}
 }
 
-// closeIdle closes the connection, once the calls on it have ended; the next
-// call makes another one.
+// closeIdle closes the connection once the calls on it have ended. The next call
+// makes a new one.
 func (c *connections) closeIdle() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -89,7 +89,7 @@ func (c *connections) closeIdle() {
 	}
 }
 
-// connect prepares a connection, which is made with the first call.
+// connect prepares a connection, which is dialled on the first call.
 func connect(c transport.Config) (*connection, error) {
 	x := new(connection)
 	creds := insecure.NewCredentials()
@@ -102,8 +102,8 @@ func connect(c transport.Config) (*connection, error) {
 	return x, err
 }
 
-// dial remembers why it failed: gRPC passes on the words alone, and callers
-// ask whether nobody listens.
+// dial records why it failed: gRPC passes on only the message, and callers check
+// for "connection refused".
 func (x *connection) dial(ctx context.Context, addr string) (net.Conn, error) {
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
 	x.note(err)
@@ -116,7 +116,7 @@ func (x *connection) note(err error) {
 	}
 }
 
-// handshakes remembers why a handshake failed, in the same way.
+// handshakes records why a handshake failed, in the same way.
 type handshakes struct {
 	credentials.TransportCredentials
 	x *connection

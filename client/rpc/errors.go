@@ -17,12 +17,12 @@ import (
 
 var errStalled = errors.New("the server stopped answering")
 
-// failure gives err the form that package client knows.
+// failure converts err to the errors that package client expects.
 func (x *connection) failure(err error) error {
 	if err == nil {
 		return nil
 	}
-	if errors.Is(err, io.EOF) { // it ended without its last message
+	if errors.Is(err, io.EOF) { // ended without a final message
 		return &transport.Unreachable{Err: io.ErrUnexpectedEOF}
 	}
 	st, ok := status.FromError(err)
@@ -32,7 +32,7 @@ func (x *connection) failure(err error) error {
 	if r := refusal(st); r != nil {
 		return r
 	}
-	// Of gRPC or a proxy, not of the service.
+	// The error comes from gRPC or a proxy, not from the service.
 	code, hint := st.Code(), ""
 	switch code {
 	case codes.DeadlineExceeded:
@@ -49,7 +49,7 @@ func (x *connection) failure(err error) error {
 		k := logservice.KindOfGRPC(uint32(code))
 		return &transport.Refusal{Status: k.Status, Code: k.Code, Message: st.Message(), Hint: hint}
 	}
-	// The connection is lost or was not made.
+	// The connection was lost or could not be made.
 	cause := errors.New(st.Message())
 	if broken := x.broken.Load(); broken != nil && strings.Contains(st.Message(), (*broken).Error()) {
 		cause = *broken
@@ -57,7 +57,8 @@ func (x *connection) failure(err error) error {
 	return &transport.Unreachable{Err: cause}
 }
 
-// refusal is what a log service has answered; nil where it was not one.
+// refusal returns the error that a log service sent, or nil if it came from
+// elsewhere.
 func refusal(st *status.Status) *transport.Refusal {
 	r := &transport.Refusal{Message: st.Message()}
 	for _, d := range st.Details() {
@@ -67,8 +68,8 @@ func refusal(st *status.Status) *transport.Refusal {
 				return nil
 			}
 			r.Code = strings.ToLower(d.GetReason())
-			r.Offset, _ = strconv.ParseInt(d.GetMetadata()["offset"], 10, 64)     // zero where absent
-			r.Expected, _ = strconv.ParseInt(d.GetMetadata()["expected"], 10, 64) // the same
+			r.Offset, _ = strconv.ParseInt(d.GetMetadata()["offset"], 10, 64)     // zero if absent
+			r.Expected, _ = strconv.ParseInt(d.GetMetadata()["expected"], 10, 64) // zero if absent
 		case *errdetails.RequestInfo:
 			r.RequestID = d.GetRequestId()
 		case *errdetails.LocalizedMessage:
@@ -81,7 +82,7 @@ func refusal(st *status.Status) *transport.Refusal {
 		return nil
 	}
 	k := logservice.KindOfCode(r.Code)
-	if k.Err == nil { // a newer server's
+	if k.Err == nil { // from a newer server
 		k = logservice.KindOfGRPC(uint32(st.Code()))
 	}
 	r.Status = k.Status

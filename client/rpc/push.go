@@ -17,7 +17,7 @@ import (
 	logservicev1 "github.com/harness/log-service/proto/logservice/v1"
 )
 
-// Append is a push of one batch.
+// Append pushes a single batch.
 func (s *service) Append(ctx context.Context, key string, b transport.Batch) (next int64, err error) {
 	if b.Encoding != "" {
 		return 0, logservice.Errorf(logservice.ErrUnsupported, "append to %s: an encoded body is for HTTP: over gRPC the connection compresses", key)
@@ -41,7 +41,7 @@ func (s *service) append(ctx context.Context, key string, lines []byte, offset i
 	return p.Recv()
 }
 
-// appendText makes lines of plain text, as the server does over HTTP.
+// appendText converts plain text to lines, as the server does over HTTP.
 func (s *service) appendText(ctx context.Context, key string, b transport.Batch) (next int64, err error) {
 	next = b.Offset
 	if next == 0 {
@@ -83,7 +83,7 @@ func (s *service) Push(ctx context.Context, key string, compress bool) (transpor
 type push struct {
 	stream       grpc.BidiStreamingClient[logservicev1.PushRequest, logservicev1.PushResponse]
 	conn         *connection
-	account, key string // empty once they were sent
+	account, key string // empty once sent
 }
 
 func (p *push) Send(lines []byte, offset int64) error {
@@ -92,7 +92,7 @@ func (p *push) Send(lines []byte, offset int64) error {
 	if err := p.stream.Send(r); err != nil && !errors.Is(err, io.EOF) {
 		return p.conn.failure(err)
 	}
-	return nil // where the call has ended, Recv says why
+	return nil // if the call has ended, Recv returns the reason
 }
 
 func (p *push) Recv() (next int64, err error) {

@@ -1,16 +1,14 @@
-// Package rpc lets package client speak gRPC with a log service, about live
-// logs:
+// Package rpc adds gRPC to package client, for live logs:
 //
 //	c, err := client.New("grpc://logs.example.com:8078", rpc.Transport())
 //
-// Every call about live logs, the tail and the writer work as they do over
-// HTTP; a writer keeps several batches on their way. An address without a port
-// means 8078. The scheme grpcs is gRPC with TLS, configured by
-// client.WithTLS. The option may be given with an http address, too, where it
-// has no effect: a program that takes its address from its configuration
-// always gives it.
+// All calls on live logs, tails and writers work as over HTTP; in addition, a
+// writer keeps several batches in flight. The default port is 8078. The scheme
+// grpcs means gRPC over TLS, configured by client.WithTLS. With an http or https
+// address the option has no effect, so a program whose address comes from its
+// configuration can always pass it.
 //
-// It is a package of its own because gRPC makes a program some 6 MB larger.
+// Package rpc is separate because gRPC adds about 6 MB to a program.
 package rpc
 
 import (
@@ -28,15 +26,15 @@ import (
 	logservicev1 "github.com/harness/log-service/proto/logservice/v1"
 )
 
-// Transport lets client.New take grpc and grpcs addresses.
+// Transport makes client.New accept grpc and grpcs addresses.
 func Transport() client.Option { return client.WithTransport(dial) }
 
-// answerTime is how long one attempt of a call waits for its answer: a server
-// answers within 10 s.
+// answerTime is how long one attempt waits for its response. Servers respond
+// within 10 s.
 const answerTime = 30 * time.Second
 
-// service carries the calls of one client over one connection, which is made
-// when it is needed.
+// service makes the calls of one client over one connection, which is dialled on
+// demand.
 type service struct {
 	config transport.Config
 	conns  connections
@@ -53,7 +51,7 @@ func dial(c transport.Config) (transport.Transport, error) {
 	return s, nil
 }
 
-// call makes an attempt of a call with one answer.
+// call makes one attempt of a unary call.
 func (s *service) call(ctx context.Context, f func(context.Context, logservicev1.LogStreamClient) error) error {
 	ctx, cancel := context.WithTimeout(s.outgoing(ctx), answerTime)
 	defer cancel()
@@ -98,7 +96,7 @@ func (s *service) Close(ctx context.Context, key string, o transport.Close) erro
 	})
 }
 
-// maxPages bounds a listing, as the answer of HTTP is bounded: five million
+// maxPages limits a listing, as the HTTP response is limited: five million
 // streams.
 const maxPages = 1000
 
@@ -129,7 +127,7 @@ func (s *service) List(ctx context.Context, prefix string) (l transport.Listing,
 
 func (s *service) CloseIdle() { s.conns.closeIdle() }
 
-// options are those of every connection.
+// options returns the options of every connection.
 func options() []grpc.DialOption {
 	return []grpc.DialOption{
 		grpc.WithKeepaliveParams(keepaliveParams),

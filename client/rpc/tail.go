@@ -37,11 +37,11 @@ type reader struct {
 	stream grpc.ServerStreamingClient[logservicev1.TailResponse]
 	state  string
 
-	lines []byte // of the last batch, what was not given out
-	seq   int64  // of the first of them
+	lines []byte // the rest of the last batch
+	seq   int64  // sequence of the first of them
 }
 
-// begin waits for the server to say that it has the log.
+// begin waits for the server to confirm that it has the log.
 func (r *reader) begin(ctx context.Context, cancel func(), q *logservicev1.TailRequest) error {
 	limit := time.AfterFunc(answerTime, cancel)
 	defer limit.Stop()

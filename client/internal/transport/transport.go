@@ -1,6 +1,6 @@
-// Package transport is what package client asks of a protocol for live logs:
-// HTTP, which it has itself, or gRPC, which is in package client/rpc so that
-// programs without it stay small.
+// Package transport is the interface between package client and a protocol for
+// live logs: HTTP, which is built in, or gRPC, which is in package client/rpc so
+// that programs without it stay small.
 package transport
 
 import (
@@ -9,76 +9,79 @@ import (
 	"time"
 )
 
-// Transport carries calls to one server, on behalf of one account. Every
-// method makes one attempt: repeating is package client's. Errors are
-// *Refusal, *Unreachable, the context's, or of package client itself.
-// Methods may be called from any number of goroutines.
+// Transport calls one server on behalf of one account. Every method makes one
+// attempt; package client retries. Errors are *Refusal, *Unreachable, the
+// context's error, or an error of package client. Methods are safe for concurrent
+// use.
 type Transport interface {
 	Open(ctx context.Context, key string, o Open) error
 	Append(ctx context.Context, key string, b Batch) (next int64, err error)
 	Close(ctx context.Context, key string, o Close) error
 	List(ctx context.Context, prefix string) (Listing, error)
-	// Tail returns once the server has answered.
+	// Tail returns once the server has responded.
 	Tail(ctx context.Context, key string, after int64) (Reader, error)
-	// CloseIdle closes connections that no call uses.
+	// CloseIdle closes connections that are not in use.
 	CloseIdle()
 }
 
-// Pusher is a Transport that keeps several batches on their way.
+// Pusher is a Transport that can have several batches in flight.
 type Pusher interface {
-	// Push begins a call that ends with ctx. Compressing is the transport's.
+	// Push starts a call that ends with ctx. With compress, the transport
+	// compresses the batches.
 	Push(ctx context.Context, key string, compress bool) (Push, error)
 }
 
-// Push appends batch after batch to one log. Send and Recv may be called by
-// one goroutine each, at the same time.
+// Push appends one batch after another to one log. One goroutine may call Send
+// while another calls Recv.
 type Push interface {
-	// Send sends a batch whose first line shall get the sequence offset (zero:
-	// whatever comes next). It waits while the server takes nothing. The bytes
-	// may be read until the batch is acknowledged.
+	// Send sends a batch whose first line is to get the sequence offset (zero
+	// means the next one). It blocks while the server applies back pressure.
+	// lines must not change until the batch is acknowledged.
 	Send(lines []byte, offset int64) error
-	// Recv returns the next acknowledgement: the sequence behind the oldest
-	// batch that had none.
+	// Recv returns the next acknowledgement: the sequence after the oldest
+	// unacknowledged batch.
 	Recv() (next int64, err error)
 }
 
-// Reader reads a log over one connection. It is used by one goroutine.
+// Reader reads a log over one connection. It is not safe for concurrent use.
 type Reader interface {
-	// State is one of logservice.StateLive, StateArchived, StateUnknown.
+	// State is logservice.StateLive, StateArchived, StateIncomplete or
+	// StateUnknown.
 	State() string
-	// Next returns the next line, valid until the call after.
+	// Next returns the next line, valid until the next call.
 	Next() (Event, error)
 	Close()
 }
 
 // Event is a line of a log, or its end.
 type Event struct {
-	Seq  int64 // zero: the server says none
+	Seq  int64 // zero if the server sent none
 	JSON []byte
 	End  bool
 }
 
-// Open says how a stream is opened; zero values are the server's defaults.
+// Open has the options of opening a stream; zero values mean the server's
+// defaults.
 type Open struct {
 	TTL      time.Duration
 	Truncate bool
 }
 
-// Batch is what one append carries.
+// Batch is the content of one append.
 type Batch struct {
 	ContentType string
-	Encoding    string // of HTTP; empty: none
+	Encoding    string // HTTP content encoding; may be empty
 	Data        []byte
 	Offset      int64
 }
 
-// Close says how a log ends.
+// Close has the options of closing a log.
 type Close struct {
-	Snapshot *bool // nil: archived unless something is stored
-	Under    bool  // every log at and below the key
+	Snapshot *bool // nil: archive unless a blob is stored
+	Under    bool  // close every log at and below the key
 }
 
-// Listing is what is live, and what of it waits to be archived.
+// Listing describes live logs and closed ones that are not archived yet.
 type Listing struct {
 	Streams          []Info
 	Waiting, Failing int
@@ -94,26 +97,26 @@ type Info struct {
 	Node        string
 }
 
-// Refusal is what a server answered instead of doing what was asked.
+// Refusal is an error that the server responded with.
 type Refusal struct {
-	Status           int    // of HTTP, or what that would be
-	Code             string // the server's name of the error
+	Status           int    // HTTP status, or its equivalent
+	Code             string // the server's error code
 	Message          string
 	Hint             string
 	RequestID        string
-	Offset, Expected int64         // of an append that leaves a gap
-	RetryAfter       time.Duration // zero: not said
+	Offset, Expected int64         // of an append that would leave a gap
+	RetryAfter       time.Duration // zero if not specified
 }
 
 func (r *Refusal) Error() string { return r.Message }
 
-// Unreachable says that a server did not answer, or stopped to.
+// Unreachable reports that a server did not respond, or stopped responding.
 type Unreachable struct{ Err error }
 
 func (u *Unreachable) Error() string { return u.Err.Error() }
 func (u *Unreachable) Unwrap() error { return u.Err }
 
-// Config is what a client tells a transport.
+// Config configures a transport.
 type Config struct {
 	Address string      // host:port
 	TLS     *tls.Config // nil: plain text
@@ -121,5 +124,5 @@ type Config struct {
 	Token   string
 }
 
-// Dial makes a transport. It sends nothing yet.
+// Dial creates a transport. It does not contact the server.
 type Dial func(Config) (Transport, error)
