@@ -21,44 +21,19 @@ import (
 const maxDownloadLine = 64 << 20
 
 type downloadFlags struct {
+	noArgument
 	Output string `short:"o" placeholder:"FILE" help:"Write to this file, completely or not at all, instead of standard output."`
 	Format string `enum:"ndjson,text" default:"ndjson" help:"ndjson (as stored) or text (${default})."`
 	Raw    bool   `help:"Pass all control sequences of the log through; by default only colors reach a terminal or text."`
 }
 
-type ciDownload struct {
-	ciKey
-	downloadFlags
-}
-
-func (*ciDownload) Help() string {
+func (downloadFlags) help() string {
 	return example("log-service cistore download 1 2 3 4", "log-service cistore download 1 2 3 4 --format text -o build.log")
 }
 
-func (c *ciDownload) Run(ctx context.Context, s *session) error {
-	t, err := c.only(s)
-	if err != nil {
-		return err
-	}
-	return c.download(ctx, s, t)
-}
+func (downloadFlags) idExample() string { return `log-service store download default "" 1/2/3/4` }
 
-type idDownload struct {
-	idKey
-	downloadFlags
-}
-
-func (*idDownload) Help() string { return example(`log-service store download default "" 1/2/3/4`) }
-
-func (c *idDownload) Run(ctx context.Context, s *session) error {
-	t, err := c.resolve()
-	if err != nil {
-		return err
-	}
-	return c.download(ctx, s, t)
-}
-
-func (f *downloadFlags) download(ctx context.Context, s *session, t target) error {
+func (f downloadFlags) run(ctx context.Context, s *session, t target, _ *string) error {
 	c, err := s.client(t, oneShot)
 	if err != nil {
 		return err

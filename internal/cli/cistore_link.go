@@ -9,85 +9,34 @@ import (
 )
 
 type linkFlags struct {
+	noArgument
 	Expires time.Duration `placeholder:"TIME" help:"How long the URL works (1h; at most 24h)."`
 }
 
-type ciUploadLink struct {
-	ciKey
-	linkFlags
-}
+type uploadLink struct{ linkFlags }
 
-func (*ciUploadLink) Help() string {
+func (uploadLink) help() string {
 	return example("log-service cistore upload-link 1 2 3 4",
 		`curl --upload-file build.ndjson "$(log-service cistore upload-link 1 2 3 4)"`)
 }
 
-func (c *ciUploadLink) Run(ctx context.Context, s *session) error {
-	t, err := c.only(s)
-	if err != nil {
-		return err
-	}
-	return c.upload(ctx, s, t)
-}
+func (uploadLink) idExample() string { return `log-service store upload-link default "" 1/2/3/4` }
 
-type idUploadLink struct {
-	idKey
-	linkFlags
-}
+type downloadLink struct{ linkFlags }
 
-func (*idUploadLink) Help() string {
-	return example(`log-service store upload-link default "" 1/2/3/4`)
-}
-
-func (c *idUploadLink) Run(ctx context.Context, s *session) error {
-	t, err := c.resolve()
-	if err != nil {
-		return err
-	}
-	return c.upload(ctx, s, t)
-}
-
-type ciDownloadLink struct {
-	ciKey
-	linkFlags
-}
-
-func (*ciDownloadLink) Help() string {
+func (downloadLink) help() string {
 	return example("log-service cistore download-link 1 2 3 4",
 		`curl "$(log-service cistore download-link 1 2 3 4 --expires 10m)"`)
 }
 
-func (c *ciDownloadLink) Run(ctx context.Context, s *session) error {
-	t, err := c.only(s)
-	if err != nil {
-		return err
-	}
-	return c.download(ctx, s, t)
-}
+func (downloadLink) idExample() string { return `log-service store download-link default "" 1/2/3/4` }
 
-type idDownloadLink struct {
-	idKey
-	linkFlags
-}
-
-func (*idDownloadLink) Help() string {
-	return example(`log-service store download-link default "" 1/2/3/4`)
-}
-
-func (c *idDownloadLink) Run(ctx context.Context, s *session) error {
-	t, err := c.resolve()
-	if err != nil {
-		return err
-	}
-	return c.download(ctx, s, t)
-}
-
-func (f *linkFlags) upload(ctx context.Context, s *session, t target) error {
+func (f uploadLink) run(ctx context.Context, s *session, t target, _ *string) error {
 	return f.print(s, t, func(c *client.Client) (client.Link, error) { return c.UploadLink(ctx, t.key, f.Expires) },
 		"curl --upload-file FILE '%s'")
 }
 
-func (f *linkFlags) download(ctx context.Context, s *session, t target) error {
+func (f downloadLink) run(ctx context.Context, s *session, t target, _ *string) error {
 	return f.print(s, t, func(c *client.Client) (client.Link, error) { return c.DownloadLink(ctx, t.key, f.Expires) },
 		"curl '%s'")
 }

@@ -13,49 +13,25 @@ import (
 )
 
 type uploadFlags struct {
+	Path *string `arg:"" optional:"" help:"File to upload; - or no argument reads standard input."`
+
 	Append bool   `help:"Append to the stored log instead of replacing it."`
 	Format string `enum:"auto,json,text" default:"auto" help:"Input format: json (JSON lines, or an array of lines), text, or auto to detect it (${default})."`
 }
 
-type ciUpload struct {
-	ciKey
-	Path *string `arg:"" optional:"" help:"File to upload; - or no argument reads standard input."`
-	uploadFlags
-}
-
-func (*ciUpload) Help() string {
+func (uploadFlags) help() string {
 	return "JSON lines are stored unchanged. An array of lines is stored as one line per element. " +
 		"Each line of other text becomes the text of a log line.\n\n" +
 		example("log-service cistore upload 1 2 3 4 /path/to/logs.json", "make 2>&1 | log-service cistore upload 1 2 3 4 -")
 }
 
-func (c *ciUpload) Run(ctx context.Context, s *session) error {
-	t, path, err := c.resolve(s, c.Path)
-	if err != nil {
-		return err
-	}
-	return c.upload(ctx, s, t, path)
+func (uploadFlags) idExample() string {
+	return `log-service store upload default "" 1/2/3/4 /path/to/logs.json`
 }
 
-type idUpload struct {
-	idKey
-	Path *string `arg:"" optional:"" help:"File to upload; - or no argument reads standard input."`
-	uploadFlags
-}
+func (f uploadFlags) argument() (*string, bool) { return f.Path, true }
 
-func (*idUpload) Help() string {
-	return example(`log-service store upload default "" 1/2/3/4 /path/to/logs.json`)
-}
-
-func (c *idUpload) Run(ctx context.Context, s *session) error {
-	t, err := c.resolve()
-	if err != nil {
-		return err
-	}
-	return c.upload(ctx, s, t, c.Path)
-}
-
-func (f *uploadFlags) upload(ctx context.Context, s *session, t target, path *string) error {
+func (f uploadFlags) run(ctx context.Context, s *session, t target, path *string) error {
 	c, err := s.client(t, client.DefaultRetry())
 	if err != nil {
 		return err

@@ -9,43 +9,18 @@ import (
 )
 
 type closeFlags struct {
+	noArgument
 	Snapshot *bool `negatable:"" help:"Archive the log and replace a stored log of its name; with --no-snapshot, discard it. By default it is archived unless one is stored."`
 	Prefix   bool  `help:"Close every live log at and below the key."`
 }
 
-type ciClose struct {
-	ciKey
-	closeFlags
-}
-
-func (*ciClose) Help() string {
+func (closeFlags) help() string {
 	return example("log-service cistream close 1 2 3 4", "log-service cistream close --prefix 1/2")
 }
 
-func (c *ciClose) Run(ctx context.Context, s *session) error {
-	t, err := c.only(s)
-	if err != nil {
-		return err
-	}
-	return c.close(ctx, s, t)
-}
+func (closeFlags) idExample() string { return `log-service stream close default "" 1/2/3/4` }
 
-type idClose struct {
-	idKey
-	closeFlags
-}
-
-func (*idClose) Help() string { return example(`log-service stream close default "" 1/2/3/4`) }
-
-func (c *idClose) Run(ctx context.Context, s *session) error {
-	t, err := c.resolve()
-	if err != nil {
-		return err
-	}
-	return c.close(ctx, s, t)
-}
-
-func (f *closeFlags) close(ctx context.Context, s *session, t target) error {
+func (f closeFlags) run(ctx context.Context, s *session, t target, _ *string) error {
 	c, err := s.client(t, oneShot)
 	if err != nil {
 		return err

@@ -9,41 +9,18 @@ import (
 )
 
 type openFlags struct {
+	noArgument
 	TTL      time.Duration `name:"ttl" placeholder:"TIME" help:"How long the log stays open without new lines, for example 90m (5h; at most 24h)."`
 	Truncate bool          `help:"Drop the lines of a log that is already open; by default they are kept."`
 }
 
-type ciOpen struct {
-	ciKey
-	openFlags
+func (openFlags) help() string {
+	return example("log-service cistream open 1 2 3 4")
 }
 
-func (*ciOpen) Help() string { return example("log-service cistream open 1 2 3 4") }
+func (openFlags) idExample() string { return `log-service stream open default "" 1/2/3/4` }
 
-func (c *ciOpen) Run(ctx context.Context, s *session) error {
-	t, err := c.only(s)
-	if err != nil {
-		return err
-	}
-	return c.open(ctx, s, t)
-}
-
-type idOpen struct {
-	idKey
-	openFlags
-}
-
-func (*idOpen) Help() string { return example(`log-service stream open default "" 1/2/3/4`) }
-
-func (c *idOpen) Run(ctx context.Context, s *session) error {
-	t, err := c.resolve()
-	if err != nil {
-		return err
-	}
-	return c.open(ctx, s, t)
-}
-
-func (f *openFlags) open(ctx context.Context, s *session, t target) error {
+func (f openFlags) run(ctx context.Context, s *session, t target, _ *string) error {
 	if f.TTL < 0 || f.TTL > logservice.MaxTTL {
 		return usagef("--ttl %v: must be at most %v", f.TTL, logservice.MaxTTL)
 	}

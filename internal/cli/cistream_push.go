@@ -17,6 +17,8 @@ import (
 const flushTime = 10 * time.Second
 
 type pushFlags struct {
+	Message *string `arg:"" optional:"" help:"Text of the line; - or nothing reads standard input, line by line."`
+
 	Line  *int64 `placeholder:"N" help:"Position of the message as counted by its writer, from 0 (after the last line of the log)."`
 	Level string `placeholder:"LEVEL" default:"info" help:"Level of the lines (${default})."`
 	Tee   bool   `help:"Also copy standard input to standard output."`
@@ -24,46 +26,18 @@ type pushFlags struct {
 	Close bool   `help:"Close the log after the last line."`
 }
 
-type ciPush struct {
-	ciKey
-	Message *string `arg:"" optional:"" help:"Text of the line; - or nothing reads standard input, line by line."`
-	pushFlags
-}
-
-func (*ciPush) Help() string {
+func (pushFlags) help() string {
 	return example(`log-service cistream push 1 2 3 4 "echo hello"`, "make 2>&1 | log-service cistream push 1 2 3 4 -",
 		"make 2>&1 | log-service cistream push --open --close --tee 1/2/3/4 -") +
 		"\n\nPut -- before a message that begins with -: push 1 2 3 4 -- \"-x\". Standard input is sent as it arrives, including unfinished " +
 		"lines; the command exits when the server has all of it. If lines cannot be delivered, it reports how many and its status is not 0."
 }
 
-func (c *ciPush) Run(ctx context.Context, s *session) error {
-	t, message, err := c.resolve(s, c.Message)
-	if err != nil {
-		return err
-	}
-	return c.push(ctx, s, t, message)
-}
+func (pushFlags) idExample() string { return `log-service stream push default "" 1/2/3/4 "echo hello"` }
 
-type idPush struct {
-	idKey
-	Message *string `arg:"" optional:"" help:"Text of the line; - or nothing reads standard input, line by line."`
-	pushFlags
-}
+func (f pushFlags) argument() (*string, bool) { return f.Message, true }
 
-func (*idPush) Help() string {
-	return example(`log-service stream push default "" 1/2/3/4 "echo hello"`)
-}
-
-func (c *idPush) Run(ctx context.Context, s *session) error {
-	t, err := c.resolve()
-	if err != nil {
-		return err
-	}
-	return c.push(ctx, s, t, c.Message)
-}
-
-func (f *pushFlags) push(ctx context.Context, s *session, t target, message *string) error {
+func (f pushFlags) run(ctx context.Context, s *session, t target, message *string) error {
 	piped := message == nil || *message == "-"
 	switch {
 	case message == nil && isTerminal(s.Stdin):

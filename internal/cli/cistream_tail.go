@@ -29,41 +29,20 @@ type readFlags struct {
 }
 
 type tailFlags struct {
+	noArgument
 	readFlags
 	Follow bool `default:"true" negatable:"" help:"Wait for new lines until the log ends; --no-follow prints the existing lines and exits."`
 }
 
-type ciTail struct {
-	ciKey
-	tailFlags
-}
-
-func (*ciTail) Help() string {
+func (tailFlags) help() string {
 	return "After a lost connection, tail reconnects and continues after the last line. The status is 0 only if the log has ended.\n\n" +
 		example("log-service cistream tail 1 2 3 4", "log-service cistream tail 1/2/3/4 -n 100 -t", `log-service cistream tail 1 2 3 4 --no-follow --grep "error|warning"`)
 }
 
-func (c *ciTail) Run(ctx context.Context, s *session) error {
-	t, err := c.only(s)
-	if err != nil {
-		return err
-	}
-	return c.read(ctx, s, t, c.Follow)
-}
+func (tailFlags) idExample() string { return `log-service stream tail default "" 1/2/3/4` }
 
-type idTail struct {
-	idKey
-	tailFlags
-}
-
-func (*idTail) Help() string { return example(`log-service stream tail default "" 1/2/3/4`) }
-
-func (c *idTail) Run(ctx context.Context, s *session) error {
-	t, err := c.resolve()
-	if err != nil {
-		return err
-	}
-	return c.read(ctx, s, t, c.Follow)
+func (f tailFlags) run(ctx context.Context, s *session, t target, _ *string) error {
+	return f.read(ctx, s, t, f.Follow)
 }
 
 // logsCmd is tail for people who want to read a log rather than wait for it.

@@ -75,35 +75,35 @@ func (*streamCmd) Help() string {
 }
 
 type cistoreCmd struct {
-	Upload       ciUpload       `cmd:"" help:"Store a file, or standard input, as a finished log."`
-	Download     ciDownload     `cmd:"" help:"Print a finished log."`
-	UploadLink   ciUploadLink   `cmd:"" help:"Print a URL for uploading a log without a token."`
-	DownloadLink ciDownloadLink `cmd:"" help:"Print a URL for downloading a log without a token."`
+	Upload       logCmd[ciKey, uploadFlags]   `cmd:"" help:"Store a file, or standard input, as a finished log."`
+	Download     logCmd[ciKey, downloadFlags] `cmd:"" help:"Print a finished log."`
+	UploadLink   logCmd[ciKey, uploadLink]    `cmd:"" help:"Print a URL for uploading a log without a token."`
+	DownloadLink logCmd[ciKey, downloadLink]  `cmd:"" help:"Print a URL for downloading a log without a token."`
 }
 
 type cistreamCmd struct {
-	Open  ciOpen  `cmd:"" help:"Open a live log."`
-	Push  ciPush  `cmd:"" help:"Append a message, or standard input, to a live log."`
-	Tail  ciTail  `cmd:"" help:"Follow a live log until it ends."`
-	Close ciClose `cmd:"" help:"End a live log and archive it."`
-	Info  infoCmd `cmd:"" help:"List the live logs."`
+	Open  logCmd[ciKey, openFlags]  `cmd:"" help:"Open a live log."`
+	Push  logCmd[ciKey, pushFlags]  `cmd:"" help:"Append a message, or standard input, to a live log."`
+	Tail  logCmd[ciKey, tailFlags]  `cmd:"" help:"Follow a live log until it ends."`
+	Close logCmd[ciKey, closeFlags] `cmd:"" help:"End a live log and archive it."`
+	Info  infoCmd                   `cmd:"" help:"List the live logs."`
 }
 
 // storeCmd and streamCmd are the spelling of later releases of the first
 // service: the same verbs, named by account, token and key.
 type storeCmd struct {
-	Upload       idUpload       `cmd:"" help:"Store a file, or standard input, as a finished log."`
-	Download     idDownload     `cmd:"" help:"Print a finished log."`
-	UploadLink   idUploadLink   `cmd:"" help:"Print a URL for uploading a log without a token."`
-	DownloadLink idDownloadLink `cmd:"" help:"Print a URL for downloading a log without a token."`
+	Upload       logCmd[idKey, uploadFlags]   `cmd:"" help:"Store a file, or standard input, as a finished log."`
+	Download     logCmd[idKey, downloadFlags] `cmd:"" help:"Print a finished log."`
+	UploadLink   logCmd[idKey, uploadLink]    `cmd:"" help:"Print a URL for uploading a log without a token."`
+	DownloadLink logCmd[idKey, downloadLink]  `cmd:"" help:"Print a URL for downloading a log without a token."`
 }
 
 type streamCmd struct {
-	Open  idOpen    `cmd:"" help:"Open a live log."`
-	Push  idPush    `cmd:"" help:"Append a message, or standard input, to a live log."`
-	Tail  idTail    `cmd:"" help:"Follow a live log until it ends."`
-	Close idClose   `cmd:"" help:"End a live log and archive it."`
-	Info  idInfoCmd `cmd:"" help:"List the live logs."`
+	Open  logCmd[idKey, openFlags]  `cmd:"" help:"Open a live log."`
+	Push  logCmd[idKey, pushFlags]  `cmd:"" help:"Append a message, or standard input, to a live log."`
+	Tail  logCmd[idKey, tailFlags]  `cmd:"" help:"Follow a live log until it ends."`
+	Close logCmd[idKey, closeFlags] `cmd:"" help:"End a live log and archive it."`
+	Info  idInfoCmd                 `cmd:"" help:"List the live logs."`
 }
 
 // errPrinted says that a flag asked for something that is printed now: help, or

@@ -24,7 +24,7 @@ type ciKey struct {
 // resolve finds the key, and what was given behind it. A path in the first
 // place is told by its "/", so that what follows may stand in any of the
 // places behind it; one argument alone is a key, whatever it holds.
-func (k *ciKey) resolve(s *session, trailing *string) (t target, rest *string, err error) {
+func (k ciKey) resolve(s *session, trailing *string) (t target, rest *string, err error) {
 	args := []string{k.Project}
 	for _, a := range []*string{k.Build, k.Stage, k.Step, trailing} {
 		if a != nil {
@@ -53,11 +53,13 @@ func (k *ciKey) resolve(s *session, trailing *string) (t target, rest *string, e
 	return t, nil, usagef("unexpected argument %q after the key %s: put quotes around text with spaces", args[n+1], t.key)
 }
 
+func (ciKey) help(a action) string { return a.help() }
+
 // only is resolve for a command that takes nothing behind the key.
-func (k *ciKey) only(s *session) (target, error) {
+func (k ciKey) only(s *session) (target, error) {
 	t, rest, err := k.resolve(s, nil)
 	if err == nil && rest != nil {
-		err = usagef("unexpected argument %q after the key %s", *rest, t.key)
+		err = unexpected(*rest, t)
 	}
 	return t, err
 }
@@ -70,10 +72,12 @@ type idKey struct {
 	Key       string `arg:"" help:"Key of the log."`
 }
 
-func (k *idKey) resolve() (target, error) {
+func (k idKey) resolve(_ *session, trailing *string) (t target, rest *string, err error) {
 	id, err := logservice.ParseID(k.AccountID, k.Key)
 	if err != nil {
-		return target{}, &usage{err: err}
+		return target{}, nil, &usage{err: err}
 	}
-	return target{account: id.Account, token: k.Token, key: id.Key}, nil
+	return target{account: id.Account, token: k.Token, key: id.Key}, trailing, nil
 }
+
+func (idKey) help(a action) string { return example(a.idExample()) }
