@@ -26,8 +26,8 @@ func hundred() []byte {
 	return b.Bytes()
 }
 
-// BenchmarkScan100 compares, in one run, ours with json.Valid and with a
-// pooled jsontext decoder that slices its buffer.
+// BenchmarkScan100 compares, in one run, this scanner with json.Valid and with
+// a pooled jsontext decoder that slices its buffer.
 func BenchmarkScan100(b *testing.B) {
 	body := hundred()
 	work := make([]byte, len(body))

@@ -5,23 +5,23 @@ import (
 	"unicode/utf8"
 )
 
-// maxKept bounds each of level, pos and time of a line that loses its other
-// members.
+// maxKept limits each of level, pos and time of a line whose other members are
+// dropped.
 const maxKept = 256
 
-// Member is one member of a valid object, as spans of its text.
+// Member is one member of a valid object, as parts of its text.
 type Member struct {
 	Name  string // between the quotes, escapes as sent
 	Value []byte
-	At    int // where the value begins
+	At    int // offset of the value
 }
 
-// cut returns the line, a valid object, with its "out" cut so that the whole
-// is at most limit bytes, and the size of out before the cut added as
-// "truncated" (bytes of text, not of JSON). The cut is at a rune boundary and
-// never inside an escape. The other members are kept; where they alone are
-// over the limit, only level, pos and time are. A line without a text in
-// "out" keeps just those, its truncated being the size of its JSON.
+// cut returns the line, a valid object, with its "out" cut so that the whole is
+// at most limit bytes, and the size of out before the cut added as "truncated"
+// (in bytes of text, not of JSON). The cut is at a rune boundary and never
+// inside an escape. The other members are kept; if they alone exceed the limit,
+// only level, pos and time are. A line without a string in "out" keeps only
+// these, and its truncated is the size of its JSON.
 func cut(line []byte, limit int) []byte {
 	ms := Members(line)
 	dst, ok := cutOut(ms, len(line), limit)
@@ -44,13 +44,13 @@ func cut(line []byte, limit int) []byte {
 	return dst
 }
 
-// cutOut builds the cut line; false where even an empty out is over the
+// cutOut builds the cut line. It returns false if even an empty out exceeds the
 // limit.
 func cutOut(ms []Member, size, limit int) (dst []byte, ok bool) {
 	out, rest, truncated := -1, len(`{}`), int64(size)
 	for i, m := range ms {
 		switch {
-		case m.Name == "truncated": // ours replaces it
+		case m.Name == "truncated": // replaced by the new one
 		case out < 0 && m.Name == "out" && m.Value[0] == '"':
 			out = i
 			truncated = textLen(m.Value[1 : len(m.Value)-1])
@@ -99,7 +99,7 @@ func Members(line []byte) []Member {
 	return ms
 }
 
-// valueEnd is the offset behind the valid value that starts at b[i].
+// valueEnd returns the offset after the valid value that starts at b[i].
 func valueEnd(b []byte, i int) int {
 	for depth := 0; ; {
 		switch b[i] {
@@ -125,8 +125,8 @@ func valueEnd(b []byte, i int) int {
 	}
 }
 
-// unit is the length of the first unit of a JSON string's text that must not
-// be cut, and how many bytes of UTF-8 it stands for.
+// unit returns the length of the first unit of a JSON string's text that must
+// not be divided, and how many bytes of UTF-8 it represents.
 func unit(s []byte) (n, bytes int) {
 	if s[0] != '\\' {
 		if s[0] < utf8.RuneSelf {
@@ -143,12 +143,12 @@ func unit(s []byte) (n, bytes int) {
 		return 12, 4
 	}
 	if r&^0x7ff == 0xd800 {
-		return 6, len("\uFFFD") // a lone surrogate reads as this
+		return 6, len("\uFFFD") // a lone surrogate is read as this
 	}
 	return 6, utf8.RuneLen(r)
 }
 
-// escaped is the value of the \uXXXX that s starts with.
+// escaped returns the value of the \uXXXX that s starts with.
 func escaped(s []byte) (r rune) {
 	for _, c := range s[2:6] {
 		r = r<<4 | rune(hexValue(c))
@@ -165,7 +165,8 @@ func textLen(s []byte) (total int64) {
 	return total
 }
 
-// cutPoint is the length of the longest run of whole units within limit.
+// cutPoint returns the length of the longest sequence of whole units within
+// limit.
 func cutPoint(s []byte, limit int) (n int) {
 	for n < len(s) {
 		u, _ := unit(s[n:])

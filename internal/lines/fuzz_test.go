@@ -21,8 +21,8 @@ var seeds = []string{
 	`[{"out":"` + strings.Repeat("x", 200) + `\n"},{"out":"` + strings.Repeat(`\ud83d\ude00é`, 30) + `","args":{"a":[{}]}}]`,
 }
 
-// reference reads values with jsontext; false where it, or the rule that a
-// line is an object, refuses the body.
+// reference reads values with jsontext. It returns false if the body is
+// rejected by jsontext, or because a line must be an object.
 func reference(body []byte, array bool) (lines [][]byte, ok bool) {
 	d := jsontext.NewDecoder(bytes.NewReader(body), lenient...)
 	if array {
@@ -44,8 +44,8 @@ func reference(body []byte, array bool) (lines [][]byte, ok bool) {
 			return nil, false
 		}
 		v = v.Clone()
-		// What the service promises to readers: valid UTF-8, compact where the
-		// line held breaks. Compared in canonical white space.
+		// What readers are promised: valid UTF-8, compacted where the line
+		// contained line breaks. Compared in canonical white space.
 		if err := v.Compact(lenient...); err != nil {
 			return nil, false
 		}
@@ -105,8 +105,8 @@ func FuzzNDJSONAgreesWithJsontext(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte) { checkAgainstReference(t, body, false) })
 }
 
-// FuzzCut checks that cut lines are valid objects within the limit, whatever
-// the line was, and that text becomes valid lines.
+// FuzzCut checks that cut lines are valid objects within the limit, for any
+// line, and that text becomes valid lines.
 func FuzzCut(f *testing.F) {
 	for _, s := range seeds {
 		f.Add([]byte(s), 100)

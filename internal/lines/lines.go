@@ -7,10 +7,10 @@ import (
 	"github.com/harness/log-service/internal/logs"
 )
 
-// Array parses a JSON array of objects; null is an empty one. The body's
-// buffer is overwritten and belongs to the result. A line of more than
-// maxLine bytes of JSON is cut and marked, see cut. Errors are
-// logservice.ErrInvalid and name the byte.
+// Array parses a JSON array of objects; null is an empty one. The body's buffer
+// is overwritten and belongs to the result. A line of more than maxLine bytes
+// of JSON is cut and marked, see cut. Errors are logservice.ErrInvalid and name
+// the offset.
 func Array(body []byte, maxLine int) (logs.Lines, error) {
 	i := skipSpace(body, 0)
 	switch {
@@ -34,8 +34,8 @@ func Array(body []byte, maxLine int) (logs.Lines, error) {
 		if err != nil {
 			return logs.Lines{}, err
 		}
-		// The separator is read before the line is written: its break may
-		// take the separator's place.
+		// The separator is read before the line is written, because the line
+		// break may overwrite it.
 		j := skipSpace(body, s.end)
 		if j >= len(body) || (body[j] != ',' && body[j] != ']') {
 			return logs.Lines{}, unexpected(body, j, "',' or ']' after a line")
@@ -51,10 +51,10 @@ func Array(body []byte, maxLine int) (logs.Lines, error) {
 	}
 }
 
-// NDJSON parses JSON objects one after the other, with or without white space
-// between them; blank lines and an empty body are fine. A body that does not
-// end in a line break wants one spare byte of capacity, or it is copied. The
-// rest is as with Array.
+// NDJSON parses consecutive JSON objects, with or without white space between
+// them; blank lines and an empty body are valid. A body that does not end in a
+// line break needs one spare byte of capacity; otherwise it is copied.
+// Everything else is as for Array.
 func NDJSON(body []byte, maxLine int) (logs.Lines, error) {
 	i := skipSpace(body, 0)
 	w := newWriter(body, i, maxLine)
@@ -75,12 +75,13 @@ func NDJSON(body []byte, maxLine int) (logs.Lines, error) {
 	return w.batch(), nil
 }
 
-// maxGrowth bounds how much longer than the body a result may get: replacing
-// invalid UTF-8 can triple a text, and memory is accounted by the body.
+// maxGrowth limits how much longer than the body a result may become: replacing
+// invalid UTF-8 can triple a text, and memory is accounted by the size of the
+// body.
 const maxGrowth = 16 << 20
 
-// writer collects lines, in the body's own buffer for as long as they fit
-// into what has been read of it.
+// writer collects lines, in the body's own buffer while they fit into the part
+// that has already been read.
 type writer struct {
 	body    []byte
 	maxLine int
@@ -95,7 +96,7 @@ func newWriter(body []byte, at, maxLine int) writer {
 	return writer{body: body, maxLine: maxLine, out: body[at:at], inPlace: true, base: at, marked: true}
 }
 
-// line adds the line body[start:s.end]. What lies before free has been read
+// line adds the line body[start:s.end]. Everything before free has been read
 // and may be overwritten.
 func (w *writer) line(start int, s span, free int) error {
 	w.count++
@@ -118,7 +119,7 @@ func (w *writer) line(start int, s span, free int) error {
 		switch end := at + len(text) + 1; {
 		case end > room:
 			w.detach(len(text))
-		case asSent && at == start: // the usual case: it stands where it belongs
+		case asSent && at == start: // the usual case: it is already in place
 			w.out = w.out[:len(w.out)+len(text)+1]
 			w.out[len(w.out)-1] = '\n'
 			return nil
@@ -131,8 +132,8 @@ func (w *writer) line(start int, s span, free int) error {
 	return nil
 }
 
-// detach moves what has been collected to a buffer of its own, with room for
-// the rest of the body and a line of n bytes.
+// detach moves the collected lines to a new buffer, with capacity for the rest
+// of the body and a line of n bytes.
 func (w *writer) detach(n int) {
 	rest := len(w.body) - w.base - len(w.out)
 	out := make([]byte, len(w.out), len(w.out)+rest+n+64)
@@ -169,7 +170,8 @@ func compact(b []byte) []byte {
 	return b[:n]
 }
 
-// appendValid appends src to dst with U+FFFD for each byte that is no UTF-8.
+// appendValid appends src to dst with U+FFFD for each byte that is not valid
+// UTF-8.
 func appendValid(dst, src []byte) []byte {
 	for len(src) > 0 {
 		r, n := utf8.DecodeRune(src)

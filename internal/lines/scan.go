@@ -7,13 +7,13 @@ import (
 	logservice "github.com/harness/log-service"
 )
 
-// span is what the scan of one object learned.
+// span is the result of scanning one object.
 type span struct {
-	end    int  // offset behind the closing brace
-	breaks bool // white space between tokens holds \n or \r
+	end    int  // offset after the closing brace
+	breaks bool // white space between tokens contains \n or \r
 	high   bool // bytes from 0x80 on may occur: check the UTF-8
-	pos    bool // has a member "pos" at the top
-	time   bool // has a member "time" at the top
+	pos    bool // has a top-level member "pos"
+	time   bool // has a top-level member "time"
 }
 
 const (
@@ -22,14 +22,14 @@ const (
 )
 
 // object validates the JSON object that starts at b[i], which must be '{', and
-// finds its end in the same pass. Errors are ErrInvalid and carry the offset
+// finds its end in the same pass. Errors are ErrInvalid and contain the offset
 // in b.
 //
 // It is one flat loop without calls for white space and structure: lines are
-// short (~170 bytes, five members), so per-token costs are what counts.
+// short (~170 bytes, five members), so the cost per token matters most.
 func object(b []byte, i int) (s span, err error) {
 	var (
-		stack uint64 // one bit a level, lowest is the innermost: 1 object, 0 array
+		stack uint64 // one bit per level, the lowest is the innermost: 1 object, 0 array
 		depth int
 		high  uint64
 		c     byte
@@ -170,10 +170,10 @@ closed:
 	return s, nil
 }
 
-// stringEnd returns the offset behind the quote that closes the string whose
-// text starts at i, or, negative, -1 minus the offset of what is wrong with
-// it. It looks at eight bytes at a time and adds them to high, a few behind
-// the string's end too: a high bit there is a hint, not a fact.
+// stringEnd returns the offset after the quote that closes the string whose
+// text starts at i. On an error it returns -1 minus the offset of the invalid
+// byte. It processes eight bytes at a time and ORs them into high, including a
+// few after the string's end: a set high bit there is only a hint.
 func stringEnd(b []byte, i int, high uint64) (int, uint64) {
 	for {
 		for i+8 <= len(b) {
@@ -181,7 +181,7 @@ func stringEnd(b []byte, i int, high uint64) (int, uint64) {
 			high |= x
 			quote := x ^ ('"' * ones)
 			slash := x ^ ('\\' * ones)
-			// A byte's top bit is set where it is '"', '\\' or below 0x20. A
+			// A byte's top bit is set if it is '"', '\\' or below 0x20. A
 			// borrow can set bits above the lowest hit, never below.
 			hit := ((quote-ones)&^quote | (slash-ones)&^slash | (x-' '*ones)&^x) & highs
 			if hit != 0 {
@@ -212,7 +212,7 @@ func stringEnd(b []byte, i int, high uint64) (int, uint64) {
 	}
 }
 
-// badString says what is wrong with a string at i.
+// badString returns the error for an invalid string at i.
 func badString(b []byte, i int) error {
 	switch {
 	case i >= len(b):
@@ -223,8 +223,8 @@ func badString(b []byte, i int) error {
 	return logservice.Invalidf("invalid JSON at byte %d: control character 0x%02x inside a string: escape it", i, b[i])
 }
 
-// escapeLen is the length of the escape sequence that b starts with, 0 where
-// it is none. Any \uXXXX is one: lone surrogates are kept as sent.
+// escapeLen returns the length of the escape sequence that b starts with, or 0
+// if it is invalid. Any \uXXXX is valid: lone surrogates are kept as sent.
 func escapeLen(b []byte) int {
 	if len(b) < 2 {
 		return 0
@@ -246,7 +246,7 @@ func escapeLen(b []byte) int {
 	return 0
 }
 
-// numberEnd returns the offset behind the number that starts at i.
+// numberEnd returns the offset after the number that starts at i.
 func numberEnd(b []byte, i int) (int, error) {
 	start := i
 	if b[i] == '-' {

@@ -10,20 +10,20 @@ import (
 	"github.com/harness/log-service/internal/logs"
 )
 
-// TextOptions say what plain text does not.
+// TextOptions supply what plain text lacks.
 type TextOptions struct {
 	Level   string    // of every line; empty is "info"
-	Pos     int64     // of the first line; each next has one more
+	Pos     int64     // of the first line; increases by one per line
 	Time    time.Time // of every line
 	MaxLine int       // as with Array
-	// MaxBytes bounds the result: short lines of text grow many times over.
+	// MaxBytes limits the result: short lines of text grow many times over.
 	// Beyond it the error is logservice.ErrTooLarge.
 	MaxBytes int
 }
 
-// Text makes a line of each line of plain text, its line break included; a
-// last line may lack it. Bytes that are no UTF-8 become U+FFFD. The body is
-// not changed.
+// Text converts each line of plain text to a JSON line, including its line
+// break, which the last line may lack. Bytes that are not valid UTF-8 become
+// U+FFFD. The body is not changed.
 func Text(body []byte, o TextOptions) (logs.Lines, error) {
 	if len(body) == 0 {
 		return logs.Lines{}, nil
@@ -57,9 +57,9 @@ func Text(body []byte, o TextOptions) (logs.Lines, error) {
 	return b, nil
 }
 
-// TextSize is what Text makes of body at most, in bytes, but for lines that
-// are cut. It is close for text, up to three times too much for text that is
-// no UTF-8.
+// TextSize returns the maximum size in bytes of the result of Text, except for
+// lines that are cut. It is close for text, and up to three times too large for
+// text that is not UTF-8.
 func TextSize(body []byte, o TextOptions) int64 {
 	const fixed = len(`{"level":,"pos":9223372036854775807,"out":"","time":"2026-01-02T15:04:05.123456789Z","args":null}`) + 1
 	count := int64(bytes.Count(body, []byte{'\n'})) + 1

@@ -9,22 +9,22 @@ import (
 )
 
 // Batch is a run of consecutive lines of one log. It is immutable once its
-// engine has published it, so any number of readers share one.
+// engine has published it, so any number of readers can share it.
 type Batch struct {
 	// First is the sequence of the first line; sequences start at 1.
 	First int64
-	// Count is how many sequences the batch covers.
+	// Count is the number of sequences that the batch covers.
 	Count int64
-	// Data holds the lines: each a JSON object without line breaks inside,
-	// followed by \n. Count lines, or a single one when Gap is set.
+	// Data holds the lines, each a JSON object without line breaks, followed by
+	// \n: Count lines, or a single one if Gap is set.
 	Data []byte
-	// Gap marks a batch whose one line stands for Count lines that are gone.
+	// Gap marks a batch whose only line represents Count lost lines.
 	Gap bool
 
-	frames atomic.Pointer[[]byte] // what Encoded made, while resident
+	frames atomic.Pointer[[]byte] // the result of Encoded, while resident
 
-	mu       sync.Mutex    // guards resident and the making of frames
-	resident *atomic.Int64 // the memory account of the engine, nil outside it
+	mu       sync.Mutex    // guards resident and the creation of frames
+	resident *atomic.Int64 // the memory account of the engine; nil if not counted
 }
 
 // Next is the sequence that follows the batch.
@@ -33,7 +33,7 @@ func (b *Batch) Next() int64 { return b.First + b.Count }
 // Last is the sequence of the last line.
 func (b *Batch) Last() int64 { return b.First + b.Count - 1 }
 
-// From returns what of b is left from sequence first on, which b covers.
+// From returns the part of b from sequence first on, which b must cover.
 func (b *Batch) From(first int64) *Batch {
 	switch {
 	case first <= b.First:
@@ -44,7 +44,7 @@ func (b *Batch) From(first int64) *Batch {
 	return &Batch{First: first, Count: b.Next() - first, Data: skip(b.Data, first-b.First)}
 }
 
-// skip returns what follows the first n lines of data.
+// skip returns data without its first n lines.
 func skip(data []byte, n int64) []byte {
 	for range n {
 		data = data[bytes.IndexByte(data, '\n')+1:]
@@ -52,9 +52,9 @@ func skip(data []byte, n int64) []byte {
 	return data
 }
 
-// Hold enters the batch into account: the bytes of its data now, those of
-// its encoded form when it is made. Called once, by the engine, before the
-// batch is published.
+// Hold adds the batch to account: the bytes of its data now, those of its
+// encoded form when it is created. The engine calls it once, before it
+// publishes the batch.
 func (b *Batch) Hold(account *atomic.Int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -62,8 +62,8 @@ func (b *Batch) Hold(account *atomic.Int64) {
 	account.Add(int64(cap(b.Data)))
 }
 
-// Release takes the batch out of its account and lets the encoded form go.
-// Readers that still have the batch may go on using it.
+// Release removes the batch from its account and drops the encoded form.
+// Readers that still have the batch may continue to use it.
 func (b *Batch) Release() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -78,9 +78,10 @@ func (b *Batch) Release() {
 	b.resident = nil
 }
 
-// Encoded returns the batch in a reader's wire form, made by encode once and
-// shared by all readers of the batch. While the batch is resident it counts in
-// its account. There is one such form: every caller passes the same encode.
+// Encoded returns the batch in the wire form of readers, created once by encode
+// and shared by all readers of the batch. While the batch is resident, that
+// form is counted in its account. There is only one form: all callers must pass
+// the same encode.
 func (b *Batch) Encoded(encode func(*Batch) []byte) []byte {
 	if f := b.frames.Load(); f != nil {
 		return *f
@@ -98,9 +99,9 @@ func (b *Batch) Encoded(encode func(*Batch) []byte) []byte {
 	return f
 }
 
-// NewGap returns the batch that tells readers of count lost lines, from
-// sequence first on. Its one line is an ordinary one with the member "gap"
-// first, so that readers which do not know of gaps show its text.
+// NewGap returns the batch that reports count lost lines, from sequence first
+// on. Its single line is an ordinary one whose first member is "gap", so
+// readers that do not know gaps show its text.
 func NewGap(first, count int64) *Batch {
 	line := fmt.Appendf(nil,
 		`{"gap":{"first":%d,"last":%d},"level":"warn","pos":%d,"out":"[%d lines lost]\n","time":%q,"args":null}`+"\n",

@@ -1,8 +1,8 @@
 // Package logs is the vocabulary of the service: batches of lines, and the
-// contracts that its rules consume and its backends implement. It uses the
-// standard library only.
+// contracts between its rules and its backends. It uses only the standard
+// library.
 //
 // A log is live in an engine (Streams), and finished in a store (Store). The
-// rules over both are package service; the engines are below internal/stream,
-// the stores below internal/store.
+// rules over both are in package service; the engines are in internal/stream,
+// the stores in internal/store.
 package logs

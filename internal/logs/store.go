@@ -10,77 +10,74 @@ import (
 	logservice "github.com/harness/log-service"
 )
 
-// ErrDamaged marks what cannot be read as it was written, and will not be: a
-// checksum that does not match, a sector that the disk cannot read. The message
-// says where.
+// ErrDamaged means that data cannot be read as it was written, and never will
+// be: a checksum mismatch, an unreadable sector. The message names the place.
 var ErrDamaged = errors.New("damaged")
 
-// Store keeps finished logs as blobs. All methods may be called from any
-// number of goroutines, and any memory they take is bounded, whatever a
-// blob's size. Errors are those of package logservice, wrapped:
-// ErrBlobNotFound, and ErrUnavailable for a store that is down or full; a blob
-// of which a part is lost for good is ErrDamaged there, others are untouched.
-// A store encodes identities injectively; no key leaves its account. One that
-// can say whether it works is a Checker.
+// Store holds finished logs as blobs. All methods are safe for concurrent use,
+// and their memory is bounded, whatever the size of a blob. Errors wrap those
+// of package logservice: ErrBlobNotFound, and ErrUnavailable for a store that
+// is down or full. A blob that is partly lost is ErrDamaged there; other blobs
+// are not affected. A store encodes identities injectively; no key escapes its
+// account. A store that can check its own health is also a Checker.
 type Store interface {
-	// Put stores what r yields until io.EOF. The blob appears whole and
-	// durable when Put returns nil, in place of one of that identity; on any
-	// error, one of r included, the old blob is untouched and nothing is left
-	// behind. Info.Size and Info.Modified are set by the store.
+	// Put stores what r yields until io.EOF. When Put returns nil, the blob is
+	// complete and durable, and has replaced any blob of that identity. After
+	// an error, including one of r, the old blob is unchanged and nothing else
+	// remains. Info.Size and Info.Modified are set by the store.
 	Put(ctx context.Context, id logservice.ID, r io.Reader, info BlobInfo) error
 
-	// Get opens a blob. What it reads is the blob as it was at Get, also when
-	// it is replaced or deleted meanwhile, for as long as a store can promise
-	// that; where it cannot, reading fails and never mixes two blobs.
+	// Get opens a blob. It reads the blob as it was at Get, even if it is
+	// replaced or deleted meanwhile, for as long as the store can ensure that;
+	// otherwise reading fails, and never mixes two blobs.
 	Get(ctx context.Context, id logservice.ID) (Blob, error)
 
-	// Delete removes a blob; one that does not exist is no error.
+	// Delete removes a blob. A missing blob is not an error.
 	Delete(ctx context.Context, id logservice.ID) error
 
-	// List yields the blobs of an account at and below prefix (whole
-	// segments; empty is all) in the order of their keys; one whose key has
-	// more than 200 bytes may come out of turn. Of Info, Size and Modified
-	// are always set. It holds nothing open between two yields that would
-	// block a writer.
+	// List yields the blobs of an account at and below prefix (whole segments;
+	// empty selects all), ordered by key; keys of more than 200 bytes may be
+	// out of order. Size and Modified of Info are always set. Between two
+	// yields it holds nothing that would block a writer.
 	List(ctx context.Context, account string, prefix logservice.Key) iter.Seq2[BlobEntry, error]
 }
 
-// Indexer is a Store that keeps an index beside a blob.
+// Indexer is a Store that can store an index beside a blob.
 type Indexer interface {
-	// PutIndexed is Put of a blob with an index (some bytes for each 256 KiB of
-	// it). It calls index when r has ended.
+	// PutIndexed is Put of a blob with an index (some bytes per 256 KiB of the
+	// blob). It calls index when r has ended.
 	PutIndexed(ctx context.Context, id logservice.ID, r io.Reader, info BlobInfo, index func() []byte) error
 }
 
 // IndexedBlob is a Blob of an Indexer.
 type IndexedBlob interface {
-	// Index returns the index that was stored with the blob, ErrBlobNotFound
-	// where there is none (any more).
+	// Index returns the index that was stored with the blob, or ErrBlobNotFound
+	// if there is none (anymore).
 	Index(ctx context.Context) ([]byte, error)
 }
 
-// Expirer is a Store that deletes what is old when it is told to.
+// Expirer is a Store that can delete old blobs.
 type Expirer interface {
-	// Expire deletes the blobs that were stored before a time and says how many,
-	// slowly enough that nobody else notices.
+	// Expire deletes the blobs stored before a time and returns their number.
+	// It is slow enough not to affect other callers.
 	Expire(ctx context.Context, before time.Time) (n int, err error)
 }
 
-// Signer is a Store that can be used without the service by whoever has a
-// link. Signing does no I/O to speak of, so that links can be made while the
-// store is down.
+// Signer is a Store that anyone who has a link can use without the service.
+// Signing needs practically no I/O, so links can be created while the store is
+// down.
 type Signer interface {
-	// SignPut returns a URL that takes the blob of id as the body of an HTTP
-	// PUT for ttl, SignGet one that gives it as stored to an HTTP GET.
-	// ErrUnsupported: not for this id.
+	// SignPut returns a URL that for ttl accepts the blob of id as the body of
+	// an HTTP PUT; SignGet returns one that serves it as stored to an HTTP GET.
+	// ErrUnsupported means that this id has no such URL.
 	SignPut(ctx context.Context, id logservice.ID, ttl time.Duration) (url string, err error)
 	SignGet(ctx context.Context, id logservice.ID, ttl time.Duration) (url string, err error)
 }
 
-// Blob is an open blob. Close it.
+// Blob is an open blob. It must be closed.
 type Blob interface {
 	Info() BlobInfo
-	// Range reads length bytes from offset, or fewer where the blob ends;
+	// Range reads length bytes from offset, or fewer if the blob ends earlier;
 	// a negative length reads to the end. Several ranges may be read at once.
 	Range(ctx context.Context, offset, length int64) (io.ReadCloser, error)
 	io.Closer
@@ -92,21 +89,21 @@ type BlobEntry struct {
 	Info BlobInfo
 }
 
-// BlobInfo is what a store keeps beside the bytes of a blob.
+// BlobInfo is stored with the bytes of a blob.
 type BlobInfo struct {
 	Size     int64     // bytes as stored; set by the store
 	Modified time.Time // set by the store
-	// Archive says that the bytes are an archive that this service made (see
-	// package archive); otherwise they are what a client uploaded, to be
-	// given back byte for byte.
+	// Archive marks bytes that are an archive created by this service (see
+	// package archive). Other blobs are client uploads, which are returned byte
+	// for byte.
 	Archive bool
-	// Plain says that the bytes of an archive are the lines themselves, with
-	// its index beside them; see Indexer.
+	// Plain marks an archive whose bytes are the lines themselves, with its
+	// index beside them; see Indexer.
 	Plain bool
 	// RawSize is the size in bytes of the NDJSON inside an archive, and Lines
-	// how many lines it has. Zero where unknown.
+	// its number of lines. Zero if unknown.
 	RawSize int64
 	Lines   int64
-	// Incomplete marks the archive of a log whose writer went silent.
+	// Incomplete marks the archive of a log whose writer became silent.
 	Incomplete bool
 }
