@@ -1,10 +1,10 @@
-// Package archive is the file format of a finished log, and reads it.
+// Package archive implements the file format of finished logs.
 //
-// An archive is a valid zstd file: `zstd -d` gives the log as JSON lines.
-// Inside, in this order:
+// An archive is a valid zstd file: `zstd -d` outputs the log as JSON lines. It
+// consists of, in this order:
 //
-//	content frames   about 256 KiB of lines each, compressed on their own and
-//	                 cut between lines, so that any line is reached by
+//	content frames   about 256 KiB of lines each, compressed separately and
+//	                 divided between lines, so that any line is read by
 //	                 decompressing one of them
 //	line index       a skippable frame, see index.go
 //	seek table       a skippable frame in the zstd seekable format, version
@@ -12,14 +12,14 @@
 //	                 that its tools can seek too; it lists the content frames
 //	                 and the line index, as a frame without content
 //
-// Lines that are gone (a gap) are one line in a content frame of its own,
-// which the index says stands for more sequences than one. Since only the
-// index says so, no line that a client sends can pass for a gap.
+// Lost lines (a gap) are one line in a content frame of their own, for which
+// the index records more sequences than one. Since only the index records it,
+// no line sent by a client can pass as a gap.
 //
-// A plain archive is the lines alone, for other programs to read without
-// zstd; its frames are not compressed, and its index is kept beside it.
+// A plain archive is only the lines, so that other programs can read it without
+// zstd. Its frames are not compressed, and its index is stored beside it.
 //
-// Every byte is under a checksum: CRC-32C over each compressed frame, over
+// Every byte is covered by a checksum: CRC-32C over each compressed frame, over
 // the index and over the whole content; the seek table must agree with the
 // index. Damage is an error that names the part, never wrong lines.
 package archive
@@ -34,29 +34,28 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// Sizes of the format. The reader refuses what lies beyond the limits, so
-// that an archive made to do harm takes no more memory than an honest one.
+// Sizes of the format. The reader rejects everything beyond the limits, so that
+// a malicious archive takes no more memory than a valid one.
 const (
-	// frameTarget is how many bytes of lines go into a frame. Smaller frames
-	// compress worse (4 % at half the size), larger ones make a read of one
-	// line slower.
+	// frameTarget is how many bytes of lines a frame holds. Smaller frames
+	// compress worse (4 % at half the size); larger ones make reading one line
+	// slower.
 	frameTarget = 256 << 10
-	// maxFrame bounds the content of a frame. A line is never split, so it
-	// is also the longest line: as long as the longest body of an append.
+	// maxFrame limits the content of a frame. A line is never divided, so it is
+	// also the longest line: the longest body of an append.
 	maxFrame = 64 << 20
-	// maxFrames bounds the frames of an archive, and with them its index in
-	// memory: 48 MiB, for a log of 128 GiB or more.
+	// maxFrames limits the frames of an archive, and so the size of its index
+	// in memory: 48 MiB, for a log of at least 128 GiB.
 	maxFrames = 1 << 20
-	// maxSequence bounds sequences, so that their sums never overflow and
-	// programs that keep numbers as floating point read them exactly.
+	// maxSequence limits sequences, so that their sums never overflow and
+	// programs that store numbers as floating point read them exactly.
 	maxSequence = 1 << 53
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// Codec compresses and decompresses frames, for any number of writers and
-// readers at once; its memory is bounded by the number of processors, and 16 MiB for what
-// readers share.
+// Codec compresses and decompresses frames. It is safe for concurrent use. Its
+// memory is limited by the number of processors, plus 16 MiB shared by readers.
 type Codec struct {
 	enc *zstd.Encoder
 	dec *zstd.Decoder
@@ -64,20 +63,21 @@ type Codec struct {
 	shared shared
 }
 
-// NewCodec returns a Codec. It starts no goroutine and needs no closing.
+// NewCodec returns a Codec. It starts no goroutines and need not be closed.
 func NewCodec() *Codec {
 	enc, err := zstd.NewWriter(nil,
 		zstd.WithEncoderLevel(zstd.SpeedFastest),
-		// No match can reach further back than its frame.
+		// No match can reach beyond its frame.
 		zstd.WithWindowSize(frameTarget),
 		zstd.WithEncoderConcurrency(runtime.GOMAXPROCS(0)))
 	if err != nil {
-		panic(err) // the options are constants: a bug here, no input's fault
+		panic(err) // the options are constants: a bug, not caused by input
 	}
 	dec, err := zstd.NewReader(nil,
 		zstd.WithDecoderConcurrency(runtime.GOMAXPROCS(0)),
 		zstd.WithDecoderMaxMemory(maxFrame),
-		// A frame says how long it is; what it then writes must fit exactly.
+		// The index records the length of a frame; its content must fit
+		// exactly.
 		zstd.WithDecodeAllCapLimit(true))
 	if err != nil {
 		panic(err) // as above
@@ -88,15 +88,15 @@ func NewCodec() *Codec {
 // Summary describes a whole archive.
 type Summary struct {
 	First   int64 // the sequence of the first line
-	Next    int64 // the sequence behind the last one
-	Lines   int64 // of the content; a gap is one
-	RawSize int64 // of the content in bytes
-	// Incomplete marks the archive of a log whose writer went silent.
+	Next    int64 // the sequence after the last line
+	Lines   int64 // of the content; a gap counts as one
+	RawSize int64 // of the content, in bytes
+	// Incomplete marks the archive of a log whose writer became silent.
 	Incomplete bool
 	Checksum   uint32 // CRC-32C of the content
 }
 
-// DamageError says which part of an archive is not as it was written.
+// DamageError reports which part of an archive differs from what was written.
 type DamageError struct {
 	Part string // for example "seek table", "frame 3 of 17"
 	Why  string
@@ -110,8 +110,7 @@ func damaged(part, why string, args ...any) error {
 	return &DamageError{Part: part, Why: fmt.Sprintf(why, args...)}
 }
 
-// shortOr turns the end of input into damage: the archive said that there is
-// more.
+// shortOr converts an end of input to damage: the archive must be longer.
 func shortOr(part string, err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return damaged(part, "the file ends inside it")

@@ -19,7 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// file is a Source in memory. It counts the ranges that were read.
+// file is an in-memory Source that counts the ranges read.
 type file struct {
 	data   []byte
 	ranges int
@@ -34,7 +34,7 @@ func (f *file) Range(_ context.Context, offset, length int64) (io.ReadCloser, er
 	return io.NopCloser(bytes.NewReader(rest)), nil
 }
 
-// buildLog is n lines as a build with verbose output has them.
+// buildLog returns n lines like those of a verbose build.
 func buildLog(n int) []byte {
 	r := rand.New(rand.NewPCG(1, 2))
 	packages := []string{"internal/archive", "internal/stream", "internal/api/http/harness", "client", "internal/store/bolt", "vendor/golang.org/x/sys/unix", "cmd/log-service"}
@@ -57,8 +57,7 @@ func buildLog(n int) []byte {
 	return b.Bytes()
 }
 
-// write archives data from sequence first in runs of about 100 lines, and
-// gaps (their line, by the sequence they begin at) in between.
+// write archives batches and gaps.
 func write(t testing.TB, c *Codec, runs ...*logs.Batch) []byte {
 	t.Helper()
 	var b bytes.Buffer
@@ -82,7 +81,7 @@ func write(t testing.TB, c *Codec, runs ...*logs.Batch) []byte {
 	return b.Bytes()
 }
 
-// inRuns cuts data into batches of n lines.
+// inBatches divides data into batches of n lines.
 func inBatches(first int64, data []byte, n int) []*logs.Batch {
 	var runs []*logs.Batch
 	for len(data) > 0 {
@@ -107,8 +106,8 @@ func open(t testing.TB, c *Codec, data []byte) *Reader {
 	return r
 }
 
-// seqLine is a line with its sequence, as a reader gets it; that of a gap
-// has the sequence of its end, and no text: the rest of a gap says so anew.
+// seqLine is a line with its sequence, as a reader gets it. That of a gap has
+// the sequence of its end and no text, since each part of a gap has a new one.
 type seqLine struct {
 	Seq  int64
 	Text string
@@ -169,7 +168,7 @@ func TestWhatIsWrittenIsReadFromEveryLine(t *testing.T) {
 			t.Fatalf("after %d: got %v, want %v", after, got[0], all[i])
 		}
 	}
-	// Inside the gap, the rest of it comes.
+	// Inside the gap, a reader gets the rest of it.
 	run, err := r.Cursor(5010).Next(t.Context())
 	if err != nil || !run.Gap || run.First != 5011 || run.Count != 30 {
 		t.Errorf("after 5010: %+v, %v", run, err)
@@ -233,7 +232,7 @@ func TestRandomLinesThatDoNotCompress(t *testing.T) {
 	}
 }
 
-func TestSmallArchivesAreSmallAndReadAtOnce(t *testing.T) {
+func TestSmallArchivesAreSmallAndTakeOneRead(t *testing.T) {
 	c := NewCodec()
 	data := buildLog(100)
 	packed := write(t, c, inBatches(1, data, 20)...)
@@ -271,7 +270,7 @@ func TestOneLineOfALongArchiveTakesTwoReads(t *testing.T) {
 func TestALongIndexTakesASecondRead(t *testing.T) {
 	c := NewCodec()
 	var runs []*logs.Batch
-	for i := range int64(3000) { // a gap is a frame
+	for i := range int64(3000) { // each gap is a frame
 		runs = append(runs, &logs.Batch{First: 1 + 10*i, Count: 10, Gap: true, Data: []byte("{}\n")})
 	}
 	if n := len(readLines(t, open(t, c, write(t, c, runs...)), 15000)); n != 1500 {
@@ -321,7 +320,7 @@ type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
-// zstdBinary is the zstd program. Where CI says that everything is
+// zstdBinary returns the zstd program. If CI requires everything to be
 // installed, its absence fails the test.
 func zstdBinary(t *testing.T) string {
 	path, err := exec.LookPath("zstd")

@@ -63,7 +63,7 @@ func BenchmarkContent(b *testing.B) {
 	report(b, len(packed), len(data))
 }
 
-// BenchmarkSmall is the life of a small log's archive.
+// BenchmarkSmall writes and reads the archive of a small log.
 func BenchmarkSmall(b *testing.B) {
 	c := NewCodec()
 	data := buildLog(100)

@@ -14,7 +14,7 @@ import (
 	"github.com/harness/log-service/internal/logs"
 )
 
-// readAll opens an archive and reads all of it, both ways.
+// readAll opens an archive and reads all of it, in both ways.
 func readAll(t testing.TB, c *Codec, data []byte) (content []byte, err error) {
 	r, err := c.Open(t.Context(), &file{data: data}, int64(len(data)))
 	if err != nil {
@@ -91,7 +91,7 @@ func TestASourceThatEndsEarlyIsDamage(t *testing.T) {
 
 func TestExchangedFramesAreDamage(t *testing.T) {
 	c := NewCodec()
-	// Two lines of one length, each in a frame: only their order differs.
+	// Two lines of the same length, each in a frame: only their order differs.
 	a := &logs.Batch{First: 1, Count: 1, Data: []byte("{\"a\":1}\n"), Gap: true}
 	b := &logs.Batch{First: 2, Count: 1, Data: []byte("{\"b\":1}\n"), Gap: true}
 	packed := write(t, c, a, b)
@@ -103,7 +103,7 @@ func TestExchangedFramesAreDamage(t *testing.T) {
 	checkDamaged(t, "exchanged frames", err)
 }
 
-// forge makes an archive whose checksums are right and whose index is x.
+// forge returns an archive with valid checksums and the index x.
 func forge(frames []byte, x *index) []byte {
 	x.size = int64(len(frames))
 	return append(slices.Clone(frames), x.encode()...)
@@ -155,7 +155,7 @@ func TestForgedArchivesAreDamageAndTakeNoMemory(t *testing.T) {
 	if _, err := parseIndex(b[:len(b)-skippableHeader-3*seekEntrySize-seekFooterSize]); err == nil || !strings.Contains(err.Error(), "frame 2 of 2") {
 		t.Error("sequences that overflow:", err)
 	}
-	// A count of frames that no file of this size can hold.
+	// A number of frames that does not fit in a file of this size.
 	data := write(t, c)
 	binary.LittleEndian.PutUint32(data[len(data)-9:], maxFrames)
 	_, err := readAll(t, c, data)
@@ -173,7 +173,7 @@ func FuzzReader(f *testing.F) {
 		if content, err := readAll(t, c, data); err == nil && len(content) > 1<<30 {
 			t.Fatal("too much")
 		}
-		// As the lines of one, whole and damaged at one place.
+		// As the lines of a plain archive, intact and damaged at one place.
 		data = append(bytes.TrimRight(data, "\n"), '\n')
 		packed := write(t, c, inBatches(1, data, 10)...)
 		if content, err := readAll(t, c, packed); err != nil || !bytes.Equal(content, data) {
@@ -186,7 +186,7 @@ func FuzzReader(f *testing.F) {
 	})
 }
 
-// FuzzIndex goes past the checksums.
+// FuzzIndex bypasses the checksums.
 func FuzzIndex(f *testing.F) {
 	c := NewCodec()
 	packed := write(f, c, inBatches(1, buildLog(20), 7)...)

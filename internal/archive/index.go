@@ -8,25 +8,25 @@ import (
 )
 
 // The line index is a skippable frame (RFC 8878, 3.1.2) with this payload;
-// integers are little-endian, or varints as of encoding/binary:
+// integers are little-endian, or varints as in encoding/binary:
 //
 //	"LOGX"            4 bytes
 //	version           1 byte, 1
 //	flags             1 byte, bit 0: incomplete, bit 1: plain
 //	first             uvarint, the sequence of the first line
-//	frames            uvarint, how many content frames, and for each
-//	  count           uvarint, the sequences it covers << 1 | whether a gap
+//	frames            uvarint, number of content frames, and for each
+//	  count           uvarint, number of sequences << 1 | whether it is a gap
 //	  raw             uvarint, bytes of its content
 //	  size            uvarint, bytes of the compressed frame
 //	  crc             4 bytes, CRC-32C of the compressed frame
 //	content crc       4 bytes, CRC-32C of all content
 //	index crc         4 bytes, CRC-32C of the payload up to here
 //
-// Of a plain archive the frames are not compressed, and this index is not in
-// the file but beside it. Everything else (where a frame lies, what it starts with) follows by
-// adding up.
+// In a plain archive the frames are not compressed, and this index is stored
+// beside the file. Everything else (the offset of a frame, its first sequence)
+// results from summation.
 const (
-	indexMagic   = 0x184D2A5D // one of the 16 that zstd leaves to applications
+	indexMagic   = 0x184D2A5D // one of the 16 that zstd reserves for applications
 	indexTag     = "LOGX"
 	indexVersion = 1
 
@@ -34,10 +34,10 @@ const (
 	flagPlain      = 2
 )
 
-// The seek table of the zstd seekable format: a skippable frame with two
-// 4-byte integers a frame (compressed and decompressed size), then how many
-// frames (4 bytes), a descriptor (1 byte, 0: no checksums) and a magic
-// number (4 bytes).
+// The seek table of the zstd seekable format: a skippable frame with two 4-byte
+// integers per frame (compressed and decompressed size), then the number of
+// frames (4 bytes), a descriptor (1 byte, 0: no checksums) and a magic number
+// (4 bytes).
 const (
 	seekTableMagic  = 0x184D2A5E
 	seekableMagic   = 0x8F92EAB1
@@ -46,7 +46,7 @@ const (
 	skippableHeader = 8 // magic and size
 )
 
-// frame is what the index knows of a content frame.
+// frame is the index entry of a content frame.
 type frame struct {
 	first  int64 // sequence of the first line
 	count  int64 // sequences covered
@@ -69,7 +69,7 @@ type index struct {
 	size    int64  // of all content frames, compressed
 	raw     int64  // of the content
 	lines   int64  // of the content
-	whole   []byte // the archive, where the first read got all of it
+	whole   []byte // the archive, if the first read returned all of it
 }
 
 func (x *index) plain() bool { return x.flags&flagPlain != 0 }
@@ -81,7 +81,7 @@ func (x *index) next() int64 {
 	return x.first
 }
 
-// add appends a frame; its place follows from those before.
+// add appends a frame; its offsets follow from the preceding ones.
 func (x *index) add(f frame) {
 	f.first, f.offset, f.raw = x.next(), x.size, x.raw
 	x.size += int64(f.size)
@@ -98,8 +98,8 @@ func (x *index) summary() Summary {
 	return Summary{First: x.first, Next: x.next(), Lines: x.lines, RawSize: x.raw, Incomplete: x.flags&flagIncomplete != 0, Checksum: x.content}
 }
 
-// encode returns the last two frames of the archive, of a plain one only the
-// first of them.
+// encode returns the last two frames of the archive, or for a plain archive
+// only the first of them.
 func (x *index) encode() []byte {
 	b := make([]byte, skippableHeader, 64+len(x.frames)*24)
 	b = append(b, indexTag...)
@@ -168,8 +168,8 @@ func parseIndex(b []byte) (*index, error) {
 	x := &index{flags: b[head-1], content: binary.LittleEndian.Uint32(b[end-4:])}
 	x.first = p.number(maxSequence)
 	n := p.number(maxFrames)
-	// Each frame takes 7 bytes at least: no count makes us allocate more
-	// than the file is long.
+	// Each frame takes at least 7 bytes, so no count can cause an allocation
+	// that is larger than the file.
 	if x.first < 1 || p.bad || n > int64(len(p.rest)/7) {
 		return nil, damaged(part, "a number in it is out of range")
 	}
@@ -187,8 +187,8 @@ func parseIndex(b []byte) (*index, error) {
 	return x, nil
 }
 
-// checkSeekTable compares a whole seek table with the index, whose frame is
-// indexSize bytes long.
+// checkSeekTable compares a whole seek table with the index, whose frame has
+// indexSize bytes.
 func (x *index) checkSeekTable(table []byte, indexSize int64) error {
 	const part = "seek table"
 	n := len(x.frames) + 1
@@ -201,7 +201,7 @@ func (x *index) checkSeekTable(table []byte, indexSize int64) error {
 	return nil
 }
 
-// parser reads the varying part of an index.
+// parser reads the variable part of an index.
 type parser struct {
 	rest []byte
 	bad  bool
@@ -230,8 +230,8 @@ func (p *parser) frame() (frame, bool) {
 		crc: binary.LittleEndian.Uint32(p.rest),
 	}
 	p.rest = p.rest[4:]
-	// A compressed frame is hardly longer than its content, and a line has
-	// one byte at least.
+	// A compressed frame is hardly longer than its content, and a line has at
+	// least one byte.
 	ok := f.count >= 1 && length >= 1 && size >= 1 && size <= length+length/128+64
 	return f, ok && (f.gap || f.count <= length)
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// writePlain makes a plain archive and its index.
+// writePlain returns a plain archive and its index.
 func writePlain(t testing.TB, c *Codec, runs ...*logs.Batch) (data, index []byte) {
 	t.Helper()
 	var b bytes.Buffer
@@ -28,7 +28,7 @@ func writePlain(t testing.TB, c *Codec, runs ...*logs.Batch) (data, index []byte
 	return b.Bytes(), w.Index()
 }
 
-func TestAPlainArchiveIsTheLinesAloneAndReadsLikeAnother(t *testing.T) {
+func TestAPlainArchiveIsOnlyTheLinesAndReadsLikeOthers(t *testing.T) {
 	c := NewCodec()
 	lines := buildLog(30_000)
 	gap := []byte(`{"gap":{"first":30008,"last":30107},"out":"[100 lines lost]\n"}` + "\n")
@@ -102,7 +102,7 @@ func TestDamageOfAPlainArchiveIsAnError(t *testing.T) {
 	}
 }
 
-// counted is a source that counts what is open.
+// counted is a source that counts its open readers.
 type counted struct {
 	file
 	open int
@@ -121,7 +121,7 @@ type closing struct {
 
 func (c *closing) Close() error { c.c.open--; return c.ReadCloser.Close() }
 
-func TestReadingOnInOrderIsOneRangeThatIsClosed(t *testing.T) {
+func TestSequentialReadsUseOneRangeAndCloseIt(t *testing.T) {
 	c := NewCodec()
 	data, index := writePlain(t, c, inBatches(1, buildLog(100_000), 1000)...)
 	src := &counted{file: file{data: data}}
@@ -148,7 +148,7 @@ func TestReadingOnInOrderIsOneRangeThatIsClosed(t *testing.T) {
 	if frames := len(data) / frameTarget; src.ranges > 12 || frames < 30 {
 		t.Errorf("%d ranges for %d frames", src.ranges, frames)
 	}
-	// A stream whose context ended is not used again.
+	// A stream whose context has ended is not reused.
 	ctx, cancel := context.WithCancel(t.Context())
 	runs = r.Cursor(0)
 	for range 10 {
@@ -158,7 +158,7 @@ func TestReadingOnInOrderIsOneRangeThatIsClosed(t *testing.T) {
 	}
 	before := src.ranges
 	cancel()
-	for range 4 { // more than are at hand
+	for range 4 { // more than are buffered
 		if _, err := runs.Next(t.Context()); err != nil {
 			t.Fatal("behind a context that ended:", err)
 		}

@@ -17,57 +17,59 @@ import (
 )
 
 const (
-	// maxPlainLine is where a line of a client's own blob is cut.
+	// maxPlainLine is the length at which a line of an uploaded blob is cut.
 	maxPlainLine = logservice.DefaultMaxLineBytes
-	// textGroup bounds how many lines of plain text become JSON at once: a
-	// line grows by some 100 bytes, so a group stays well below a run.
+	// textGroup limits how many lines of plain text are converted to JSON at
+	// once: a line grows by some 100 bytes, so a group stays well below the
+	// size of a batch.
 	textGroup = 256
 )
 
-// Plain reads what a client uploaded itself as runs of lines, the first
-// having sequence 1: JSON lines as they are, every other line as a line with
-// that text. It holds at most a few long lines in memory, whatever it reads.
-// It is used by one goroutine.
+// Plain reads an uploaded blob as batches of lines, starting at sequence 1:
+// JSON lines unchanged, every other line as a line with that text. Its memory
+// is limited to a few long lines, whatever it reads. It is used by one
+// goroutine.
 type Plain struct {
 	r     *bufio.Reader
 	at    time.Time
 	next  int64
-	chunk []byte // whole lines, read and not yet given
-	long  []byte // then comes a line that was too long: what was kept of it
-	size  int64  // and its whole size
-	err   error  // what ended the input
+	chunk []byte // whole lines, read but not yet returned
+	long  []byte // the line after chunk was too long: the kept part of it
+	size  int64  // and its full size
+	err   error  // why the input ended
 
 	read  int64 // bytes of the input so far
-	mark  int64 // of these, those before what the last run came from
-	first int64 // sequence of the first line of that
+	mark  int64 // bytes before the source of the last batch
+	first int64 // sequence of the first line at mark
 }
 
-// NewPlain reads r. Lines that are no JSON objects get the time at.
+// NewPlain returns a Plain that reads r. Lines that are not JSON objects get
+// the time at.
 func NewPlain(r io.Reader, at time.Time) *Plain {
 	return NewPlainAt(r, at, 0, 1)
 }
 
-// NewPlainAt reads on at a Mark: r is the input from offset on, and its first
+// NewPlainAt continues at a Mark: r is the input from offset on, and its first
 // line has the sequence next.
 func NewPlainAt(r io.Reader, at time.Time, offset, next int64) *Plain {
 	return &Plain{r: bufio.NewReaderSize(r, frameTarget), at: at, next: next, read: offset, mark: offset, first: next}
 }
 
-// Mark returns where in the input the lines of the last run, or some before
-// them, begin: a place for NewPlainAt.
+// Mark returns the position in the input of the lines of the last batch, or of
+// some lines before them, for NewPlainAt.
 func (p *Plain) Mark() (offset, next int64) { return p.mark, p.first }
 
-// Next returns the next run, of some 256 KiB (a line of JSON, at most 1 MiB,
-// may be longer), and io.EOF behind the last. The run's memory is the
-// caller's.
+// Next returns the next batch of about 256 KiB (one long line of JSON, at most
+// 1 MiB, may exceed that), or io.EOF after the last one. The caller owns the
+// memory of the batch.
 func (p *Plain) Next() (*logs.Batch, error) {
 	if len(p.chunk) == 0 && p.long == nil {
 		whole, err := p.fill()
 		if err != nil {
 			return nil, err
 		}
-		// The usual case, in one pass: nothing but JSON lines. The copy is
-		// the run's memory.
+		// The usual case, in one pass: only JSON lines. The copy is the batch's
+		// memory.
 		if b, err := lines.NDJSON(clone(whole), maxPlainLine); err == nil && b.Count > 0 && b.Count == countLines(whole) {
 			return p.batch(b), nil
 		}
@@ -94,7 +96,7 @@ func (p *Plain) batch(b logs.Lines) *logs.Batch {
 	return r
 }
 
-// take turns the next line of the chunk, or some lines of plain text, into
+// take converts the next line of the chunk, or several lines of plain text, to
 // JSON.
 func (p *Plain) take(pos int64) (logs.Lines, error) {
 	end := lineEnd(p.chunk)
@@ -118,8 +120,8 @@ func (p *Plain) take(pos int64) (logs.Lines, error) {
 	return lines.Text(text, lines.TextOptions{Pos: pos, Time: p.at, MaxLine: maxPlainLine, MaxBytes: maxFrame})
 }
 
-// fill reads whole lines, about frameTarget bytes of them. A line that is
-// longer than the limit ends up in p.long; there may be no others then.
+// fill reads whole lines, about frameTarget bytes. A line longer than the limit
+// ends up in p.long; there may be no others then.
 func (p *Plain) fill() (chunk []byte, err error) {
 	if p.err != nil {
 		return nil, p.err
@@ -147,8 +149,8 @@ func (p *Plain) fill() (chunk []byte, err error) {
 	return chunk, nil
 }
 
-// readLong reads on in a line longer than the buffer, which begins at
-// chunk[start:]. What is beyond the limit is counted, not kept.
+// readLong continues reading a line longer than the buffer, which begins at
+// chunk[start:]. Bytes beyond the limit are counted, but not kept.
 func (p *Plain) readLong(chunk []byte, start int) []byte {
 	size := int64(len(chunk) - start)
 	for p.err = bufio.ErrBufferFull; errors.Is(p.err, bufio.ErrBufferFull); {
@@ -167,13 +169,14 @@ func (p *Plain) readLong(chunk []byte, start int) []byte {
 	return chunk
 }
 
-// cut makes a line of what was kept of one that is too long, whatever it is.
+// cut returns the line for the kept part of a line that is too long, whatever
+// it contains.
 func (p *Plain) cut() (logs.Lines, error) {
-	const digits = 12 // room for those of a larger size
+	const digits = 12 // space for the digits of a larger size
 	b, err := lines.Text(p.long, lines.TextOptions{Pos: p.next - 1, Time: p.at, MaxLine: maxPlainLine - digits, MaxBytes: maxFrame})
 	p.long = nil
 	if i := bytes.LastIndex(b.Data, []byte(`"truncated":`)); err == nil && i >= 0 {
-		// Text knows the size of what was kept only.
+		// Text knows only the size of the kept part.
 		b.Data = strconv.AppendInt(b.Data[:i+len(`"truncated":`)], p.size, 10)
 		b.Data = append(b.Data, "}\n"...)
 	}
@@ -181,7 +184,7 @@ func (p *Plain) cut() (logs.Lines, error) {
 }
 
 func clone(b []byte) []byte {
-	// One spare byte, for the line break that a last line may lack.
+	// One spare byte for the line break that the last line may lack.
 	return append(make([]byte, 0, len(b)+1), b...)
 }
 

@@ -16,7 +16,7 @@ import (
 
 var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
 
-// plainLines reads all lines, checking what holds for every run.
+// plainLines reads all lines and checks the invariants of every batch.
 func plainLines(t testing.TB, r io.Reader) []string {
 	t.Helper()
 	var got []string
@@ -85,7 +85,7 @@ func TestALongBlobIsReadInBatches(t *testing.T) {
 		t.Error("JSON lines: not as uploaded")
 	}
 	var out strings.Builder
-	text := strings.Repeat("x\n\n", 40_000) // of lines that make some twenty runs
+	text := strings.Repeat("x\n\n", 40_000) // lines that make about twenty batches
 	for _, s := range plainLines(t, strings.NewReader(text)) {
 		var l logservice.Line
 		if err := json.Unmarshal([]byte(s), &l); err != nil {

@@ -13,17 +13,17 @@ import (
 
 func framePart(i, n int) string { return fmt.Sprintf("frame %d of %d", i+1, n) }
 
-// Cursor reads the lines of an archive in order. It is used by one goroutine,
-// and closed by it.
+// Cursor reads the lines of an archive in order. It is used and closed by one
+// goroutine.
 type Cursor struct {
 	loader loader
 	frame  int   // to be read next
-	next   int64 // sequence to begin with
-	slow   bool  // it was put back
+	next   int64 // first sequence to return
+	slow   bool  // it was rewound
 }
 
-// Cursor returns the lines behind the sequence after; what lies before is not
-// read.
+// Cursor returns a cursor for the lines after sequence after; lines before that
+// are not read.
 func (r *Reader) Cursor(after int64) *Cursor {
 	x := &Cursor{loader: loader{r: r, end: r.index.size}}
 	x.seek(after)
@@ -36,21 +36,21 @@ func (x *Cursor) seek(after int64) {
 	x.frame = sort.Search(len(ix.frames), func(i int) bool { return ix.frames[i].next() > x.next })
 }
 
-// Rewind puts x back to where the line after the sequence after comes next,
-// and releases all that x holds until then.
+// Rewind moves x back to just after the sequence after, and releases everything
+// that x holds until the next call.
 func (x *Cursor) Rewind(after int64) {
-	_ = x.loader.close() // read only: nothing can be lost
+	_ = x.loader.close() // read-only: nothing can be lost
 	x.loader.window, x.loader.ahead = nil, 0
 	x.slow = true
 	x.seek(after)
 }
 
-// Close lets go what is open of the source.
+// Close closes what is open of the source.
 func (x *Cursor) Close() error { return x.loader.close() }
 
-// Next returns the next batch, of about 256 KiB at most (longer only where a
-// line is), and io.EOF after the last. Readers at the same place share the
-// batch's memory: nobody may change it.
+// Next returns the next batch, of at most about 256 KiB (more only if a single
+// line is longer), or io.EOF after the last one. Readers at the same position
+// share the batch's memory: it must not be changed.
 func (x *Cursor) Next(ctx context.Context) (*logs.Batch, error) {
 	frames := x.loader.r.index.frames
 	if x.frame >= len(frames) {
@@ -67,8 +67,8 @@ func (x *Cursor) Next(ctx context.Context) (*logs.Batch, error) {
 	return b.From(first), nil
 }
 
-// load returns the content of the next frame. One that others are likely to
-// read, or x again, is kept.
+// load returns the content of the next frame. A frame that others, or x again,
+// are likely to read is cached.
 func (x *Cursor) load(ctx context.Context) ([]byte, error) {
 	r := x.loader.r
 	if data := r.codec.shared.frame(r.index, x.frame); data != nil {
@@ -81,10 +81,11 @@ func (x *Cursor) load(ctx context.Context) ([]byte, error) {
 	return data, err
 }
 
-// Content reads length bytes of the content (JSON lines) from offset, or
-// fewer where it ends; a negative length reads to the end. What lies before
-// is not read. Read from beginning to end, the content is also checked as a
-// whole. The reader is used by one goroutine, and closed by it.
+// Content returns a reader of length bytes of the content (JSON lines) from
+// offset, or fewer if it ends earlier; a negative length reads to the end.
+// Nothing before offset is read. If it is read from beginning to end, the
+// content is also checked as a whole. The reader is used and closed by one
+// goroutine.
 func (r *Reader) Content(ctx context.Context, offset, length int64) io.ReadCloser {
 	offset = min(max(offset, 0), r.index.raw)
 	rest := r.index.raw - offset
@@ -97,24 +98,24 @@ func (r *Reader) Content(ctx context.Context, offset, length int64) io.ReadClose
 	if i < len(frames) {
 		c.skip = offset - frames[i].raw
 	}
-	// The frame that the last byte lies in ends what is read of the file.
+	// The frame with the last byte is the end of what is read from the file.
 	if last := sort.Search(len(frames), func(i int) bool { return frames[i].raw+int64(frames[i].length) >= offset+rest }); last < len(frames) {
 		c.loader.end = frames[last].offset + int64(frames[last].size)
 	}
 	return c
 }
 
-// Close lets go what is open of the source.
+// Close closes what is open of the source.
 func (c *content) Close() error { return c.loader.close() }
 
 type content struct {
 	ctx    context.Context
 	loader loader
 	frame  int    // to be read next
-	skip   int64  // bytes of it to pass over
-	rest   int64  // bytes still to be given
-	part   []byte // of them, those at hand
-	buf    []byte // the frame that part lies in, reused
+	skip   int64  // bytes of it to skip
+	rest   int64  // bytes still to return
+	part   []byte // those that are decompressed
+	buf    []byte // the frame that contains part, reused
 	whole  bool   // all content is read: check it
 	crc    uint32
 	err    error
@@ -134,7 +135,7 @@ func (c *content) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// WriteTo spares io.Copy its buffer.
+// WriteTo avoids the buffer of io.Copy.
 func (c *content) WriteTo(w io.Writer) (total int64, err error) {
 	for {
 		for len(c.part) == 0 {

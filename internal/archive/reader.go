@@ -11,25 +11,24 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// Source is where an archive lies, for example a blob of a store. Range
-// reads length bytes from offset, or fewer where the source ends. Several
-// ranges may be read at once.
+// Source is where an archive is stored, for example a blob of a store. Range
+// reads length bytes from offset, or fewer if the source ends earlier. It is
+// safe for concurrent use.
 type Source interface {
 	Range(ctx context.Context, offset, length int64) (io.ReadCloser, error)
 }
 
 // Read sizes. Each ranged read may be a request to another machine, so one
-// shall do for the end of most archives and the whole of small ones. Reading
-// on in order takes ever more at once, and past maxAhead what comes from one
-// range to the end.
+// should suffice for the end of most archives and for small ones as a whole.
+// Sequential reads become larger; beyond maxAhead they use a single range to
+// the end.
 const (
 	minTail  = 16 << 10
 	minAhead = 64 << 10
 	maxAhead = 512 << 10
 )
 
-// Reader reads an archive. Its methods may be called from any number of
-// goroutines.
+// Reader reads an archive. Its methods are safe for concurrent use.
 type Reader struct {
 	codec *Codec
 	src   Source
@@ -38,11 +37,11 @@ type Reader struct {
 }
 
 // Open reads and checks the end of the archive of size bytes in src. A
-// *DamageError says that it is no archive, or no longer; other errors are of
-// src.
+// *DamageError means that it is not an archive, or is damaged; other errors are
+// those of src.
 func (c *Codec) Open(ctx context.Context, src Source, size int64) (*Reader, error) {
-	// The index and the seek table take some 20 bytes a frame, and the
-	// frames of real logs 20 KiB and more.
+	// The index and the seek table take some 20 bytes per frame, and the frames
+	// of real logs have 20 KiB or more.
 	n := min(size, minTail+size/512)
 	tail, err := readRange(ctx, src, size-n, n, "seek table")
 	if err != nil {
@@ -78,9 +77,8 @@ func (c *Codec) Open(ctx context.Context, src Source, size int64) (*Reader, erro
 	return c.reader(src, x), nil
 }
 
-// OpenPlain reads a plain archive of size bytes in src by its index, as
-// Writer.Index returned it. A *DamageError says that the two do not belong
-// together.
+// OpenPlain opens a plain archive of size bytes in src with its index, as
+// returned by Writer.Index. A *DamageError means that they do not match.
 func (c *Codec) OpenPlain(src Source, size int64, index []byte) (*Reader, error) {
 	x, err := parseIndex(index)
 	switch {
@@ -100,13 +98,13 @@ func (c *Codec) reader(src Source, x *index) *Reader {
 	return r
 }
 
-// ending is how long the two frames at the end of an archive are, in bytes.
+// ending is the length in bytes of the last two frames of an archive.
 type ending struct {
 	index int64
 	table int64
 }
 
-// parseEnd reads the last bytes of the seek table, which tell where it and
+// parseEnd reads the last bytes of the seek table, which determine where it and
 // the line index begin.
 func parseEnd(tail []byte, size int64) (ending, error) {
 	const part = "seek table"
@@ -133,7 +131,7 @@ func parseEnd(tail []byte, size int64) (ending, error) {
 	return e, nil
 }
 
-// maxIndex bounds the line index: a frame takes at most 8 + 4 + 5 + 4 bytes.
+// maxIndex limits the line index: a frame takes at most 8 + 4 + 5 + 4 bytes.
 const maxIndex = 64 + maxFrames*21
 
 // Summary describes the archive.
@@ -153,20 +151,20 @@ func readRange(ctx context.Context, src Source, offset, length int64, part strin
 	return b, nil
 }
 
-// loader reads frames, best in order: it reads ahead.
+// loader reads frames, preferably in order: it reads ahead.
 type loader struct {
 	r      *Reader
-	end    int64  // of what may be needed, in the file
+	end    int64  // of the range that may be needed, in the file
 	window []byte // frames as stored
 	offset int64  // of the window in the file
-	ahead  int64  // how much to read next
+	ahead  int64  // bytes to read next
 
-	stream io.ReadCloser   // from at to end, nil before it is worth it
-	ctx    context.Context // that the stream lives in
+	stream io.ReadCloser   // from at to end; nil until that pays off
+	ctx    context.Context // context of the stream
 	at     int64
 }
 
-// close lets the stream go.
+// close closes the stream.
 func (l *loader) close() error {
 	if l.stream == nil {
 		return nil
@@ -176,15 +174,15 @@ func (l *loader) close() error {
 	return err
 }
 
-// load returns the content of frame i, in dst's memory where it fits.
+// load returns the content of frame i, in dst's memory if it fits.
 func (l *loader) load(ctx context.Context, i int, dst []byte) ([]byte, error) {
 	f := &l.r.index.frames[i]
-	packed, err := l.packed(ctx, i)
+	compressed, err := l.compressed(ctx, i)
 	if err != nil {
 		return nil, err
 	}
 	part := func() string { return framePart(i, len(l.r.index.frames)) }
-	if crc32.Checksum(packed, castagnoli) != f.crc {
+	if crc32.Checksum(compressed, castagnoli) != f.crc {
 		return nil, damaged(part(), "its checksum does not match")
 	}
 	if cap(dst) < int(f.length) {
@@ -192,10 +190,10 @@ func (l *loader) load(ctx context.Context, i int, dst []byte) ([]byte, error) {
 	}
 	var raw []byte
 	if l.r.index.plain() {
-		raw = append(dst[:0], packed...)
+		raw = append(dst[:0], compressed...)
 	} else {
-		// The capacity is the limit of what is decompressed.
-		raw, err = l.r.codec.dec.DecodeAll(packed, dst[:0:f.length])
+		// The capacity limits what is decompressed.
+		raw, err = l.r.codec.dec.DecodeAll(compressed, dst[:0:f.length])
 	}
 	switch {
 	case errors.Is(err, zstd.ErrDecoderClosed):
@@ -211,8 +209,8 @@ func (l *loader) load(ctx context.Context, i int, dst []byte) ([]byte, error) {
 	return raw, nil
 }
 
-// packed returns the bytes of frame i as stored, valid until the next call.
-func (l *loader) packed(ctx context.Context, i int) ([]byte, error) {
+// compressed returns the bytes of frame i as stored, valid until the next call.
+func (l *loader) compressed(ctx context.Context, i int) ([]byte, error) {
 	frames := l.r.index.frames
 	f := &frames[i]
 	size := int64(f.size)
@@ -230,7 +228,7 @@ func (l *loader) packed(ctx context.Context, i int) ([]byte, error) {
 		}
 		length += int64(g.size)
 	}
-	l.window = nil // not kept beside the next
+	l.window = nil // not kept together with the next
 	window, err := l.read(ctx, f.offset, length, framePart(i, len(frames)))
 	if err != nil {
 		return nil, err
@@ -242,7 +240,7 @@ func (l *loader) packed(ctx context.Context, i int) ([]byte, error) {
 // read reads exactly length bytes from offset.
 func (l *loader) read(ctx context.Context, offset, length int64, part string) ([]byte, error) {
 	if l.stream != nil && (l.at != offset || l.ctx.Err() != nil) {
-		_ = l.close() // read only: nothing can be lost
+		_ = l.close() // read-only: nothing can be lost
 	}
 	if l.stream == nil {
 		if l.ahead < maxAhead || length > l.end-offset {

@@ -9,18 +9,18 @@ import (
 	"weak"
 )
 
-// framesBytes bounds the frames that are kept, decompressed, for readers at the
-// same place: some 64 of them.
+// framesBytes limits the decompressed frames that are cached for readers at the
+// same position: about 64 frames.
 const framesBytes = 16 << 20
 
-// shared is what readers of the same archives have in common: the indexes of
-// those that are open, so that a thousand readers of a long log hold its index
-// once, and the frames that were read last.
+// shared is what readers of the same archives share: the indexes of open
+// archives, so that a thousand readers of a long log need only one copy, and
+// the frames that were read last.
 type shared struct {
-	mu      sync.Mutex // guards all below
+	mu      sync.Mutex // guards everything below
 	indexes map[indexKey]weak.Pointer[index]
 	frames  map[frameKey]*list.Element
-	order   list.List // of *keptFrame, the one used last first
+	order   list.List // of *cachedFrame, most recently used first
 	size    int64     // bytes of the frames
 }
 
@@ -34,12 +34,12 @@ type frameKey struct {
 	i     int
 }
 
-type keptFrame struct {
+type cachedFrame struct {
 	key  frameKey
 	data []byte
 }
 
-// index returns an index that equals x: the one of an open archive, or x.
+// index returns an index equal to x: that of an open archive, or x itself.
 func (s *shared) index(x *index) (same *index, others bool) {
 	key := indexKey{x.content, x.size, x.raw}
 	s.mu.Lock()
@@ -67,7 +67,8 @@ func (x *index) equal(y *index) bool {
 		slices.Equal(x.frames, y.frames) && bytes.Equal(x.whole, y.whole)
 }
 
-// frame returns frame i of x where it is kept, or nil. Nobody may change it.
+// frame returns frame i of x if it is cached, otherwise nil. It must not be
+// changed.
 func (s *shared) frame(x *index, i int) []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -76,10 +77,10 @@ func (s *shared) frame(x *index, i int) []byte {
 		return nil
 	}
 	s.order.MoveToFront(e)
-	return e.Value.(*keptFrame).data
+	return e.Value.(*cachedFrame).data
 }
 
-// keep keeps frame i of x, in place of those that were used longest ago.
+// keep caches frame i of x and evicts the least recently used frames.
 func (s *shared) keep(x *index, i int, data []byte) {
 	if len(data) > framesBytes/8 {
 		return
@@ -93,9 +94,9 @@ func (s *shared) keep(x *index, i int, data []byte) {
 	if s.frames == nil {
 		s.frames = make(map[frameKey]*list.Element)
 	}
-	s.frames[key] = s.order.PushFront(&keptFrame{key, data})
+	s.frames[key] = s.order.PushFront(&cachedFrame{key, data})
 	for s.size += int64(len(data)); s.size > framesBytes; {
-		f := s.order.Remove(s.order.Back()).(*keptFrame)
+		f := s.order.Remove(s.order.Back()).(*cachedFrame)
 		delete(s.frames, f.key)
 		s.size -= int64(len(f.data))
 	}

@@ -9,8 +9,8 @@ import (
 	"github.com/harness/log-service/internal/logs"
 )
 
-// Writer writes one archive. It holds about two frames in memory, and the
-// index (48 bytes a frame). It is used by one goroutine.
+// Writer writes one archive. It holds about two frames in memory, and the index
+// (48 bytes per frame). It is used by one goroutine.
 type Writer struct {
 	codec *Codec
 	w     io.Writer
@@ -19,26 +19,27 @@ type Writer struct {
 	lines []byte // collected for the next frame
 	count int64  // of them
 	out   []byte // a compressed frame, reused
-	next  int64  // the sequence that Append expects; zero before the first
-	err   error  // the first; nothing is written after it
+	next  int64  // the sequence that Append expects; zero before the first batch
+	err   error  // the first error; nothing is written after it
 }
 
-// NewWriter returns a Writer of an archive into w.
+// NewWriter returns a Writer of an archive to w.
 func (c *Codec) NewWriter(w io.Writer) *Writer {
 	return &Writer{codec: c, w: w, index: index{first: 1}}
 }
 
-// NewPlainWriter returns a Writer of a plain archive into w: nothing but the
-// lines, and the index apart, see Index.
+// NewPlainWriter returns a Writer of a plain archive to w: only the lines; for
+// the index see Index.
 func (c *Codec) NewPlainWriter(w io.Writer) *Writer {
 	return &Writer{codec: c, w: w, index: index{first: 1, flags: flagPlain}}
 }
 
-// MarkIncomplete marks the archive as that of a log whose writer went silent.
+// MarkIncomplete marks the archive as that of a log whose writer became silent.
 func (w *Writer) MarkIncomplete() { w.index.flags |= flagIncomplete }
 
-// Append adds a run of lines, which must follow the last one; the first may
-// start anywhere. It does not keep r.Data. After an error the archive is lost.
+// Append adds a batch, which must follow the previous one; the first may start
+// at any sequence. It does not retain r.Data. After an error the archive is
+// unusable.
 func (w *Writer) Append(r *logs.Batch) error {
 	if w.err == nil {
 		w.err = w.append(r)
@@ -90,7 +91,7 @@ func (w *Writer) append(r *logs.Batch) error {
 
 var newline = []byte{'\n'}
 
-// check refuses a run that would make the index lie.
+// check rejects a batch that would make the index wrong.
 func (w *Writer) check(r *logs.Batch) error {
 	lines := int64(bytes.Count(r.Data, newline))
 	switch {
@@ -106,7 +107,7 @@ func (w *Writer) check(r *logs.Batch) error {
 	return nil
 }
 
-// flush writes the frame of the collected lines.
+// flush writes the collected lines as a frame.
 func (w *Writer) flush() error {
 	if len(w.lines) == 0 {
 		return nil
@@ -140,8 +141,8 @@ func (w *Writer) frame(lines []byte, count int64, gap bool) error {
 	return nil
 }
 
-// Close writes what is left, and the index. It does not close the underlying
-// writer. An archive without lines is fine.
+// Close writes the remaining lines and the index. It does not close the
+// underlying writer. An archive may have no lines.
 func (w *Writer) Close() (Summary, error) {
 	if w.err == nil {
 		w.err = w.flush()
@@ -158,6 +159,6 @@ func (w *Writer) Close() (Summary, error) {
 	return w.index.summary(), nil
 }
 
-// Index returns the index of a plain archive, some 14 bytes for each 256 KiB.
-// It follows Close.
+// Index returns the index of a plain archive, about 14 bytes per 256 KiB. Call
+// it after Close.
 func (w *Writer) Index() []byte { return w.index.encode() }
