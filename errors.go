@@ -7,45 +7,44 @@ import (
 )
 
 // Sentinel errors. Backends and the client return them wrapped; test with
-// errors.Is. What they are on the wire is in the table of kinds.go.
+// errors.Is. The table in kinds.go maps them to the wire.
 var (
-	// ErrInvalid marks input that breaks a rule; the message names the value,
-	// the rule and the way out.
+	// ErrInvalid marks input that violates a rule; the message names the value,
+	// the rule and the remedy.
 	ErrInvalid = errors.New("invalid input")
-	// ErrStreamNotFound: no open stream of that identity.
+	// ErrStreamNotFound: there is no open stream with that identity.
 	ErrStreamNotFound = errors.New("stream: not found")
 	// ErrBlobNotFound: nothing is stored under that identity.
 	ErrBlobNotFound = errors.New("blob: not found")
-	// ErrTooLarge: a body over its limit.
+	// ErrTooLarge: a body exceeds its limit.
 	ErrTooLarge = errors.New("body too large")
-	// ErrConflict: the request contradicts what is stored. A *SequenceError
-	// is one.
+	// ErrConflict: the request contradicts what is stored. A *SequenceError is
+	// an ErrConflict.
 	ErrConflict = errors.New("conflict")
 	// ErrUnauthorized: a token is missing or malformed.
 	ErrUnauthorized = errors.New("not authenticated")
 	// ErrForbidden: the token does not allow this.
 	ErrForbidden = errors.New("operation not permitted")
 	// ErrUnavailable: the server or a backend cannot do this now; the same
-	// request may succeed later. An *UnavailableError says when to try again.
+	// request may succeed later. An *UnavailableError says when to retry.
 	ErrUnavailable = errors.New("temporarily unavailable")
-	// ErrLimit: the account has reached one of its limits. It comes as a part
-	// of an *UnavailableError, since the same request may succeed later.
+	// ErrLimit: the account has reached one of its limits. It is wrapped in an
+	// *UnavailableError, since the same request may succeed later.
 	ErrLimit = errors.New("limit reached")
 	// ErrUnsupported: the server does not offer this.
 	ErrUnsupported = errors.New("not supported")
-	// ErrDeadline: the time for a request passed before it was done. It may
-	// have been carried out. The client's is also ErrUnavailable.
+	// ErrDeadline: the deadline passed before the request completed. It may
+	// have been carried out. The client's error is also ErrUnavailable.
 	ErrDeadline = errors.New("the deadline passed")
 )
 
-// Invalidf returns an error that is ErrInvalid and reads as the formatted
-// message alone.
+// Invalidf returns an ErrInvalid whose text is only the formatted message.
 func Invalidf(format string, args ...any) error {
 	return &kindError{kind: ErrInvalid, msg: fmt.Sprintf(format, args...)}
 }
 
-// Errorf is Invalidf for any sentinel: it reads as the message alone and is
-// kind for errors.Is.
+// Errorf is Invalidf for any sentinel: its text is only the message, and
+// errors.Is matches kind.
 func Errorf(kind error, format string, args ...any) error {
 	return &kindError{kind: kind, msg: fmt.Sprintf(format, args...)}
 }
@@ -58,11 +57,11 @@ type kindError struct {
 func (e *kindError) Error() string { return e.msg }
 func (e *kindError) Unwrap() error { return e.kind }
 
-// SequenceError refuses an append whose offset lies beyond the end of the
-// stream: lines between would be missing. It is ErrConflict.
+// SequenceError rejects an append whose offset is beyond the end of the stream:
+// the lines between would be missing. It is ErrConflict.
 type SequenceError struct {
-	Offset   int64 // where the refused append wanted to start
-	Expected int64 // the sequence that the next line will get
+	Offset   int64 // where the rejected append was to start
+	Expected int64 // the sequence of the next line
 }
 
 func (e *SequenceError) Error() string {
@@ -81,8 +80,8 @@ func (e *UnavailableError) Error() string {
 }
 func (e *UnavailableError) Unwrap() []error { return []error{ErrUnavailable, e.Cause} }
 
-// GapError tells a reader that the lines First to Last are gone: no backend
-// holds them any more. Reading goes on after Last.
+// GapError reports to a reader that the lines First to Last are lost: no
+// backend has them anymore. Reading continues after Last.
 type GapError struct {
 	First, Last int64
 }

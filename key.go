@@ -6,21 +6,21 @@ import (
 	"unicode/utf8"
 )
 
-// Key names a log within its account: one or more segments joined by "/".
-// Make one with ParseKey; a Key that was not parsed is checked again wherever
-// it enters the server.
+// Key names a log within its account: one or more segments separated by "/".
+// Create one with ParseKey; unparsed keys are checked wherever they enter the
+// server.
 type Key string
 
-// ID is the identity of a log: the pair, never a joined path. Backends encode
-// it injectively, so that no key of one account reaches another.
+// ID is the identity of a log: a pair, never a joined path. Backends encode it
+// injectively, so that no key of one account refers to another.
 type ID struct {
 	Account string
 	Key     Key
 }
 
-// ParseKey checks s against the rules of a key: 1 to MaxKeyBytes bytes of
-// UTF-8, no control characters, no empty segment, no "." or ".." segment.
-// The error wraps ErrInvalid and names the value and the rule.
+// ParseKey checks s against the rules for keys: 1 to MaxKeyBytes bytes of
+// UTF-8, no control characters, no empty segment, no "." or ".." segment. The
+// error wraps ErrInvalid and names the value and the rule.
 func ParseKey(s string) (Key, error) {
 	if s == "" {
 		return "", Invalidf("key is empty: name the log, for example project/build/stage/step")
@@ -42,8 +42,8 @@ func ParseKey(s string) (Key, error) {
 	return Key(s), nil
 }
 
-// CIKey is the key of a step of a build, project/build/stage/step. Each part
-// is one segment.
+// CIKey returns the key of a step of a build, project/build/stage/step. Each
+// part is one segment.
 func CIKey(project, build, stage, step string) (Key, error) {
 	for _, part := range []string{project, build, stage, step} {
 		if strings.Contains(part, "/") {
@@ -53,8 +53,8 @@ func CIKey(project, build, stage, step string) (Key, error) {
 	return ParseKey(project + "/" + build + "/" + stage + "/" + step)
 }
 
-// InternalAccount holds what engines keep for themselves in a blob store. No
-// request reaches it: ParseAccount refuses it, only ID.Check lets it pass.
+// InternalAccount contains the engines' own data in a blob store. No request
+// can access it: ParseAccount rejects it, and only ID.Check accepts it.
 const InternalAccount = ".internal"
 
 // ParseAccount checks an account identifier: 1 to MaxAccountBytes bytes of
@@ -87,7 +87,7 @@ func ParseID(account, key string) (ID, error) {
 }
 
 // Check is for stores: it returns nil for what ParseID accepts, and for
-// identities of InternalAccount.
+// identities in InternalAccount.
 func (id ID) Check() error {
 	if err := CheckAccount(id.Account); err != nil {
 		return err
@@ -96,7 +96,7 @@ func (id ID) Check() error {
 	return err
 }
 
-// CheckAccount is ParseAccount for stores: it lets InternalAccount pass.
+// CheckAccount is ParseAccount for stores: it accepts InternalAccount.
 func CheckAccount(s string) error {
 	if s == InternalAccount {
 		return nil
@@ -105,8 +105,8 @@ func CheckAccount(s string) error {
 	return err
 }
 
-// Under reports whether k is p or lies below it, by whole segments: "run:10"
-// is not under "run:1". Everything is under the empty key.
+// Under reports whether k is p or below it, by whole segments: "run:10" is not
+// under "run:1". Every key is under the empty key.
 func (k Key) Under(p Key) bool {
 	if p == "" || k == p {
 		return true

@@ -7,23 +7,23 @@ import (
 	"slices"
 )
 
-// Kind is what errors of one kind are on the wire, the same for servers and
+// Kind is how errors of one kind appear on the wire, the same for servers and
 // clients of HTTP and gRPC.
 type Kind struct {
-	Err    error  // what errors.Is finds at both ends; nil for internal errors
-	Code   string // the kind's name for programs; over gRPC in capitals
-	Status int    // of HTTP
-	GRPC   uint32 // the code of gRPC
+	Err    error  // what errors.Is matches at both ends; nil for internal errors
+	Code   string // the kind's name for programs; in capitals over gRPC
+	Status int    // HTTP status
+	GRPC   uint32 // gRPC code
 	Hint   string // what the caller can do; may be empty
-	// Own: the words of such an error are written for the caller. Of any other
-	// the caller sees the words of Err, and the server's log the rest.
+	// Own: the text of such an error is meant for the caller. Otherwise the
+	// caller sees the text of Err, and the rest goes to the server's log.
 	Own bool
 
-	from     []error // errors of the standard library that are of this kind
-	statuses []int   // of other servers and of proxies
+	from     []error // errors of the standard library of this kind
+	statuses []int   // statuses of other servers and of proxies
 }
 
-// Codes of gRPC, as its specification numbers them.
+// gRPC codes, numbered as in its specification.
 const (
 	grpcCanceled          = 1
 	grpcInvalidArgument   = 3
@@ -44,9 +44,9 @@ var (
 	errEndedEarly  = Errorf(ErrInvalid, "the request ended early")
 )
 
-// kinds is the one table of errors. Where several rows match, the first one is
-// the general one, which a status or a code of gRPC stands for, and the last
-// one is the specific one, which an error is of.
+// kinds is the only table of errors. If several rows match, the first is the
+// general one, which an HTTP status or gRPC code maps to, and the last is the
+// specific one, which an error maps to.
 var kinds = []Kind{
 	{Err: ErrInvalid, Code: "invalid", Status: 400, GRPC: grpcInvalidArgument, Own: true},
 	{Err: errEndedEarly, Code: "invalid", Status: 400, GRPC: grpcCanceled,
@@ -80,7 +80,7 @@ func (k Kind) Temporary() bool {
 	return k.Status == 503 || k.Status == 504
 }
 
-// KindOf is the kind of an error; internal for all that no sentinel is in.
+// KindOf returns the kind of an error; errors without a sentinel are internal.
 func KindOf(err error) Kind {
 	for _, k := range slices.Backward(kinds) {
 		if errors.Is(err, k.Err) || slices.ContainsFunc(k.from, func(e error) bool { return errors.Is(err, e) }) {
@@ -90,14 +90,14 @@ func KindOf(err error) Kind {
 	return internalKind
 }
 
-// KindOfCode is the kind that a server has named; internal where it names none
-// that is known.
+// KindOfCode returns the kind named by a server; internal for an empty or
+// unknown code.
 func KindOfCode(code string) Kind {
 	return first(func(k Kind) bool { return k.Code == code })
 }
 
-// KindOfStatus is the kind that a status of HTTP stands for where the answer
-// names none. An unknown status below 500 is ErrInvalid, another one internal.
+// KindOfStatus returns the kind that an HTTP status represents if the answer
+// names none. An unknown status below 500 is ErrInvalid, others are internal.
 func KindOfStatus(status int) Kind {
 	k := first(func(k Kind) bool { return k.Status == status || slices.Contains(k.statuses, status) })
 	if k.Err == nil && status >= 400 && status < 500 {
@@ -106,8 +106,8 @@ func KindOfStatus(status int) Kind {
 	return k
 }
 
-// KindOfGRPC is the kind that a code of gRPC stands for where the status names
-// none; internal for codes that no server of logs sends.
+// KindOfGRPC returns the kind that a gRPC code represents if the status names
+// none; internal for codes that no log server sends.
 func KindOfGRPC(code uint32) Kind {
 	return first(func(k Kind) bool { return k.GRPC == code })
 }

@@ -49,7 +49,7 @@ func TestAnErrorIsOfItsMostSpecificKind(t *testing.T) {
 		{&SequenceError{Offset: 9, Expected: 4}, "sequence_gap"},
 		{Invalidf("bad"), "invalid"},
 		{&UnavailableError{Cause: Errorf(ErrLimit, "too many")}, "limit"},
-		// What is unavailable may be there later, whatever it was that was missed.
+		// Unavailable errors may succeed later, whatever their cause.
 		{&UnavailableError{Cause: context.DeadlineExceeded}, "unavailable"},
 		{&UnavailableError{Cause: ErrBlobNotFound}, "unavailable"},
 		{&UnavailableError{Cause: io.ErrUnexpectedEOF}, "unavailable"},
@@ -84,7 +84,7 @@ func TestTheDocumentationHasEveryKindOfError(t *testing.T) {
 		}
 		for _, k := range append(slices.Clone(kinds), internalKind) {
 			if errors.Is(k.Err, ErrBlobNotFound) && file == "docs/grpc.md" {
-				continue // no call is about blobs
+				continue // no call concerns blobs
 			}
 			if !regexp.MustCompile(row(k)).Match(page) {
 				t.Errorf("%s has no row for %s (%d)", file, k.Code, k.Status)

@@ -11,11 +11,11 @@ import (
 //
 //	{"level":"info","pos":0,"out":"text\n","time":"2026-01-02T15:04:05Z","args":null}
 //
-// The server keeps every line as the bytes that were sent; Line is the view
-// that Go programs have of them.
+// The server stores every line as the bytes that were sent; Line is their
+// representation in Go programs.
 type Line struct {
-	// Seq is the line's place in its log: 1, 2, 3, ... over all writers. It
-	// travels beside the line, not in it; zero where unknown.
+	// Seq is the line's position in its log: 1, 2, 3, ... over all writers. It
+	// is transmitted beside the line, not in it; zero if unknown.
 	Seq   int64             `json:"-"`
 	Level string            `json:"level"`
 	Pos   int64             `json:"pos"` // counted from 0 by each writer
@@ -23,22 +23,22 @@ type Line struct {
 	Time  time.Time         `json:"time"`
 	Args  map[string]string `json:"args"`
 	// Truncated is the size in bytes of the text before the server cut it at
-	// its limit; zero for a whole line.
+	// its limit; zero for a complete line.
 	Truncated int64 `json:"truncated,omitempty"`
-	// Gap is set on a line that stands for lines which are gone.
+	// Gap is set on a line that represents lost lines.
 	Gap *Gap `json:"gap,omitempty"`
 }
 
-// Gap names the sequences of lines that no backend holds any more.
+// Gap names the sequences of lines that no backend has anymore.
 type Gap struct {
 	First int64 `json:"first"`
 	Last  int64 `json:"last"`
 }
 
-// UnmarshalJSON reads a line as real clients write it: a time may be RFC 3339
-// or a number (seconds, or milliseconds since 1970 as Java writes them), and
-// a member of another type than expected is kept as its JSON text in Out or
-// skipped elsewhere. Only text that is not a JSON object is an error.
+// UnmarshalJSON reads a line as real clients write it. A time may be RFC 3339
+// or a number (seconds, or milliseconds since 1970 as written by Java). A
+// member of an unexpected type is kept as its JSON text in Out, and is
+// otherwise skipped. Only text that is not a JSON object is an error.
 func (l *Line) UnmarshalJSON(data []byte) error {
 	var raw struct {
 		Level     json.RawMessage `json:"level"`
@@ -56,7 +56,7 @@ func (l *Line) UnmarshalJSON(data []byte) error {
 	l.Level = text(raw.Level)
 	l.Out = text(raw.Out)
 	l.Time = moment(raw.Time)
-	// The members below are optional: one of another type reads as absent.
+	// The members below are optional: one of another type is treated as absent.
 	_ = json.Unmarshal(orNull(raw.Pos), &l.Pos)
 	_ = json.Unmarshal(orNull(raw.Truncated), &l.Truncated)
 	_ = json.Unmarshal(orNull(raw.Gap), &l.Gap)
@@ -84,8 +84,8 @@ func text(raw json.RawMessage) string {
 	return string(raw)
 }
 
-// moment reads a time. Numbers from 1e11 on are milliseconds: as seconds they
-// would lie past the year 5000.
+// moment parses a time. Numbers from 1e11 on are milliseconds: as seconds they
+// would be after the year 5000.
 func moment(raw json.RawMessage) time.Time {
 	var t time.Time
 	if len(raw) == 0 {

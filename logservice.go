@@ -1,46 +1,46 @@
-// Package logservice holds the words that every part of the log service
-// shares: the identity of a log, its lines, and the errors that all backends
-// and both ends of the wire agree on. It imports the standard library only,
-// so that clients stay light.
+// Package logservice contains the vocabulary shared by all parts of the log
+// service: the identity of a log, its lines, and the errors that all backends
+// and both ends of the wire use. It imports only the standard library, so that
+// clients stay small.
 //
-// Programs that talk to a server want package client.
+// Programs that use a server need package client.
 package logservice
 
 import "time"
 
-// The limits below are part of the protocol: a client may rely on them, and
-// a server refuses what lies beyond them before it does any work.
+// These limits are part of the protocol: clients may rely on them, and servers
+// reject what exceeds them before doing any work.
 const (
-	// MaxKeyBytes bounds a key, so that every backend can hold it (S3 object
-	// names end at 1024 bytes, prefix included).
+	// MaxKeyBytes limits a key, so that every backend can store it (S3 object
+	// names have at most 1024 bytes, including a prefix).
 	MaxKeyBytes = 1024
-	// MaxAccountBytes bounds an account identifier.
+	// MaxAccountBytes limits an account identifier.
 	MaxAccountBytes = 255
-	// DefaultMaxLineBytes is the size of one line's JSON past which its text
-	// is cut and marked: 1 MiB.
+	// DefaultMaxLineBytes is the size of a line's JSON beyond which its text is
+	// cut and marked: 1 MiB.
 	DefaultMaxLineBytes = 1 << 20
-	// DefaultMaxBodyBytes bounds the body of one append: 64 MiB, after
+	// DefaultMaxBodyBytes limits the body of one append: 64 MiB, after
 	// decompression.
 	DefaultMaxBodyBytes = 64 << 20
-	// DefaultTTL is how long a stream lives after its last activity when its
-	// opener names no time.
+	// DefaultTTL is how long a stream lives after its last activity if no time
+	// was given when it was opened.
 	DefaultTTL = 5 * time.Hour
-	// MaxTTL is the longest a stream may live after its last activity.
+	// MaxTTL is the longest time that a stream may live after its last
+	// activity.
 	MaxTTL = 24 * time.Hour
-	// DefaultAccount is the account of servers that run without
-	// authentication.
+	// DefaultAccount is the account on servers without authentication.
 	DefaultAccount = "default"
-	// DefaultServer is where a server listens when nobody says otherwise.
+	// DefaultServer is the default address of a server.
 	DefaultServer = "http://localhost:8079"
 )
 
-// Headers of the answers that programs read.
+// Response headers that programs read.
 const (
-	// HeaderNextSequence carries the sequence that the next line of the
-	// stream will get: on every answered append, and with status 409 the one
-	// that the refused append should have started at.
+	// HeaderNextSequence is the sequence of the stream's next line: in every
+	// successful append response, and with status 409 the sequence at which the
+	// rejected append should have started.
 	HeaderNextSequence = "X-Log-Next-Sequence"
-	// HeaderState says where a log is read from: StateLive, StateArchived,
+	// HeaderState is where a log is read from: StateLive, StateArchived,
 	// StateIncomplete or StateUnknown.
 	HeaderState = "X-Log-State"
 )
@@ -49,8 +49,8 @@ const (
 const (
 	StateLive     = "live"
 	StateArchived = "archived"
-	// StateIncomplete is an archived log whose writer went silent: nobody
-	// closed it, so lines may be missing at its end.
+	// StateIncomplete is an archived log whose writer became silent: it was
+	// never closed, so lines may be missing at its end.
 	StateIncomplete = "incomplete"
 	StateUnknown    = "unknown"
 )

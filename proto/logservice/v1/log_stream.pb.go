@@ -4,17 +4,17 @@
 // 	protoc        (unknown)
 // source: logservice/v1/log_stream.proto
 
-// The service of live logs over gRPC: what HTTP offers below /stream. Finished
-// logs of any size (uploads, downloads, links) stay on HTTP, which moves them
-// without size limits and without encoding them once more.
+// Live logs over gRPC: the same as HTTP below /stream. Finished logs (uploads,
+// downloads, links) are available over HTTP only, which transfers them without
+// size limits and without another encoding.
 //
-// Errors have a google.rpc.ErrorInfo of the domain "log-service" whose reason
-// is the name that HTTP answers as "code", in capitals: STREAM_NOT_FOUND,
-// SEQUENCE_GAP (its metadata hold "offset" and "expected"), TOO_LARGE,
+// Errors have a google.rpc.ErrorInfo of the domain "log-service". Its reason is
+// the "code" of HTTP errors, in capitals: STREAM_NOT_FOUND, SEQUENCE_GAP (its
+// metadata contains "offset" and "expected"), TOO_LARGE,
 // CONFLICT, NOT_AUTHENTICATED, FORBIDDEN, INVALID, UNSUPPORTED, UNAVAILABLE,
 // LIMIT, INTERNAL. UNAVAILABLE errors also have a google.rpc.RetryInfo.
 //
-// A token goes into the metadata, as "authorization: Bearer TOKEN" or as
+// A token is sent in the metadata, as "authorization: Bearer TOKEN" or
 // "x-harness-token: TOKEN".
 
 package logservicev1
@@ -35,18 +35,18 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// LogState says where a log is read from.
+// LogState is where a log is read from.
 type LogState int32
 
 const (
-	// Not said.
+	// Unknown.
 	LogState_LOG_STATE_UNSPECIFIED LogState = 0
-	// From the live stream: lines may still come.
+	// The live stream: more lines may follow.
 	LogState_LOG_STATE_LIVE LogState = 1
-	// From what is stored: the log has ended.
+	// The store: the log has ended.
 	LogState_LOG_STATE_ARCHIVED LogState = 2
-	// The same, of a log whose writer went silent: nobody closed it, so lines
-	// may be missing at its end.
+	// The store, for a log whose writer became silent: it was never closed, so
+	// lines may be missing at its end.
 	LogState_LOG_STATE_INCOMPLETE LogState = 3
 )
 
@@ -93,15 +93,15 @@ func (LogState) EnumDescriptor() ([]byte, []int) {
 	return file_logservice_v1_log_stream_proto_rawDescGZIP(), []int{0}
 }
 
-// Archiving says what a close does with the log.
+// Archiving is what a close does with the log.
 type Archiving int32
 
 const (
-	// Archives the log unless there is a blob of its key.
+	// Archives the log unless a blob with its key exists.
 	Archiving_ARCHIVING_UNSPECIFIED Archiving = 0
-	// Archives the log in place of a blob of its key.
+	// Archives the log and replaces a blob with its key.
 	Archiving_ARCHIVING_ALWAYS Archiving = 1
-	// Does not archive: the lines are gone.
+	// Does not archive the log: its lines are lost.
 	Archiving_ARCHIVING_NEVER Archiving = 2
 )
 
@@ -149,15 +149,16 @@ func (Archiving) EnumDescriptor() ([]byte, []int) {
 // OpenRequest names the stream to open.
 type OpenRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Whose log it is; "default" on a server without authentication.
+	// The account that owns the log; "default" on a server without
+	// authentication.
 	Account string `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
 	// The log within its account: 1 to 1024 bytes, segments joined by "/", for
 	// example project/build/stage/step.
 	Key string `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
-	// How long the stream may be silent before the server archives it by
-	// itself, marked incomplete. Absent: 5 hours. At most 24 hours.
+	// How long the stream may be silent before the server archives it
+	// automatically, marked incomplete. Absent: 5 hours. At most 24 hours.
 	Ttl *durationpb.Duration `protobuf:"bytes,3,opt,name=ttl,proto3" json:"ttl,omitempty"`
-	// Drops the lines of a stream that is open already.
+	// Drops the lines of a stream that is already open.
 	Truncate      bool `protobuf:"varint,4,opt,name=truncate,proto3" json:"truncate,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -258,25 +259,25 @@ func (*OpenResponse) Descriptor() ([]byte, []int) {
 	return file_logservice_v1_log_stream_proto_rawDescGZIP(), []int{1}
 }
 
-// PushRequest is one batch of lines. All of them are stored or none.
+// PushRequest is one batch of lines. Either all of them are stored or none.
 type PushRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Whose log it is. The first request of a call names the log; in those
-	// that follow account and key may be left out.
+	// The account that owns the log. The first request of a call names the log;
+	// later ones may omit account and key.
 	Account string `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
 	// The log within its account.
 	Key string `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
-	// The lines as JSON objects, {"level","pos","out","time","args"} and whatever
-	// else they hold: one after the other, with or without white space between
-	// them (NDJSON), or as one JSON array. None at all only asks for the next
-	// sequence.
+	// The lines as JSON objects, with "level", "pos", "out", "time", "args" and
+	// any other members: one after the other, with or without white space between
+	// them (NDJSON), or as one JSON array. A batch without lines only requests
+	// the next sequence.
 	Lines []byte `protobuf:"bytes,3,opt,name=lines,proto3" json:"lines,omitempty"`
-	// The sequence that the first line shall get. Lines that the stream has
-	// already are acknowledged and not stored again, so a batch may be repeated;
-	// one beyond the end of the stream is refused with SEQUENCE_GAP. Zero:
-	// whatever comes next; then a batch whose lines carry pos and time and
-	// which is byte for byte one of the last of its stream is taken for a
-	// repetition.
+	// The intended sequence of the first line. Lines that the stream already has
+	// are acknowledged and not stored again, so a batch can be retried; an offset
+	// beyond the end of the stream is rejected with SEQUENCE_GAP. Zero means the
+	// next sequence; then a batch whose lines all have pos and time, and which is
+	// byte for byte identical to a recent one of its stream, is treated as a
+	// retry.
 	Offset        int64 `protobuf:"varint,4,opt,name=offset,proto3" json:"offset,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -340,10 +341,10 @@ func (x *PushRequest) GetOffset() int64 {
 	return 0
 }
 
-// PushResponse acknowledges one batch: it is durable.
+// PushResponse acknowledges one durable batch.
 type PushResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The sequence that the next line of the stream will get.
+	// The sequence of the stream's next line.
 	NextSequence  int64 `protobuf:"varint,1,opt,name=next_sequence,json=nextSequence,proto3" json:"next_sequence,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -389,12 +390,12 @@ func (x *PushResponse) GetNextSequence() int64 {
 // TailRequest names the log to read.
 type TailRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Whose log it is.
+	// The account that owns the log.
 	Account string `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
 	// The log within its account.
 	Key string `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
 	// The sequence of the last line that the reader has; zero reads from the
-	// first line on.
+	// first line.
 	After         int64 `protobuf:"varint,3,opt,name=after,proto3" json:"after,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -454,7 +455,7 @@ func (x *TailRequest) GetAfter() int64 {
 // TailResponse is one part of a log.
 type TailResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What comes. Clients pass over a part that they do not know.
+	// The part. Clients ignore parts that they do not know.
 	//
 	// Types that are valid to be assigned to Part:
 	//
@@ -545,7 +546,7 @@ type isTailResponse_Part interface {
 }
 
 type TailResponse_Begin struct {
-	// Comes once, first.
+	// Sent once, first.
 	Begin *TailBegin `protobuf:"bytes,1,opt,name=begin,proto3,oneof"`
 }
 
@@ -555,12 +556,12 @@ type TailResponse_Batch struct {
 }
 
 type TailResponse_Gap struct {
-	// Lines that are gone.
+	// Lost lines.
 	Gap *TailGap `protobuf:"bytes,3,opt,name=gap,proto3,oneof"`
 }
 
 type TailResponse_End struct {
-	// Comes once, last: the log has ended and was sent whole.
+	// Sent once, last: the log has ended and was sent completely.
 	End *TailEnd `protobuf:"bytes,4,opt,name=end,proto3,oneof"`
 }
 
@@ -572,7 +573,7 @@ func (*TailResponse_Gap) isTailResponse_Part() {}
 
 func (*TailResponse_End) isTailResponse_Part() {}
 
-// TailBegin says that the log exists and the reader is connected to it.
+// TailBegin reports that the log exists and the reader is connected to it.
 type TailBegin struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Where the log is read from.
@@ -621,13 +622,13 @@ func (x *TailBegin) GetState() LogState {
 // TailBatch is a run of consecutive lines.
 type TailBatch struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The sequence of the first line. Sequences are 1, 2, 3, ... without a
-	// break; where the last batch or gap ended, the next one begins.
+	// The sequence of the first line. Sequences are 1, 2, 3, ...; each batch or
+	// gap begins where the previous one ended.
 	FirstSequence int64 `protobuf:"varint,1,opt,name=first_sequence,json=firstSequence,proto3" json:"first_sequence,omitempty"`
-	// How many lines there are.
+	// The number of lines.
 	Count int64 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
-	// The lines as they were sent: JSON objects, each followed by a line break
-	// and without line breaks inside.
+	// The lines as they were sent: JSON objects without line breaks, each
+	// followed by one.
 	Lines         []byte `protobuf:"bytes,3,opt,name=lines,proto3" json:"lines,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -684,14 +685,14 @@ func (x *TailBatch) GetLines() []byte {
 	return nil
 }
 
-// TailGap stands for lines that no backend holds any more.
+// TailGap represents lines that no backend has anymore.
 type TailGap struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The first lost line.
 	FirstSequence int64 `protobuf:"varint,1,opt,name=first_sequence,json=firstSequence,proto3" json:"first_sequence,omitempty"`
-	// The last lost line. Reading goes on behind it.
+	// The last lost line. Reading continues after it.
 	LastSequence int64 `protobuf:"varint,2,opt,name=last_sequence,json=lastSequence,proto3" json:"last_sequence,omitempty"`
-	// A line that tells people so, as a JSON object.
+	// A line that explains the gap to people, as a JSON object.
 	Line          []byte `protobuf:"bytes,3,opt,name=line,proto3" json:"line,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -788,14 +789,14 @@ func (*TailEnd) Descriptor() ([]byte, []int) {
 // CloseRequest names the stream to close.
 type CloseRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Whose log it is.
+	// The account that owns the log.
 	Account string `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
 	// The log within its account.
 	Key string `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
-	// Closes every open stream at and below the key, by whole segments. None at
-	// all is no error then.
+	// Closes every open stream at and below the key, by whole segments. It is
+	// not an error if there are none.
 	Prefix bool `protobuf:"varint,3,opt,name=prefix,proto3" json:"prefix,omitempty"`
-	// What happens with the log.
+	// Whether the log is archived.
 	Archiving     Archiving `protobuf:"varint,4,opt,name=archiving,proto3,enum=logservice.v1.Archiving" json:"archiving,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -860,7 +861,7 @@ func (x *CloseRequest) GetArchiving() Archiving {
 }
 
 // CloseResponse is empty: the stream has ended. Archiving that takes longer
-// than 8 seconds goes on behind it.
+// than 8 seconds continues after it.
 type CloseResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -900,13 +901,13 @@ func (*CloseResponse) Descriptor() ([]byte, []int) {
 // ListRequest selects streams.
 type ListRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Whose streams.
+	// The account that owns the streams.
 	Account string `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
-	// Only those at and below this key, by whole segments. Empty: all.
+	// Selects streams at and below this key, by whole segments. Empty: all.
 	Prefix string `protobuf:"bytes,2,opt,name=prefix,proto3" json:"prefix,omitempty"`
-	// How many streams to describe at most: 1 to 5000, which zero stands for.
+	// The maximum number of streams to describe: 1 to 5000. Zero means 5000.
 	PageSize int32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// The next_page_token of the page before. Empty: the first page.
+	// The next_page_token of the previous page. Empty: the first page.
 	PageToken     string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -975,9 +976,9 @@ type ListResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Open streams, ordered by key.
 	Streams []*StreamInfo `protobuf:"bytes,1,rep,name=streams,proto3" json:"streams,omitempty"`
-	// Asks for the page that follows. Empty: there is none.
+	// The page_token for the next page. Empty: this is the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
-	// What of the selected logs is closed and not archived yet. Absent: nothing.
+	// The selected logs that are closed and not archived yet. Absent: none.
 	Archiving     *Backlog `protobuf:"bytes,3,opt,name=archiving,proto3" json:"archiving,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1034,12 +1035,13 @@ func (x *ListResponse) GetArchiving() *Backlog {
 	return nil
 }
 
-// Backlog counts logs that wait to be archived. They can be read meanwhile.
+// Backlog counts logs that are waiting to be archived. They can be read
+// meanwhile.
 type Backlog struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// All that wait.
+	// All waiting logs.
 	Waiting int64 `protobuf:"varint,1,opt,name=waiting,proto3" json:"waiting,omitempty"`
-	// Of these, those whose archiving failed and is tried again.
+	// Those whose archiving has failed and is being retried.
 	Failing       int64 `protobuf:"varint,2,opt,name=failing,proto3" json:"failing,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1094,15 +1096,15 @@ type StreamInfo struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The log within its account.
 	Key string `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
-	// Lines so far: sequences given.
+	// Lines so far: sequences assigned.
 	Lines int64 `protobuf:"varint,2,opt,name=lines,proto3" json:"lines,omitempty"`
-	// Bytes of JSON held, line breaks included.
+	// Bytes of JSON stored, including line breaks.
 	Bytes int64 `protobuf:"varint,3,opt,name=bytes,proto3" json:"bytes,omitempty"`
-	// Readers that follow.
+	// Readers that follow the stream.
 	Subscribers int32 `protobuf:"varint,4,opt,name=subscribers,proto3" json:"subscribers,omitempty"`
-	// What is left until the stream counts as abandoned.
+	// The time left until the stream is considered abandoned.
 	Ttl *durationpb.Duration `protobuf:"bytes,5,opt,name=ttl,proto3" json:"ttl,omitempty"`
-	// The server that the log is written through, where there are several.
+	// The server through which the log is written, if there are several.
 	Node          string `protobuf:"bytes,6,opt,name=node,proto3" json:"node,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1183,12 +1185,11 @@ func (x *StreamInfo) GetNode() string {
 // WatchRequest selects streams.
 type WatchRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Whose streams.
+	// The account that owns the streams.
 	Account string `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
-	// Only those at and below this key, by whole segments. Empty: all.
+	// Selects streams at and below this key, by whole segments. Empty: all.
 	Prefix string `protobuf:"bytes,2,opt,name=prefix,proto3" json:"prefix,omitempty"`
-	// How often to look for changes: 1 second, which absent stands for, to 1
-	// minute.
+	// How often to check for changes: 1 second to 1 minute. Absent: 1 second.
 	Interval      *durationpb.Duration `protobuf:"bytes,3,opt,name=interval,proto3" json:"interval,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1245,15 +1246,15 @@ func (x *WatchRequest) GetInterval() *durationpb.Duration {
 	return nil
 }
 
-// WatchResponse is what changed since the last look; at first, everything. A
-// ttl that runs down is no change.
+// WatchResponse contains the changes since the last check; at first,
+// everything. A decreasing ttl is not a change.
 type WatchResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// New and changed streams, ordered by key.
 	Streams []*StreamInfo `protobuf:"bytes,1,rep,name=streams,proto3" json:"streams,omitempty"`
 	// Keys of streams that ended.
 	Ended []string `protobuf:"bytes,2,rep,name=ended,proto3" json:"ended,omitempty"`
-	// More of the same look follows in the next message.
+	// The changes of the same check continue in the next message.
 	More          bool `protobuf:"varint,3,opt,name=more,proto3" json:"more,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

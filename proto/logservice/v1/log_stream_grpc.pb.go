@@ -4,17 +4,17 @@
 // - protoc             (unknown)
 // source: logservice/v1/log_stream.proto
 
-// The service of live logs over gRPC: what HTTP offers below /stream. Finished
-// logs of any size (uploads, downloads, links) stay on HTTP, which moves them
-// without size limits and without encoding them once more.
+// Live logs over gRPC: the same as HTTP below /stream. Finished logs (uploads,
+// downloads, links) are available over HTTP only, which transfers them without
+// size limits and without another encoding.
 //
-// Errors have a google.rpc.ErrorInfo of the domain "log-service" whose reason
-// is the name that HTTP answers as "code", in capitals: STREAM_NOT_FOUND,
-// SEQUENCE_GAP (its metadata hold "offset" and "expected"), TOO_LARGE,
+// Errors have a google.rpc.ErrorInfo of the domain "log-service". Its reason is
+// the "code" of HTTP errors, in capitals: STREAM_NOT_FOUND, SEQUENCE_GAP (its
+// metadata contains "offset" and "expected"), TOO_LARGE,
 // CONFLICT, NOT_AUTHENTICATED, FORBIDDEN, INVALID, UNSUPPORTED, UNAVAILABLE,
 // LIMIT, INTERNAL. UNAVAILABLE errors also have a google.rpc.RetryInfo.
 //
-// A token goes into the metadata, as "authorization: Bearer TOKEN" or as
+// A token is sent in the metadata, as "authorization: Bearer TOKEN" or
 // "x-harness-token: TOKEN".
 
 package logservicev1
@@ -44,31 +44,31 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// LogStream holds the calls about live logs.
+// LogStream provides the calls for live logs.
 type LogStreamClient interface {
-	// Open makes the stream of a log, so that lines may be pushed. One that is
-	// open already is kept, so that repeating it is harmless.
+	// Open creates the stream of a log, so that lines can be pushed. An open
+	// stream is kept, so retries are harmless.
 	Open(ctx context.Context, in *OpenRequest, opts ...grpc.CallOption) (*OpenResponse, error)
-	// Push appends batches of lines to an open stream. Each batch is answered by
-	// one acknowledgement, in order, once it is durable. Several batches may be
-	// on their way; a server that has enough of them stops reading, which the
-	// flow control of the call tells the client. A batch that is refused ends
-	// the call with the reason: neither it nor any batch behind it is stored.
-	// Closing the sending side ends the call in order.
+	// Push appends batches of lines to an open stream. Each batch is acknowledged
+	// once it is durable, in order. Several batches may be in flight; a server
+	// that has enough of them stops reading, and the flow control of the call
+	// stops the client. A rejected batch ends the call with the reason: neither
+	// it nor any later batch is stored. The client ends the call normally by
+	// closing the sending side.
 	Push(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[PushRequest, PushResponse], error)
-	// Tail sends the lines of a log in order, live or archived, and those to
-	// come, until the log ends; NOT_FOUND where there is no such log. A call
-	// that ends without the end message was cut: tail again, after the last
-	// sequence that came. UNAVAILABLE says so in order, for example when the
-	// server stops.
+	// Tail sends the lines of a log in order, live or archived, and new ones as
+	// they arrive, until the log ends. It returns NOT_FOUND if there is no such
+	// log. A call that ends without the end message was interrupted: call Tail
+	// again, after the last sequence received. A server that stops, for example,
+	// ends the call with UNAVAILABLE.
 	Tail(ctx context.Context, in *TailRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[TailResponse], error)
-	// Close ends a stream: its tails get every line, then the end, and the log
-	// is archived.
+	// Close ends a stream: its readers get all lines and then the end, and the
+	// log is archived.
 	Close(ctx context.Context, in *CloseRequest, opts ...grpc.CallOption) (*CloseResponse, error)
 	// List describes the open streams of an account, ordered by key.
 	List(ctx context.Context, in *ListRequest, opts ...grpc.CallOption) (*ListResponse, error)
-	// Watch describes the open streams of an account, and then what changes:
-	// streams that open, grow, gain or lose subscribers, and end.
+	// Watch describes the open streams of an account, and then the changes:
+	// streams that open, grow, gain or lose subscribers, or end.
 	Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchResponse], error)
 }
 
@@ -165,31 +165,31 @@ type LogStream_WatchClient = grpc.ServerStreamingClient[WatchResponse]
 // All implementations must embed UnimplementedLogStreamServer
 // for forward compatibility.
 //
-// LogStream holds the calls about live logs.
+// LogStream provides the calls for live logs.
 type LogStreamServer interface {
-	// Open makes the stream of a log, so that lines may be pushed. One that is
-	// open already is kept, so that repeating it is harmless.
+	// Open creates the stream of a log, so that lines can be pushed. An open
+	// stream is kept, so retries are harmless.
 	Open(context.Context, *OpenRequest) (*OpenResponse, error)
-	// Push appends batches of lines to an open stream. Each batch is answered by
-	// one acknowledgement, in order, once it is durable. Several batches may be
-	// on their way; a server that has enough of them stops reading, which the
-	// flow control of the call tells the client. A batch that is refused ends
-	// the call with the reason: neither it nor any batch behind it is stored.
-	// Closing the sending side ends the call in order.
+	// Push appends batches of lines to an open stream. Each batch is acknowledged
+	// once it is durable, in order. Several batches may be in flight; a server
+	// that has enough of them stops reading, and the flow control of the call
+	// stops the client. A rejected batch ends the call with the reason: neither
+	// it nor any later batch is stored. The client ends the call normally by
+	// closing the sending side.
 	Push(grpc.BidiStreamingServer[PushRequest, PushResponse]) error
-	// Tail sends the lines of a log in order, live or archived, and those to
-	// come, until the log ends; NOT_FOUND where there is no such log. A call
-	// that ends without the end message was cut: tail again, after the last
-	// sequence that came. UNAVAILABLE says so in order, for example when the
-	// server stops.
+	// Tail sends the lines of a log in order, live or archived, and new ones as
+	// they arrive, until the log ends. It returns NOT_FOUND if there is no such
+	// log. A call that ends without the end message was interrupted: call Tail
+	// again, after the last sequence received. A server that stops, for example,
+	// ends the call with UNAVAILABLE.
 	Tail(*TailRequest, grpc.ServerStreamingServer[TailResponse]) error
-	// Close ends a stream: its tails get every line, then the end, and the log
-	// is archived.
+	// Close ends a stream: its readers get all lines and then the end, and the
+	// log is archived.
 	Close(context.Context, *CloseRequest) (*CloseResponse, error)
 	// List describes the open streams of an account, ordered by key.
 	List(context.Context, *ListRequest) (*ListResponse, error)
-	// Watch describes the open streams of an account, and then what changes:
-	// streams that open, grow, gain or lose subscribers, and end.
+	// Watch describes the open streams of an account, and then the changes:
+	// streams that open, grow, gain or lose subscribers, or end.
 	Watch(*WatchRequest, grpc.ServerStreamingServer[WatchResponse]) error
 	mustEmbedUnimplementedLogStreamServer()
 }
