@@ -1,5 +1,5 @@
-// Package api holds what the APIs of the service share, HTTP and gRPC: how
-// errors are answered, and the names of requests.
+// Package api holds what the HTTP and gRPC APIs share: the mapping of errors to
+// responses, and request IDs.
 package api
 
 import (
@@ -10,15 +10,15 @@ import (
 	logservice "github.com/harness/log-service"
 )
 
-// HeaderRequestID names a request in both directions: a client's own name is
-// taken over where it is one.
+// HeaderRequestID carries the ID of a request in both directions. A valid ID that
+// the client sent is kept.
 const HeaderRequestID = "X-Request-Id"
 
-// maxRequestID bounds the name of a request that a client may choose.
+// maxRequestID limits the length of an ID chosen by a client.
 const maxRequestID = 64
 
-// RequestID is given, the client's name of a request, where that is short and
-// plain, else a random one.
+// RequestID returns given, the ID that the client sent, if it is short and
+// plain, and a random ID otherwise.
 func RequestID(given string) string {
 	if given != "" && len(given) <= maxRequestID && plain(given) {
 		return given
@@ -38,9 +38,9 @@ func plain(s string) bool {
 	return true
 }
 
-// ErrStopping is what requests end with when the server stops: their clients
-// go on as soon as it, or another one, is there.
+// ErrStopping ends requests when the server stops. Their clients continue as soon
+// as this server, or another one, is available.
 var ErrStopping error = &logservice.UnavailableError{Cause: errors.New("the server stops")}
 
-// ErrPanic is what a request that panicked is answered with.
+// ErrPanic is the error of a request that panicked.
 var ErrPanic = errors.New("panic")

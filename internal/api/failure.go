@@ -9,23 +9,23 @@ import (
 	logservice "github.com/harness/log-service"
 )
 
-// Failure is how an error is answered, whatever the protocol.
+// Failure describes the response to an error, independent of the protocol.
 type Failure struct {
 	logservice.Kind
 	Message string
-	// Offset and Expected are those of an append that leaves a gap, else zero.
+	// Offset and Expected are set for an append that would leave a gap.
 	Offset, Expected int64
-	// RetryAfter is when the same request may succeed; zero: not said.
+	// RetryAfter is when the same request may succeed; zero if unknown.
 	RetryAfter time.Duration
-	// Internal: the error says something that only the log must know.
+	// Internal reports that the error has details that only the log may show.
 	Internal bool
 }
 
-// defaultRetryAfter is what clients are told to wait where the cause of a
-// failure does not say.
+// defaultRetryAfter is the delay sent to clients if the cause of a failure does not
+// specify one.
 const defaultRetryAfter = time.Second
 
-// Describe says how err is answered to a request whose context is ctx.
+// Describe returns the response to err for a request with context ctx.
 func Describe(ctx context.Context, err error) Failure {
 	k := kindOf(ctx, err)
 	f := Failure{Kind: k, Message: "internal error", Internal: k.Status >= 500 && !k.Own}
@@ -47,9 +47,9 @@ func Describe(ctx context.Context, err error) Failure {
 	return f
 }
 
-// kindOf is the kind of err. What fails once the request has ended, whatever a
-// backend makes of it, failed because of that; and a cancellation while the
-// request goes on is the server's own.
+// kindOf returns the kind of err. An error after the request has ended is
+// attributed to that end, whatever a backend made of it. A cancellation while the
+// request is in progress is the server's own.
 func kindOf(ctx context.Context, err error) logservice.Kind {
 	k := logservice.KindOf(err)
 	canceled := errors.Is(err, context.Canceled)
@@ -62,9 +62,9 @@ func kindOf(ctx context.Context, err error) logservice.Kind {
 	return k
 }
 
-// Ended says why the request of ctx has ended; nil: it goes on. A request that
-// was canceled once its deadline had passed was so because of that: grpc-go
-// does both at once.
+// Ended returns why the request of ctx ended, or nil if it is in progress. A
+// request that was cancelled after its deadline counts as expired: grpc-go does
+// both at once.
 func Ended(ctx context.Context) error {
 	err := ctx.Err()
 	if at, ok := ctx.Deadline(); ok && err != nil && !time.Now().Before(at) {

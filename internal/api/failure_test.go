@@ -46,7 +46,7 @@ func TestAFailureSaysWhatItsCallerMayKnow(t *testing.T) {
 		{t.Context(), logservice.Errorf(logservice.ErrLimit, "too many lines"), 503, codes.Unavailable, "too many lines", false},
 		{t.Context(), secret, 500, codes.Internal, "internal error", true},
 
-		// A deadline that passes, of the server's own or of the request.
+		// A deadline that passes, the server's own or the request's.
 		{t.Context(), fmt.Errorf("fetch: %w", context.DeadlineExceeded), 504, codes.DeadlineExceeded, "the deadline passed", true},
 		{over, context.DeadlineExceeded, 504, codes.DeadlineExceeded, "the deadline passed", true},
 		{over, secret, 504, codes.DeadlineExceeded, "the deadline passed", true},

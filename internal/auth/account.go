@@ -13,8 +13,8 @@ import (
 	logservice "github.com/harness/log-service"
 )
 
-// AccountTokenTTL is how long an account token lives: what clients of the
-// first service expect.
+// AccountTokenTTL is the lifetime of an account token, as clients of the original
+// Harness log service expect it.
 const AccountTokenTTL = 48 * time.Hour
 
 const (
@@ -22,9 +22,9 @@ const (
 	sumBytes    = sha256.Size
 )
 
-// newAccountToken makes a token for everything in account, in the format of
-// the first service (that of github.com/dchest/authcookie): the URL-safe,
-// padded base64 of expiry, account, and their checksum.
+// newAccountToken makes a token for everything in account, in the format of the
+// original Harness log service (github.com/dchest/authcookie): the URL-safe,
+// padded base64 of expiry, account and their checksum.
 func newAccountToken(account string, expires time.Time, secret []byte) string {
 	b := make([]byte, 0, expiryBytes+len(account)+sumBytes)
 	b = binary.BigEndian.AppendUint32(b, uint32(expires.Unix()))
@@ -32,8 +32,8 @@ func newAccountToken(account string, expires time.Time, secret []byte) string {
 	return base64.URLEncoding.EncodeToString(append(b, accountSum(b, secret)...))
 }
 
-// NewAccountToken makes an account token; see AccountToken of a Verifier for
-// those of a server.
+// NewAccountToken makes an account token with a given secret. For those of a
+// server, see Verifier.AccountToken.
 func NewAccountToken(account string, expires time.Time, secret string) (string, error) {
 	account, err := logservice.ParseAccount(account)
 	if err != nil {
@@ -45,8 +45,8 @@ func NewAccountToken(account string, expires time.Time, secret string) (string, 
 	return newAccountToken(account, expires, []byte(secret)), nil
 }
 
-// accountSum is HMAC-SHA256 of data under a key that is HMAC-SHA256 of data
-// under the secret.
+// accountSum is HMAC-SHA256 of data, keyed with HMAC-SHA256 of data under the
+// secret.
 func accountSum(data, secret []byte) []byte {
 	key := hmac.New(sha256.New, secret)
 	key.Write(data)
@@ -55,8 +55,8 @@ func accountSum(data, secret []byte) []byte {
 	return sum.Sum(nil)
 }
 
-// parseAccountToken reads an account token. Ok is false where s is none, for
-// none of the secrets.
+// parseAccountToken verifies an account token against each of the secrets. ok is
+// false if none of them matches.
 func parseAccountToken(s string, secrets [][]byte) (g Grant, ok bool) {
 	data, sum, ok := splitAccountToken(s)
 	if !ok {
@@ -72,7 +72,7 @@ func parseAccountToken(s string, secrets [][]byte) (g Grant, ok bool) {
 	return accountGrant(data)
 }
 
-// splitAccountToken takes a token apart, with or without its padding.
+// splitAccountToken decodes a token, with or without its padding.
 func splitAccountToken(s string) (data, sum []byte, ok bool) {
 	b, err := base64.RawURLEncoding.Strict().DecodeString(strings.TrimRight(s, "="))
 	if err != nil || len(b) <= expiryBytes+sumBytes {
@@ -82,7 +82,7 @@ func splitAccountToken(s string) (data, sum []byte, ok bool) {
 	return b[:n], b[n:], true
 }
 
-// accountGrant is what the signed part of an account token says.
+// accountGrant decodes the signed part of an account token.
 func accountGrant(data []byte) (g Grant, ok bool) {
 	account, err := logservice.ParseAccount(string(data[expiryBytes:]))
 	return Grant{
@@ -93,7 +93,7 @@ func accountGrant(data []byte) (g Grant, ok bool) {
 	}, err == nil
 }
 
-// fingerprint names a token that has no name of its own.
+// fingerprint identifies a token that has no ID.
 func fingerprint(signed []byte) string {
 	sum := sha256.Sum256(signed)
 	return "sha256:" + hex.EncodeToString(sum[:16])

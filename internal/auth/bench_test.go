@@ -9,8 +9,8 @@ import (
 	"github.com/harness/log-service/internal/auth"
 )
 
-// BenchmarkVerify is what a request pays for its token: the first time, and
-// every time after.
+// BenchmarkVerify measures the cost of a token per request: on first use and on
+// every later one.
 func BenchmarkVerify(b *testing.B) {
 	s, err := auth.NewSigner([]byte(secret))
 	if err != nil {

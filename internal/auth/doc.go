@@ -1,14 +1,14 @@
-// Package auth says who may do what: it verifies tokens and turns each into a
-// Grant, which the dialects ask before they act.
+// Package auth is authentication and authorization: it verifies tokens and turns
+// each into a Grant, which the APIs check before they act.
 //
 //	token ─► Verifier.Verify ─┬─ seen before: from memory
 //	                          ├─ the global token
-//	                          ├─ account token, the format of the first service   (account.go)
+//	                          ├─ account token, original Harness format           (account.go)
 //	                          ├─ JSON web token, by secret or key file            (jwt.go)
 //	                          └─ identity token of a trusted issuer               (oidc.go)
 //	                 │
 //	                 ▼
 //	              Grant.Allows(verb, log) ── nil, or an error that says what the token is for
 //
-// It knows no HTTP and no gRPC: both ask the same Verifier.
+// It does not depend on HTTP or gRPC: both APIs use the same Verifier.
 package auth

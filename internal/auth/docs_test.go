@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// TestThePromisesHaveTheTestsTheyName looks for every test that the security
-// page names.
-func TestThePromisesHaveTheTestsTheyName(t *testing.T) {
+// TestTheSecurityPageNamesExistingTests checks that every test named on the security
+// page exists.
+func TestTheSecurityPageNamesExistingTests(t *testing.T) {
 	page, err := os.ReadFile("../../docs/security.md")
 	if err != nil {
 		t.Fatal(err)

@@ -6,15 +6,15 @@ import (
 	logservice "github.com/harness/log-service"
 )
 
-// MaxExchangeTTL is how long a token lives at most that was exchanged for an
-// identity token: as long as the longest jobs of CI systems.
+// MaxExchangeTTL limits the lifetime of a token that was exchanged for an identity
+// token: it covers the longest jobs of CI systems.
 const MaxExchangeTTL = 24 * time.Hour
 
-// Exchange makes a token of the scope of an identity token, which often lives
-// for minutes only, while the job that it names runs for hours. Others are
-// not exchanged: they would live for ever. The error is logservice.ErrInvalid
-// for those and for a ttl out of bounds, ErrUnsupported where there is no
-// secret to make tokens with.
+// Exchange makes a token with the scope of an identity token, which often expires
+// after minutes while its job runs for hours. Other tokens cannot be
+// exchanged, because repeated exchanges would extend them for ever. The error is
+// logservice.ErrInvalid for those and for a ttl out of range, and
+// logservice.ErrUnsupported if there is no secret to sign with.
 func (v *Verifier) Exchange(g Grant, ttl time.Duration) (string, error) {
 	switch {
 	case !g.Identity:

@@ -17,8 +17,9 @@ import (
 
 const fuzzSecret = "a secret of the fuzz tests, long enough"
 
-// FuzzToken: nothing panics, an error is one that is answered, and a token
-// that counts is one that the reference takes, or that somebody signed.
+// FuzzToken checks that nothing panics, that errors are those of package
+// logservice, and that an accepted token is one that the reference implementation
+// accepts or that the test signed.
 func FuzzToken(f *testing.F) {
 	s, err := NewSigner([]byte(fuzzSecret))
 	if err != nil {
@@ -70,7 +71,7 @@ func FuzzToken(f *testing.F) {
 	})
 }
 
-// signedHS256 checks a token as RFC 7515, appendix A.1, does.
+// signedHS256 verifies a token as in RFC 7515, appendix A.1.
 func signedHS256(token string) bool {
 	i := strings.LastIndexByte(token, '.')
 	if i < 0 {
@@ -81,7 +82,7 @@ func signedHS256(token string) bool {
 	return token[i+1:] == base64.RawURLEncoding.EncodeToString(h.Sum(nil))
 }
 
-// FuzzTemplate: two identities whose claims differ never get one name.
+// FuzzTemplate: two identities with different claims never get the same name.
 func FuzzTemplate(f *testing.F) {
 	for _, s := range []string{"{a}/{b}", "x-{a}/y/{b}-z", "{b}/{a}", "{a}", "github/{b}", "a{b}c", "{{", "{a}{b}", "", "/", "{a}/"} {
 		f.Add(s, "1", "2", "1/2", "")
@@ -109,8 +110,8 @@ func FuzzTemplate(f *testing.F) {
 	})
 }
 
-// FuzzRevoked: a list is read or refused as a whole, and what it names is
-// what counts no more.
+// FuzzRevoked: a list is accepted or rejected as a whole, and exactly the IDs in
+// it are revoked.
 func FuzzRevoked(f *testing.F) {
 	for _, s := range []string{"", "a\nb\n", "# c\na # b\n\n  d  e\r\nf", strings.Repeat("x", 300), "\x00\n\xff"} {
 		f.Add([]byte(s))
@@ -128,7 +129,7 @@ func FuzzRevoked(f *testing.F) {
 	})
 }
 
-// FuzzIssuerKeys: whatever an issuer publishes, only public keys come of it.
+// FuzzIssuerKeys: only public keys are accepted, whatever an issuer publishes.
 func FuzzIssuerKeys(f *testing.F) {
 	for _, s := range []string{
 		`{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","kid":"k"}]}`,

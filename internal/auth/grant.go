@@ -8,21 +8,21 @@ import (
 
 // Grant is what a verified token allows. The zero value allows nothing.
 type Grant struct {
-	Account     string // whose logs; empty with AllAccounts
+	Account     string // owner of the logs; empty with AllAccounts
 	AllAccounts bool
-	Prefix      logservice.Key // only keys at and below it, by whole segments; empty is all
+	Prefix      logservice.Key // limits to keys at and below it, by whole segments; empty for all
 	Verbs       Verbs
-	Expires     time.Time // zero: never
-	ID          string    // names the token in the list of revoked ones
-	Identity    bool      // of an identity token; see Exchange
+	Expires     time.Time // zero for never
+	ID          string    // identifies the token in the list of revoked tokens
+	Identity    bool      // from an identity token; see Exchange
 }
 
-// Everything is the grant of everybody where authentication is off.
+// Everything is the grant of every caller if authentication is off.
 func Everything() Grant { return Grant{AllAccounts: true, Verbs: Admin} }
 
-// Allows reports whether the grant has one of the verbs of needs, for the log
-// of id, as nil or as an error that is logservice.ErrForbidden and says what
-// the token is for. It does not look at the time: Verify has.
+// Allows returns nil if the grant has one of the verbs of needs on the log id.
+// Otherwise the error is logservice.ErrForbidden and says what the token is for.
+// Allows does not check expiry; Verify has done so.
 func (g Grant) Allows(needs Verbs, id logservice.ID) error {
 	if err := g.AllowsAccount(needs, id.Account); err != nil {
 		return err
@@ -33,8 +33,8 @@ func (g Grant) Allows(needs Verbs, id logservice.ID) error {
 	return nil
 }
 
-// AllowsAccount is Allows for something in account, whichever log that will
-// be. It is to be followed by Allows or Narrow.
+// AllowsAccount is like Allows, for a log in account that is not known yet. It
+// must be followed by Allows or Narrow.
 func (g Grant) AllowsAccount(needs Verbs, account string) error {
 	switch {
 	case !g.AllAccounts && (g.Account == "" || g.Account != account):
@@ -45,8 +45,8 @@ func (g Grant) AllowsAccount(needs Verbs, account string) error {
 	return nil
 }
 
-// Narrow returns the part of the tree at and below prefix that the grant is
-// for: what a listing may show.
+// Narrow returns the part of the tree at and below prefix that the grant covers:
+// the scope of a listing.
 func (g Grant) Narrow(prefix logservice.Key) (logservice.Key, error) {
 	switch {
 	case prefix.Under(g.Prefix):
@@ -57,8 +57,8 @@ func (g Grant) Narrow(prefix logservice.Key) (logservice.Key, error) {
 	return "", logservice.Errorf(logservice.ErrForbidden, "the token is for logs at and below %s", g.Prefix)
 }
 
-// IsGlobal reports whether the grant is good for what only the global token
-// may do.
+// IsGlobal reports whether the grant includes the privileges of the global
+// token.
 func (g Grant) IsGlobal() bool { return g.AllAccounts && g.has(Global) }
 
 func (g Grant) has(needs Verbs) bool {
@@ -72,7 +72,7 @@ func (g Grant) has(needs Verbs) bool {
 	return have&^Public&needs != 0
 }
 
-// or is the words of a set of which one is enough.
+// or joins the names of a set of which one is enough.
 func (v Verbs) or() string {
 	if v&Global != 0 {
 		return "act for all accounts"

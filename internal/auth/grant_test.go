@@ -23,7 +23,7 @@ func TestAGrantAllowsItsVerbsInItsAccountBelowItsPrefix(t *testing.T) {
 		grant auth.Grant
 		needs auth.Verbs
 		id    logservice.ID
-		why   string // empty: allowed
+		why   string // empty if allowed
 	}{
 		{"its prefix", push, auth.Push, id("A", "p/1"), ""},
 		{"below its prefix", push, auth.Tail, id("A", "p/1/2/3"), ""},
@@ -56,7 +56,7 @@ func TestAGrantAllowsItsVerbsInItsAccountBelowItsPrefix(t *testing.T) {
 	}
 }
 
-func TestAListingShowsThePartOfItsScope(t *testing.T) {
+func TestAListingIsNarrowedToItsScope(t *testing.T) {
 	g := auth.Grant{Account: "A", Prefix: "p/1", Verbs: auth.Tail}
 	for asked, want := range map[logservice.Key]logservice.Key{"": "p/1", "p": "p/1", "p/1": "p/1", "p/1/2": "p/1/2"} {
 		if got, err := g.Narrow(asked); err != nil || got != want {

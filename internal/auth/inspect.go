@@ -12,20 +12,20 @@ import (
 const (
 	KindAccount  = "account token"
 	KindJWT      = "JSON web token"
-	KindIdentity = "identity token" // or any other that is not of this service
+	KindIdentity = "identity token" // or any other token not issued by this service
 )
 
-// Inspection is what a token says of itself. Nothing of it is verified.
+// Inspection is the content of a token. None of it has been verified.
 type Inspection struct {
 	Kind      string
-	Grant     Grant  // of an account token, and of a JSON web token of this service
+	Grant     Grant  // of an account token or a JSON web token of this service
 	Algorithm string // of a JSON web token
-	KeyID     string // of a JSON web token, may be empty
+	KeyID     string // of a JSON web token; may be empty
 	Claims    json.RawMessage
 }
 
-// Inspect reads a token without verifying it. logservice.ErrInvalid: it is
-// none that this service knows.
+// Inspect decodes a token without verifying it. The error is logservice.ErrInvalid
+// if the format is unknown.
 func Inspect(token string) (i Inspection, err error) {
 	if !isJWT(token) {
 		i.Kind = KindAccount

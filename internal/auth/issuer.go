@@ -21,27 +21,27 @@ import (
 )
 
 const (
-	// issuerTimeout bounds one look at the issuer. Requests that need it wait
-	// that long at most, within the 10 s that clients give a call.
+	// issuerTimeout limits one fetch of the keys. Requests that need them wait
+	// no longer than this, within the 10 s that clients allow for a call.
 	issuerTimeout = 5 * time.Second
-	// issuerPause is the least time between two looks: tokens with made-up
-	// key names must not make this server flood the issuer.
+	// issuerPause is the minimum time between fetches: tokens with made-up key
+	// IDs must not make this server flood the issuer.
 	issuerPause = 10 * time.Second
-	// issuerFresh is how long keys count without another look: so long may an
-	// issuer wait until a key that it took back is good for nothing.
+	// issuerFresh is how long keys are trusted without another fetch, and so how
+	// long a withdrawn key may still be accepted.
 	issuerFresh = time.Hour
-	// maxIssuerAnswer bounds what an issuer may answer.
+	// maxIssuerAnswer limits a response of the issuer.
 	maxIssuerAnswer = 1 << 20
 )
 
-// issuerMethods are the algorithms of identity tokens: all those with a public
-// key that issuers use.
+// issuerMethods are the accepted algorithms of identity tokens: all public-key
+// ones that issuers use.
 var issuerMethods = []string{oidc.RS256, oidc.RS384, oidc.RS512, oidc.ES256, oidc.ES384, oidc.ES512, oidc.PS256, oidc.PS384, oidc.PS512, oidc.EdDSA}
 
-// issuer holds the keys of a trusted issuer of identity tokens, as OpenID
-// Connect Discovery 1.0 finds them. It asks when a token needs it, in the
-// call of that token's owner: an issuer that is down when the server starts
-// keeps nobody but its own tokens out, and only for as long.
+// issuer holds the keys of a trusted issuer of identity tokens, found through
+// OpenID Connect Discovery 1.0. Keys are fetched on demand, in the call that
+// presents a token. An issuer that is down when the server starts therefore
+// affects only its own tokens, and only until it is up again.
 type issuer struct {
 	url    string
 	client *http.Client
@@ -49,10 +49,10 @@ type issuer struct {
 	pause  time.Duration // issuerPause
 	fresh  time.Duration // issuerFresh
 
-	keys   atomic.Pointer[issuerKeys] // nil: not asked yet
-	asking sync.Mutex                 // held by the one who asks; nobody waits for it
-	next   time.Time                  // of the next look; guarded by asking
-	failed error                      // of the last look; guarded by asking
+	keys   atomic.Pointer[issuerKeys] // nil before the first fetch
+	asking sync.Mutex                 // held by the goroutine that fetches; nobody waits for it
+	next   time.Time                  // when the next fetch is allowed; guarded by asking
+	failed error                      // error of the last fetch; guarded by asking
 }
 
 type issuerKeys struct {
@@ -60,7 +60,7 @@ type issuerKeys struct {
 	fetched time.Time
 }
 
-// named returns the keys of one name; of any where that is empty.
+// named returns the keys with ID kid, or all keys if kid is empty.
 func (k *issuerKeys) named(kid string) []jose.JSONWebKey {
 	if k == nil || kid == "" {
 		return k.all()
@@ -85,7 +85,7 @@ func newIssuer(address string, log *slog.Logger) *issuer {
 	transport := http.DefaultTransport
 	if t, ok := transport.(*http.Transport); ok {
 		t = t.Clone()
-		t.DisableKeepAlives = true // it is asked once an hour
+		t.DisableKeepAlives = true // one request per hour
 		transport = t
 	}
 	client := &http.Client{Transport: &short{transport}, Timeout: issuerTimeout, CheckRedirect: func(r *http.Request, via []*http.Request) error {
@@ -97,7 +97,7 @@ func newIssuer(address string, log *slog.Logger) *issuer {
 	return &issuer{url: address, client: client, log: log, pause: issuerPause, fresh: issuerFresh}
 }
 
-// short cuts answers that are too long.
+// short rejects responses that are too long.
 type short struct{ http.RoundTripper }
 
 // RoundTrip implements http.RoundTripper.
@@ -112,8 +112,9 @@ func (s *short) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// named returns the keys of the issuer of one name, asking it where there are
-// none or where they are old. ErrUnavailable: it cannot be asked now.
+// named returns the issuer's keys with ID kid, fetching them if there are none or
+// if they are old. The error is logservice.ErrUnavailable if the issuer cannot be
+// reached.
 func (i *issuer) named(ctx context.Context, kid string) ([]jose.JSONWebKey, error) {
 	known := i.keys.Load()
 	found := known.named(kid)
@@ -124,7 +125,7 @@ func (i *issuer) named(ctx context.Context, kid string) ([]jose.JSONWebKey, erro
 	if now := i.keys.Load().named(kid); len(now) > 0 {
 		found = now
 	} else if err == nil {
-		found = nil // taken back
+		found = nil // may have been withdrawn
 	}
 	switch {
 	case len(found) > 0:
@@ -135,7 +136,7 @@ func (i *issuer) named(ctx context.Context, kid string) ([]jose.JSONWebKey, erro
 	return nil, refuse("the identity token was signed with a key that %s does not publish", i.url)
 }
 
-// ask fetches the keys, unless somebody else does or has done just now.
+// ask fetches the keys, unless another call is doing so or has just done so.
 func (i *issuer) ask(ctx context.Context) error {
 	if !i.asking.TryLock() {
 		return &logservice.UnavailableError{Cause: errors.New("the token issuer is being asked for its keys"), RetryAfter: time.Second}
@@ -148,7 +149,7 @@ func (i *issuer) ask(ctx context.Context) error {
 		}
 		return &logservice.UnavailableError{Cause: cause, RetryAfter: wait}
 	}
-	// The caller may go away; what is learnt is for all.
+	// The caller may disconnect, but the result is for everyone.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), issuerTimeout)
 	defer cancel()
 	set, err := i.fetch(ctx)
@@ -163,7 +164,7 @@ func (i *issuer) ask(ctx context.Context) error {
 	return nil
 }
 
-// fetch looks up where the keys are, and gets them.
+// fetch discovers the address of the keys and downloads them.
 func (i *issuer) fetch(ctx context.Context) ([]jose.JSONWebKey, error) {
 	provider, err := oidc.NewProvider(oidc.ClientContext(ctx, i.client), i.url)
 	if err != nil {
@@ -197,8 +198,8 @@ func (i *issuer) fetch(ctx context.Context) ([]jose.JSONWebKey, error) {
 	return parseKeys(body)
 }
 
-// parseKeys reads a JSON Web Key Set (RFC 7517). Keys of kinds that nobody
-// here knows are left out, as section 5 asks for.
+// parseKeys parses a JSON Web Key Set (RFC 7517). Keys of unsupported types are
+// skipped, as section 5 requires.
 func parseKeys(body []byte) (keys []jose.JSONWebKey, err error) {
 	var set struct {
 		Keys []json.RawMessage `json:"keys"`
@@ -218,8 +219,8 @@ func parseKeys(body []byte) (keys []jose.JSONWebKey, err error) {
 	return keys, nil
 }
 
-// signature is the oidc.KeySet of one verification, which keeps the error
-// that the library makes a text of.
+// signature is the oidc.KeySet of one verification. It keeps the error, of which
+// the library passes on only the text.
 type signature struct {
 	from *issuer
 	err  error

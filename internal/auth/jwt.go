@@ -17,14 +17,14 @@ import (
 	logservice "github.com/harness/log-service"
 )
 
-// Audience is who JSON web tokens of this service are for; a token without it
-// was made for something else.
+// Audience is the required audience of JSON web tokens of this service; tokens
+// without it were made for something else.
 const Audience = "log-service"
 
-// leeway is how far the clock of whoever makes tokens may be off.
+// leeway is the clock difference allowed between the server and a token's issuer.
 const leeway = 30 * time.Second
 
-// claims are the claims of a token, RFC 7519 and our own.
+// claims are the registered claims of RFC 7519 and those of this service.
 type claims struct {
 	jwt.RegisteredClaims
 	Account     string   `json:"account,omitempty"`
@@ -33,7 +33,7 @@ type claims struct {
 	Verbs       []string `json:"verbs"`
 }
 
-// grant checks the claims that the library does not know.
+// grant checks the claims that the library does not check.
 func (c *claims) grant() (g Grant, err error) {
 	switch {
 	case c.AllAccounts == (c.Account != ""):
@@ -56,7 +56,7 @@ func (c *claims) grant() (g Grant, err error) {
 	return g, err
 }
 
-// methods are the algorithms that tokens may be signed with.
+// methods are the accepted signature algorithms.
 var methods = []string{"HS256", "EdDSA", "RS256", "ES256"}
 
 // parseJWT verifies a JSON web token of this service.
@@ -78,13 +78,14 @@ func parseJWT(s string, keys *keySet) (Grant, error) {
 	return g, nil
 }
 
-// unnamed names a JSON web token without a jti, by its header and payload: the
-// same claims signed again are another token to some algorithms.
+// unnamed identifies a JSON web token without a jti by a hash of its header and
+// payload. The signature is not included: some algorithms produce a different one
+// each time.
 func unnamed(raw string) string {
 	return fingerprint([]byte(raw[:strings.LastIndexByte(raw, '.')]))
 }
 
-// refusal says why a token is refused, without a word of what it holds.
+// refusal explains why a token was rejected, without any of its content.
 func refusal(err error) error {
 	switch {
 	case errors.Is(err, jwt.ErrTokenExpired):
@@ -107,14 +108,14 @@ func refuse(format string, args ...any) error {
 	return logservice.Errorf(logservice.ErrForbidden, format, args...)
 }
 
-// Signer makes JSON web tokens. Make one with NewSigner.
+// Signer makes JSON web tokens. Create one with NewSigner.
 type Signer struct {
 	method jwt.SigningMethod
 	key    any
 	kid    string
 }
 
-// NewSigner returns a signer by a shared secret ([]byte, HS256) or a private
+// NewSigner returns a signer for a shared secret ([]byte, HS256) or a private
 // key (Ed25519: EdDSA; RSA: RS256; ECDSA on P-256: ES256).
 func NewSigner(key any) (*Signer, error) {
 	switch k := key.(type) {
@@ -132,9 +133,8 @@ func NewSigner(key any) (*Signer, error) {
 	return nil, logservice.Invalidf("a key of type %T cannot sign tokens: use Ed25519, RSA, or ECDSA on P-256", key)
 }
 
-// Sign makes the token of g. An empty ID becomes a random one. Expires is
-// required; the error is logservice.ErrInvalid for a grant that no token can
-// have.
+// Sign makes a token for g. An empty ID is replaced by a random one. Expires is
+// required. The error is logservice.ErrInvalid if no token can express g.
 func (s *Signer) Sign(g Grant, now time.Time) (string, Grant, error) {
 	if g.ID == "" {
 		g.ID = rand.Text()
@@ -162,8 +162,8 @@ func (s *Signer) Sign(g Grant, now time.Time) (string, Grant, error) {
 	return text, g, nil
 }
 
-// find returns the keys that a token may have been signed with: those of its
-// algorithm, and only the one that it names where there is one of that name.
+// find returns the keys that may have signed a token: those of its algorithm, or
+// only the one whose ID the token names, if there is one.
 func (k *keySet) find(t *jwt.Token) (any, error) {
 	kid, _ := t.Header["kid"].(string)
 	var set jwt.VerificationKeySet
@@ -181,7 +181,7 @@ func (k *keySet) find(t *jwt.Token) (any, error) {
 	return set, nil
 }
 
-// methodOf is the algorithm that a public key verifies.
+// methodOf returns the algorithm of a public key.
 func methodOf(key crypto.PublicKey) (string, error) {
 	switch k := key.(type) {
 	case ed25519.PublicKey:
@@ -199,5 +199,5 @@ func methodOf(key crypto.PublicKey) (string, error) {
 	return "", logservice.Invalidf("a key of type %T verifies no tokens: use Ed25519, RSA, or ECDSA on P-256", key)
 }
 
-// isJWT tells a JSON web token from an account token by its dots.
+// isJWT distinguishes a JSON web token from an account token by its dots.
 func isJWT(s string) bool { return strings.Count(s, ".") == 2 }

@@ -13,22 +13,22 @@ import (
 )
 
 const (
-	// minRSABits is what NIST SP 800-131A asks of RSA signatures.
+	// minRSABits is the minimum for RSA signatures in NIST SP 800-131A.
 	minRSABits = 2048
-	// maxKeys bounds the keys that one token may be tried with: a rotation
-	// needs two, and a bad token costs one check each.
+	// maxKeys limits the keys that are tried for one token: a rotation
+	// needs two, and a bad token costs one verification per key.
 	maxKeys = 16
-	// maxKeyFile bounds a file of keys; sixteen of 8192 bits fit.
+	// maxKeyFile limits a file of keys; sixteen keys of 8192 bits fit.
 	maxKeyFile = 64 << 10
 )
 
-// keySet is every key that a JSON web token may be signed with.
+// keySet holds the keys that may have signed a JSON web token.
 type keySet struct{ keys []verifyKey }
 
 type verifyKey struct {
 	id     string // kid
 	method string
-	key    any // as package jwt wants it
+	key    any // in the type that package jwt expects
 }
 
 func newKeySet(secrets [][]byte, public []crypto.PublicKey) (*keySet, error) {
@@ -49,7 +49,7 @@ func newKeySet(secrets [][]byte, public []crypto.PublicKey) (*keySet, error) {
 	return set, nil
 }
 
-// keyID names a public key: the begin of the SHA-256 of its DER form.
+// keyID identifies a public key by the start of the SHA-256 of its DER form.
 func keyID(p crypto.PublicKey) string {
 	der, err := x509.MarshalPKIXPublicKey(p)
 	if err != nil {
@@ -58,8 +58,8 @@ func keyID(p crypto.PublicKey) string {
 	return shortID(der)
 }
 
-// secretID names a secret, in tokens that it signs. The hash has a label, so
-// that it is no part of any checksum that the secret makes.
+// secretID identifies a secret in the tokens that it signs. The hash has a label,
+// so that it cannot coincide with a checksum made with the secret.
 func secretID(secret []byte) string {
 	return shortID(append([]byte("log-service secret name\x00"), secret...))
 }
@@ -69,7 +69,7 @@ func shortID(b []byte) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:12])
 }
 
-// ReadPublicKeys reads the public keys and certificates of a PEM file.
+// ReadPublicKeys reads the public keys and certificates in a PEM file.
 func ReadPublicKeys(path string) (keys []crypto.PublicKey, err error) {
 	blocks, err := readPEM(path)
 	if err != nil {
@@ -101,7 +101,7 @@ func ReadPublicKeys(path string) (keys []crypto.PublicKey, err error) {
 	return keys, nil
 }
 
-// ReadPrivateKey reads the private key of a PEM file, for NewSigner.
+// ReadPrivateKey reads the private key in a PEM file, for NewSigner.
 func ReadPrivateKey(path string) (any, error) {
 	blocks, err := readPEM(path)
 	if err != nil {
@@ -145,7 +145,7 @@ func readPEM(path string) (blocks []*pem.Block, err error) {
 	return blocks, nil
 }
 
-// readSmall reads a file of at most most bytes.
+// readSmall reads a file, up to most bytes.
 func readSmall(path string, most int64) ([]byte, error) {
 	info, err := os.Stat(path)
 	switch {

@@ -16,25 +16,25 @@ import (
 	logservice "github.com/harness/log-service"
 )
 
-// OIDC says which identity tokens count, and for what: those of GitHub
-// Actions, GitLab CI, Kubernetes, or any issuer of OpenID Connect.
+// OIDC configures trust in an issuer of identity tokens, such as GitHub
+// Actions, GitLab CI, Kubernetes or any other OpenID Connect provider.
 type OIDC struct {
-	// Issuer is the address of the issuer, as its tokens have it in iss. It is
-	// https, or http on this machine.
+	// Issuer is the issuer's URL, exactly as in the iss claim. It must be https,
+	// or http on the loopback interface.
 	Issuer string
-	// Audience must be one of those in aud.
+	// Audience must be in the aud claim.
 	Audience string
-	// Claims must all be in the token, as texts.
+	// Claims must all be in the token, with these string values.
 	Claims map[string]string
-	// Account and Prefix make a scope out of claims in braces: acme,
-	// github/{repository}. An empty Prefix is the whole account.
+	// Account and Prefix are templates for the scope, with claims in braces:
+	// acme, github/{repository}. An empty Prefix means the whole account.
 	Account, Prefix string
-	// Verbs are what such a token may do.
+	// Verbs are the verbs that the tokens grant.
 	Verbs Verbs
 }
 
-// shared are the issuers whose tokens the whole world can have: trusting them
-// without looking at a claim is trusting everybody.
+// shared lists issuers from which anybody can get a token: trusting one without
+// checking a claim means trusting everybody.
 var shared = []string{
 	"https://token.actions.githubusercontent.com", "https://gitlab.com", "https://accounts.google.com",
 	"https://agent.buildkite.com", "https://oidc.circleci.com", "https://app.terraform.io",
@@ -51,13 +51,13 @@ func newIdentities(c OIDC, log *slog.Logger) (*identities, error) {
 	if _, err := c.Check(); err != nil {
 		return nil, err
 	}
-	// Checked just now.
+	// Validated above.
 	account, _ := parseTemplate(c.Account)
 	prefix, _ := parseTemplate(c.Prefix)
 	return &identities{config: c, issuer: newIssuer(c.Issuer, log), account: account, prefix: prefix}, nil
 }
 
-// Check finds what is wrong with c, and names the field.
+// Check validates c and returns the name of an invalid field.
 func (c OIDC) Check() (field string, err error) {
 	u, err := url.Parse(c.Issuer)
 	switch {
@@ -87,21 +87,21 @@ func (c OIDC) Check() (field string, err error) {
 	return "Prefix", err
 }
 
-// safe reports whether nobody on the way can answer in place of u.
+// safe reports whether nobody on the network can respond in place of u.
 func safe(u *url.URL) bool {
 	ip := net.ParseIP(u.Hostname())
 	return u.Scheme == "https" || u.Scheme == "http" && (u.Hostname() == "localhost" || ip.IsLoopback())
 }
 
-// made reports whether a token says that it comes from the issuer. Nothing is
-// believed of it yet.
+// made reports whether a token claims to come from the issuer. Nothing has been
+// verified at this point.
 func (i *identities) made(token string) bool {
 	var c jwt.RegisteredClaims
 	_, _, err := jwt.NewParser().ParseUnverified(token, &c)
 	return err == nil && c.Issuer == i.config.Issuer
 }
 
-// verify checks an identity token and makes a grant of its claims.
+// verify verifies an identity token and converts its claims to a grant.
 func (i *identities) verify(ctx context.Context, token string) (Grant, error) {
 	s := &signature{from: i.issuer}
 	t, err := oidc.NewVerifier(i.config.Issuer, s, &oidc.Config{ClientID: i.config.Audience, SupportedSigningAlgs: issuerMethods}).Verify(ctx, token)
@@ -126,7 +126,7 @@ func (i *identities) verify(ctx context.Context, token string) (Grant, error) {
 	return g, err
 }
 
-// grant makes a scope of claims.
+// grant converts claims to a scope.
 func (i *identities) grant(c claimSet) (g Grant, err error) {
 	for _, name := range slices.Sorted(maps.Keys(i.config.Claims)) {
 		if value, ok := c.text(name); !ok || value != i.config.Claims[name] {

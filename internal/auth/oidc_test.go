@@ -24,16 +24,16 @@ import (
 	logservice "github.com/harness/log-service"
 )
 
-// testIssuer is a real issuer: it publishes its keys over HTTP, and signs.
+// testIssuer is a real issuer: it publishes its keys over HTTP and signs tokens.
 type testIssuer struct {
 	t    *testing.T
 	url  string
 	http *httptest.Server
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	server oidctest.Server
-	asked  int  // for its keys
-	down   bool // answers 500
+	asked  int  // requests for its keys
+	down   bool // responds with 500
 	keys   map[string]crypto.Signer
 }
 
@@ -72,7 +72,7 @@ func (i *testIssuer) timesAsked() (n int) {
 	return n
 }
 
-// publish adds a key; alg says of what kind.
+// publish adds a key for the algorithm alg.
 func (i *testIssuer) publish(kid, alg string) {
 	i.t.Helper()
 	var key crypto.Signer
@@ -91,7 +91,7 @@ func (i *testIssuer) publish(kid, alg string) {
 	})
 }
 
-// withdraw takes every key but one back.
+// withdrawAllBut removes every key but one.
 func (i *testIssuer) withdrawAllBut(kid string) {
 	i.set(func() {
 		kept := i.server.PublicKeys[:0:0]
@@ -106,8 +106,8 @@ func (i *testIssuer) withdrawAllBut(kid string) {
 
 type claim map[string]any
 
-// token signs the claims of a usual job, changed as with says; nil leaves one
-// out.
+// token signs the claims of a typical job, overridden by with; a nil value removes
+// a claim.
 func (i *testIssuer) token(kid, alg string, with claim) string {
 	i.t.Helper()
 	c := claim{
@@ -126,7 +126,7 @@ func (i *testIssuer) token(kid, alg string, with claim) string {
 	return oidctest.SignIDToken(key, kid, alg, string(text))
 }
 
-// tokens makes tokens that differ.
+// tokens returns a generator of distinct tokens.
 func (i *testIssuer) tokens(kid string) func(n int) string {
 	return func(n int) string { return i.token(kid, oidc.RS256, claim{"run_id": n}) }
 }
@@ -283,8 +283,8 @@ func wantUnavailable(t *testing.T, v *Verifier, what, token string) {
 	}
 }
 
-// await waits until a token counts, or is refused. Each look is at a new one:
-// those that counted are remembered.
+// await waits until a token is accepted, or fails with want. Each attempt uses a
+// new token, because verified tokens are cached.
 func await(t *testing.T, v *Verifier, what string, token func(n int) string, want error) {
 	t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
@@ -299,7 +299,7 @@ func await(t *testing.T, v *Verifier, what string, token func(n int) string, wan
 	t.Fatalf("never: %s (%v)", what, err)
 }
 
-func TestAnIssuerThatIsDownAtTheStartDoesNotStopTheServerForEver(t *testing.T) {
+func TestAnIssuerMayBeDownAtTheStart(t *testing.T) {
 	i := startIssuer(t)
 	i.publish("rs", oidc.RS256)
 	i.set(func() { i.down = true })
@@ -327,7 +327,7 @@ func TestAnIssuerThatIsDownAtTheStartDoesNotStopTheServerForEver(t *testing.T) {
 	}
 }
 
-func TestMadeUpKeysDoNotFloodTheIssuer(t *testing.T) {
+func TestUnknownKeyIDsDoNotFloodTheIssuer(t *testing.T) {
 	i := startIssuer(t)
 	i.publish("rs", oidc.RS256)
 	v := trusting(t, i, nil)
@@ -361,11 +361,11 @@ func TestTheIssuerMayChangeItsKeys(t *testing.T) {
 		t.Errorf("the old key beside the new one: %v", err)
 	}
 	i.withdrawAllBut("new")
-	v.oidc.issuer.fresh = 0 // as if an hour were over
+	v.oidc.issuer.fresh = 0 // as if an hour had passed
 	await(t, v, "the old key counts no more", i.tokens("old"), logservice.ErrForbidden)
 }
 
-func TestAnswersOfTheIssuerAreBounded(t *testing.T) {
+func TestResponsesOfTheIssuerAreLimited(t *testing.T) {
 	huge := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		line := bytes.Repeat([]byte(" "), 64<<10)
 		for range 1 << 10 {

@@ -8,33 +8,34 @@ import (
 	"time"
 )
 
-// reloadEvery is how often a file is looked at: a token that was revoked is
-// good for a second more.
+// reloadEvery is how often files are checked: a revoked token remains valid for
+// up to this long.
 const reloadEvery = time.Second
 
-// reloaded is what some files say, read again when they change. Whoever asks
-// first in a second looks; nobody waits for that, and no goroutine is kept.
+// reloaded is the parsed content of some files, reloaded when they change. The
+// first caller in each interval checks them. Nobody waits for it, and there is no
+// background goroutine.
 type reloaded[T any] struct {
 	paths []string
 	parse func(paths []string) (*T, error)
 	log   *slog.Logger
 
 	value atomic.Pointer[T]
-	next  atomic.Int64 // when to look again, in nanoseconds since 1970
-	seen  []fileState  // owned by whoever moved next on
+	next  atomic.Int64 // time of the next check, Unix nanoseconds
+	seen  []fileState  // owned by the caller that advanced next
 }
 
-// fileState is what changes when somebody writes a file.
+// fileState changes whenever a file is written.
 type fileState struct {
 	modified time.Time
 	size     int64
-	info     fs.FileInfo // tells a file that was put in place of another
+	info     fs.FileInfo // detects a file replaced by another
 }
 
 // reload reads the files for the first time.
 func reload[T any](log *slog.Logger, parse func([]string) (*T, error), paths ...string) (*reloaded[T], error) {
 	r := &reloaded[T]{paths: paths, parse: parse, log: log}
-	r.seen = r.look()
+	r.seen = r.stat()
 	v, err := parse(paths)
 	if err != nil {
 		return nil, err
@@ -44,14 +45,14 @@ func reload[T any](log *slog.Logger, parse func([]string) (*T, error), paths ...
 	return r, nil
 }
 
-// get returns what the files say. Where they have become unreadable what they
-// said before counts, and the log says so.
+// get returns the current content. If the files have become unreadable, it keeps
+// the previous content and logs the error.
 func (r *reloaded[T]) get(now time.Time) *T {
 	next := r.next.Load()
 	if len(r.paths) == 0 || now.UnixNano() < next || !r.next.CompareAndSwap(next, int64(1<<63-1)) {
 		return r.value.Load()
 	}
-	if seen := r.look(); !same(seen, r.seen) {
+	if seen := r.stat(); !same(seen, r.seen) {
 		if v, err := r.parse(r.paths); err != nil {
 			r.log.Error("cannot reload files; tokens are checked against their previous content", "error", err)
 		} else {
@@ -64,7 +65,7 @@ func (r *reloaded[T]) get(now time.Time) *T {
 	return r.value.Load()
 }
 
-func (r *reloaded[T]) look() []fileState {
+func (r *reloaded[T]) stat() []fileState {
 	seen := make([]fileState, len(r.paths))
 	for i, path := range r.paths {
 		if info, err := os.Stat(path); err == nil {

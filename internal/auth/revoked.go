@@ -9,18 +9,18 @@ import (
 )
 
 const (
-	// maxRevokedFile bounds the list of revoked tokens: half a million of
-	// them. Expired ones can be taken out.
+	// maxRevokedFile limits the list of revoked tokens to about half a million.
+	// Expired ones can be removed from it.
 	maxRevokedFile = 16 << 20
-	// maxTokenID bounds the name of a token in it.
+	// maxTokenID limits a token ID in the list.
 	maxTokenID = 255
 )
 
-// revokedSet holds the names of revoked tokens.
+// revokedSet holds the IDs of revoked tokens.
 type revokedSet map[string]struct{}
 
-// readRevoked reads a list of token ids, one a line; what follows a # or a
-// space is a comment. A list that does not exist is empty.
+// readRevoked reads a list of token IDs, one per line. Text after a # or a
+// space is a comment. A file that does not exist is an empty list.
 func readRevoked(paths []string) (*revokedSet, error) {
 	set := revokedSet{}
 	for _, path := range paths {

@@ -7,20 +7,20 @@ import (
 	logservice "github.com/harness/log-service"
 )
 
-// template makes a name out of the claims of an identity token: text with
-// claims in braces, such as github/{repository}.
+// template builds a name from the claims of an identity token: text with claims in
+// braces, such as github/{repository}.
 //
-// Two identities must never get the same name, so a claim stands between
-// slashes or the ends, at most with fixed text around it, and only the last
-// one of a template may hold slashes of its own.
+// Two identities must never get the same name. So each path segment holds at most
+// one claim, with fixed text around it, and only the last claim of a template may
+// contain slashes.
 type template struct{ parts []templatePart }
 
 type templatePart struct {
 	text  string
-	claim string // in place of text
+	claim string // instead of text
 }
 
-// parseTemplate reads a template. The error says what is wrong with it.
+// parseTemplate parses a template. The error says what is wrong.
 func parseTemplate(s string) (t template, err error) {
 	if s == "" {
 		return t, nil
@@ -51,13 +51,13 @@ func parseTemplate(s string) (t template, err error) {
 	return t, nil
 }
 
-// sample is what the template makes of some claims, to see what it can be.
+// sample fills the template with sample claims, to validate the result.
 func (t template) sample() string {
 	s, _ := t.fill(func(string) (string, bool) { return "x", true })
 	return s
 }
 
-// fill puts claims in. An error names the claim, not its value.
+// fill substitutes the claims. An error names the claim, not its value.
 func (t template) fill(claim func(name string) (value string, ok bool)) (string, error) {
 	var b strings.Builder
 	for i, p := range t.parts {
@@ -77,11 +77,11 @@ func (t template) fill(claim func(name string) (value string, ok bool)) (string,
 	return b.String(), nil
 }
 
-// claimSet are the claims of an identity token, as they came.
+// claimSet holds the raw claims of an identity token.
 type claimSet map[string]json.RawMessage
 
-// text returns a claim that is a text, a number or a yes or no. A name with
-// slashes also leads into objects: kubernetes.io/serviceaccount/name.
+// text returns a claim that is a string, a number or a boolean. A name with
+// slashes also descends into objects: kubernetes.io/serviceaccount/name.
 func (c claimSet) text(name string) (string, bool) {
 	if raw, ok := c[name]; ok {
 		return plainValue(raw)

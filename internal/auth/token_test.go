@@ -41,10 +41,10 @@ func newVerifier(t testing.TB, c auth.Config) *auth.Verifier {
 	return v
 }
 
-// refused checks that a token is not good, for a reason that says why.
+// refused checks that a token is rejected with an error that mentions why.
 func refused(t *testing.T, v *auth.Verifier, what, token, why string) {
 	t.Helper()
-	for range 2 { // the second time it must not come from memory
+	for range 2 { // the second result must not come from the cache
 		g, err := v.Verify(t.Context(), token)
 		if !errors.Is(err, logservice.ErrForbidden) || !strings.Contains(err.Error(), why) {
 			t.Errorf("%s: %+v, %v; want a refusal that says %q", what, g, err, why)
@@ -68,7 +68,7 @@ func accepted(t *testing.T, v *auth.Verifier, what, token string) auth.Grant {
 	return g
 }
 
-func TestAccountTokensAreThoseOfTheFirstService(t *testing.T) {
+func TestAccountTokensHaveTheOriginalFormat(t *testing.T) {
 	v := newVerifier(t, auth.Config{Secrets: []string{secret, oldSecret}})
 	for _, account := range []string{"A", "px7xd_BFRCi-pfWPYXVjvw", "ключ", "with space", strings.Repeat("a", 255)} {
 		ours, err := v.AccountToken(account)
@@ -146,7 +146,7 @@ func TestWithoutAuthenticationEverybodyMayDoEverything(t *testing.T) {
 	}
 }
 
-func TestAVerifierWithoutTrustRefusesAll(t *testing.T) {
+func TestAVerifierWithoutTrustRefusesEverything(t *testing.T) {
 	v := newVerifier(t, auth.Config{})
 	refused(t, v, "a token of no secret", authcookie.NewSinceNow("A", time.Hour, nil), "not made for")
 	if _, err := v.AccountToken("A"); !errors.Is(err, logservice.ErrUnsupported) {
@@ -301,7 +301,7 @@ func pemOf(t *testing.T, file string) []byte {
 	return b
 }
 
-// withKid signs with key under the name of the secret named.
+// withKid signs with key under the key ID of the secret named.
 func withKid(t *testing.T, m jwt.SigningMethod, key any, c jwt.MapClaims, named string) string {
 	t.Helper()
 	s, err := auth.NewSigner([]byte(named))
@@ -322,7 +322,7 @@ func withKid(t *testing.T, m jwt.SigningMethod, key any, c jwt.MapClaims, named 
 	return text
 }
 
-func TestATokenThatWasSeenExpiresAllTheSame(t *testing.T) {
+func TestACachedTokenExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := newVerifier(t, auth.Config{Secrets: []string{secret}})
 		cookie := authcookie.NewSinceNow("A", time.Minute, []byte(secret))
@@ -341,7 +341,7 @@ func TestATokenThatWasSeenExpiresAllTheSame(t *testing.T) {
 	})
 }
 
-// await tries until f is true, for longer than files are looked at again.
+// await retries until f is true, for longer than reloadEvery.
 func await(t *testing.T, what string, f func() bool) {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
@@ -354,7 +354,7 @@ func await(t *testing.T, what string, f func() bool) {
 	t.Fatalf("never: %s", what)
 }
 
-func TestARevokedTokenCountsNoMore(t *testing.T) {
+func TestARevokedTokenIsRefused(t *testing.T) {
 	list := filepath.Join(t.TempDir(), "revoked")
 	v := newVerifier(t, auth.Config{Secrets: []string{secret}, RevokedFile: list})
 	s, err := auth.NewSigner([]byte(secret))
@@ -384,7 +384,7 @@ func TestARevokedTokenCountsNoMore(t *testing.T) {
 	refused(t, v, "the same without padding", strings.TrimRight(cookie, "="), "revoked")
 	accepted(t, v, "another one", second)
 
-	write(strings.Repeat("x", 300) + "\n") // broken: what it said before counts
+	write(strings.Repeat("x", 300) + "\n") // invalid: the previous content remains in force
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for limit := time.Now().Add(1500 * time.Millisecond); time.Now().Before(limit); <-tick.C {

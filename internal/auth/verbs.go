@@ -6,34 +6,34 @@ import (
 	logservice "github.com/harness/log-service"
 )
 
-// Verbs is a set of things that a token may do, or that a route asks for one
-// of.
+// Verbs is a set of operations: those that a token grants, or those of which a
+// route requires one.
 type Verbs uint8
 
 // The verbs of tokens.
 const (
-	Push   Verbs = 1 << iota // open a live log, add lines to it, close it
+	Push   Verbs = 1 << iota // open a live log, append to it, close it
 	Tail                     // follow a log
 	Read                     // read and list stored logs
-	Write                    // store a whole log, also in place of another
-	Delete                   // delete stored logs, drop lines of live ones
+	Write                    // store a whole log, or replace one
+	Delete                   // delete stored logs, discard lines of live ones
 	Admin                    // all of these
 
-	// Global is what the global token may do: make tokens for accounts, see
-	// the live logs of all of them, delete below a prefix. A token for all
-	// accounts with Admin may, too.
+	// Global is the privilege of the global token: make tokens for accounts, list
+	// the live logs of all accounts, delete below a prefix. A token with Admin for
+	// all accounts has it too.
 	Global
-	// Public marks a route that asks for no token. No token has it.
+	// Public marks a route that requires no token. No token has it.
 	Public
 )
 
 const everyVerb = Push | Tail | Read | Write | Delete | Admin
 
-// verbNames are the words for verbs, in the order of their bits.
+// verbNames are the names of the verbs, in the order of their bits.
 var verbNames = [...]string{"push", "tail", "read", "write", "delete", "admin"}
 
-// ParseVerbs reads the names of verbs, separated by commas or spaces. The
-// error is logservice.ErrInvalid.
+// ParseVerbs parses verbs separated by commas or spaces. The error is
+// logservice.ErrInvalid.
 func ParseVerbs(s string) (Verbs, error) {
 	return verbsOf(strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' }))
 }
@@ -61,7 +61,7 @@ func verb(name string) Verbs {
 	return 0
 }
 
-// Names are the words of v, in a fixed order.
+// Names returns the names of v in a fixed order.
 func (v Verbs) Names() (names []string) {
 	for i, n := range verbNames {
 		if v&(1<<i) != 0 {
@@ -71,7 +71,7 @@ func (v Verbs) Names() (names []string) {
 	return names
 }
 
-// String is the words of v separated by commas, as ParseVerbs reads them.
+// String returns the names of v separated by commas, as ParseVerbs accepts them.
 func (v Verbs) String() string {
 	switch {
 	case v&Public != 0:

@@ -16,57 +16,58 @@ import (
 )
 
 const (
-	// maxToken bounds a token: identity tokens of large clusters have some
-	// 4 KB, and headers end at 64.
+	// maxToken limits the size of a token: identity tokens of large clusters
+	// have some 4 KB, and headers are limited to 64 KB.
 	maxToken = 16 << 10
-	// usualToken is the length of a token up to which none of its bytes are
-	// allocated anew.
+	// usualToken is the length up to which verifying a token makes no copy
+	// on the heap.
 	usualToken = 1 << 10
-	// remembered is how many verified tokens are remembered, some 1 MB: each
-	// running build may have one of its own.
+	// remembered is the number of verified tokens that are cached, in about
+	// 1 MB: every running build may have its own.
 	remembered = 4096
-	// rememberedFor bounds how long: an issuer that takes a key back is heard.
+	// rememberedFor limits the age of a cached token, so that a key withdrawn by
+	// its issuer takes effect.
 	rememberedFor = 5 * time.Minute
 )
 
-// Config of a Verifier. Without any source of trust it refuses all.
+// Config configures a Verifier. Without any source of trust it rejects every token.
 type Config struct {
-	// Secrets verify account tokens and JSON web tokens by HS256. The first
-	// one also makes account tokens, the others are on their way out.
+	// Secrets verify account tokens and HS256 JSON web tokens. The first one also
+	// signs account tokens; the others are being phased out.
 	Secrets []string
-	// GlobalTokens may do what Global is. Several are good during a change.
+	// GlobalTokens grant Global. Use several during a rotation.
 	GlobalTokens []string
 	// KeyFiles are PEM files with public keys or certificates that verify JSON
-	// web tokens by EdDSA, RS256 or ES256. They are read again on change.
+	// web tokens (EdDSA, RS256, ES256). They are reloaded when they change.
 	KeyFiles []string
-	// RevokedFile lists tokens that count no more, one id a line. It is read
-	// again on change, and need not exist.
+	// RevokedFile lists revoked tokens, one ID per line. It is reloaded when it
+	// changes, and need not exist.
 	RevokedFile string
-	// OIDC trusts an issuer of identity tokens; nil: none.
+	// OIDC configures a trusted issuer of identity tokens; nil for none.
 	OIDC   *OIDC
-	Logger *slog.Logger // nil: slog.Default
+	Logger *slog.Logger // nil for slog.Default
 }
 
-// Verifier tells what tokens are good for. Its methods may be called from any
-// number of goroutines. A nil Verifier is for a server without
-// authentication: it grants everything to everybody.
+// Verifier verifies tokens. Its methods are safe for concurrent use. A nil
+// Verifier is for a server without authentication: it grants everything to
+// everybody.
 type Verifier struct {
 	secrets [][]byte
 	global  [][sha256.Size]byte
 	keys    *reloaded[keySet]
 	revoked *reloaded[revokedSet]
-	oidc    *identities // nil: none are trusted
+	oidc    *identities // nil if no issuer is trusted
 	known   *lru.Cache[[sha256.Size]byte, knownToken]
 }
 
-// knownToken is a token that was verified before.
+// knownToken is a token that has been verified.
 type knownToken struct {
 	grant Grant
 	until time.Time
-	keys  *keySet // that it was verified with
+	keys  *keySet // used for its verification
 }
 
-// New returns a Verifier. The error names a file that cannot be read or holds
+// New returns a Verifier. The error names a file that cannot be read or that holds
 // no keys.
 func New(c Config) (*Verifier, error) {
 	if c.Logger == nil {
@@ -111,10 +112,10 @@ func (v *Verifier) readKeys(paths []string) (*keySet, error) {
 	return newKeySet(v.secrets, public)
 }
 
-// Verify returns what a token is good for. Its errors are of package
-// logservice: ErrUnauthorized where there is no token; ErrForbidden for one
-// that is not good, with words for its owner; ErrUnavailable where its issuer
-// cannot be asked now. No error holds a part of the token.
+// Verify returns the grant of a token. Its errors are those of package logservice:
+// ErrUnauthorized if token is empty; ErrForbidden if it is not valid, with a
+// message for its owner; ErrUnavailable if its issuer cannot be reached. No error
+// contains any part of the token.
 func (v *Verifier) Verify(ctx context.Context, token string) (Grant, error) {
 	switch {
 	case v == nil:
@@ -151,7 +152,7 @@ func remember(g Grant, keys *keySet, now time.Time) knownToken {
 	return knownToken{g, until, keys}
 }
 
-// verify looks at a token for the first time.
+// verify verifies a token that is not cached.
 func (v *Verifier) verify(ctx context.Context, token string, sum [sha256.Size]byte, keys *keySet, now time.Time) (Grant, error) {
 	if v.isGlobal(sum) {
 		return Grant{AllAccounts: true, Verbs: Global, ID: "global"}, nil
@@ -173,15 +174,15 @@ func (v *Verifier) verify(ctx context.Context, token string, sum [sha256.Size]by
 	return g, nil
 }
 
-// Prepare asks the issuer of identity tokens for its keys, so that the log
-// says at the start if it cannot be asked. Tokens ask again.
+// Prepare fetches the keys of the issuer of identity tokens, so that a failure is
+// logged at startup. It is not final: tokens trigger further fetches.
 func (v *Verifier) Prepare(ctx context.Context) {
 	if v != nil && v.oidc != nil {
-		_ = v.oidc.issuer.ask(ctx) // logged there
+		_ = v.oidc.issuer.ask(ctx) // ask logs the error
 	}
 }
 
-// isGlobal compares with every global token, in constant time.
+// isGlobal compares with every global token in constant time.
 func (v *Verifier) isGlobal(sum [sha256.Size]byte) bool {
 	found := 0
 	for i := range v.global {
@@ -190,9 +191,10 @@ func (v *Verifier) isGlobal(sum [sha256.Size]byte) bool {
 	return found == 1
 }
 
-// AccountToken makes a token for everything in account that lives for
-// AccountTokenTTL. Where authentication is off it is one that nobody looks at.
-// ErrUnsupported: there is no secret to make it with.
+// AccountToken makes a token for everything in account, valid for
+// AccountTokenTTL. If authentication is off, the token is a placeholder that is
+// never checked. The error is logservice.ErrUnsupported if there is no secret to
+// sign with.
 func (v *Verifier) AccountToken(account string) (string, error) {
 	var secret []byte
 	switch {

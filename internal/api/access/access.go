@@ -1,8 +1,9 @@
-// Package access decides who may do what, for HTTP and gRPC alike: which token
-// a request carries, which accounts and logs it is good for, and what asks for
-// more than its route or call does.
+// Package access is the authorization layer of the HTTP and gRPC APIs: it finds
+// the token of a request, determines the accounts and logs that the token covers,
+// and checks operations that need more than their route or call does.
 //
-// A Log, a Tree or an Account is made here alone, by a check. Whoever has one
+// Only these checks create a Log, a Tree or an Account, so a function that
+// receives one may act on it within the request's purpose.
 // may do to it what the request is for.
 package access
 
@@ -15,12 +16,13 @@ import (
 	"github.com/harness/log-service/internal/auth"
 )
 
-// HeaderToken carries the token of a request. Authorization: Bearer does, too.
+// HeaderToken carries the token of a request, as Authorization: Bearer does.
 const HeaderToken = "X-Harness-Token"
 
-// Token is the token of a request, of those that its own headers and its fields
-// of Authorization give; empty where there is none. Two that differ are
-// refused: who looks at one of them must not be told another one's answer.
+// Token returns the token of a request, given the values of its HeaderToken and
+// Authorization headers; it is empty if there is none. Two different tokens are an
+// error: components that look at different headers must not disagree about the
+// caller.
 func Token(own, authorization []string) (token string, err error) {
 	use := func(t string) {
 		if token != "" && t != "" && t != token {
@@ -41,7 +43,7 @@ func Token(own, authorization []string) (token string, err error) {
 	return token, err
 }
 
-// Caller is who makes a request for which it needs one of some verbs. The zero
+// Caller is the sender of a request that needs one of a set of verbs. The zero
 // value may do nothing.
 type Caller struct {
 	grant auth.Grant
@@ -54,7 +56,7 @@ func Identify(ctx context.Context, v *auth.Verifier, token string, needs auth.Ve
 	return Caller{grant, needs}, err
 }
 
-// Grant is what the caller's token is for.
+// Grant returns the grant of the caller's token.
 func (c Caller) Grant() auth.Grant { return c.grant }
 
 // Account is an account that the caller may act in.
@@ -63,11 +65,11 @@ type Account struct {
 	name   string
 }
 
-// Name is never empty but for the zero Account.
+// Name is empty only for the zero Account.
 func (a Account) Name() string { return a.name }
 
-// Account parses the name of an account and checks that the caller may act in
-// it.
+// Account parses an account name and checks that the caller may act in that
+// account.
 func (c Caller) Account(name string) (Account, error) {
 	name, err := logservice.ParseAccount(name)
 	if err != nil {
@@ -79,8 +81,8 @@ func (c Caller) Account(name string) (Account, error) {
 	return Account{c, name}, nil
 }
 
-// Own is the name of the account that the caller's token is for, for requests
-// that name none: logservice.DefaultAccount where it is for all of them.
+// Own returns the account of the caller's token, for requests that name none. If
+// the token covers all accounts, it is logservice.DefaultAccount.
 func (c Caller) Own() string {
 	if c.grant.AllAccounts {
 		return logservice.DefaultAccount
@@ -88,8 +90,8 @@ func (c Caller) Own() string {
 	return c.grant.Account
 }
 
-// AllAccounts is the tree of the logs at and below prefix, all of them where it
-// is empty, in every account at once.
+// AllAccounts returns the tree of logs at and below prefix in every account. An
+// empty prefix means all logs.
 func (c Caller) AllAccounts(prefix string) (Tree, error) {
 	key, err := parsePrefix(prefix)
 	if err != nil {
@@ -124,8 +126,8 @@ func (a Account) Tree(prefix string) (Tree, error) {
 	return Tree{account: a.name, prefix: l.id.Key}, nil
 }
 
-// Listing is the part of the tree at and below prefix, of the whole account
-// where that is empty, that the caller's token is for.
+// Listing returns the part of the tree at and below prefix that the caller's token
+// covers. An empty prefix means the whole account.
 func (a Account) Listing(prefix string) (Tree, error) {
 	key, err := parsePrefix(prefix)
 	if err != nil {
@@ -145,7 +147,7 @@ func parsePrefix(s string) (logservice.Key, error) {
 	return logservice.ParseKey(s)
 }
 
-// also checks that the caller has one of verbs for a log.
+// also checks that the caller has one of verbs on a log.
 func (c Caller) also(verbs auth.Verbs, id logservice.ID) error {
 	if err := c.grant.Allows(verbs, id); err != nil {
 		return &RefusedError{id.Account, err}
@@ -153,8 +155,8 @@ func (c Caller) also(verbs auth.Verbs, id logservice.ID) error {
 	return nil
 }
 
-// RefusedError says that a caller may not do what it asks in an account; the
-// account is empty where it asks for all of them.
+// RefusedError reports that a caller may not perform an operation in an account.
+// Account is empty if the operation is on all accounts.
 type RefusedError struct {
 	Account string
 	Err     error

@@ -10,7 +10,7 @@ import (
 	"github.com/harness/log-service/internal/logs"
 )
 
-func TestTheTokenOfARequest(t *testing.T) {
+func TestTokenOfARequest(t *testing.T) {
 	for _, tc := range []struct {
 		own, fields []string
 		want        string
@@ -36,7 +36,7 @@ func TestTheTokenOfARequest(t *testing.T) {
 	}
 }
 
-func TestWhatDoesMoreThanItsCallTakesMore(t *testing.T) {
+func TestStrongerOperationsNeedStrongerVerbs(t *testing.T) {
 	id := logservice.ID{Account: "A", Key: "p/1"}
 	pusher := func(more auth.Verbs) Caller {
 		return Caller{auth.Grant{Account: "A", Prefix: "p", Verbs: auth.Push | more}, auth.Push}
@@ -44,7 +44,7 @@ func TestWhatDoesMoreThanItsCallTakesMore(t *testing.T) {
 	for _, tc := range []struct {
 		name string
 		ask  func(Caller) error
-		more auth.Verbs // zero: none
+		more auth.Verbs // zero for none
 	}{
 		{"open", func(c Caller) error { _, err := c.Opening(Log{id}, 0, false); return err }, 0},
 		{"truncate", func(c Caller) error { _, err := c.Opening(Log{id}, 0, true); return err }, auth.Delete},
@@ -69,7 +69,7 @@ func TestWhatDoesMoreThanItsCallTakesMore(t *testing.T) {
 	}
 }
 
-func TestAStreamLivesAsLongAsItMay(t *testing.T) {
+func TestTheTTLOfAStreamIsLimited(t *testing.T) {
 	for asked, want := range map[time.Duration]time.Duration{
 		0: logservice.DefaultTTL, time.Second: time.Second, logservice.MaxTTL: logservice.MaxTTL, 1<<63 - 1: logservice.MaxTTL,
 	} {

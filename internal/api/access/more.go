@@ -8,9 +8,9 @@ import (
 	"github.com/harness/log-service/internal/logs"
 )
 
-// Opening says how a stream is opened that shall live for ttl, zero being the
-// default, after its last activity. To wipe what is there takes more than to
-// push.
+// Opening returns the options for opening a stream that lives for ttl after its
+// last activity; zero means the default. Truncating existing lines requires more
+// than the verb push.
 func (c Caller) Opening(l Log, ttl time.Duration, truncate bool) (logs.OpenOptions, error) {
 	if truncate {
 		if err := c.also(auth.Delete, l.id); err != nil {
@@ -23,8 +23,8 @@ func (c Caller) Opening(l Log, ttl time.Duration, truncate bool) (logs.OpenOptio
 	return logs.OpenOptions{TTL: min(ttl, logservice.MaxTTL), Truncate: truncate}, nil
 }
 
-// Closing checks how logs are to be closed. Whoever may push may close; to
-// replace a stored log or to drop a live one takes more.
+// Closing checks how logs are to be closed. The verb push suffices to close a
+// log; replacing a stored log or discarding a live one requires more.
 func (c Caller) Closing(how logs.Archiving, ids ...logservice.ID) error {
 	verb := auth.Delete
 	switch how {

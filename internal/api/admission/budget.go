@@ -11,33 +11,33 @@ import (
 )
 
 const (
-	// shareOfFree bounds what one account may hold: this many times what is
-	// free then. Alone it gets 4/5 of the budget, two get 4/9 each, and there
-	// is always something left for an account that comes only now: no tenant
-	// can take the memory that another one needs. (It is the dynamic threshold
-	// of Choudhury and Hahne, from the shared memory of switches.)
+	// shareOfFree limits what one account may hold to this multiple of the free
+	// memory at that moment. A single account gets 4/5 of the budget, two get
+	// 4/9 each, and some memory always remains for another account, so no tenant
+	// can starve the others. (This is the dynamic threshold of Choudhury and
+	// Hahne, known from shared-memory switches.)
 	shareOfFree = 4
-	// budgetWait is how long a body waits for capacity: retries are cheaper than
-	// queues, and clients wait 10 s for an answer.
+	// budgetWait is how long a body waits for capacity. Retries are cheaper than
+	// queues, and clients wait 10 s for a response.
 	budgetWait = 3 * time.Second
-	// maxWaiting bounds the bodies that wait at a time: each is looked at
-	// whenever memory comes back.
+	// maxWaiting limits the bodies that wait at a time: all of them are scanned
+	// whenever memory is released.
 	maxWaiting = 1024
 )
 
-// Budget is the memory for what all appends in flight carry, shared fairly
-// between accounts. Make one with NewBudget.
+// Budget is the memory for all appends in flight, shared fairly between accounts.
+// Create one with NewBudget.
 type Budget struct {
 	total int64
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	free    int64
-	held    map[string]int64 // by account; none of zero
+	held    map[string]int64 // by account; without zero entries
 	queue   []*waiter        // oldest first
-	refused int64            // so far
+	refused int64            // total so far
 }
 
-// waiter is a body that waits for capacity.
+// waiter is a body waiting for capacity.
 type waiter struct {
 	account string
 	n       int64
@@ -49,8 +49,8 @@ func NewBudget(total int64) *Budget {
 	return &Budget{total: total, free: total, held: make(map[string]int64)}
 }
 
-// Take gives n bytes to account, waiting a little for them;
-// an *logservice.UnavailableError where there is no capacity then.
+// Take reserves n bytes for account, waiting up to budgetWait. If there is still
+// no capacity, it returns an *logservice.UnavailableError.
 func (b *Budget) Take(ctx context.Context, account string, n int64) error {
 	b.mu.Lock()
 	if b.give(account, n) {
@@ -81,7 +81,7 @@ func (b *Budget) wait(ctx context.Context, w *waiter) error {
 	defer b.mu.Unlock()
 	i := slices.Index(b.queue, w)
 	if i < 0 {
-		return nil // granted just now
+		return nil // granted in the meantime
 	}
 	b.queue = slices.Delete(b.queue, i, i+1)
 	if err := ctx.Err(); err != nil {
@@ -95,7 +95,7 @@ func full() error {
 	return &logservice.UnavailableError{Cause: errors.New("no memory left for request bodies"), RetryAfter: budgetWait}
 }
 
-// give takes n bytes for account where its share allows it. Called with mu.
+// give reserves n bytes if the account's share allows it. The caller holds mu.
 func (b *Budget) give(account string, n int64) bool {
 	held := b.held[account] + n
 	if n > b.free || held > shareOfFree*(b.free-n) {
@@ -106,8 +106,8 @@ func (b *Budget) give(account string, n int64) bool {
 	return true
 }
 
-// Put takes n bytes back, and gives them to those who wait: the oldest first,
-// but past those whose account has its share.
+// Put releases n bytes and grants them to waiters: oldest first, skipping those
+// whose account has used up its share.
 func (b *Budget) Put(account string, n int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -129,7 +129,7 @@ func (b *Budget) Put(account string, n int64) {
 	})
 }
 
-// Use is how much is held, and how often there was no capacity.
+// Use returns the bytes held and how often there was no capacity.
 func (b *Budget) Use() (held, refused int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -21,7 +21,7 @@ func TestOneAccountCannotTakeTheMemoryOfOthers(t *testing.T) {
 				t.Fatal(n, err)
 			}
 		}
-		// A share is all that one account gets, alone as it is.
+		// One account alone gets no more than its share.
 		begun := time.Now()
 		err := b.Take(ctx, "flood", 1)
 		var u *logservice.UnavailableError
@@ -31,7 +31,7 @@ func TestOneAccountCannotTakeTheMemoryOfOthers(t *testing.T) {
 		if waited := time.Since(begun); waited != budgetWait {
 			t.Errorf("waited %v, want %v", waited, budgetWait)
 		}
-		// Others get theirs at once, also a third one.
+		// Others get theirs at once, even a third one.
 		for _, account := range []string{"second", "third"} {
 			if err := b.Take(ctx, account, 30); err != nil {
 				t.Errorf("%s: %v", account, err)
@@ -43,7 +43,7 @@ func TestOneAccountCannotTakeTheMemoryOfOthers(t *testing.T) {
 	})
 }
 
-func TestMemoryThatComesBackGoesToTheOldestThatMayHaveIt(t *testing.T) {
+func TestFreedMemoryGoesToTheOldestEligibleWaiter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := NewBudget(1000)
 		if err := b.Take(t.Context(), "a", 800); err != nil {
@@ -61,19 +61,19 @@ func TestMemoryThatComesBackGoesToTheOldestThatMayHaveIt(t *testing.T) {
 			synctest.Wait()
 		}
 		want("b", 300)
-		want("a", 150) // has its share already
+		want("a", 150) // has used up its share
 		want("c", 180)
 		if len(order) != 0 {
 			t.Fatalf("%v did not wait", order)
 		}
-		b.Put("a", 100) // 300 free: all of it for b is more than b's share, and a has its own still
+		b.Put("a", 100) // 300 free: not enough share for b's request, and a still has its own
 		synctest.Wait()
 		mu.Lock()
 		if fmt.Sprint(order) != "[c true]" {
 			t.Errorf("got %v first, want c past those who may not", order)
 		}
 		mu.Unlock()
-		b.Put("a", 600) // 100 of a's and c's are held
+		b.Put("a", 600) // a and c hold 100
 		synctest.Wait()
 		mu.Lock()
 		defer mu.Unlock()
@@ -86,7 +86,7 @@ func TestMemoryThatComesBackGoesToTheOldestThatMayHaveIt(t *testing.T) {
 	})
 }
 
-func TestAWaiterThatLeavesTakesNothing(t *testing.T) {
+func TestACancelledWaiterTakesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := NewBudget(100)
 		if err := b.Take(t.Context(), "a", 80); err != nil {

@@ -6,21 +6,20 @@ import (
 )
 
 const (
-	// smallestBuffer and largestBuffer bound the buffers that are used again:
-	// below, there is nothing to save; above, bodies are rare and would keep
-	// much memory from others.
+	// smallestBuffer and largestBuffer limit the buffers that are reused: smaller
+	// ones save nothing; larger ones are rare and would tie up much memory.
 	smallestBuffer = 1 << 12
 	largestBuffer  = 1 << 20
 )
 
-// Buffers keeps the buffers of bodies for the next ones, by their size: powers
-// of two. A fresh one costs its zeroing, and a share of a garbage collection.
-// The zero value is ready to use, by any number of goroutines.
+// Buffers reuses the buffers of bodies, grouped by size in powers of two. A new
+// buffer costs its zeroing and a share of a garbage collection. The zero value is
+// ready to use. Buffers is safe for concurrent use.
 type Buffers struct {
 	pools [9]sync.Pool // of *[]byte, from smallestBuffer to largestBuffer
 }
 
-// BufferSize is how large a buffer for n bytes is.
+// BufferSize returns the size of a buffer for n bytes.
 func BufferSize(n int64) int64 {
 	switch {
 	case n <= smallestBuffer:
@@ -31,7 +30,7 @@ func BufferSize(n int64) int64 {
 	return n
 }
 
-// pool is where buffers of a size are kept, or nil.
+// pool returns the pool for buffers of a size, or nil.
 func (p *Buffers) pool(size int) *sync.Pool {
 	if size < smallestBuffer || size > largestBuffer || size&(size-1) != 0 {
 		return nil
@@ -39,7 +38,7 @@ func (p *Buffers) pool(size int) *sync.Pool {
 	return &p.pools[bits.TrailingZeros(uint(size))-bits.TrailingZeros(smallestBuffer)]
 }
 
-// Get returns an empty buffer for n bytes or more.
+// Get returns an empty buffer with a capacity of at least n bytes.
 func (p *Buffers) Get(n int64) []byte {
 	size := BufferSize(n)
 	if pool := p.pool(int(size)); pool != nil {
@@ -50,7 +49,7 @@ func (p *Buffers) Get(n int64) []byte {
 	return make([]byte, 0, size)
 }
 
-// Put takes a buffer back that nobody refers to any more.
+// Put recycles a buffer that is no longer referenced.
 func (p *Buffers) Put(b []byte) {
 	if pool := p.pool(cap(b)); pool != nil {
 		b = b[:0]
