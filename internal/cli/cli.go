@@ -29,7 +29,7 @@ type globals struct {
 	ServerURL string        `name:"server" placeholder:"URL" default:"${server}" env:"LOG_SERVICE_SERVER" help:"Server to talk to; for live logs also grpc://HOST:PORT (${default})."`
 	Account   string        `placeholder:"NAME" default:"${account}" env:"LOG_SERVICE_ACCOUNT" help:"Account that the logs belong to (${default})."`
 	Token     string        `placeholder:"TOKEN" env:"LOG_SERVICE_TOKEN" help:"Access token."`
-	CAFile    string        `name:"ca-file" placeholder:"FILE" env:"LOG_SERVICE_CA_FILE" help:"Certificate authority of an https or grpcs server, PEM (the system's)."`
+	CAFile    string        `name:"ca-file" placeholder:"FILE" env:"LOG_SERVICE_CA_FILE" help:"Certificate authority of an https or grpcs server, PEM; trusted in addition to the system's."`
 	Cert      string        `name:"client-cert" placeholder:"FILE" env:"LOG_SERVICE_CLIENT_CERT" help:"Client certificate for mutual TLS, PEM; needs --client-key."`
 	Key       string        `name:"client-key" placeholder:"FILE" env:"LOG_SERVICE_CLIENT_KEY" help:"Private key of --client-cert, PEM."`
 	Timeout   time.Duration `placeholder:"TIME" env:"LOG_SERVICE_TIMEOUT" help:"Abort the command after this time, for example 30s (no limit)."`

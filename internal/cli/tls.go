@@ -2,9 +2,9 @@ package cli
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
-	"os"
+
+	"github.com/harness/log-service/internal/roots"
 )
 
 // tlsConfig is what the flags say about https; nil: nothing.
@@ -17,13 +17,9 @@ func (g *globals) tlsConfig() (*tls.Config, error) {
 	}
 	c := &tls.Config{MinVersion: tls.VersionTLS12}
 	if g.CAFile != "" {
-		pem, err := os.ReadFile(g.CAFile)
-		if err != nil {
+		var err error
+		if c.RootCAs, err = roots.With(g.CAFile); err != nil {
 			return nil, &usage{err: fmt.Errorf("--ca-file: %w", err)}
-		}
-		c.RootCAs = x509.NewCertPool()
-		if !c.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, usagef("--ca-file %s: no certificate in PEM form", g.CAFile)
 		}
 	}
 	if g.Cert != "" {

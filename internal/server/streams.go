@@ -3,13 +3,12 @@ package server
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
-	"os"
 	"path/filepath"
 
 	"github.com/harness/log-service/internal/config"
 	"github.com/harness/log-service/internal/logs"
+	"github.com/harness/log-service/internal/roots"
 	"github.com/harness/log-service/internal/stream"
 	"github.com/harness/log-service/internal/stream/redis"
 )
@@ -66,15 +65,9 @@ func redisTLS(r config.Redis) (*tls.Config, error) {
 	if r.CACert == "" {
 		return trust, nil
 	}
-	file, err := os.ReadFile(r.CACert)
-	if err != nil {
+	var err error
+	if trust.RootCAs, err = roots.With(r.CACert); err != nil {
 		return nil, fmt.Errorf("LOG_SERVICE_REDIS_SSL_CA_CERT_PATH: %w", err)
-	}
-	if trust.RootCAs, err = x509.SystemCertPool(); err != nil {
-		trust.RootCAs = x509.NewCertPool()
-	}
-	if !trust.RootCAs.AppendCertsFromPEM(file) {
-		return nil, fmt.Errorf("LOG_SERVICE_REDIS_SSL_CA_CERT_PATH: %s contains no PEM certificate", r.CACert)
 	}
 	return trust, nil
 }

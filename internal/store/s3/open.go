@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,7 +11,6 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"os"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -21,6 +19,8 @@ import (
 	"github.com/minio/minio-go/v7/pkg/credentials"
 	"github.com/minio/minio-go/v7/pkg/s3utils"
 	"golang.org/x/sync/semaphore"
+
+	"github.com/harness/log-service/internal/roots"
 )
 
 // Addressing says where a request names its bucket.
@@ -174,17 +174,11 @@ func loopback(hostport string) bool {
 }
 
 func newTransport(caCert string) (*http.Transport, error) {
-	roots, err := x509.SystemCertPool()
-	if err != nil {
-		roots = x509.NewCertPool()
-	}
+	trust := &tls.Config{MinVersion: tls.VersionTLS12}
 	if caCert != "" {
-		pem, err := os.ReadFile(caCert)
-		if err != nil {
+		var err error
+		if trust.RootCAs, err = roots.With(caCert); err != nil {
 			return nil, fmt.Errorf("certificates: %w", err)
-		}
-		if !roots.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("certificates: %s contains no PEM certificate", caCert)
 		}
 	}
 	dialer := net.Dialer{Timeout: answerTime / 2}
@@ -197,7 +191,7 @@ func newTransport(caCert string) (*http.Transport, error) {
 			}
 			return &patient{Conn: c}, nil
 		},
-		TLSClientConfig:     &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+		TLSClientConfig:     trust,
 		TLSHandshakeTimeout: answerTime / 2,
 		// As many as there may be archivings and then some readers: a new
 		// connection costs round trips.
