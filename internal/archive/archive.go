@@ -85,17 +85,6 @@ func NewCodec() *Codec {
 	return &Codec{enc: enc, dec: dec}
 }
 
-// Summary describes a whole archive.
-type Summary struct {
-	First   int64 // the sequence of the first line
-	Next    int64 // the sequence after the last line
-	Lines   int64 // of the content; a gap counts as one
-	RawSize int64 // of the content, in bytes
-	// Incomplete marks the archive of a log whose writer became silent.
-	Incomplete bool
-	Checksum   uint32 // CRC-32C of the content
-}
-
 // DamageError reports which part of an archive differs from what was written.
 type DamageError struct {
 	Part string // for example "seek table", "frame 3 of 17"

@@ -151,7 +151,7 @@ func TestWhatIsWrittenIsReadFromEveryLine(t *testing.T) {
 	r := open(t, c, write(t, c, runs...))
 
 	all := readLines(t, r, 0)
-	want := Summary{First: 1, Next: 5141, Lines: 5101, RawSize: int64(len(data) + len(gap.Data) + len(more))}
+	want := logs.Summary{First: 1, Next: 5141, Lines: 5101, RawSize: int64(len(data) + len(gap.Data) + len(more))}
 	want.Checksum = crc32.Checksum(slices.Concat(data, gap.Data, more), castagnoli)
 	if d := cmp.Diff(want, r.Summary()); d != "" {
 		t.Error(d)

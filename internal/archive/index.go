@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"hash/crc32"
 	"math"
+
+	"github.com/harness/log-service/internal/logs"
 )
 
 // The line index is a skippable frame (RFC 8878, 3.1.2) with this payload;
@@ -94,8 +96,8 @@ func (x *index) add(f frame) {
 	x.frames = append(x.frames, f)
 }
 
-func (x *index) summary() Summary {
-	return Summary{First: x.first, Next: x.next(), Lines: x.lines, RawSize: x.raw, Incomplete: x.flags&flagIncomplete != 0, Checksum: x.content}
+func (x *index) summary() logs.Summary {
+	return logs.Summary{First: x.first, Next: x.next(), Lines: x.lines, RawSize: x.raw, Incomplete: x.flags&flagIncomplete != 0, Checksum: x.content}
 }
 
 // encode returns the last two frames of the archive, or for a plain archive

@@ -8,6 +8,8 @@ import (
 	"hash/crc32"
 	"io"
 
+	"github.com/harness/log-service/internal/logs"
+
 	"github.com/klauspost/compress/zstd"
 )
 
@@ -135,7 +137,7 @@ func parseEnd(tail []byte, size int64) (ending, error) {
 const maxIndex = 64 + maxFrames*21
 
 // Summary describes the archive.
-func (r *Reader) Summary() Summary { return r.index.summary() }
+func (r *Reader) Summary() logs.Summary { return r.index.summary() }
 
 // readRange reads exactly length bytes.
 func readRange(ctx context.Context, src Source, offset, length int64, part string) ([]byte, error) {

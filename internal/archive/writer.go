@@ -143,7 +143,7 @@ func (w *Writer) frame(lines []byte, count int64, gap bool) error {
 
 // Close writes the remaining lines and the index. It does not close the
 // underlying writer. An archive may have no lines.
-func (w *Writer) Close() (Summary, error) {
+func (w *Writer) Close() (logs.Summary, error) {
 	if w.err == nil {
 		w.err = w.flush()
 	}
@@ -153,7 +153,7 @@ func (w *Writer) Close() (Summary, error) {
 		}
 	}
 	if w.err != nil {
-		return Summary{}, w.err
+		return logs.Summary{}, w.err
 	}
 	w.err = fmt.Errorf("archive: written to after Close")
 	return w.index.summary(), nil

@@ -93,8 +93,8 @@ func (s *Service) putArchive(ctx context.Context, from, to logservice.ID, claim 
 	if err != nil && p.ended {
 		claim.Rollback(context.WithoutCancel(ctx))
 	}
-	if a, ok := claim.(Archivable); ok && err == nil {
-		a.Archived(Archived{ID: to, Summary: p.sum})
+	if a, ok := claim.(logs.Archivable); ok && err == nil {
+		a.Archived(logs.Archived{ID: to, Summary: p.sum})
 	}
 	return err
 }
@@ -193,7 +193,7 @@ type packer struct {
 	claim logs.Claim
 	w     *archive.Writer
 	out   bytes.Buffer // archive bytes that are not read yet
-	sum   archive.Summary
+	sum   logs.Summary
 	ended bool // all is in out, and sum is set
 	err   error
 }

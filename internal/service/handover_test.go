@@ -26,7 +26,7 @@ func TestASlowReaderOfAnArchivedLogGoesOnInTheArchive(t *testing.T) {
 		}
 	}
 	names := []string{"archived", "again", "uploaded", "gone", "never"}
-	readers := map[string]service.Reader{}
+	readers := map[string]logs.Reader{}
 	for _, name := range names {
 		written(log(name), 0)
 		c, state, err := r.Follow(t.Context(), log(name), had)

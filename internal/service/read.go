@@ -6,7 +6,6 @@ import (
 	"io"
 
 	logservice "github.com/harness/log-service"
-	"github.com/harness/log-service/internal/archive"
 	"github.com/harness/log-service/internal/logs"
 )
 
@@ -19,44 +18,6 @@ const (
 	maxReadingStored = 16
 )
 
-// Reader is a Cursor whose caller sends what it reads to a peer. What Next
-// returned may be used until the next call of any of its methods; a caller
-// that has to wait for its peer calls Rewind or Ready first, and holds none of
-// it while it waits. The cursors of engines are Readers, too.
-type Reader interface {
-	logs.Cursor
-	// Rewind puts the cursor back to after the line after, which is not
-	// past where it stands: the peer has not taken more yet.
-	Rewind(after int64)
-}
-
-// ReleasedError says that an engine has released the lines of a deleted stream
-// that a cursor had not read yet: no reader holds files that all streams share.
-// The lines below sequence Next existed.
-type ReleasedError struct {
-	Next     int64
-	Archived *Archived // nil: they are nowhere
-}
-
-func (e *ReleasedError) Error() string { return "the log was deleted while it was read" }
-
-// Unwrap makes it an error after which to try again: the archive has the log.
-func (e *ReleasedError) Unwrap() error { return logservice.ErrUnavailable }
-
-// Archived says where a stream's lines are stored. What is found there later
-// is these lines only if its summary, the checksum of its content included, is
-// the same: the key may belong to another attempt by then.
-type Archived struct {
-	ID      logservice.ID
-	Summary archive.Summary
-}
-
-// Archivable is a Claim that takes note of the stream's archive, before it
-// deletes the stream, for cursors to go on there.
-type Archivable interface {
-	Archived(a Archived)
-}
-
 // Follow returns a cursor after the line after (0: at the start) of the log
 // of id, whatever its age, and where the cursor reads: from the live stream
 // (logservice.StateLive; a closed one that is not archived yet counts), or
@@ -66,7 +27,7 @@ type Archivable interface {
 // JSON object come as a line with that text. ErrStreamNotFound: neither exists.
 //
 // The cursor is used by one goroutine, while ctx lives, and must be closed.
-func (s *Service) Follow(ctx context.Context, id logservice.ID, after int64) (r Reader, state string, err error) {
+func (s *Service) Follow(ctx context.Context, id logservice.ID, after int64) (r logs.Reader, state string, err error) {
 	leave, err := s.accounts.follow(id.Account)
 	if err != nil {
 		return nil, logservice.StateUnknown, s.refused(err)
@@ -80,13 +41,13 @@ func (s *Service) Follow(ctx context.Context, id logservice.ID, after int64) (r 
 	return &reader{Reader: c, s: s, turns: s.turnsOf(c), leave: leave, after: after, counted: after, behind: true}, state, nil
 }
 
-func (s *Service) follow(ctx context.Context, id logservice.ID, after int64) (c Reader, state string, err error) {
+func (s *Service) follow(ctx context.Context, id logservice.ID, after int64) (c logs.Reader, state string, err error) {
 	// Between the two looks a live log may become a stored one; the second
 	// round finds what the first one missed.
 	for range 2 {
 		c, err := s.streams.Follow(ctx, id, after)
 		if err == nil {
-			return c.(Reader), logservice.StateLive, nil // as every engine's cursor is
+			return c.(logs.Reader), logservice.StateLive, nil // as every engine's cursor is
 		}
 		if !errors.Is(err, logservice.ErrStreamNotFound) {
 			return nil, logservice.StateUnknown, err
@@ -105,7 +66,7 @@ func (s *Service) follow(ctx context.Context, id logservice.ID, after int64) (c 
 // reader is a cursor that is counted, takes turns where it needs memory of its
 // own, and goes on in the archive when its stream is gone.
 type reader struct {
-	Reader
+	logs.Reader
 	s       *Service
 	turns   chan struct{}
 	leave   func()
@@ -116,7 +77,7 @@ type reader struct {
 }
 
 // turnsOf are the turns of those that read what c does.
-func (s *Service) turnsOf(c Reader) chan struct{} {
+func (s *Service) turnsOf(c logs.Reader) chan struct{} {
 	if _, ok := c.(*storedCursor); ok {
 		return s.readingStored
 	}
@@ -131,7 +92,7 @@ func (r *reader) Next(ctx context.Context) ([]*logs.Batch, error) {
 	batches, err := r.Reader.Next(ctx)
 	if err != nil {
 		r.release()
-		var gone *ReleasedError
+		var gone *logs.ReleasedError
 		if errors.As(err, &gone) {
 			return r.goOn(ctx, gone)
 		}
@@ -183,7 +144,7 @@ func (r *reader) release() {
 
 // goOn continues in the archive of a stream that the engine has released. What
 // is not there is shown as a gap.
-func (r *reader) goOn(ctx context.Context, gone *ReleasedError) ([]*logs.Batch, error) {
+func (r *reader) goOn(ctx context.Context, gone *logs.ReleasedError) ([]*logs.Batch, error) {
 	if gone.Archived != nil {
 		stored, err := r.s.followStored(ctx, gone.Archived.ID, r.after)
 		switch {
@@ -205,7 +166,7 @@ func (r *reader) goOn(ctx context.Context, gone *ReleasedError) ([]*logs.Batch, 
 	return []*logs.Batch{lost}, nil
 }
 
-func (r *reader) replace(c Reader) {
+func (r *reader) replace(c logs.Reader) {
 	r.Reader.Close()
 	r.Reader, r.turns, r.behind = c, r.s.turnsOf(c), true
 }
@@ -223,7 +184,7 @@ func (r *reader) Ready() <-chan struct{} {
 	return ready
 }
 
-// Rewind implements Reader.
+// Rewind implements logs.Reader.
 func (r *reader) Rewind(after int64) {
 	r.Reader.Rewind(after)
 	r.after = min(r.after, after)

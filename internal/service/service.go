@@ -1,3 +1,7 @@
+// Package service holds the rules of the log service over one engine and one
+// store: identity and limits, close then archive then delete, and reads that do
+// not care whether a log is live or archived. The APIs call it, over HTTP and
+// gRPC. It knows no backend, only the contracts of package logs.
 package service
 
 import (

@@ -7,7 +7,6 @@ import (
 
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/internal/logs"
-	"github.com/harness/log-service/internal/service"
 )
 
 const (
@@ -71,7 +70,7 @@ func (c *cursor) Next(ctx context.Context) ([]*logs.Batch, error) {
 		gap, entries := s.entriesAfter(c.entries[:0], c.pos, limit)
 		found, entries := s.inMemory(entries, c.pos+1)
 		if s.gone.Load() && c.pos+1 < s.end {
-			err := &service.ReleasedError{Next: s.end, Archived: s.archived}
+			err := &logs.ReleasedError{Next: s.end, Archived: s.archived}
 			s.mu.Unlock()
 			return nil, err
 		}

@@ -6,7 +6,7 @@ import (
 	"sort"
 	"sync"
 
-	"github.com/harness/log-service/internal/service"
+	"github.com/harness/log-service/internal/logs"
 )
 
 // Dropped implements batches.Stream.
@@ -92,7 +92,7 @@ func (e *Engine) releaseOrphans(seg *segment) {
 }
 
 // Archived implements logs.Archivable.
-func (c *claim) Archived(a service.Archived) {
+func (c *claim) Archived(a logs.Archived) {
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
 	c.s.archived = &a

@@ -6,9 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/harness/log-service/internal/archive"
 	"github.com/harness/log-service/internal/logs"
-	"github.com/harness/log-service/internal/service"
 )
 
 func TestNoReaderOfADeletedLogHoldsTheFilesOfAll(t *testing.T) {
@@ -31,12 +29,12 @@ func TestNoReaderOfADeletedLogHoldsTheFilesOfAll(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	stored := service.Archived{ID: id("elsewhere"), Summary: archive.Summary{Next: n + 1, Checksum: 7}}
+	stored := logs.Archived{ID: id("elsewhere"), Summary: logs.Summary{Next: n + 1, Checksum: 7}}
 	claim, err := e.Claim(t.Context(), id("archived"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	claim.(service.Archivable).Archived(stored)
+	claim.(logs.Archivable).Archived(stored)
 	if err := claim.Delete(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +64,7 @@ func TestNoReaderOfADeletedLogHoldsTheFilesOfAll(t *testing.T) {
 	if most := 2*deadSegments + 20; files > most {
 		t.Errorf("%d segments are kept, want at most %d", files, most)
 	}
-	var gone *service.ReleasedError
+	var gone *logs.ReleasedError
 	if _, err := cursors[0].Next(t.Context()); !errors.As(err, &gone) || gone.Next != n+1 || gone.Archived == nil || *gone.Archived != stored {
 		t.Errorf("the cursor of an archived log gets %v, %+v", err, gone)
 	}
@@ -121,7 +119,7 @@ func TestACursorThatIsPutBackReadsTheSameAgain(t *testing.T) {
 			got.WriteString(data[:len(data)-len(rest)])
 			b[0] = &logs.Batch{Data: []byte(rest)}
 		}
-		c.(service.Reader).Rewind(pos)
+		c.(logs.Reader).Rewind(pos)
 	}
 	if got.String() != want {
 		t.Error("other lines than were written")

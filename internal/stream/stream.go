@@ -9,7 +9,6 @@ import (
 
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/internal/logs"
-	"github.com/harness/log-service/internal/service"
 )
 
 // smallLog is how many bytes of a log are held in memory for a while even if
@@ -45,10 +44,10 @@ type stream struct {
 	blocks  []*logs.Batch // read back from disk, see blockOwner
 	refs    int           // cursors
 
-	writtenOff bool              // deleted, and no longer counted in the engine's sums
-	archived   *service.Archived // where its lines are stored, if they are
-	changed    chan struct{}     // closed and replaced when readers have something to read
-	segs       []*segment        // every segment that holds a record of this stream
+	writtenOff bool           // deleted, and no longer counted in the engine's sums
+	archived   *logs.Archived // where its lines are stored, if they are
+	changed    chan struct{}  // closed and replaced when readers have something to read
+	segs       []*segment     // every segment that holds a record of this stream
 
 	unlisted bool // it changed since the last roster
 

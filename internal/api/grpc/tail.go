@@ -8,7 +8,7 @@ import (
 	"google.golang.org/grpc"
 
 	logservice "github.com/harness/log-service"
-	"github.com/harness/log-service/internal/service"
+	"github.com/harness/log-service/internal/logs"
 	logservicev1 "github.com/harness/log-service/proto/logservice/v1"
 )
 
@@ -53,7 +53,7 @@ func stateOf(state string) logservicev1.LogState {
 // follow sends what cursor yields until the log, the client (ctx) or the
 // server ends. While a send waits nothing is held but its message: the cursor
 // has gone back to what it ends with.
-func (s *Server) follow(ctx context.Context, cursor service.Reader, out *tailStream, send func(any) error) error {
+func (s *Server) follow(ctx context.Context, cursor logs.Reader, out *tailStream, send func(any) error) error {
 	whole := true // the last message ended with what the cursor had returned
 	for {
 		batches, err := cursor.Next(ctx)

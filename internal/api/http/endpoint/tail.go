@@ -11,7 +11,6 @@ import (
 
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/internal/logs"
-	"github.com/harness/log-service/internal/service"
 )
 
 // Tail sends the log of id as server-sent events, from the line after the
@@ -87,7 +86,7 @@ type output interface {
 // server ends. Lines that came together go out together: the more there are,
 // the less each costs. What a reader does not take at once is not held for it:
 // the cursor goes back to what it has.
-func (a *API) follow(ctx context.Context, cursor service.Reader, out output) error {
+func (a *API) follow(ctx context.Context, cursor logs.Reader, out output) error {
 	idle := time.NewTimer(a.ping)
 	defer idle.Stop()
 	if err := sendText(out, pingFrame); err != nil {

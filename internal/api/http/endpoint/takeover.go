@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/harness/log-service/internal/service"
+	"github.com/harness/log-service/internal/logs"
 )
 
 // Tails are the connections that tails have taken over from net/http, which
@@ -62,7 +62,7 @@ func (t *Tails) remove(c net.Conn) {
 // takeOver lets a tail go on without net/http. A reader costs a third of the
 // memory (no buffers, no request), and the encoded batches that all readers
 // share go from memory to the socket in one system call, uncopied.
-func (a *API) takeOver(c *Call, cursor service.Reader) error {
+func (a *API) takeOver(c *Call, cursor logs.Reader) error {
 	head := responseHead(c.Header())
 	conn, _, err := http.NewResponseController(c.ResponseWriter).Hijack()
 	if err != nil {
@@ -86,7 +86,7 @@ func responseHead(h http.Header) []byte {
 }
 
 // run is a tail on its own connection, from head to end.
-func (a *API) run(conn net.Conn, head []byte, cursor service.Reader, requestID string) {
+func (a *API) run(conn net.Conn, head []byte, cursor logs.Reader, requestID string) {
 	defer a.tails.remove(conn)
 	defer cursor.Close()
 	defer func() {
