@@ -29,27 +29,28 @@ type stream struct {
 
 	mu sync.Mutex // guards everything below; taken after Engine.mu, before wal.mu
 
-	next     int64  // staged: the sequence of the next line
-	closing  bool   // staged
-	deleting bool   // staged
-	staging  *group // the last group with a record of this stream, nil once settled
-	recent   recents
+	// The flags are together because there are as many of these as open logs.
+	closing    bool // staged
+	deleting   bool // staged
+	closed     bool // durable
+	deleted    bool // durable
+	writtenOff bool // deleted, and no longer counted in the engine's sums
+	unlisted   bool // it changed since the last roster
+	how        logs.Closing
 
-	index   []entry // durable, by sequence; a gap in it is lost lines
-	end     int64   // durable: readers see the lines below it
-	bytes   int64   // durable, before compression
-	closed  bool
-	how     logs.Closing
-	deleted bool
-	blocks  []*logs.Batch // read back from disk, see blockOwner
-	refs    int           // cursors
+	next    int64  // staged: the sequence of the next line
+	staging *group // the last group with a record of this stream, nil once settled
+	recent  recents
 
-	writtenOff bool           // deleted, and no longer counted in the engine's sums
-	archived   *logs.Archived // where its lines are stored, if they are
-	changed    chan struct{}  // closed and replaced when readers have something to read
-	segs       []*segment     // every segment that holds a record of this stream
+	index  []entry       // durable, by sequence; a gap in it is lost lines
+	end    int64         // durable: readers see the lines below it
+	bytes  int64         // durable, before compression
+	blocks []*logs.Batch // read back from disk, see blockOwner
+	refs   int           // cursors
 
-	unlisted bool // it changed since the last roster
+	archived *logs.Archived // where its lines are stored, if they are
+	changed  chan struct{}  // closed and replaced when readers have something to read
+	segs     []*segment     // every segment that holds a record of this stream
 
 	ttl  time.Duration
 	last time.Duration // the last activity, on the engine's clock
