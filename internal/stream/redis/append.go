@@ -2,7 +2,6 @@ package redis
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -21,56 +20,66 @@ import (
 // more than 512 MB or, together on a connection, 1 GB.
 const maxAppend = 256 << 20
 
+// mostHeld is how many times its limit a stream may hold in Redis while its
+// lines cannot be offloaded, before appends are refused: the blob store may be
+// down for a while.
+const mostHeld = 16
+
 // maxEntry bounds the lines of an append that becomes one entry, and so what a
 // reader is given at once; more are added as several, by a script, at two or
 // three times the cost.
 const maxEntry = 1 << 20
 
-// Append implements logs.Streams. Each append is one XADD whose ID is the
-// sequence that this node takes for the next: Redis refuses it where the
-// stream has gone on, and the node looks where it stands.
-func (e *Engine) Append(ctx context.Context, id logservice.ID, l logs.Lines) (next int64, err error) {
+// appender adds lines to the streams of a bucket. Each append is one XADD whose
+// ID is the sequence that this node takes for the next: Redis refuses it where
+// the stream has gone on, and the node reads its tail again.
+type appender struct {
+	refresher
+	offloader *offloader
+}
+
+// append adds l to a stream; see logs.Streams.
+func (a *appender) append(ctx context.Context, name string, l logs.Lines) (next int64, err error) {
 	if len(l.Data) > maxAppend {
 		return 0, logservice.Errorf(logservice.ErrTooLarge, "an append of %d bytes is too large: at most %d go to Redis at once", len(l.Data), maxAppend)
 	}
-	b, name := e.bucket(id)
-	t, err := b.tails.take(ctx, name)
+	t, err := a.tails.acquire(ctx, a.handle(name, ""))
 	if err != nil {
-		return 0, e.unavailable(err)
+		return 0, unavailable(err)
 	}
-	defer t.give()
+	defer t.release()
 	sum := checksum(l)
-	// What is answered without adding anything is answered only after a look;
+	// What is answered without adding anything is answered only after a refresh;
 	// what is added needs none.
-	for looked := false; ; {
-		t.stale = t.stale || !looked && t.dials != e.dials.Load()
-		if t.shared > 0 && !t.stale && !looked {
-			e.catchUp(ctx, b, name, t)
+	for fresh := false; ; {
+		t.stale = t.stale || !fresh && t.dials != a.redis.dials.Load()
+		if t.shared > 0 && !t.stale && !fresh {
+			a.catchUp(ctx, t)
 		}
 		if t.stale {
-			if err := e.look(ctx, b, name, t); err != nil {
+			if err := a.refresh(ctx, t); err != nil {
 				return 0, err
 			}
-			looked = true
+			fresh = true
 		}
 		if lost := t.lost(l); lost > t.next() {
-			if looked, err = e.add(ctx, b, name, t, []piece{t.gap(lost, e.node)}); err != nil {
+			if fresh, err = a.add(ctx, t, []piece{t.gap(lost, a.id())}); err != nil {
 				return 0, err
 			}
 			continue
 		}
-		done, err := e.answered(ctx, b, name, t, l, sum)
-		if (done || err != nil) && !looked {
+		done, err := a.answered(ctx, t, l, sum)
+		if (done || err != nil) && !fresh {
 			t.stale = true
 			continue
 		}
 		if !done && err == nil {
-			fresh := l
+			rest := l
 			if l.Offset > 0 {
-				fresh = l.From(t.next())
+				rest = l.From(t.next())
 			}
-			done, err = e.store(ctx, b, name, t, fresh, sum)
-			looked = false
+			done, err = a.store(ctx, t, rest, sum)
+			fresh = false
 		}
 		switch {
 		case err != nil:
@@ -83,18 +92,18 @@ func (e *Engine) Append(ctx context.Context, id logservice.ID, l logs.Lines) (ne
 
 // answered reports whether nothing is to be added: there are no lines, or the
 // stream has them. The error is for lines that cannot be added.
-func (e *Engine) answered(ctx context.Context, b *bucket, name string, t *tail, l logs.Lines, sum uint64) (bool, error) {
+func (a *appender) answered(ctx context.Context, t *tail, l logs.Lines, sum uint64) (bool, error) {
 	switch next := t.next(); {
 	case l.Offset > next:
 		return false, &logservice.SequenceError{Offset: l.Offset, Expected: next}
 	case l.Count == 0 || l.Offset > 0 && l.Offset+l.Count <= next:
 		return true, nil
 	}
-	if known, err := e.recalls(ctx, b, name, t, l, sum); known || err != nil {
+	if known, err := a.recalls(ctx, t, l, sum); known || err != nil {
 		return known, err
 	}
-	if t.movable() > mostHeld*e.config.StreamMemory {
-		e.move(b, name, t.gen)
+	if t.offloadable() > mostHeld*a.offloader.limit {
+		a.offloader.start(t.handle)
 		return false, &logservice.UnavailableError{RetryAfter: time.Second,
 			Cause: fmt.Errorf("the stream holds %d bytes in Redis, and its older lines cannot be offloaded to the blob store yet", t.inRedis())}
 	}
@@ -112,7 +121,7 @@ func checksum(l logs.Lines) uint64 {
 // recalls reports whether l is one of the last appends, tried again. Those of
 // which some lines are in the blob store by now are known by their checksum
 // alone.
-func (e *Engine) recalls(ctx context.Context, b *bucket, name string, t *tail, l logs.Lines, sum uint64) (bool, error) {
+func (a *appender) recalls(ctx context.Context, t *tail, l logs.Lines, sum uint64) (bool, error) {
 	for _, r := range slices.Backward(t.recent) {
 		if sum == 0 || r.sum != sum || r.count != l.Count {
 			continue
@@ -120,12 +129,12 @@ func (e *Engine) recalls(ctx context.Context, b *bucket, name string, t *tail, l
 		if r.first < t.held {
 			return true, nil
 		}
-		entries, err := e.fetch(ctx, b, name, t.gen, r.first-1, int64(2*len(l.Data)/batches.PieceBytes))
+		entries, err := t.entries(ctx, r.first-1, int64(2*len(l.Data)/batches.PieceBytes))
 		if err != nil {
 			return false, err
 		}
 		if len(entries) == 0 || entries[0].first != r.first {
-			return true, nil // moved meanwhile
+			return true, nil // offloaded meanwhile
 		}
 		left := string(l.Data)
 		for i := 0; i < len(entries) && left != "" && strings.HasPrefix(left, entries[i].data); i++ {
@@ -138,25 +147,25 @@ func (e *Engine) recalls(ctx context.Context, b *bucket, name string, t *tail, l
 	return false, nil
 }
 
-// store adds l behind t; false: the stream has gone on, or is gone.
-func (e *Engine) store(ctx context.Context, b *bucket, name string, t *tail, l logs.Lines, sum uint64) (bool, error) {
+// store adds l after t; false: the stream has gone on, or is gone.
+func (a *appender) store(ctx context.Context, t *tail, l logs.Lines, sum uint64) (bool, error) {
 	// Where the call is given up, the client may yet send what it was given:
 	// so it gets a copy, used again only once the call is over.
 	own := copies.Get().(*[]byte)
 	*own = append((*own)[:0], l.Data...)
 	l.Data = *own
 	first := t.next()
-	added, err := e.add(ctx, b, name, t, e.pieces(t, l, sum))
+	added, err := a.add(ctx, t, a.pieces(t, l, sum))
 	if err != nil {
 		return false, err
 	}
-	if f := b.follower(name, t.gen); f != nil && added {
+	if f := a.followers.find(t.name, t.gen); f != nil && added {
 		f.appended(l, first) // keeps the copy
 	} else if cap(*own) <= keepCopy {
 		copies.Put(own)
 	}
-	if added && t.inRedis() > e.config.StreamMemory {
-		e.move(b, name, t.gen)
+	if added && t.inRedis() > a.offloader.limit {
+		a.offloader.start(t.handle)
 	}
 	return added, nil
 }
@@ -172,10 +181,10 @@ type piece struct {
 	data []byte
 }
 
-// pieces are the entries that l becomes behind t.
-func (e *Engine) pieces(t *tail, l logs.Lines, sum uint64) []piece {
+// pieces are the entries that l becomes after t.
+func (a *appender) pieces(t *tail, l logs.Lines, sum uint64) []piece {
 	var all []piece
-	h := header{kind: kindLines, bytes: t.head.bytes, cost: t.head.cost, clock: e.clock().Milliseconds(), node: e.node}
+	h := header{kind: kindLines, bytes: t.head.bytes, cost: t.head.cost, clock: a.members.clock().Milliseconds(), node: a.id()}
 	add := func(data []byte, count int64) {
 		h.lines = count
 		h.bytes += int64(len(data))
@@ -195,15 +204,15 @@ func (e *Engine) pieces(t *tail, l logs.Lines, sum uint64) []piece {
 }
 
 // gap is an entry for the lines below next that are lost.
-func (t *standing) gap(next int64, node string) piece {
+func (t *tailState) gap(next int64, node string) piece {
 	h := t.head
 	h.kind, h.lines, h.sum, h.span, h.node = kindGap, next-t.next(), 0, 0, node
 	return piece{header: h}
 }
 
-// add adds entries behind t, all or none, and moves t on. False: the stream
-// has gone on, or is gone, which is to be looked at, as it is after an error.
-func (e *Engine) add(ctx context.Context, b *bucket, name string, t *tail, pieces []piece) (added bool, err error) {
+// add adds entries after t, all or none, and moves t on. False: the stream has
+// gone on, or is gone, and t is to be read again, as it is after an error.
+func (a *appender) add(ctx context.Context, t *tail, pieces []piece) (added bool, err error) {
 	next := t.next()
 	ids, texts := make([]int64, len(pieces)), make([]string, len(pieces))
 	for i, p := range pieces {
@@ -211,34 +220,33 @@ func (e *Engine) add(ctx context.Context, b *bucket, name string, t *tail, piece
 		next += p.lines
 	}
 	t.stale = true
-	_, err = e.acked(ctx, func(ctx context.Context, on runner) (answer, error) {
+	_, err = a.redis.acked(ctx, func(ctx context.Context, on runner) (answer, error) {
 		began := time.Now()
 		var r rueidis.RedisResult
 		if len(pieces) == 1 {
-			r = on.Do(ctx, on.B().Xadd().Key(b.key("d", t.gen, name)).Nomkstream().Id(itoa(ids[0])+"-0").
+			r = on.Do(ctx, on.B().Xadd().Key(t.key("d")).Nomkstream().Id(itoa(ids[0])+"-0").
 				FieldValue().FieldValue(texts[0], rueidis.BinaryString(pieces[0].data)).Build())
 		} else {
 			args := make([]string, 0, 3+3*len(pieces))
-			args = append(args, name, e.now(), t.gen)
+			args = append(args, t.name, a.members.now(), t.gen)
 			for i, p := range pieces {
 				args = append(args, itoa(ids[i])+"-0", texts[i], rueidis.BinaryString(p.data))
 			}
-			r = e.scripts.append.run(ctx, on, b.root, args)
+			r = a.redis.scripts.append.run(ctx, on, a.root, args)
 		}
-		e.metrics.seconds.Observe(time.Since(began).Seconds())
+		a.redis.metrics.seconds.Observe(time.Since(began).Seconds())
 		switch err := r.Error(); {
 		case err == nil:
 			added = true
-		case goneOn(err):
+		case isOutdated(err):
 			t.stale, t.shared = false, keepsShared
 		case !rueidis.IsRedisNil(err): // nil: the stream is gone
-			e.metrics.failures.Inc()
-			return nil, e.unavailable(err)
+			return nil, a.redis.failed(err)
 		}
 		return nil, nil
 	})
-	if err == nil && added && t.dials != e.dials.Load() {
-		added, err = e.follows(ctx, b, name, t, ids)
+	if err == nil && added && t.dials != a.redis.dials.Load() {
+		added, err = a.follows(ctx, t, ids)
 	}
 	if err != nil || !added {
 		return false, err
@@ -247,20 +255,20 @@ func (e *Engine) add(ctx context.Context, b *bucket, name string, t *tail, piece
 		t.grow(ids[i], texts[i], p.header)
 	}
 	t.stale = false
-	b.saw(name, t.gen, t.next())
+	t.observed(t.next())
 	return true, nil
 }
 
 // follows reports whether entries that were added begin where the one before
-// them ends, or behind it: another Redis than t is of, which lacks its newest
+// them ends, or after it: another Redis than t is of, which lacks its newest
 // entries, may have had more in place of these. Entries that do not are removed.
-func (e *Engine) follows(ctx context.Context, b *bucket, name string, t *tail, ids []int64) (ok bool, err error) {
+func (a *appender) follows(ctx context.Context, t *tail, ids []int64) (ok bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	c, key := e.client.B(), b.key("d", t.gen, name)
+	c, key := a.redis.B(), t.key("d")
 	for range 1<<connections + 1 { // any may be one that has ended
 		var list answer
-		list, err = e.client.Do(ctx, c.Xrevrange().Key(key).End("("+itoa(ids[0])+"-0").Start("-").Count(1).Build()).ToArray()
+		list, err = a.redis.Do(ctx, c.Xrevrange().Key(key).End("("+itoa(ids[0])+"-0").Start("-").Count(1).Build()).ToArray()
 		if err != nil {
 			continue
 		}
@@ -271,49 +279,15 @@ func (e *Engine) follows(ctx context.Context, b *bucket, name string, t *tail, i
 		for i, id := range ids {
 			remove[i] = itoa(id) + "-0"
 		}
-		if err = e.client.Do(ctx, c.Xdel().Key(key).Id(remove...).Build()).Error(); err == nil {
+		if err = a.redis.Do(ctx, c.Xdel().Key(key).Id(remove...).Build()).Error(); err == nil {
 			return false, nil
 		}
 	}
-	return false, e.unavailable(err)
+	return false, unavailable(err)
 }
 
-// goneOn tells the refusal of an XADD because others have added to the stream.
-func goneOn(err error) bool {
+// isOutdated reports the refusal of an XADD because others have added to the stream.
+func isOutdated(err error) bool {
 	text, ok := rueidis.IsRedisErr(err)
 	return ok && strings.Contains(text.Error(), "equal or smaller than the target stream top item")
-}
-
-// acked runs f and, where replicas must have what it wrote, waits for them:
-// WAIT is about the writes of its own connection, so both use one that nobody
-// else does.
-func (e *Engine) acked(ctx context.Context, f func(ctx context.Context, on runner) (answer, error)) (a answer, err error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	if e.config.Replicas == 0 {
-		return f(ctx, e.client)
-	}
-	err = e.client.Dedicated(func(c rueidis.DedicatedClient) error {
-		if a, err = f(ctx, c); err != nil {
-			return err
-		}
-		return e.awaitReplicas(ctx, c)
-	})
-	if err != nil && !errors.Is(err, logservice.ErrUnavailable) {
-		err = e.unavailable(err)
-	}
-	return a, err
-}
-
-// awaitReplicas waits until replicas have what was written on the connection.
-func (e *Engine) awaitReplicas(ctx context.Context, c rueidis.DedicatedClient) error {
-	wait := c.B().Wait().Numreplicas(int64(e.config.Replicas)).Timeout((callTimeout / 2).Milliseconds()).Build()
-	n, err := c.Do(ctx, wait).AsInt64()
-	if err != nil {
-		return e.unavailable(err)
-	}
-	if n < int64(e.config.Replicas) {
-		return e.unavailable(fmt.Errorf("%d of the %d replicas that must have it have the append", n, e.config.Replicas))
-	}
-	return nil
 }

@@ -4,28 +4,15 @@ import (
 	"context"
 	"io"
 
-	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/internal/logs"
 )
 
-// nextBytes is about how much one Next returns; see package stream.
-const nextBytes = 256 << 10
-
-// Follow implements logs.Streams.
-func (e *Engine) Follow(ctx context.Context, id logservice.ID, after int64) (logs.Cursor, error) {
-	b, name := e.bucket(id)
-	f, err := b.follow(ctx, name)
-	if err != nil {
-		return nil, err
-	}
-	return &cursor{f: f, pos: max(after, 0)}, nil
-}
-
-// cursor stands behind the line pos of its stream.
+// cursor stands after the line pos of its stream.
 type cursor struct {
-	f      *follower
-	pos    int64
-	closed bool
+	f         *follower
+	followers *followers
+	pos       int64
+	closed    bool
 }
 
 var ready = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
@@ -83,6 +70,6 @@ func (c *cursor) Rewind(after int64) { c.pos = min(c.pos, after) }
 func (c *cursor) Close() {
 	if !c.closed {
 		c.closed = true
-		c.f.b.leave(c.f)
+		c.followers.leave(c.f)
 	}
 }

@@ -5,9 +5,9 @@
 //	Append ─► one XADD at the sequence that the node takes for ─► acknowledged
 //	          the next: refused where the stream has gone on
 //	                                     │
-//	                     Redis Stream: an entry a batch, its ID says which lines
+//	                     Redis Stream: an entry per batch, its ID says which lines
 //	                        │                        │
-//	   one blocking XREAD a bucket and node          └─► older lines: parts in the
+//	   one blocking XREAD per bucket and node        └─► older lines: segments in the
 //	                        │                            blob store
 //	                        ▼                                  │
 //	Cursor.Next ◄── batches that the node's readers share ◄────┘
@@ -21,17 +21,17 @@
 // escaped name account/key,
 //
 //	s:name          hash    what is known of the stream, see the fields below
-//	d:gen:name      stream  an entry a batch, with the ID <first sequence>-0 and
+//	d:gen:name      stream  an entry per batch, with the ID <first sequence>-0 and
 //	                        one field: its name is a header, see header.go, its
 //	                        value the lines
-//	p:gen:name      zset    parts in the blob store by their first sequence
-//	q:gen:name      hash    parts that are being stored, by name, and the nodes
+//	p:gen:name      zset    segments in the blob store by their first sequence
+//	q:gen:name      hash    segments that are being stored, by name, and the nodes
 //	                        that do
 //	f:gen:name      hash    cursors by node and follower
 //	names           zset    the names of all streams, in order
-//	due             zset    when somebody has to look at a stream
+//	due             zset    when somebody has to see to a stream
 //	dead            zset    gen:name of deleted streams that still have readers
-//	                        or parts
+//	                        or segments
 //	wake:node       stream  wakes the reader of a node
 //	kept:node       string  written to wait for replicas: readers see what these
 //	                        have, where appends wait for them
@@ -44,10 +44,10 @@
 // another generation, gen, so no reader ever sees the lines of both.
 //
 // The fields of a stream: g generation, p the first sequence that is not in a
-// part, v what the lines before it cost, r the last appends that are in parts,
+// segment, v what the lines before it cost, r the last appends that are in segments,
 // t time to live and a last activity beside appends in milliseconds of the
 // service's clock, c how it was closed, k the node that archives it, x set while
-// that node makes the archive visible, m the node that moves parts, w the next
+// that node makes the archive visible, m the node that offloads lines, w the next
 // sequence as a node saw it that Redis has lost. What each append changes is in its own entry, so a batch is
 // one command and no script touches its bytes.
 //
@@ -60,10 +60,10 @@
 // append is a compare-and-set of the next sequence, and of all else that the
 // node built on. Where it is refused, or its answer did not come, the node looks
 // at the newest entries. What is acknowledged without being added (a retry), or
-// refused (a gap, a closed stream), is so only after a look.
+// refused (a gap, a closed stream), is so only after it has read the tail again.
 //
-// The newest entry never leaves Redis. An entry behind lines that Redis has lost
-// in a fail-over leaves them out; what is between two entries and in no part is
+// The newest entry never leaves Redis. An entry after lines that Redis has lost
+// in a fail-over leaves them out; what is between two entries and in no segment is
 // a gap. An ID that is above the last one proves nothing to a node that knew of
 // more: so a node looks again at every stream once it has connected anew, and
 // where it did so during an append, at what its entry follows, before it
@@ -76,7 +76,23 @@
 // small file too: how far it saw each log get, which it closed, which it
 // deleted. When it starts, when a heartbeat finds that Redis has lost the one
 // before, and after each new connection, it compares these with what Redis has
-// (watch.go, reconcile.lua): lines that are missing will be a gap, and what was
+// (monitor.go, reconcile.lua): lines that are missing will be a gap, and what was
 // closed or deleted is so again, by its generation. What has no witness cannot
 // be known: see docs/scaling.md.
+//
+// # Files
+//
+// None uses one that is listed after it:
+//
+//	config, answer, scripts, metrics, client   calls of Redis, with a limit
+//	header, entry, closing, keys               the format
+//	members, policy, marks, work               the clock, who is alive, eviction, what this node saw
+//	node, keyspace                             what all parts share; a handle of one generation
+//	segment, read, reap                        what is done with a handle
+//	follower, load, followers, cursor          readers of this node
+//	wake, reader, monitor                      what comes from Redis, and what it lost
+//	tail, offload, refresh, append             writing
+//	lifecycle, claim, list                     open, close, delete, archive, describe
+//	bucket, health, linkkey                    putting it together
+//	starterror, startup, engine
 package redis

@@ -2,211 +2,252 @@ package redis
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/tls"
-	"encoding/hex"
 	"errors"
-	"log/slog"
-	"os"
-	"sync"
-	"sync/atomic"
 	"time"
 
-	"github.com/redis/rueidis"
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
 
+	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/internal/archive"
 	"github.com/harness/log-service/internal/logs"
 	"github.com/harness/log-service/internal/stream/batches"
 )
 
-// Defaults of a Config.
-const (
-	DefaultPrefix       = "log-service:"
-	DefaultStreamMemory = 4 << 20
-	DefaultMemory       = 256 << 20
-)
-
-const (
-	// mostHeld is how many times Config.StreamMemory a stream may hold in
-	// Redis while its lines cannot be moved, before appends are refused: the
-	// blob store may be down for a while.
-	mostHeld = 16
-	// idleMemory is how long a batch stays in memory that the budget does not
-	// press out: long enough for everyone who follows.
-	idleMemory = 10 * time.Second
-	// maxBackground bounds the moves and burials of a node at once.
-	maxBackground = 4
-)
-
-// Config of an Engine. Addresses and Store are required.
-type Config struct {
-	// Addresses are host:port of the Redis; of some masters of a Cluster; or
-	// of the sentinels, where MasterName is set.
-	Addresses  []string
-	MasterName string
-
-	Username, Password string // of Redis; empty: the default user
-	// SentinelUsername and SentinelPassword are of the sentinels.
-	SentinelUsername, SentinelPassword string
-	TLS                                *tls.Config // nil: no TLS
-
-	// Prefix begins every key; it holds no braces. Servers that share it are
-	// nodes of one service.
-	Prefix string
-	// StreamMemory is how many bytes of a stream are held in Redis before its
-	// older lines move to the blob store.
-	StreamMemory int64
-	// Replicas is how many replicas must have an append before it is
-	// acknowledged.
-	Replicas int
-
-	// Memory bounds the bytes of lines held in this node's memory.
-	Memory int64
-	// Node names this node for people; empty is the name of the machine.
-	Node string
-	// Dir is where this node keeps how far it saw logs get, for a Redis that
-	// has lost lines when the node starts again. Empty: in memory only.
-	Dir string
-	// Store takes the parts of long logs. It is that of all nodes.
-	Store  logs.Store
-	Logger *slog.Logger // nil: slog.Default
-}
+// idleMemory is how long a batch stays in memory that the budget does not press
+// out: long enough for everyone who follows.
+const idleMemory = 10 * time.Second
 
 // Engine implements logs.Streams over Redis. Stop it.
 type Engine struct {
-	config  Config
-	log     *slog.Logger
-	client  rueidis.Client
-	dials   atomic.Int64 // see dial
-	scripts *scripts
+	node    *node
 	start   time.Time
-	node    string // this run of this node; no two are alike
-	memory  *batches.Memory
-	metrics metrics
-	codec   *archive.Codec
+	metrics *metrics
+	links   *linkKey
 	buckets [buckets]*bucket
-	nodes   nodes
-	marks   *marks
-	policy  policy
-	linkKey atomic.Pointer[[]byte] // that all nodes share; nil: not asked for
-
-	// running ends when the engine stops, and with it all that works in the
-	// background.
-	running context.Context
-	stop    context.CancelFunc
-	work    sync.WaitGroup
-	slots   chan struct{} // one for each move or burial
 }
 
-var _ logs.Streams = (*Engine)(nil)
+var (
+	_ logs.Streams         = (*Engine)(nil)
+	_ logs.Checker         = (*Engine)(nil)
+	_ prometheus.Collector = (*Engine)(nil)
+)
 
 // Open connects to Redis and returns the engine of one node. The error says
 // what to do: nobody answers there, the password is wrong, the version too
 // old, a right is missing.
 func Open(ctx context.Context, c Config) (*Engine, error) {
-	if c.Logger == nil {
-		c.Logger = slog.Default()
-	}
-	if c.Prefix == "" {
-		c.Prefix = DefaultPrefix
-	}
-	if c.StreamMemory <= 0 {
-		c.StreamMemory = DefaultStreamMemory
-	}
-	if c.Memory <= 0 {
-		c.Memory = DefaultMemory
-	}
-	if c.Node == "" {
-		c.Node, _ = os.Hostname() // for people only
-	}
-	e := &Engine{config: c, log: c.Logger, start: time.Now(), node: nodeRun(c.Node), codec: archive.NewCodec()}
-	e.memory = batches.NewMemory(c.Memory, func() time.Duration { return time.Since(e.start) })
-	e.metrics = newMetrics(e)
-	e.slots = make(chan struct{}, maxBackground)
-	var err error
-	if e.scripts, err = loadScripts(); err != nil {
-		return nil, err
-	}
-	if e.marks, err = openMarks(c.Dir, c.Logger); err != nil {
-		return nil, err
-	}
-	if e.client, err = e.connect(); err != nil {
-		return nil, errors.Join(err, e.marks.close())
-	}
-	for i := range e.buckets {
-		e.buckets[i] = newBucket(e, i, c.Prefix+"{"+tags[i]+"}:")
-	}
-	err = e.check(ctx)
-	e.running, e.stop = context.WithCancel(context.Background())
-	for i := 0; i < buckets && err == nil; i++ {
-		err = e.buckets[i].begin(ctx)
-	}
+	c.setDefaults()
+	e := &Engine{start: time.Now()}
+	memory := batches.NewMemory(c.Memory, func() time.Duration { return time.Since(e.start) })
+	e.metrics = newMetrics(memory)
+	scripts, err := loadScripts()
 	if err != nil {
-		e.stop()
-		e.work.Wait()
-		e.client.Close()
-		return nil, errors.Join(err, e.marks.close())
+		return nil, err
 	}
-	e.work.Go(e.beat)
-	e.work.Go(e.keep)
-	e.work.Go(e.keepMarks)
-	for _, b := range e.buckets {
-		e.work.Go(b.read)
-		e.work.Go(b.wake)
-		e.work.Go(b.tell)
-		e.work.Go(b.watch)
+	marks, err := openMarks(c.Dir, c.Logger)
+	if err != nil {
+		return nil, err
+	}
+	client, err := connect(c, scripts, e.metrics)
+	if err != nil {
+		return nil, errors.Join(startError(c, err), marks.close())
+	}
+	root := func(i int) string { return c.Prefix + "{" + tags[i] + "}:" }
+	e.node = &node{
+		log: c.Logger, redis: client, marks: marks, memory: memory, store: c.Store, codec: archive.NewCodec(), work: newWork(),
+		members: &members{redis: client, log: c.Logger, root: root(0), self: nodeRun(c.Node)},
+		policy:  &policy{redis: client, log: c.Logger},
+	}
+	e.links = &linkKey{redis: client, log: c.Logger, name: root(0) + "link-key"}
+	for i := range e.buckets {
+		e.buckets[i] = newBucket(e.node, i, root(i), c.StreamMemory)
+	}
+	if err := e.begin(ctx); err != nil {
+		return nil, errors.Join(startError(c, err), e.end())
 	}
 	return e, nil
+}
+
+// begin checks what Redis can do, reports to it what this node knows, and starts
+// the work in the background.
+func (e *Engine) begin(ctx context.Context) error {
+	n := e.node
+	if err := n.checkStart(ctx); err != nil {
+		return err
+	}
+	for _, b := range e.buckets {
+		if err := b.monitor.start(ctx); err != nil {
+			return err
+		}
+	}
+	// Reads that wait in a Redis that was away may wait in one that is not the
+	// master any more.
+	n.members.returned = e.interrupt
+	first := e.buckets[0]
+	first.monitor.lost = func() {
+		first.reader.interrupt()
+		e.links.restore(n.work.ctx)
+	}
+	for _, f := range []func(ctx context.Context){n.members.run, n.policy.run, n.marks.run, e.evict} {
+		n.work.loop(f)
+	}
+	for _, b := range e.buckets {
+		b.run()
+	}
+	return nil
+}
+
+// interrupt ends the reads that wait in Redis: they begin anew.
+func (e *Engine) interrupt() {
+	for _, b := range e.buckets {
+		b.reader.interrupt()
+	}
 }
 
 // Stop ends all background work and the connections. Calls that come later
 // answer ErrUnavailable.
 func (e *Engine) Stop() error {
-	e.stop()
-	for _, b := range e.buckets {
-		b.cancelRead()
-	}
-	e.work.Wait()
+	e.node.work.cancel()
+	e.interrupt()
+	e.node.work.wg.Wait()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	e.leave(ctx)
-	e.client.Close()
-	return e.marks.close()
+	e.node.members.leave(ctx)
+	return e.end()
 }
 
-// keep lets memory go that nobody needs.
-func (e *Engine) keep() {
+func (e *Engine) end() error {
+	e.node.work.cancel()
+	e.node.work.wg.Wait()
+	e.node.redis.Close()
+	return e.node.marks.close()
+}
+
+// evict releases memory that nobody needs, until ctx ends.
+func (e *Engine) evict(ctx context.Context) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
 		select {
-		case <-e.running.Done():
+		case <-ctx.Done():
 			return
 		case <-tick.C:
-			e.memory.Shrink()
-			e.memory.Idle(max(0, time.Since(e.start)-idleMemory))
+			e.node.memory.Shrink()
+			e.node.memory.Idle(max(0, time.Since(e.start)-idleMemory))
 		}
 	}
 }
 
-// background runs f, bounded, until the engine stops.
-func (e *Engine) background(f func(ctx context.Context)) {
-	if e.running.Err() != nil {
-		return
-	}
-	e.work.Go(func() {
-		select {
-		case e.slots <- struct{}{}:
-			defer func() { <-e.slots }()
-			f(e.running)
-		case <-e.running.Done():
-		}
-	})
+// bucket finds the bucket of a stream, and its name there.
+func (e *Engine) bucket(id logservice.ID) (b *bucket, name string) {
+	name = nameOf(id)
+	return e.buckets[bucketOf(name)], name
 }
 
-// token is 64 random bits as text.
-func token() string {
-	b := make([]byte, 8)
-	_, _ = rand.Read(b) // never fails, by its documentation
-	return hex.EncodeToString(b)
+// Open implements logs.Streams.
+func (e *Engine) Open(ctx context.Context, id logservice.ID, o logs.OpenOptions) error {
+	b, name := e.bucket(id)
+	return b.lifecycle.open(ctx, name, o)
 }
+
+// Append implements logs.Streams.
+func (e *Engine) Append(ctx context.Context, id logservice.ID, l logs.Lines) (next int64, err error) {
+	b, name := e.bucket(id)
+	return b.appender.append(ctx, name, l)
+}
+
+// Follow implements logs.Streams.
+func (e *Engine) Follow(ctx context.Context, id logservice.ID, after int64) (logs.Cursor, error) {
+	b, name := e.bucket(id)
+	f, err := b.followers.follow(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return &cursor{f: f, followers: b.followers, pos: max(after, 0)}, nil
+}
+
+// Close implements logs.Streams. The node that closes is the one to archive.
+func (e *Engine) Close(ctx context.Context, id logservice.ID, how logs.Closing) error {
+	b, name := e.bucket(id)
+	return b.lifecycle.close(ctx, name, how)
+}
+
+// Delete implements logs.Streams.
+func (e *Engine) Delete(ctx context.Context, id logservice.ID) error {
+	b, name := e.bucket(id)
+	return b.lifecycle.delete(ctx, name, "", "")
+}
+
+// Claim implements logs.Streams.
+func (e *Engine) Claim(ctx context.Context, id logservice.ID) (logs.Claim, error) {
+	b, name := e.bucket(id)
+	return b.lifecycle.claim(ctx, name, false)
+}
+
+// Take implements logs.Streams.
+func (e *Engine) Take(ctx context.Context, id logservice.ID) (logs.Claim, error) {
+	b, name := e.bucket(id)
+	return b.lifecycle.claim(ctx, name, true)
+}
+
+// Stat implements logs.Streams.
+func (e *Engine) Stat(ctx context.Context, id logservice.ID) (logs.Info, error) {
+	b, name := e.bucket(id)
+	return b.listing.stat(ctx, id.Account, name)
+}
+
+// List implements logs.Streams.
+func (e *Engine) List(ctx context.Context, f logs.Filter) ([]logs.Info, error) {
+	var found [buckets][]logs.Info
+	g, ctx := errgroup.WithContext(ctx)
+	for i, b := range e.buckets {
+		g.Go(func() (err error) {
+			for _, r := range rangesOf(f.Account, f.Prefix) {
+				if found[i], err = b.listing.list(ctx, r, f, found[i]); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	var all []logs.Info
+	for _, infos := range found {
+		all = append(all, infos...)
+	}
+	return all, nil
+}
+
+// Due implements logs.Streams.
+func (e *Engine) Due(ctx context.Context) (all []logs.Info, err error) {
+	// First of all: who is alive, and what time it is.
+	if err := e.node.members.heartbeat(ctx); err != nil {
+		return nil, err
+	}
+	for _, b := range e.buckets {
+		infos, err := b.listing.due(ctx)
+		if err != nil {
+			return all, err
+		}
+		all = append(all, infos...)
+	}
+	return all, nil
+}
+
+// Check implements logs.Checker.
+func (e *Engine) Check(ctx context.Context) error { return e.node.check(ctx) }
+
+// LinkKey returns the key that signs the links of all nodes: own, where it is
+// the first to offer one.
+func (e *Engine) LinkKey(ctx context.Context, own []byte) ([]byte, error) {
+	return e.links.share(ctx, own)
+}
+
+// Describe implements prometheus.Collector.
+func (e *Engine) Describe(ch chan<- *prometheus.Desc) { e.metrics.Describe(ch) }
+
+// Collect implements prometheus.Collector.
+func (e *Engine) Collect(ch chan<- prometheus.Metric) { e.metrics.Collect(ch) }

@@ -1,6 +1,8 @@
 package redis
 
 import (
+	"strconv"
+	"strings"
 	"unsafe"
 
 	"github.com/redis/rueidis"
@@ -15,7 +17,7 @@ const (
 	// mergeBytes is how large a batch grows from entries that come together:
 	// a log that was written line by line is not read so.
 	mergeBytes = 64 << 10
-	// lastID follows any sequence in an entry's ID to mean: behind it.
+	// lastID follows any sequence in an entry's ID to mean: after it.
 	lastID = "-18446744073709551615"
 )
 
@@ -132,4 +134,11 @@ func streamsOf(r rueidis.RedisResult) (map[string]answer, error) {
 		found[answer(pair).text(0)] = answer(pair).list(1)
 	}
 	return found, err
+}
+
+// parseID reads the ID of an entry: its first sequence.
+func parseID(id string) (first int64, ok bool) {
+	s, _, _ := strings.Cut(id, "-")
+	first, err := strconv.ParseInt(s, 10, 64)
+	return first, err == nil
 }

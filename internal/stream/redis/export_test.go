@@ -18,10 +18,10 @@ func root(c Config) string {
 
 func NodesKey(c Config) string { return root(c) + "nodes" }
 func ClockKey(c Config) string { return root(c) + "clock" }
-func NodeRun(e *Engine) string { return e.node }
+func NodeRun(e *Engine) string { return e.node.id() }
 
 // Redial is what a new connection means to an engine.
-func Redial(e *Engine) { e.dials.Add(1) }
+func Redial(e *Engine) { e.node.redis.dials.Add(1) }
 
 func ReadersKey(e *Engine, id logservice.ID) string {
 	return strings.Replace(DataKey(e, id), "}:d:", "}:f:", 1)
@@ -30,7 +30,7 @@ func ReadersKey(e *Engine, id logservice.ID) string {
 // MetaKey is the hash of a stream.
 func MetaKey(e *Engine, id logservice.ID) string {
 	b, name := e.bucket(id)
-	return b.root + "s:" + name
+	return b.handle(name, "").meta()
 }
 
 // CanaryKey is the canary of the first bucket.
@@ -38,10 +38,10 @@ func CanaryKey(c Config) string { return root(c) + "canary" }
 
 func DataKey(e *Engine, id logservice.ID) string {
 	b, name := e.bucket(id)
-	t, err := b.tails.take(context.Background(), name)
+	t, err := b.tails.acquire(context.Background(), b.handle(name, ""))
 	if err != nil {
 		panic(err)
 	}
-	defer t.give()
-	return b.key("d", t.gen, name)
+	defer t.release()
+	return t.key("d")
 }

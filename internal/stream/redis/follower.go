@@ -12,27 +12,26 @@ import (
 // once, by the bucket's reader; what came before is read when somebody asks,
 // and kept a while for the others. It lives from its first cursor to its last.
 type follower struct {
-	b         *bucket
-	name, gen string
-	id        string // in the hash of the stream's readers
+	handle        // its generation is set before it has readers
+	id     string // in the hash of the stream's readers
 
 	dropped atomic.Bool
 	fetches atomic.Int64  // how many entries to read at once, by their size lately
 	loading chan struct{} // holds one while a cursor reads what is not in memory
 
 	mu       sync.Mutex    // guards what follows
-	resident []*logs.Batch // by sequence; what is not there is in Redis or in a part
+	resident []*logs.Batch // by sequence; what is not there is in Redis or in a segment
 	end      int64         // lines below exist
 	closed   bool          // none come
 	broken   error         // this node cannot follow any more
 	changed  chan struct{} // closed and dropped when cursors have something to see
 
-	refs    int  // cursors; guarded by bucket.mu
-	recount bool // they are to be told again; guarded by bucket.mu
+	refs    int  // cursors; guarded by followers.mu
+	recount bool // they are to be reported again; guarded by followers.mu
 
-	told int   // cursors that Redis knows of; of the bucket's teller
-	pos  int64 // the next sequence to be read; of the bucket's reader
-	done bool  // nothing more is to be read; of the bucket's reader
+	reported int   // cursors that Redis knows of; of followers.report
+	pos      int64 // the next sequence to be read; of the bucket's reader
+	done     bool  // nothing more is to be read; of the bucket's reader
 }
 
 // Dropped implements batches.Stream.
@@ -52,7 +51,7 @@ func (f *follower) Evict(first int64) {
 	f.resident = f.resident[:i+n]
 }
 
-// search finds the first resident batch that ends behind seq. The caller
+// search finds the first resident batch that ends after seq. The caller
 // holds mu.
 func (f *follower) search(seq int64) int {
 	n := len(f.resident)
@@ -65,7 +64,7 @@ func (f *follower) search(seq int64) int {
 	return sort.Search(n, func(i int) bool { return f.resident[i].Next() > seq })
 }
 
-// drop lets go of everything: the last cursor is closed.
+// drop releases everything: the last cursor is closed.
 func (f *follower) drop() {
 	f.dropped.Store(true)
 	f.mu.Lock()
@@ -74,7 +73,7 @@ func (f *follower) drop() {
 		b.Release()
 	}
 	f.resident = nil
-	f.b.e.memory.Forget()
+	f.memory.Forget()
 }
 
 // insert makes b resident, unless what it covers is already.
@@ -86,12 +85,12 @@ func (f *follower) insert(b *logs.Batch) {
 	f.resident = append(f.resident, nil)
 	copy(f.resident[i+1:], f.resident[i:])
 	f.resident[i] = b
-	f.b.e.memory.Add(f, b)
+	f.memory.Add(f, b)
 }
 
 // add takes in what was read: batches, and how far the stream goes.
 func (f *follower) add(found []*logs.Batch, end int64, closed bool) {
-	f.b.saw(f.name, f.gen, end)
+	f.observed(end)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, b := range found {
@@ -114,7 +113,7 @@ func (f *follower) known() int64 {
 // not come back from Redis to be seen.
 func (f *follower) appended(l logs.Lines, first int64) {
 	f.add(cut(&logs.Batch{First: first, Count: l.Count, Data: l.Data}), first+l.Count, false)
-	f.b.e.memory.Shrink()
+	f.memory.Shrink()
 }
 
 // fail ends the cursors with err: their readers go on elsewhere.
@@ -135,7 +134,7 @@ func (f *follower) wake() {
 	}
 }
 
-// after appends to dst the resident batches behind after, up to about limit
+// after appends to dst the resident batches after the sequence after, up to about limit
 // bytes. The caller holds mu.
 func (f *follower) after(dst []*logs.Batch, after int64, limit int) []*logs.Batch {
 	next := after + 1

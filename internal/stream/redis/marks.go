@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
@@ -9,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/harness/log-service/internal/logs"
 )
@@ -118,6 +120,20 @@ func (k *marks) sync() {
 	}
 	if err := file.Sync(); err != nil && !errors.Is(err, os.ErrClosed) {
 		k.log.Warn("this node's knowledge of live logs may not survive a power failure", "error", err)
+	}
+}
+
+// run syncs the file every few seconds, until ctx ends.
+func (k *marks) run(ctx context.Context) {
+	tick := time.NewTicker(heartbeat)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			k.sync()
+		}
 	}
 }
 

@@ -1,6 +1,10 @@
 package redis
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/harness/log-service/internal/stream/batches"
+)
 
 // metrics are what an Engine counts about itself and its Redis.
 type metrics struct {
@@ -9,8 +13,8 @@ type metrics struct {
 	memory   prometheus.GaugeFunc
 }
 
-func newMetrics(e *Engine) metrics {
-	return metrics{
+func newMetrics(m *batches.Memory) *metrics {
+	return &metrics{
 		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "log_service_redis_call_seconds",
 			Help:    "Duration of Redis calls that change or read a stream.",
@@ -23,7 +27,7 @@ func newMetrics(e *Engine) metrics {
 		memory: prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "log_service_stream_memory_bytes",
 			Help: "Lines of live streams in memory.",
-		}, func() float64 { return float64(e.memory.Used()) }),
+		}, func() float64 { return float64(m.Used()) }),
 	}
 }
 
@@ -32,15 +36,15 @@ func (m *metrics) all() []prometheus.Collector {
 }
 
 // Describe implements prometheus.Collector.
-func (e *Engine) Describe(ch chan<- *prometheus.Desc) {
-	for _, c := range e.metrics.all() {
+func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
+	for _, c := range m.all() {
 		c.Describe(ch)
 	}
 }
 
 // Collect implements prometheus.Collector.
-func (e *Engine) Collect(ch chan<- prometheus.Metric) {
-	for _, c := range e.metrics.all() {
+func (m *metrics) Collect(ch chan<- prometheus.Metric) {
+	for _, c := range m.all() {
 		c.Collect(ch)
 	}
 }

@@ -20,6 +20,9 @@ const policyRefresh = time.Minute
 
 // policy is what is known of what Redis does when it is full.
 type policy struct {
+	redis *client
+	log   *slog.Logger
+
 	mu     sync.Mutex // guards what follows
 	name   string     // maxmemory-policy; empty: this node may not read it
 	evicts bool       // a canary was evicted
@@ -33,14 +36,14 @@ func (e *evictsError) Error() string {
 	return fmt.Sprintf("the maxmemory-policy of %s is %s: when it is full it drops live logs", e.addr, e.policy)
 }
 
-// checkPolicy reads maxmemory-policy of every Redis that this node knows, where
+// check reads maxmemory-policy of every Redis that this node knows, where
 // it may, and refuses those that evict.
-func (e *Engine) checkPolicy(ctx context.Context) error {
+func (p *policy) check(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	found, info := "", false
 	var refused error
-	for addr, c := range e.client.Nodes() {
+	for addr, c := range p.redis.Nodes() {
 		name, ok := readPolicy(ctx, c)
 		info = info || ok
 		if name != "" {
@@ -50,7 +53,6 @@ func (e *Engine) checkPolicy(ctx context.Context) error {
 			refused = &evictsError{addr, name}
 		}
 	}
-	p := &e.policy
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.name, p.info = found, info
@@ -58,6 +60,22 @@ func (e *Engine) checkPolicy(ctx context.Context) error {
 		p.name = refused.(*evictsError).policy
 	}
 	return refused
+}
+
+// run reads the policy again and again, until ctx ends.
+func (p *policy) run(ctx context.Context) {
+	tick := time.NewTicker(policyRefresh)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if err := p.check(ctx); err != nil {
+				p.log.Error("Redis evicts live logs when it is full", "error", err)
+			}
+		}
+	}
 }
 
 // readPolicy asks one Redis for its policy, empty where it does not tell; info
@@ -76,26 +94,26 @@ func readPolicy(ctx context.Context, c rueidis.Client) (name string, info bool) 
 
 // checkFrequencies finds out, where the policy cannot be read, whether Redis
 // counts how often keys are used: it does so only to evict the others.
-func (e *Engine) checkFrequencies(ctx context.Context, b *bucket) error {
-	e.policy.mu.Lock()
-	known := e.policy.name != ""
-	e.policy.mu.Unlock()
+func (p *policy) checkFrequencies(ctx context.Context, root string) error {
+	p.mu.Lock()
+	known := p.name != ""
+	p.mu.Unlock()
 	if known {
 		return nil
 	}
-	if err := e.client.Do(ctx, e.client.B().ObjectFreq().Key(b.root+"canary").Build()).Error(); err != nil {
+	if err := p.redis.Do(ctx, p.redis.B().ObjectFreq().Key(root+"canary").Build()).Error(); err != nil {
 		return nil //nolint:nilerr // it counts none
 	}
-	return &evictsError{"the Redis of " + b.root, "one that evicts the least frequently used"}
+	return &evictsError{"the Redis of " + root, "one that evicts the least frequently used"}
 }
 
-// found takes in whether a canary was evicted, which counts where the policy
+// observe takes in whether a canary was evicted, which counts where the policy
 // cannot be read.
-func (p *policy) found(log *slog.Logger, evicts bool) {
+func (p *policy) observe(evicts bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if evicts && !p.evicts && p.name != noEviction {
-		log.Error("Redis evicts live logs when it is full: set its maxmemory-policy to noeviction")
+		p.log.Error("Redis evicts live logs when it is full: set its maxmemory-policy to noeviction")
 	}
 	p.evicts = evicts
 }
@@ -114,10 +132,10 @@ var errEvicts = errors.New("evicts: maxmemory-policy is not noeviction")
 
 // mayInfo is an argument of scripts: whether they may call INFO. Those of a user
 // who may not would fill Redis's list of refused calls.
-func (e *Engine) mayInfo() string {
-	e.policy.mu.Lock()
-	defer e.policy.mu.Unlock()
-	if e.policy.info {
+func (p *policy) mayInfo() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.info {
 		return "1"
 	}
 	return "0"

@@ -5,15 +5,8 @@ import (
 	"crypto/sha1" //nolint:gosec // Redis names scripts by it
 	"embed"
 	"encoding/hex"
-	"errors"
-	"fmt"
-	"strconv"
-	"strings"
-	"time"
 
 	"github.com/redis/rueidis"
-
-	logservice "github.com/harness/log-service"
 )
 
 //go:embed lua/*.lua
@@ -22,8 +15,8 @@ var luaFiles embed.FS
 // scripts are what changes and reads streams atomically.
 type scripts struct {
 	open, append, close, claim, held, delete, due, list           *script
-	look, follow, subscribers, part, moved, bury, kept, heartbeat *script
-	beat, reconcile                                               *script
+	refresh, follow, subscribers, offload, offloaded, reap, touch *script
+	heartbeat, beat, reconcile                                    *script
 }
 
 func loadScripts() (*scripts, error) {
@@ -35,7 +28,7 @@ func loadScripts() (*scripts, error) {
 	for name, to := range map[string]**script{
 		"open": &s.open, "append": &s.append, "close": &s.close, "claim": &s.claim, "held": &s.held,
 		"delete": &s.delete, "due": &s.due, "list": &s.list, "follow": &s.follow, "subscribers": &s.subscribers,
-		"look": &s.look, "part": &s.part, "moved": &s.moved, "bury": &s.bury, "kept": &s.kept, "heartbeat": &s.heartbeat,
+		"refresh": &s.refresh, "offload": &s.offload, "offloaded": &s.offloaded, "reap": &s.reap, "touch": &s.touch, "heartbeat": &s.heartbeat,
 		"beat": &s.beat, "reconcile": &s.reconcile,
 	} {
 		body, err := luaFiles.ReadFile("lua/" + name + ".lua")
@@ -72,81 +65,3 @@ func (s *script) run(ctx context.Context, on runner, root string, args []string)
 	}
 	return r
 }
-
-// callTimeout bounds one call of Redis: longer than a fail-over inside one
-// machine room's quiet moment, shorter than the patience of clients.
-const callTimeout = 5 * time.Second
-
-// call runs a script on the bucket of root and returns its answer. Errors are
-// ErrUnavailable: what the call has done is then unknown.
-func (e *Engine) call(ctx context.Context, s *script, root string, args ...string) (answer, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	return e.measured(ctx, s, e.client, root, args)
-}
-
-// measured runs a script and returns its answer.
-func (e *Engine) measured(ctx context.Context, s *script, on runner, root string, args []string) (answer, error) {
-	began := time.Now()
-	a, err := s.run(ctx, on, root, args).ToArray()
-	e.metrics.seconds.Observe(time.Since(began).Seconds())
-	if err != nil {
-		e.metrics.failures.Inc()
-		return nil, e.unavailable(err)
-	}
-	return a, nil
-}
-
-// unavailable says that Redis cannot do something now.
-func (e *Engine) unavailable(err error) error {
-	if errors.Is(err, context.DeadlineExceeded) {
-		err = fmt.Errorf("no answer within %v", callTimeout)
-	}
-	if errors.Is(err, rueidis.ErrClosing) {
-		err = errors.New("the server is stopping")
-	}
-	// Not wrapped: the io.EOF of a connection is not the end of a log.
-	return &logservice.UnavailableError{Cause: fmt.Errorf("redis: %v", err)}
-}
-
-// isWrongType reports whether another program uses a key of ours.
-func isWrongType(err error) bool {
-	return err != nil && strings.Contains(err.Error(), "WRONGTYPE")
-}
-
-// answer is the array that a script returned. What is not as expected reads
-// as zero: scripts and readers are of one version.
-type answer []rueidis.RedisMessage
-
-func (a answer) int(i int) int64 {
-	if i >= len(a) {
-		return 0
-	}
-	n, err := a[i].AsInt64()
-	if err != nil { // a number that Redis keeps as text
-		s, _ := a[i].ToString()
-		n, _ = strconv.ParseInt(s, 10, 64)
-	}
-	return n
-}
-
-func (a answer) text(i int) string {
-	if i >= len(a) {
-		return ""
-	}
-	s, _ := a[i].ToString()
-	return s
-}
-
-// has reports whether the i-th member is there and has a value.
-func (a answer) has(i int) bool { return i < len(a) && !a[i].IsNil() }
-
-func (a answer) list(i int) answer {
-	if i >= len(a) {
-		return nil
-	}
-	l, _ := a[i].ToArray()
-	return l
-}
-
-func itoa(n int64) string { return strconv.FormatInt(n, 10) }

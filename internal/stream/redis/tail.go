@@ -11,7 +11,7 @@ import (
 
 const (
 	// maxTails bounds the streams of a bucket that a node knows the tails of:
-	// those written to lately, with room to spare.
+	// those written to lately, with some to spare.
 	maxTails = 4096
 	// keepsShared is for how many appends a node takes others to append too
 	// that have done so lately: a balancer gives one a few requests in a row.
@@ -22,29 +22,29 @@ const (
 	maxRecent = 16
 )
 
-// tail is where a stream stands as far as this node knows: what it appends
-// next builds on it, and is refused where the stream has gone on meanwhile.
+// tail is the end of a stream as far as this node knows: what it appends next
+// builds on it, and is refused where the stream has gone on meanwhile.
 type tail struct {
-	busy chan struct{} // holds one while an append uses the rest
-	standing
+	busy   chan struct{} // holds one while an append uses the rest
+	handle               // its generation is empty where nothing is known
+	tailState
 }
 
-// standing is what a tail knows.
-type standing struct {
-	stale  bool   // to be looked at before it is built on
-	dials  int64  // of this node when it was looked at; see Engine.dial
-	shared int    // appends that catch up first, as other nodes append too
-	gen    string // empty: nothing is known
-	first  int64  // of the newest entry
-	text   string // the header of that; empty: not known
-	head   header // the same
-	own    int64  // what that entry costs
-	seen   int64  // next sequence as this node saw it: what Redis has not is lost
-	moved  int64  // cost of the lines in parts
+// tailState is what is known of a tail.
+type tailState struct {
+	stale     bool   // to be read again before it is built on
+	dials     int64  // of this node when it was read; see client.dial
+	shared    int    // appends that catch up first, as other nodes append too
+	first     int64  // of the newest entry
+	text      string // the header of that; empty: not known
+	head      header // the same
+	own       int64  // what that entry costs
+	seen      int64  // next sequence as this node saw it: what Redis has not is lost
+	offloaded int64  // cost of the lines in segments
 	// restarted is when, in milliseconds of the service's clock, Redis was found
 	// to be another process than before; zero where that is not known.
 	restarted int64
-	held      int64 // first sequence that is not in a part
+	held      int64 // first sequence that is not in a segment
 	recent    []recent
 }
 
@@ -54,13 +54,13 @@ type recent struct {
 	first, count int64
 }
 
-func (t *standing) next() int64 { return t.first + t.head.lines }
+func (t *tailState) next() int64 { return t.first + t.head.lines }
 
-// lost returns the sequence up to which lines must be told to be lost before l
+// lost returns the sequence up to which lines must be noted as lost before l
 // is added. What a writer still has is not lost, whoever has seen it: it says
-// so by an offset. One that says an offset beyond all that is known has been
-// told so, if Redis has restarted since the newest entry; otherwise it errs.
-func (t *standing) lost(l logs.Lines) int64 {
+// so by an offset. One that says an offset beyond all that is known was
+// answered so, if Redis has restarted since the newest entry; otherwise it errs.
+func (t *tailState) lost(l logs.Lines) int64 {
 	switch {
 	case l.Count == 0:
 		return 0
@@ -74,13 +74,13 @@ func (t *standing) lost(l logs.Lines) int64 {
 	return t.seen
 }
 
-// inRedis is the cost of what Redis holds, movable of what could be moved: the
-// newest entry stays.
-func (t *standing) inRedis() int64 { return t.head.cost - t.moved }
-func (t *standing) movable() int64 { return t.inRedis() - t.own }
+// inRedis is the cost of what Redis holds, offloadable of what could be
+// offloaded: the newest entry stays.
+func (t *tailState) inRedis() int64     { return t.head.cost - t.offloaded }
+func (t *tailState) offloadable() int64 { return t.inRedis() - t.own }
 
 // grow takes in the entry that follows.
-func (t *standing) grow(first int64, text string, h header) {
+func (t *tailState) grow(first int64, text string, h header) {
 	t.own = h.cost - t.head.cost
 	t.first, t.text, t.head = first, text, h
 	t.seen = max(t.seen, t.next())
@@ -89,7 +89,7 @@ func (t *standing) grow(first int64, text string, h header) {
 	}
 }
 
-func (t *standing) remember(r recent) {
+func (t *tailState) remember(r recent) {
 	if len(t.recent) == maxRecent {
 		t.recent = append(t.recent[:0], t.recent[1:]...)
 	}
@@ -102,19 +102,21 @@ type tails struct {
 	m  map[string]*tail
 }
 
-// take returns the tail of a stream, for one append at a time; see give.
-func (k *tails) take(ctx context.Context, name string) (*tail, error) {
+func newTails() *tails { return &tails{m: map[string]*tail{}} }
+
+// acquire returns the tail of a stream, for one append at a time; see release.
+func (k *tails) acquire(ctx context.Context, h handle) (*tail, error) {
 	k.mu.Lock()
-	t := k.m[name]
+	t := k.m[h.name]
 	if t == nil {
 		if len(k.m) >= maxTails {
-			for other := range k.m { // any: it is looked at again
+			for other := range k.m { // any: it is read again
 				delete(k.m, other)
 				break
 			}
 		}
-		t = &tail{busy: make(chan struct{}, 1), standing: standing{stale: true}}
-		k.m[name] = t
+		t = &tail{busy: make(chan struct{}, 1), handle: h, tailState: tailState{stale: true}}
+		k.m[h.name] = t
 	}
 	k.mu.Unlock()
 	select {
@@ -125,22 +127,22 @@ func (k *tails) take(ctx context.Context, name string) (*tail, error) {
 	}
 }
 
-func (t *tail) give() { <-t.busy }
+func (t *tail) release() { <-t.busy }
 
-// moved takes in that the lines of a generation below first are in parts.
-func (k *tails) moved(ctx context.Context, name, gen string, first, cost int64) {
+// offloaded takes in that the lines of a generation below first are in segments.
+func (k *tails) offloaded(ctx context.Context, h handle, first, cost int64) {
 	k.mu.Lock()
-	t := k.m[name]
+	t := k.m[h.name]
 	k.mu.Unlock()
 	if t == nil {
 		return
 	}
 	select {
 	case t.busy <- struct{}{}:
-		if t.gen == gen {
-			t.held, t.moved = first, cost
+		if t.gen == h.gen {
+			t.held, t.offloaded = first, cost
 		}
-		t.give()
+		t.release()
 	case <-ctx.Done():
 	}
 }
@@ -156,7 +158,7 @@ func (k *tails) seen(name string) (gen string, next int64) {
 	}
 	select {
 	case t.busy <- struct{}{}:
-		defer t.give()
+		defer t.release()
 		return t.gen, t.seen
 	default: // whoever appends finds out
 		return "", 0
@@ -169,7 +171,7 @@ func (k *tails) forget(name string) {
 	k.mu.Unlock()
 }
 
-// Recents as Redis keeps those of appends that are in parts: sum 8, first 8
+// Recents as Redis keeps those of appends that are in segments: sum 8, first 8
 // and count 4 bytes each.
 const recentSize = 20
 

@@ -4,7 +4,7 @@
 for i = 4, #ARGV, 3 do
 	local id = redis.pcall('XADD', key('d', ARGV[3]), 'NOMKSTREAM', ARGV[i], ARGV[i + 1], ARGV[i + 2])
 	if not id or type(id) == 'table' then
-		return id -- of the first piece: those behind it follow it
+		return id -- of the first piece: those after it follow it
 	end
 end
 return {1}

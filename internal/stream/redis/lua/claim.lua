@@ -7,7 +7,7 @@ local holder, committed, take = m[3], m[4], ARGV[6] == '1'
 if holder and holder ~= '' and holder ~= ARGV[3] and holder ~= ARGV[4] and (committed or not take) then
 	return {2, holder}
 end
-though_full()
+allow_when_full()
 redis.call('HSET', meta, 'k', ARGV[3])
 redis.call('HDEL', meta, 'x')
 redis.call('ZADD', root .. 'due', now + tonumber(ARGV[5]), name)

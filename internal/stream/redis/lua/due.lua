@@ -7,7 +7,7 @@ local since = ARGV[5] == '1' and restarted() or 0
 if since > 0 and now < since + tonumber(ARGV[4]) then
 	return {{}, {}}
 end
-though_full()
+allow_when_full()
 local found = {}
 for _, due in ipairs(redis.call('ZRANGEBYSCORE', root .. 'due', '-inf', now, 'LIMIT', 0, ARGV[3])) do
 	name, meta = due, root .. 's:' .. due

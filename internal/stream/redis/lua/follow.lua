@@ -9,7 +9,7 @@ if not m[1] or (ARGV[4] ~= '' and m[1] ~= ARGV[4]) then
 	return {0}
 end
 if ARGV[5] == '' or ARGV[5] == m[1] then
-	though_full()
+	allow_when_full()
 	local f = key('f', m[1])
 	redis.call('HSET', f, ARGV[3], redis.call('HGET', f, ARGV[3]) or 1) -- a write, for WAIT
 end

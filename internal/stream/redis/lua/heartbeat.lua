@@ -1,6 +1,6 @@
 -- ARGV: '', '', node, longest step, leaving
 -- The clock of the service, in milliseconds: Redis's time as it passes while a
--- node lives, where a step too long or backwards counts as the longest or not
+-- node is alive, where a step too long or backwards counts as the longest or not
 -- at all. So it stands still while no node runs, and no clock's jump moves it.
 local t = redis.call('TIME')
 local wall = t[1] * 1000 + math.floor(t[2] / 1000)
@@ -9,7 +9,7 @@ local clock = tonumber(c[1] or 0)
 if c[2] then
 	clock = clock + math.max(0, math.min(wall - tonumber(c[2]), tonumber(ARGV[4])))
 end
-though_full()
+allow_when_full()
 redis.call('HSET', root .. 'clock', 'now', clock, 'wall', wall)
 if ARGV[5] == '1' then
 	redis.call('ZREM', root .. 'nodes', ARGV[3])

@@ -3,7 +3,7 @@ local m = redis.call('HMGET', meta, 'g', 'k')
 if m[1] ~= ARGV[4] or m[2] ~= ARGV[3] then
 	return {0}
 end
-though_full()
+allow_when_full()
 if ARGV[5] == 'commit' then
 	redis.call('HSET', meta, 'x', 1)
 	return {1}

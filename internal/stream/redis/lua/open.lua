@@ -13,7 +13,7 @@ if m[1] then
 	end
 	local left
 	old = m[1]
-	left, ended = let_go(old, false)
+	left, ended = remove(old, false)
 	if left == 1 then
 		dead = old
 	end

@@ -24,10 +24,10 @@ local function tail(gen)
 	return string.match(e[1], '^%d+') + struct.unpack('>I4', h, 2), h
 end
 
--- though_full lets what follows write where Redis is full: it refuses a script
+-- allow_when_full lets what follows write where Redis is full: it refuses a script
 -- its first write only, and not one that frees memory. What ends, moves or
 -- removes a stream must go on, or nothing would ever free any.
-local function though_full()
+local function allow_when_full()
 	redis.call('HDEL', root .. 'full', '')
 end
 
@@ -46,18 +46,18 @@ local function restarted()
 	if not run or b[1] == run then
 		return tonumber(b[2] or 0)
 	end
-	though_full()
+	allow_when_full()
 	local since = b[1] and now or 0
 	redis.call('HSET', root .. 'process', 'run', run, 'since', since)
 	return since
 end
 
--- finish lets no line come behind those of a generation, and returns the
+-- finish lets no line come after those of a generation, and returns the
 -- sequence that the next one would have got. Where it was seen to get further,
 -- a fail-over lost the rest. The end has the highest ID there is: nothing comes
--- behind it, and whoever has seen more than Redis has now sees it.
+-- after it, and whoever has seen more than Redis has now sees it.
 local function finish(gen, seen)
-	though_full()
+	allow_when_full()
 	local n, h = tail(gen)
 	seen = math.max(tonumber(seen or 0), tonumber(redis.call('HGET', meta, 'w') or 0))
 	if seen > n then
@@ -68,9 +68,9 @@ local function finish(gen, seen)
 	return n
 end
 
--- let_go ends a stream: its name is free, its readers read on to the end. It
--- returns whether something must be buried, and the next sequence.
-local function let_go(gen, closed)
+-- remove ends a stream: its name is free, its readers read on to the end. It
+-- returns whether something must be reaped, and the next sequence.
+local function remove(gen, closed)
 	local n = closed and tail(gen) or finish(gen)
 	redis.call('DEL', meta)
 	redis.call('ZREM', root .. 'names', name)

@@ -5,8 +5,8 @@
 -- missing lines become a gap with the next append or the end, as a writer may
 -- still have some of them. A stream that Redis does not have is left alone: it
 -- may have been deleted since. Returns for each: 0 unknown, 1 as it should be,
--- 2 was longer, 3 closed again, 4 deleted again, 5 the same and to be buried.
-though_full()
+-- 2 was longer, 3 closed again, 4 deleted again, 5 the same and to be reaped.
+allow_when_full()
 local found = {}
 for i = 3, #ARGV, 5 do
 	name, meta = ARGV[i], root .. 's:' .. ARGV[i]
@@ -16,7 +16,7 @@ for i = 3, #ARGV, 5 do
 	if m[1] == gen then
 		is = 1
 		if state == '2' then
-			is = 4 + let_go(gen, m[2])
+			is = 4 + remove(gen, m[2])
 		elseif not m[2] then
 			if seen > tail(gen) and seen > tonumber(m[3] or 0) then
 				redis.call('HSET', meta, 'w', ARGV[i + 4])

@@ -9,7 +9,7 @@ if ARGV[5] ~= '0' then
 	if current ~= gen and redis.call('EXISTS', key('d', gen)) == 0 then
 		return {0} -- Redis has lost it: nobody would ever remove its readers
 	end
-	though_full()
+	allow_when_full()
 	redis.call('HSET', f, ARGV[3], ARGV[5])
 	return {0}
 end

@@ -1,7 +1,7 @@
--- ARGV: name, now, node, generation, first, next, part, cost of the lines below
+-- ARGV: name, now, node, generation, first, next, segment, cost of the lines below
 -- next, what is known of their appends
--- Records a part that is durable in the blob store, and only then trims.
--- A part of '' lets the claim go.
+-- Records a segment that is durable in the blob store, and only then trims.
+-- A segment of '' releases the claim.
 local m = redis.call('HMGET', meta, 'g', 'p', 'm')
 if m[1] ~= ARGV[4] or m[3] ~= ARGV[3] then
 	return {0}
@@ -13,7 +13,7 @@ end
 if m[2] ~= ARGV[5] then
 	return {0}
 end
-though_full()
+allow_when_full()
 redis.call('ZADD', key('p', m[1]), ARGV[5], ARGV[7])
 redis.call('HDEL', key('q', m[1]), ARGV[7])
 redis.call('HSET', meta, 'p', ARGV[6], 'v', ARGV[8], 'r', ARGV[9])

@@ -1,6 +1,6 @@
--- ARGV: name, now, node, generation, holder that is dead or '', part or ''
--- Claims the moving of a stream's oldest lines. A part is named before it is
--- stored: so it is found, and removed, where its mover dies.
+-- ARGV: name, now, node, generation, holder that is dead or '', segment or ''
+-- Claims the offloading of a stream's oldest lines. A segment is named before it
+-- is stored: so it is found, and removed, where its offloader dies.
 local m = redis.call('HMGET', meta, 'g', 'p', 'v', 'm', 'r')
 local known = redis.call('HGETALL', key('q', ARGV[4]))
 if m[1] ~= ARGV[4] then
@@ -9,7 +9,7 @@ end
 if m[4] and m[4] ~= '' and m[4] ~= ARGV[3] and m[4] ~= ARGV[5] then
 	return {2, known, tonumber(m[2]), tonumber(m[3]), m[4]}
 end
-though_full()
+allow_when_full()
 redis.call('HSET', meta, 'm', ARGV[3])
 if ARGV[6] ~= '' then
 	redis.call('HSET', key('q', ARGV[4]), ARGV[6], ARGV[3])

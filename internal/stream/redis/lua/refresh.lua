@@ -1,12 +1,12 @@
 -- ARGV: name, now, generation and first sequence of an entry that is known, or
 -- '', whether the node may know when Redis was started
--- Tells where an open stream stands: its newest entries, without their lines,
+-- Returns the tail of an open stream: its newest entries, without their lines,
 -- back to the one that is known.
 local m = redis.call('HMGET', meta, 'g', 'c', 'p', 'v', 'r', 'w', 't')
 if not m[1] or m[2] then
 	return {0}
 end
-though_full() -- a retry is known, whether or not there is room
+allow_when_full() -- a retry is known, whether or not Redis is full
 redis.call('HSET', meta, 'a', now)
 -- Where another program has removed an index, the stream returns to it.
 redis.call('ZADD', root .. 'names', 0, name)

@@ -1,8 +1,8 @@
 -- ARGV: name, now, generation, done, nodes that live...
--- Tells whether a deleted stream has no readers and no movers any more, and
+-- Reports whether a deleted stream has no readers and offloaders any more, and
 -- with done removes the rest of it. Without it, those of a node that is not
--- known to live are told apart: it may have come just now.
-local nodes = redis.call('HVALS', key('q', ARGV[3])) -- part: node
+-- known to be alive are reported apart: it may have started just now.
+local nodes = redis.call('HVALS', key('q', ARGV[3])) -- segment: node
 for _, r in ipairs(redis.call('HKEYS', key('f', ARGV[3]))) do -- node/follower
 	nodes[#nodes + 1] = string.match(r, '^[^/]+')
 end

@@ -7,28 +7,25 @@ import (
 	"github.com/redis/rueidis"
 
 	logservice "github.com/harness/log-service"
-	"github.com/harness/log-service/internal/logs"
 )
 
-var _ logs.Checker = (*Engine)(nil)
-
-// Check implements logs.Checker: it sends a heartbeat, and an append that adds
-// nothing but is refused where one that does would be.
-func (e *Engine) Check(ctx context.Context) error {
-	err := e.heartbeat(ctx)
+// check reports whether Redis works: it sends a heartbeat, and an append that
+// adds nothing but is refused where one that does would be.
+func (n *node) check(ctx context.Context) error {
+	err := n.members.heartbeat(ctx)
 	if err == nil {
 		ctx, cancel := context.WithTimeout(ctx, callTimeout)
 		defer cancel()
-		b := e.client.B().Xadd().Key(e.buckets[0].root+"none").Nomkstream().Id("*").FieldValue().FieldValue("", "").Build()
-		if err = e.client.Do(ctx, b).Error(); rueidis.IsRedisNil(err) {
+		b := n.redis.B().Xadd().Key(n.members.root+"none").Nomkstream().Id("*").FieldValue().FieldValue("", "").Build()
+		if err = n.redis.Do(ctx, b).Error(); rueidis.IsRedisNil(err) {
 			err = nil
 		}
 	}
 	if err == nil {
-		err = e.policy.err()
+		err = n.policy.err()
 	}
 	if err != nil {
-		e.log.Debug("Redis is not available", "error", err)
+		n.log.Debug("Redis is not available", "error", err)
 		return logservice.Errorf(logservice.ErrUnavailable, "%s", state(err.Error()))
 	}
 	return nil

@@ -1,0 +1,127 @@
+package redis
+
+import (
+	"context"
+	"time"
+)
+
+// maxReconcile is how many streams one script reconciles: some milliseconds.
+const maxReconcile = 100
+
+// monitor finds out whether Redis has lost something of a bucket: it was
+// flushed, or restarted or replaced with less than it had. Redis answers each
+// heartbeat with the number of the one before, and so proves that it has all
+// that was written until that was sent.
+type monitor struct {
+	*keyspace
+	lost func() // called when Redis has lost something
+
+	acked int64 // the last heartbeat that Redis answered
+	dials int64 // of this node at that time
+	// doubt is the heartbeat from which on marks are to be compared with what
+	// Redis has; negative: none are.
+	doubt int64
+}
+
+// start reports to Redis all that this node knows of the bucket from its last
+// run, before it serves anybody.
+func (m *monitor) start(ctx context.Context) error {
+	if err := m.heartbeat(ctx); err != nil {
+		return err
+	}
+	m.doubt = 0
+	return m.reconcile(ctx)
+}
+
+// run sends heartbeats until ctx ends.
+func (m *monitor) run(ctx context.Context) {
+	tick := time.NewTicker(heartbeat)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		err := m.heartbeat(ctx)
+		if err == nil {
+			err = m.reconcile(ctx)
+		}
+		if err != nil && ctx.Err() == nil {
+			m.log.Debug("no heartbeat in a bucket", "error", err)
+		}
+	}
+}
+
+// heartbeat sends one, and notes from which on Redis may lack something.
+func (m *monitor) heartbeat(ctx context.Context) error {
+	dials := m.redis.dials.Load()
+	n := m.beat.Add(1)
+	a, err := m.call(ctx, m.redis.scripts.beat, "", m.members.now(), m.id(), itoa(n), m.policy.mayInfo())
+	if err != nil {
+		return err
+	}
+	before := a.int(0)
+	lost := before < m.acked
+	if lost || dials != m.dials { // a connection is also made after a restart that lost no heartbeat
+		if m.doubt < 0 || before < m.doubt {
+			m.doubt = before
+		}
+	}
+	m.acked, m.dials = n, dials
+	m.policy.observe(a.int(1) == 1)
+	if lost {
+		m.log.Warn("Redis has lost recent writes: it was flushed, or it restarted or was replaced with older data")
+		m.redis.dials.Add(1) // appends read the tails of their streams again
+		m.lost()
+	}
+	return nil
+}
+
+// reconcile compares the marks that are in doubt with what Redis has, which
+// takes in what it lacks.
+func (m *monitor) reconcile(ctx context.Context) error {
+	if m.doubt < 0 {
+		return nil
+	}
+	var longer, closed, deleted int
+	for all := m.marks.since(m.index, m.doubt); len(all) > 0; {
+		page := all[:min(len(all), maxReconcile)]
+		all = all[len(page):]
+		args := []string{"", m.members.now()}
+		for _, x := range page {
+			args = append(args, x.name, x.gen, itoa(int64(x.state)), encodeHow(x.how), itoa(x.next))
+		}
+		a, err := m.call(ctx, m.redis.scripts.reconcile, args...)
+		if err != nil {
+			return err
+		}
+		for i, x := range page {
+			switch a.int(i) {
+			case reconciledLonger:
+				longer++
+			case reconciledClosed:
+				closed++
+			case reconciledReap:
+				m.handle(x.name, x.gen).reap()
+				deleted++
+			case reconciledDeleted:
+				deleted++
+			}
+		}
+	}
+	m.doubt = -1
+	if longer+closed+deleted > 0 {
+		m.redis.dials.Add(1) // what others know now
+		m.log.Warn("Redis lost acknowledged changes to logs", "longer", longer, "closed", closed, "deleted", deleted)
+	}
+	return nil
+}
+
+// What reconcile.lua answers for a stream, where it did something.
+const (
+	reconciledLonger  = 2
+	reconciledClosed  = 3
+	reconciledDeleted = 4
+	reconciledReap    = 5
+)
