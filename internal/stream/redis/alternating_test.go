@@ -38,11 +38,11 @@ func inTurn(c redis.Config) streamtest.Backend {
 		Open: func(t *testing.T) logs.Streams {
 			c.Prefix = fmt.Sprintf("turns-%d:", runs.Add(1))
 			c.Logger = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
-			return &turns{nodes: newNodes(t, 2, c), logs: map[logservice.ID]*turnsLog{}}
+			return &alternating{nodes: newNodes(t, 2, c), logs: map[logservice.ID]*ackedLog{}}
 		},
 		Reopen: func(t *testing.T, s logs.Streams) logs.Streams {
-			x := s.(*turns)
-			n := x.turn()
+			x := s.(*alternating)
+			n := x.next()
 			n.stop(t)
 			n.start(t)
 			return x
@@ -50,24 +50,24 @@ func inTurn(c redis.Config) streamtest.Backend {
 	}
 }
 
-// turns makes each call at the next of its nodes. One node hears a little later
+// alternating makes each call at the next of its nodes. One node hears a little later
 // what another did: readers and listings wait for what was acknowledged.
-type turns struct {
+type alternating struct {
 	nodes []*node
 
 	mu   sync.Mutex // guards what follows
 	i    int
-	logs map[logservice.ID]*turnsLog
+	logs map[logservice.ID]*ackedLog
 }
 
-// turnsLog is what was acknowledged of a stream.
-type turnsLog struct {
+// ackedLog is what was acknowledged of a stream.
+type ackedLog struct {
 	next    int64
 	ended   bool
 	readers int
 }
 
-func (x *turns) turn() *node {
+func (x *alternating) next() *node {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.i++
@@ -75,28 +75,28 @@ func (x *turns) turn() *node {
 }
 
 // log notes what is known of a stream now.
-func (x *turns) log(id logservice.ID, note func(*turnsLog)) *turnsLog {
+func (x *alternating) log(id logservice.ID, note func(*ackedLog)) *ackedLog {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	l := x.logs[id]
 	if l == nil {
-		l = &turnsLog{next: 1}
+		l = &ackedLog{next: 1}
 		x.logs[id] = l
 	}
 	note(l)
 	return l
 }
 
-// gone lets a stream go, whose readers read on to its end.
-func (x *turns) gone(id logservice.ID) {
-	x.log(id, func(l *turnsLog) {
+// gone notes that a stream is deleted, whose readers read on to its end.
+func (x *alternating) gone(id logservice.ID) {
+	x.log(id, func(l *ackedLog) {
 		l.ended = true
 		delete(x.logs, id)
 	})
 }
 
-func (x *turns) Open(ctx context.Context, id logservice.ID, o logs.OpenOptions) error {
-	n := x.turn()
+func (x *alternating) Open(ctx context.Context, id logservice.ID, o logs.OpenOptions) error {
+	n := x.next()
 	err := n.Open(ctx, id, o)
 	if err == nil && o.Truncate {
 		x.gone(id)
@@ -104,26 +104,26 @@ func (x *turns) Open(ctx context.Context, id logservice.ID, o logs.OpenOptions) 
 	return err
 }
 
-func (x *turns) Append(ctx context.Context, id logservice.ID, l logs.Lines) (int64, error) {
-	n := x.turn()
+func (x *alternating) Append(ctx context.Context, id logservice.ID, l logs.Lines) (int64, error) {
+	n := x.next()
 	next, err := patient{n}.Append(ctx, id, l)
 	if err == nil {
-		x.log(id, func(l *turnsLog) { l.next = max(l.next, next) })
+		x.log(id, func(l *ackedLog) { l.next = max(l.next, next) })
 	}
 	return next, err
 }
 
-func (x *turns) Close(ctx context.Context, id logservice.ID, how logs.Closing) error {
-	n := x.turn()
+func (x *alternating) Close(ctx context.Context, id logservice.ID, how logs.Closing) error {
+	n := x.next()
 	err := n.Close(ctx, id, how)
 	if err == nil {
-		x.log(id, func(l *turnsLog) { l.ended = true })
+		x.log(id, func(l *ackedLog) { l.ended = true })
 	}
 	return err
 }
 
-func (x *turns) Delete(ctx context.Context, id logservice.ID) error {
-	n := x.turn()
+func (x *alternating) Delete(ctx context.Context, id logservice.ID) error {
+	n := x.next()
 	err := n.Delete(ctx, id)
 	if err == nil {
 		x.gone(id)
@@ -131,22 +131,22 @@ func (x *turns) Delete(ctx context.Context, id logservice.ID) error {
 	return err
 }
 
-func (x *turns) Follow(ctx context.Context, id logservice.ID, after int64) (logs.Cursor, error) {
-	n := x.turn()
+func (x *alternating) Follow(ctx context.Context, id logservice.ID, after int64) (logs.Cursor, error) {
+	n := x.next()
 	c, err := n.Follow(ctx, id, after)
 	if err != nil {
 		return nil, err
 	}
-	return &turnsCursor{Cursor: c, x: x, pos: after, l: x.log(id, func(l *turnsLog) { l.readers++ })}, nil
+	return &alternatingCursor{Cursor: c, x: x, pos: after, l: x.log(id, func(l *ackedLog) { l.readers++ })}, nil
 }
 
-func (x *turns) List(ctx context.Context, f logs.Filter) ([]logs.Info, error) {
-	n := x.turn()
+func (x *alternating) List(ctx context.Context, f logs.Filter) ([]logs.Info, error) {
+	n := x.next()
 	for end := time.Now().Add(patience); ; {
 		infos, err := n.List(ctx, f)
 		told := true
 		for _, in := range infos {
-			x.log(in.ID, func(l *turnsLog) { told = told && in.Subscribers == l.readers })
+			x.log(in.ID, func(l *ackedLog) { told = told && in.Subscribers == l.readers })
 		}
 		if err != nil || told || time.Now().After(end) {
 			return infos, err
@@ -154,12 +154,12 @@ func (x *turns) List(ctx context.Context, f logs.Filter) ([]logs.Info, error) {
 	}
 }
 
-func (x *turns) Stat(ctx context.Context, id logservice.ID) (logs.Info, error) {
-	n := x.turn()
+func (x *alternating) Stat(ctx context.Context, id logservice.ID) (logs.Info, error) {
+	n := x.next()
 	return n.Stat(ctx, id)
 }
 
-func (x *turns) Due(ctx context.Context) (all []logs.Info, err error) {
+func (x *alternating) Due(ctx context.Context) (all []logs.Info, err error) {
 	for _, n := range x.nodes {
 		infos, err := n.Due(ctx)
 		if err != nil {
@@ -171,7 +171,7 @@ func (x *turns) Due(ctx context.Context) (all []logs.Info, err error) {
 }
 
 // Claim claims at the node that closed the stream: it has the claim already.
-func (x *turns) Claim(ctx context.Context, id logservice.ID) (c logs.Claim, err error) {
+func (x *alternating) Claim(ctx context.Context, id logservice.ID) (c logs.Claim, err error) {
 	for _, n := range x.nodes {
 		if c, err = n.Claim(ctx, id); !errors.Is(err, logs.ErrClaimed) {
 			break
@@ -180,26 +180,26 @@ func (x *turns) Claim(ctx context.Context, id logservice.ID) (c logs.Claim, err 
 	if err != nil {
 		return nil, err
 	}
-	return turnsClaim{c, x, id}, nil
+	return alternatingClaim{c, x, id}, nil
 }
 
 // Take takes the stream at another node than the one that closed it, where
 // there is one.
-func (x *turns) Take(ctx context.Context, id logservice.ID) (logs.Claim, error) {
+func (x *alternating) Take(ctx context.Context, id logservice.ID) (logs.Claim, error) {
 	c, err := x.nodes[len(x.nodes)-1].Take(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	return turnsClaim{c, x, id}, nil
+	return alternatingClaim{c, x, id}, nil
 }
 
-type turnsClaim struct {
+type alternatingClaim struct {
 	logs.Claim
-	x  *turns
+	x  *alternating
 	id logservice.ID
 }
 
-func (c turnsClaim) Delete(ctx context.Context) error {
+func (c alternatingClaim) Delete(ctx context.Context) error {
 	err := c.Claim.Delete(ctx)
 	if err == nil {
 		c.x.gone(c.id)
@@ -207,15 +207,15 @@ func (c turnsClaim) Delete(ctx context.Context) error {
 	return err
 }
 
-type turnsCursor struct {
+type alternatingCursor struct {
 	logs.Cursor
-	x      *turns
-	l      *turnsLog
+	x      *alternating
+	l      *ackedLog
 	pos    int64
 	closed bool
 }
 
-func (c *turnsCursor) Next(ctx context.Context) ([]*logs.Batch, error) {
+func (c *alternatingCursor) Next(ctx context.Context) ([]*logs.Batch, error) {
 	limit := time.After(patience)
 	for {
 		found, err := c.Cursor.Next(ctx)
@@ -238,7 +238,7 @@ func (c *turnsCursor) Next(ctx context.Context) ([]*logs.Batch, error) {
 	}
 }
 
-func (c *turnsCursor) Close() {
+func (c *alternatingCursor) Close() {
 	c.Cursor.Close()
 	if c.closed {
 		return
