@@ -10,8 +10,8 @@ import (
 	"github.com/harness/log-service/internal/config"
 )
 
-// The servers of compose.yaml have settings that exist and fit together, and
-// talk to the services that it has.
+// TestTheComposeFileConfiguresServers checks that the settings of the servers in
+// compose.yaml exist and fit together, and name services that the file defines.
 func TestTheComposeFileConfiguresServers(t *testing.T) {
 	text, err := os.ReadFile("../../compose.yaml")
 	if err != nil {

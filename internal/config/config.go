@@ -1,10 +1,9 @@
-// Package config holds every setting of the server: what it means, what it is
-// when nobody sets it, and how it is read from the environment.
+// Package config defines every setting of the server: its meaning, its default,
+// and how it is read from the environment.
 //
-// Settings are environment variables whose names begin with LOG_SERVICE_. A
-// value that breaks a rule, and a setting that asks for what this version
-// does not do, stop the server before it starts: a setting is never ignored
-// in silence.
+// Settings are environment variables with the prefix LOG_SERVICE_. An invalid
+// value, or a setting that this version does not support, stops the server at
+// startup: no setting is ignored silently.
 package config
 
 import (
@@ -15,7 +14,7 @@ import (
 	"github.com/harness/log-service/internal/auth"
 )
 
-// Engines of live streams; see Config.Stream.
+// Engines for live streams; see Config.Stream.
 const (
 	StreamDisk   = "disk"
 	StreamMemory = "memory"
@@ -28,165 +27,164 @@ const (
 	GRPCOff         = "off"
 )
 
-// Ways to store a closed log; see Config.ArchiveCompression.
+// Formats of archived logs; see Config.ArchiveCompression.
 const (
 	CompressNone = "none"
 	CompressZstd = "zstd"
 )
 
-// Limits of the settings.
+// Limits of settings.
 const (
-	// MinRetention keeps a slip of the pen, 30m for 30 days, from deleting
+	// MinRetention keeps a typo, such as 30m instead of 30 days, from deleting
 	// everything.
 	MinRetention = time.Hour
-	// MinMemory is the smallest budget that still holds a few batches of
-	// usual size for readers to share; below it every tail reads from disk.
+	// MinMemory is the smallest budget that holds a few typical batches for
+	// readers to share; with less, every tail would read from disk.
 	MinMemory = 1 << 20
-	// MinLine leaves room for the members of a line beside its text.
+	// MinLine leaves space for the members of a line besides its text.
 	MinLine = 1 << 10
-	// MaxLine bounds what one line may make a reader hold at once.
+	// MaxLine limits how much memory one line may cost a reader.
 	MaxLine = 64 << 20
-	// MaxBody bounds what one append may make the server hold at once.
+	// MaxBody limits how much memory one append may cost the server.
 	MaxBody = 1 << 30
 )
 
-// StopTimeout bounds an orderly stop, so that it ends before the 30 seconds
-// are over after which Docker Compose setups and Kubernetes kill.
+// StopTimeout limits a graceful shutdown, so that it ends before the 30 seconds
+// after which Docker Compose setups and Kubernetes kill the process.
 const StopTimeout = 25 * time.Second
 
-// MaxStopDelay leaves requests in flight some of StopTimeout.
+// MaxStopDelay leaves part of StopTimeout for requests in progress.
 const MaxStopDelay = 8 * time.Second
 
-// Config is everything that can be set about a server. Make one with Default
-// or Load.
+// Config holds every setting of a server. Create one with Default or Load.
 type Config struct {
 	// Bind is the TCP address to listen on, host:port. Without a host the
-	// server listens on all interfaces; port 0 takes a free port.
+	// server listens on all interfaces; with port 0 it picks a free port.
 	Bind string // LOG_SERVICE_HTTP_BIND
 
-	// AdminBind is the loopback address, host:port, of a second listener with
-	// metrics and profiles; port 0 takes a free port, empty is none.
+	// AdminBind is the loopback address, host:port, of a second listener for
+	// metrics and profiles. Port 0 picks a free port; empty disables it.
 	AdminBind string // LOG_SERVICE_ADMIN_BIND
 
-	// GRPCBind is the TCP address of the gRPC service, like Bind. Empty: that
-	// of DefaultGRPCBind, or where that is taken a free port of the same host.
-	// GRPCOff: there is none.
+	// GRPCBind is the TCP address of the gRPC service, like Bind. If empty, it
+	// is DefaultGRPCBind, or a free port of the same host if that one is in use.
+	// GRPCOff disables the service.
 	GRPCBind string // LOG_SERVICE_GRPC_BIND
 
-	// MaxConnections bounds the connections to all listeners together; those
-	// past it are closed at once. Zero is as many as the process's limit of
-	// open files leaves when the log, the store and backends have theirs.
+	// MaxConnections limits the open connections of all listeners together;
+	// further ones are closed at once. Zero derives the limit from the process's
+	// file descriptor limit, less what the log, the store and backends need.
 	MaxConnections int64 // LOG_SERVICE_MAX_CONNECTIONS
 
-	// TLSCert and TLSKey are PEM files with the server's certificate (its
-	// chain behind it) and its key; both or none. They are read again when
-	// they change. With TLSClientCA, a PEM file of certificate authorities,
-	// clients need a certificate of one of these.
+	// TLSCert and TLSKey are PEM files with the server's certificate (followed by
+	// its chain) and its key; set both or neither. They are reloaded when they
+	// change. TLSClientCA is a PEM file of certificate authorities; if set,
+	// clients need a certificate issued by one of them.
 	TLSCert     string // LOG_SERVICE_TLS_CERT
 	TLSKey      string // LOG_SERVICE_TLS_KEY
 	TLSClientCA string // LOG_SERVICE_TLS_CLIENT_CA
 
-	// StopDelay is how long an orderly stop goes on serving with readiness
-	// off, so that load balancers send nobody any more; at most MaxStopDelay.
+	// StopDelay is how long a graceful shutdown keeps serving with readiness
+	// off, so that load balancers stop sending requests; at most MaxStopDelay.
 	StopDelay time.Duration // LOG_SERVICE_STOP_DELAY
 
-	// Proto and Host are how clients reach the server, http or https and
-	// host[:port], for the links that it hands out. With an empty Host links
-	// are made from the address of the request that asks for one. Proto is
-	// https where the server speaks TLS and nobody says otherwise.
+	// Proto (http or https) and Host (host[:port]) are how clients reach the
+	// server; links are made with them. If Host is empty, a link uses the address
+	// of the request that asks for it. The default of Proto is https if the server
+	// uses TLS.
 	Proto string // LOG_SERVICE_HTTP_PROTO
 	Host  string // LOG_SERVICE_HTTP_HOST
 
-	// Debug logs what the server does, Trace every request as well.
+	// Debug logs what the server does; Trace also logs every request.
 	Debug bool // LOG_SERVICE_DEBUG_MODE
 	Trace bool // LOG_SERVICE_TRACE
 
-	// DisableAuth says that everybody who reaches the server may read and
-	// write every log, whatever else is set about tokens. An address other
-	// than loopback requires it, or a way to verify tokens.
+	// DisableAuth lets everybody who can reach the server read and write every
+	// log, and overrides all token settings. A non-loopback address requires
+	// either this or a way to verify tokens.
 	DisableAuth bool // LOG_SERVICE_DISABLE_AUTH
 
 	Auth
 
-	// Data is the folder that holds all that the server keeps. It is made
-	// when missing. One server at a time uses it.
+	// Data is the directory of all persistent data. It is created if missing.
+	// Only one server at a time can use it.
 	Data string // LOG_SERVICE_DATA
 
 	// BoltPath is the file of the embedded blob store.
 	BoltPath string // LOG_SERVICE_BOLT_PATH
 
-	// S3 is the bucket that keeps finished logs instead of that file.
+	// S3 is the bucket that stores finished logs instead of BoltPath.
 	S3 S3
 
-	// ArchiveCompression is how closed logs are stored: CompressNone as JSON
-	// lines that every program reads, CompressZstd in less room. Empty is
-	// CompressNone in a bucket; the embedded store always compresses.
+	// ArchiveCompression is the format of archived logs: CompressNone stores JSON
+	// lines that any program can read, CompressZstd takes less space. If empty, it
+	// is CompressNone in a bucket; the embedded store always compresses.
 	ArchiveCompression string // LOG_SERVICE_ARCHIVE_COMPRESSION
 
-	// Retention is how long the embedded store keeps a finished log; zero is
+	// Retention is how long the embedded store keeps a finished log; zero means
 	// for ever.
 	Retention time.Duration // LOG_SERVICE_RETENTION
 
-	// Stream is the engine of live streams: StreamDisk has every
-	// acknowledged line on disk, StreamMemory loses live streams when the
-	// server stops, StreamRedis shares them with other servers. It is the
-	// last where Redis names a server.
+	// Stream is the engine for live streams. StreamDisk keeps every acknowledged
+	// line on disk. StreamMemory loses live streams when the server stops.
+	// StreamRedis shares them with other servers, and is the default if Redis is
+	// configured.
 	Stream string // LOG_SERVICE_STREAM
 
-	// Redis is where StreamRedis has the streams.
+	// Redis configures StreamRedis.
 	Redis Redis
 
-	// Memory is the budget, in bytes, for lines of live streams held in
-	// memory, all streams together. Older lines are read back from disk.
+	// Memory is the budget in bytes for lines of live streams in memory, shared
+	// by all streams. Older lines are read back from disk.
 	Memory int64 // LOG_SERVICE_MEMORY
 
-	// MaxLine is the size in bytes of a line's JSON past which its text is
-	// cut and marked.
+	// MaxLine is the maximum size in bytes of a line's JSON; the text of a longer
+	// line is truncated and marked.
 	MaxLine int64 // LOG_SERVICE_MAX_LINE
 
-	// MaxBody bounds the body of one append in bytes, MaxUpload that of a
+	// MaxBody limits the body of one append in bytes, MaxUpload that of a
 	// whole log; both after decompression.
 	MaxBody   int64 // LOG_SERVICE_MAX_BODY
 	MaxUpload int64 // LOG_SERVICE_MAX_UPLOAD
 
-	// The limits of each account; 0 is none. See logs.Limits.
+	// Limits per account; 0 means none. See logs.Limits.
 	AccountStreams int64 // LOG_SERVICE_ACCOUNT_MAX_STREAMS
 	AccountTails   int64 // LOG_SERVICE_ACCOUNT_MAX_TAILS
-	AccountRate    int64 // LOG_SERVICE_ACCOUNT_MAX_RATE, bytes a second
+	AccountRate    int64 // LOG_SERVICE_ACCOUNT_MAX_RATE, bytes per second
 	AccountStored  int64 // LOG_SERVICE_ACCOUNT_MAX_STORED, bytes
 }
 
-// Auth says which tokens count. Where nothing of it is set, authentication is
+// Auth configures which tokens are accepted. If nothing is set, authentication is
 // off.
 type Auth struct {
-	// Secret makes and verifies the tokens of accounts, in the format of the
-	// first service, and verifies JSON web tokens by HS256. OldSecrets still
-	// verify both, while their tokens run out.
+	// Secret signs and verifies account tokens, in the format of the original
+	// Harness log service, and verifies HS256 JSON web tokens. OldSecrets only
+	// verify, until the tokens signed with them have expired.
 	Secret     Secret   // LOG_SERVICE_SECRET
 	OldSecrets []Secret // LOG_SERVICE_OLD_SECRETS
 
-	// GlobalToken gets tokens for accounts, lists the live logs of all of them,
-	// and deletes below a prefix. OldGlobalTokens still do.
+	// GlobalToken may issue account tokens, list the live logs of all accounts,
+	// and delete below a prefix. OldGlobalTokens remain valid.
 	GlobalToken     Secret   // LOG_SERVICE_GLOBAL_TOKEN
 	OldGlobalTokens []Secret // LOG_SERVICE_OLD_GLOBAL_TOKENS
 
 	// JWTKeys are PEM files of public keys or certificates that verify JSON
-	// web tokens by EdDSA, RS256 or ES256. They are read again on change.
+	// web tokens (EdDSA, RS256, ES256). They are reloaded when they change.
 	JWTKeys []string // LOG_SERVICE_JWT_KEYS
 
-	// OIDC trusts the identity tokens of an issuer, where it names one.
+	// OIDC trusts the identity tokens of an issuer, if it names one.
 	OIDC auth.OIDC // LOG_SERVICE_OIDC_ISSUER, _AUDIENCE, _CLAIMS, _ACCOUNT, _PREFIX, _VERBS
 
-	// RevokedTokens is a file of the ids of tokens that count no more, one a
-	// line. It is read again on change.
+	// RevokedTokens is a file that lists the IDs of revoked tokens, one per line.
+	// It is reloaded when it changes.
 	RevokedTokens string // LOG_SERVICE_REVOKED_TOKENS
 }
 
-// MinSecret is the fewest bytes that a secret may have: a shorter one can be
-// found out from a token that it made.
+// MinSecret is the minimum length of a secret in bytes: a shorter one can be
+// recovered from a token that was signed with it.
 const MinSecret = 16
 
-// Secret is a text that no message shows.
+// Secret is a string that is never printed.
 type Secret string
 
 // String hides the secret.
@@ -203,8 +201,8 @@ func (c *Config) AuthOn() bool {
 	return !c.DisableAuth && (c.Secret != "" || c.GlobalToken != "" || len(c.JWTKeys) > 0 || c.OIDC.Issuer != "")
 }
 
-// Default returns the settings of a server that nobody configured: reachable
-// from this machine only, and durable.
+// Default returns the settings of an unconfigured server: reachable only from
+// this machine, and durable.
 func Default() Config {
 	return Config{
 		Bind:     "127.0.0.1:8079",
@@ -219,8 +217,8 @@ func Default() Config {
 		MaxBody:  logservice.DefaultMaxBodyBytes,
 		// A hundred times the longest log that anybody reads.
 		MaxUpload: 16 << 30,
-		// Far past what a healthy tenant has: streams that nobody closes, and
-		// viewers in a loop, end there.
+		// Far beyond a healthy tenant; stops clients that never close their
+		// streams, and viewers that reconnect in a loop.
 		AccountStreams: 200_000,
 		AccountTails:   20_000,
 	}

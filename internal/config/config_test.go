@@ -80,7 +80,7 @@ func TestEverySettingReachesItsField(t *testing.T) {
 	}
 }
 
-func TestLinksOfAServerWithTLSAreHTTPS(t *testing.T) {
+func TestLinksOfATLSServerAreHTTPS(t *testing.T) {
 	c, _, err := load(t, "LOG_SERVICE_TLS_CERT=c.pem", "LOG_SERVICE_TLS_KEY=k.pem")
 	if err != nil || c.Proto != "https" {
 		t.Error(c.Proto, err)
@@ -91,7 +91,7 @@ func TestLinksOfAServerWithTLSAreHTTPS(t *testing.T) {
 	}
 }
 
-func TestABadValueIsRefusedByNameValueAndRule(t *testing.T) {
+func TestAnInvalidValueIsReportedWithNameValueAndRule(t *testing.T) {
 	for _, tc := range []struct {
 		set  []string
 		want []string // parts of the message
@@ -137,7 +137,7 @@ func TestABadValueIsRefusedByNameValueAndRule(t *testing.T) {
 	}
 }
 
-func TestAnOpenServerNeedsTheOperatorsWord(t *testing.T) {
+func TestAReachableServerNeedsAuthenticationOrConsent(t *testing.T) {
 	for _, bind := range []string{":8079", "0.0.0.0:8079", "[::]:8079", "192.0.2.1:8079", "logs.example.com:8079"} {
 		if _, _, err := load(t, "LOG_SERVICE_HTTP_BIND="+bind); err == nil || !strings.Contains(err.Error(), bind) {
 			t.Errorf("%s without authentication: error %v, want a refusal that names it", bind, err)
@@ -168,7 +168,7 @@ func TestWithAuthenticationTheServerIsReachable(t *testing.T) {
 	}
 }
 
-func TestSettingsAboutTokensThatAreNotSafeAreRefused(t *testing.T) {
+func TestUnsafeTokenSettingsAreRefused(t *testing.T) {
 	for _, c := range []struct {
 		set  []string
 		name string
@@ -213,7 +213,7 @@ func TestNoMessageShowsASecret(t *testing.T) {
 	}
 }
 
-func TestAFileThatCannotBeReadIsTheFaultOfALineThatIsNotShown(t *testing.T) {
+func TestAnUnreadableFileIsReportedByLineNumberOnly(t *testing.T) {
 	file := filepath.Join(t.TempDir(), ".env")
 	for content, want := range map[string]string{
 		"LOG_SERVICE_DATA=/x\nkeep-it keep-it\nLOG_SERVICE_SECRET=keep-it-keep-it\n": "line 2: want NAME=value",
@@ -249,7 +249,7 @@ func TestRedisTakesTheStreams(t *testing.T) {
 	}
 }
 
-func TestSettingsOfRedisThatMeanNothingAreRefused(t *testing.T) {
+func TestMeaninglessRedisSettingsAreRefused(t *testing.T) {
 	for _, tc := range []struct{ set, want []string }{
 		{[]string{"LOG_SERVICE_STREAM=redis"}, []string{"LOG_SERVICE_STREAM", "LOG_SERVICE_REDIS_ENDPOINT"}},
 		{[]string{"LOG_SERVICE_STREAM=disk", "LOG_SERVICE_REDIS_ENDPOINT=a:1"}, []string{"LOG_SERVICE_STREAM", `"disk"`}},
@@ -282,7 +282,7 @@ func TestSettingsOfRedisThatMeanNothingAreRefused(t *testing.T) {
 	}
 }
 
-func TestANameThatIsNoSettingGetsAWarning(t *testing.T) {
+func TestAnUnknownNameGetsAWarning(t *testing.T) {
 	for kv, want := range map[string]string{
 		"LOG_SERVICE_HTTP_BNID=:1":    "did you mean LOG_SERVICE_HTTP_BIND?",
 		"LOG_SERVICE_MAXLINE=1":       "did you mean LOG_SERVICE_MAX_LINE?",
@@ -296,7 +296,7 @@ func TestANameThatIsNoSettingGetsAWarning(t *testing.T) {
 	}
 	for _, kv := range []string{
 		"LOG_SERVICE_TOKEN=x", "LOG_SERVICE_SERVER=x", "OTHER=x",
-		// What Kubernetes sets beside a Service named log-service.
+		// Kubernetes sets these for a Service named log-service.
 		"LOG_SERVICE_SERVICE_HOST=10.0.0.1", "LOG_SERVICE_SERVICE_PORT_HTTP=1", "LOG_SERVICE_PORT=tcp://10.0.0.1:1", "LOG_SERVICE_PORT_8079_TCP=x",
 	} {
 		if _, warnings, err := load(t, kv); err != nil || len(warnings) != 0 {

@@ -10,12 +10,12 @@ import (
 	"github.com/joho/godotenv"
 )
 
-// maxEnvFile bounds an environment file: the settings fill a hundredth of it.
-// Whoever names a log or a device by mistake hears of it at once.
+// maxEnvFile limits the size of an environment file: real ones take a hundredth of
+// it. Naming a log or a device by mistake is reported at once.
 const maxEnvFile = 256 << 10
 
-// readEnvFile reads the variables of an .env file. Its errors name the line
-// and never what it says, for it may be a secret.
+// readEnvFile reads the variables of an .env file. Its errors give the line number
+// and never the content, which may be secret.
 func readEnvFile(name string) (map[string]string, error) {
 	f, err := os.Open(name)
 	if err != nil {
@@ -30,7 +30,7 @@ func readEnvFile(name string) (map[string]string, error) {
 		return nil, fmt.Errorf("more than %d bytes: not a file of settings", maxEnvFile)
 	}
 	env, err := godotenv.Unmarshal(string(text))
-	if err != nil { // which quotes the text
+	if err != nil { // it quotes the text
 		return nil, fmt.Errorf("line %d: %w", brokenLine(string(text)), errNoVariable)
 	}
 	return env, nil
@@ -38,8 +38,8 @@ func readEnvFile(name string) (map[string]string, error) {
 
 var errNoVariable = errors.New("want NAME=value, each on a line of its own, or \"value\" with a quote at its end")
 
-// brokenLine is the number of the line behind the longest beginning of text
-// that can be read.
+// brokenLine returns the number of the line after the longest prefix of text that
+// can be parsed.
 func brokenLine(text string) int {
 	lines := strings.SplitAfter(text, "\n")
 	for n := len(lines) - 1; n > 0; n-- {

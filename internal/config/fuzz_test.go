@@ -10,8 +10,8 @@ import (
 	"github.com/harness/log-service/internal/config"
 )
 
-// FuzzSettings reads a file of settings: nothing panics, what is refused is
-// refused by name, no message shows a secret, and what is taken is safe.
+// FuzzSettings loads settings from a file: nothing panics, errors name the setting,
+// no message shows a secret, and accepted settings are safe.
 func FuzzSettings(f *testing.F) {
 	for _, s := range []string{
 		"", "LOG_SERVICE_HTTP_BIND=:1", "LOG_SERVICE_HTTP_BIND=127.0.0.1:99999", "LOG_SERVICE_MEMORY=1GiB\nLOG_SERVICE_MAX_LINE=2GiB",
@@ -49,7 +49,7 @@ func FuzzSettings(f *testing.F) {
 	})
 }
 
-// FuzzSize: a size that is read is written and read as itself.
+// FuzzSize: an accepted size survives formatting and parsing.
 func FuzzSize(f *testing.F) {
 	for _, s := range []string{"0", "17", "64k", "64KiB", "3MB", "2 GiB", "-1", "+1", "1.5G", "99999999999GiB", "", " ", "MiB"} {
 		f.Add(s)

@@ -12,12 +12,12 @@ import (
 	"time"
 )
 
-// An Error refuses one setting.
+// Error reports an invalid setting.
 type Error struct {
-	Name  string // with its prefix
-	Value string // empty for a setting that is secret
-	Rule  string // what it breaks, and what to write instead
-	Hint  string // the way out, where the rule does not say it
+	Name  string // including the prefix
+	Value string // empty if the setting is secret
+	Rule  string // the rule it violates, and what to write instead
+	Hint  string // how to fix it, if the rule does not say so
 }
 
 func (e *Error) Error() string {
@@ -27,10 +27,10 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("%s=%s: %s", e.Name, strconv.Quote(e.Value), e.Rule)
 }
 
-// Environ returns the environment that Load reads: environ (as os.Environ
-// gives it) over what the .env file says, so that the real environment wins.
-// An empty file name reads no file; one that does not exist is no error
-// unless required. The process's own environment is not changed.
+// Environ returns the environment for Load: the variables of the .env file,
+// overridden by environ, which has the form of os.Environ. If file is empty, no
+// file is read; a missing file is an error only if required is set. The
+// environment of the process does not change.
 func Environ(environ []string, file string, required bool) (map[string]string, error) {
 	env := map[string]string{}
 	if file != "" {
@@ -51,9 +51,9 @@ func Environ(environ []string, file string, required bool) (map[string]string, e
 	return env, nil
 }
 
-// Load makes a Config from env; a variable that is empty is as good as unset.
-// The warnings name variables that look like settings and are none. The error
-// is an *Error, or several joined.
+// Load creates a Config from env; an empty variable counts as unset. The warnings
+// name variables that look like settings but are not. The error is an *Error, or
+// several joined.
 func Load(env map[string]string) (c Config, warnings []string, err error) {
 	c = Default()
 	var errs []error
@@ -90,11 +90,11 @@ func Load(env map[string]string) (c Config, warnings []string, err error) {
 	return c, warnings, errors.Join(errs...)
 }
 
-// authBind is where a server listens that asks for tokens and is told no
-// address: clients of the first service expect it on every interface.
+// authBind is the default address of a server with authentication: clients of the
+// original Harness log service expect it on every interface.
 const authBind = ":8079"
 
-// Validate checks the rules that join several settings.
+// Validate checks rules that involve several settings.
 func (c *Config) Validate() error {
 	if err := c.validateAuth(); err != nil {
 		return err
@@ -147,7 +147,7 @@ func (c *Config) Validate() error {
 	return nil
 }
 
-// validateAuth checks the settings about tokens, where they count.
+// validateAuth checks the settings about tokens, if they are in use.
 func (c *Config) validateAuth() error {
 	if c.DisableAuth {
 		return nil
@@ -207,14 +207,14 @@ func (c *Config) validateOIDC() error {
 	return &Error{Name: Prefix + "OIDC_" + strings.ToUpper(field), Value: value, Rule: err.Error()}
 }
 
-// Loopback reports whether the server is reachable from this machine only.
+// Loopback reports whether the server is reachable only from this machine.
 func (c *Config) Loopback() bool {
 	name, _ := c.reachable()
 	return name == ""
 }
 
-// reachable returns the first setting that lets other machines reach the
-// server, without Prefix, and its value; both empty where none does.
+// reachable returns the first setting that makes the server reachable from other
+// machines, without Prefix, and its value; both are empty if there is none.
 func (c *Config) reachable() (name, value string) {
 	switch {
 	case !loopback(c.Bind):
@@ -225,9 +225,8 @@ func (c *Config) reachable() (name, value string) {
 	return "", ""
 }
 
-// loopback reports whether an address is reachable from this machine only. A
-// host name other than localhost counts as reachable: what it resolves to may
-// change.
+// loopback reports whether an address is reachable only from this machine. A host
+// name other than localhost counts as reachable, because its address may change.
 func loopback(bind string) bool {
 	host, _, err := net.SplitHostPort(bind)
 	if err != nil {

@@ -8,53 +8,53 @@ import (
 	"strings"
 )
 
-// MinStreamMemory leaves room for a few batches of usual size.
+// MinStreamMemory leaves space for a few typical batches.
 const MinStreamMemory = 256 << 10
 
-// MaxReplicas bounds the replicas that an append waits for.
+// MaxReplicas limits the replicas that an append waits for.
 const MaxReplicas = 10
 
-// Redis says where live streams are that several servers share. Endpoint, or
-// UseSentinel, turns it on.
+// Redis configures live streams that several servers share. It is enabled by
+// Endpoint or UseSentinel.
 type Redis struct {
-	// Endpoint is host:port of the Redis, or of some masters of a Cluster.
+	// Endpoint is host:port of Redis, or of some masters of a Cluster.
 	Endpoint []string // LOG_SERVICE_REDIS_ENDPOINT
-	// Username and Password are those of Redis; without a name it is the
-	// default user.
+	// Username and Password authenticate to Redis; without a name they are for
+	// the default user.
 	Username string // LOG_SERVICE_REDIS_USERNAME
 	Password Secret // LOG_SERVICE_REDIS_PASSWORD
 
-	// SSL speaks TLS, to sentinels too; CACert is a PEM file of authorities
-	// to trust beside the system's.
+	// SSL enables TLS, for sentinels too. CACert is a PEM file of authorities to
+	// trust in addition to the system's.
 	SSL    bool   // LOG_SERVICE_REDIS_SSL_ENABLED
 	CACert string // LOG_SERVICE_REDIS_SSL_CA_CERT_PATH
 
-	// UseSentinel asks the sentinels at SentinelAddrs for the master of the
-	// name MasterName.
+	// UseSentinel gets the address of the master MasterName from the sentinels
+	// at SentinelAddrs.
 	UseSentinel      bool     // LOG_SERVICE_REDIS_USE_SENTINEL
 	MasterName       string   // LOG_SERVICE_REDIS_MASTER_NAME
 	SentinelAddrs    []string // LOG_SERVICE_REDIS_SENTINEL_ADDRS
 	SentinelUsername string   // LOG_SERVICE_REDIS_SENTINEL_USERNAME
 	SentinelPassword Secret   // LOG_SERVICE_REDIS_SENTINEL_PASSWORD
 
-	// Prefix begins the name of every key. Servers that share it are one
+	// Prefix is prepended to every key. Servers with the same prefix form one
 	// service.
 	Prefix string // LOG_SERVICE_REDIS_PREFIX
-	// StreamMemory is about how many bytes of one stream are held in Redis;
-	// older lines go to the blob store.
+	// StreamMemory is approximately how many bytes of one stream are kept in
+	// Redis; older lines are moved to the blob store.
 	StreamMemory int64 // LOG_SERVICE_REDIS_STREAM_MEMORY
-	// Replicas is how many replicas must have lines before they are
+	// Replicas is how many replicas must have received lines before they are
 	// acknowledged.
 	Replicas int // LOG_SERVICE_REDIS_REPLICAS
-	// Node names this server in what the servers say of each other; empty is
-	// the name of the machine.
+	// Node is the name of this server, shown to the other servers; by default
+	// the host name.
 	Node string // LOG_SERVICE_NODE
 }
 
 // On reports whether live streams are in Redis.
 func (r *Redis) On() bool { return len(r.Endpoint) > 0 || r.UseSentinel }
 
-// Addresses are those to connect to first.
+// Addresses returns the addresses to connect to first.
 func (r *Redis) Addresses() []string {
 	if r.UseSentinel {
 		return r.SentinelAddrs
@@ -81,8 +81,8 @@ func redisSettings() []setting {
 	}
 }
 
-// addresses reads host:port, several separated by commas. The scheme that
-// some write before it says nothing that another setting does not.
+// addresses parses host:port, or several separated by commas. A scheme is ignored:
+// other settings say whether to use TLS.
 func addresses(field func(*Config) *[]string) func(*Config, string) error {
 	return func(c *Config, v string) error {
 		for part := range strings.SplitSeq(v, ",") {
@@ -122,7 +122,7 @@ func setReplicas(c *Config, v string) error {
 	return nil
 }
 
-// validateRedis checks the rules that join the settings of Redis.
+// validateRedis checks rules that involve several Redis settings.
 func (c *Config) validateRedis() error {
 	r := &c.Redis
 	switch {

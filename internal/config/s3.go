@@ -7,45 +7,45 @@ import (
 	"strings"
 )
 
-// How requests to an object store name the bucket; see S3.Addressing.
+// How requests name the bucket; see S3.Addressing.
 const (
 	AddressPath = "path"
 	AddressHost = "host"
 )
 
-// S3 says which bucket keeps finished logs. Without a Bucket they are kept in
-// the embedded store. Each LOG_SERVICE_S3_ name that has a LOG_SERVICE_MINIO_
-// one, from the first release, may be written either way.
+// S3 configures the bucket that stores finished logs. Without a Bucket they are
+// stored in the embedded store. Some LOG_SERVICE_S3_ variables may also be spelled
+// LOG_SERVICE_MINIO_, as in the original Harness log service.
 type S3 struct {
 	Bucket string // LOG_SERVICE_S3_BUCKET
-	// Prefix begins the name of every object, so that a bucket can be shared.
+	// Prefix is prepended to every object name, so that a bucket can be shared.
 	Prefix string // LOG_SERVICE_S3_PREFIX
-	// Endpoint is a URL, or host[:port]: https then, http on this machine.
-	// Empty is AWS.
+	// Endpoint is a URL or host[:port], which means https, or http on this
+	// machine. Empty means AWS.
 	Endpoint string // LOG_SERVICE_S3_ENDPOINT
-	// LinkEndpoint is what links begin with, where their users reach the store
-	// by another address than the server.
+	// LinkEndpoint is the base of links, if clients reach the store at another
+	// address than the server does.
 	LinkEndpoint string // LOG_SERVICE_S3_LINK_ENDPOINT
-	// Addressing is AddressPath, AddressHost, or empty: what the provider is
-	// known for, else by path.
+	// Addressing is AddressPath, AddressHost or empty, which means what the
+	// provider is known to support, and otherwise AddressPath.
 	Addressing string // LOG_SERVICE_S3_PATH_STYLE
 	Region     string // LOG_SERVICE_S3_REGION, AWS_REGION or AWS_DEFAULT_REGION
-	// AccessKeyID and its secret; without them the credentials file, a web
-	// identity or the machine's role are used.
+	// AccessKeyID and SecretAccessKey are static credentials. Without them the
+	// credentials file, a web identity or the machine's role is used.
 	AccessKeyID     string // LOG_SERVICE_S3_ACCESS_KEY_ID or AWS_ACCESS_KEY_ID
 	SecretAccessKey Secret // LOG_SERVICE_S3_SECRET_ACCESS_KEY or AWS_SECRET_ACCESS_KEY
 	SessionToken    Secret // AWS_SESSION_TOKEN
-	// CACert is a file of certificates to trust beside the system's.
+	// CACert is a file of certificates to trust in addition to the system's.
 	CACert string // LOG_SERVICE_S3_CA_CERT_PATH
-	// Checksum asks the store to check and keep a CRC-32C of each upload.
+	// Checksum makes the store verify and keep a CRC-32C of each upload.
 	Checksum bool // LOG_SERVICE_S3_CHECKSUM
 }
 
-// s3Setting is a setting of the object store.
+// s3Setting is a setting of S3.
 type s3Setting struct {
 	name    string   // without Prefix and S3_
 	minio   bool     // has a MINIO_ spelling
-	aws     []string // variables that stand in for it, the first that is set
+	aws     []string // AWS variables used as fallback; the first one set wins
 	field   func(*S3) *string
 	convert func(*S3, string) error // instead of field
 }
@@ -89,7 +89,7 @@ func setChecksum(s *S3, v string) (err error) {
 	return nil
 }
 
-// spellings are the names of a setting, without Prefix.
+// spellings returns the names of a setting, without Prefix.
 func (s *s3Setting) spellings() []string {
 	if s.minio {
 		return []string{"S3_" + s.name, "MINIO_" + s.name}
@@ -106,7 +106,7 @@ func s3Names() (names []string) {
 
 // loadS3 reads the settings of the object store.
 func loadS3(c *Config, env map[string]string) (errs []error) {
-	var own []string // names that are set and ours
+	var own []string // our own variables that are set
 	for _, s := range s3Settings() {
 		name, value, err := s.read(env)
 		switch {
@@ -115,7 +115,7 @@ func loadS3(c *Config, env map[string]string) (errs []error) {
 			continue
 		case value == "":
 			continue
-		case strings.HasPrefix(name, Prefix) && value != "false": // which asks for nothing
+		case strings.HasPrefix(name, Prefix) && value != "false": // false requests nothing
 			own = append(own, name)
 		}
 		if s.field != nil {
@@ -124,7 +124,7 @@ func loadS3(c *Config, env map[string]string) (errs []error) {
 			errs = append(errs, &Error{Name: name, Value: value, Rule: err.Error()})
 		}
 	}
-	// A session belongs to the key that it came with.
+	// A session token belongs to its access key.
 	if c.S3.AccessKeyID != "" && c.S3.AccessKeyID == env["AWS_ACCESS_KEY_ID"] {
 		c.S3.SessionToken = Secret(env["AWS_SESSION_TOKEN"])
 	}
@@ -132,7 +132,7 @@ func loadS3(c *Config, env map[string]string) (errs []error) {
 		return errs // one of them may be about the bucket
 	}
 	if c.S3.Bucket == "" {
-		c.S3 = S3{} // what AWS_ variables say is of other programs
+		c.S3 = S3{} // the AWS_ variables are meant for other programs
 		for _, name := range own {
 			errs = append(errs, &Error{Name: name, Rule: "it has no effect without a bucket", Hint: "also set LOG_SERVICE_S3_BUCKET"})
 		}
@@ -147,8 +147,8 @@ func loadS3(c *Config, env map[string]string) (errs []error) {
 	return errs
 }
 
-// read finds the value of a setting and the variable that has it. Two
-// spellings that say different things are an error.
+// read returns the value of a setting and the variable that it came from. It is an
+// error if two spellings have different values.
 func (s *s3Setting) read(env map[string]string) (name, value string, err error) {
 	for _, spelling := range s.spellings() {
 		v := env[Prefix+spelling]

@@ -11,7 +11,7 @@ import (
 	"github.com/harness/log-service/internal/config"
 )
 
-func TestBothSpellingsOfTheObjectStoreSayTheSame(t *testing.T) {
+func TestBothSpellingsOfTheObjectStoreAreEquivalent(t *testing.T) {
 	want := config.S3{
 		Bucket: "logs", Prefix: "ci", Endpoint: "http://localhost:9000", Addressing: config.AddressPath,
 		Region: "eu-1", AccessKeyID: "id", SecretAccessKey: "secret",
@@ -54,7 +54,7 @@ func TestBothSpellingsOfTheObjectStoreSayTheSame(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeMeantOfTheObjectStoreIsRefused(t *testing.T) {
+func TestContradictoryObjectStoreSettingsAreRefused(t *testing.T) {
 	for _, tc := range []struct {
 		set  []string
 		want []string // parts of the message and the hint

@@ -9,7 +9,7 @@ import (
 	"github.com/harness/log-service/internal/auth"
 )
 
-// Prefix begins the name of every setting.
+// Prefix is the prefix of every setting.
 const Prefix = "LOG_SERVICE_"
 
 // A setting is one environment variable of the server.
@@ -18,8 +18,7 @@ type setting struct {
 	set  func(c *Config, value string) error
 }
 
-// settings returns every setting of this version, in the order in which the
-// documentation names them.
+// settings returns every setting, in the order of the documentation.
 func settings() []setting {
 	return append([]setting{
 		{"HTTP_BIND", bind(func(c *Config) *string { return &c.Bind })},
@@ -63,8 +62,8 @@ func settings() []setting {
 	}, redisSettings()...)
 }
 
-// clientNames are the settings of the command line's client commands, which
-// may well be in the environment of a server.
+// clientNames are the settings of the client commands, which are often present in
+// a server's environment.
 func clientNames() []string {
 	return []string{"SERVER", "ACCOUNT", "TOKEN", "CA_FILE", "CLIENT_CERT", "CLIENT_KEY", "TIMEOUT", "OUTPUT", "QUIET", "VERBOSE"}
 }
@@ -88,7 +87,7 @@ func text(field func(*Config) *string) func(*Config, string) error {
 	}
 }
 
-// secret reads a text whose value no message shows.
+// secret parses a string whose value is never shown.
 func secret(field func(*Config) *Secret) func(*Config, string) error {
 	return func(c *Config, v string) error {
 		*field(c) = Secret(v)
@@ -96,7 +95,7 @@ func secret(field func(*Config) *Secret) func(*Config, string) error {
 	}
 }
 
-// list reads texts that are separated by commas.
+// list parses strings separated by commas.
 func list[T ~string](field func(*Config) *[]T) func(*Config, string) error {
 	return func(c *Config, v string) error {
 		for part := range strings.SplitSeq(v, ",") {
@@ -108,7 +107,7 @@ func list[T ~string](field func(*Config) *[]T) func(*Config, string) error {
 	}
 }
 
-// pairs reads name=value pairs that are separated by commas.
+// pairs parses name=value pairs separated by commas.
 func pairs(field func(*Config) *map[string]string) func(*Config, string) error {
 	return func(c *Config, v string) error {
 		all := map[string]string{}

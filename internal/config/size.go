@@ -10,10 +10,10 @@ import (
 
 var errSize = errors.New("want a size in bytes, for example 64MiB, 64Mi or 67108864")
 
-// ParseSize reads a size in bytes: a number, then nothing or B for bytes, K,
-// M, G (or kB, MB, GB) for powers of 1000, Ki, Mi, Gi (or KiB, MiB, GiB) for
-// powers of 1024. These are the units of Kubernetes quantities and of IEC
-// 80000-13; upper and lower case are the same.
+// ParseSize parses a size in bytes: a number followed by an optional unit, which is
+// B for bytes, K, M or G (kB, MB, GB) for powers of 1000, Ki, Mi or Gi (KiB, MiB,
+// GiB) for powers of 1024. These are the units of Kubernetes quantities and of IEC
+// 80000-13. Case is ignored.
 func ParseSize(s string) (int64, error) {
 	digits := strings.TrimRight(s, "bBkKmMgGiI ")
 	n, err := strconv.ParseInt(digits, 10, 64)
@@ -45,8 +45,8 @@ func ParseSize(s string) (int64, error) {
 	return n * unit, nil
 }
 
-// FormatSize writes n in the largest binary unit that divides it, so that
-// ParseSize reads it back exactly.
+// FormatSize formats n in the largest binary unit that divides it, so that
+// ParseSize returns exactly n.
 func FormatSize(n int64) string {
 	units := []string{"B", "KiB", "MiB", "GiB"}
 	i := 0

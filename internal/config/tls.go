@@ -1,6 +1,6 @@
 package config
 
-// validateTLS checks which settings about certificates go together.
+// validateTLS checks that the certificate settings fit together.
 func (c *Config) validateTLS() error {
 	needs := func(name, value, other string) error {
 		return &Error{Name: Prefix + name, Value: value, Rule: "has no effect alone: also set " + Prefix + other}

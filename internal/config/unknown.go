@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// unknown describes the variables of env that begin like a setting and are
-// none, in order.
+// unknown describes the variables of env that have the prefix of settings but are
+// not settings, in order.
 func unknown(env map[string]string) (warnings []string) {
 	known := names()
 	for name := range env {
@@ -25,7 +25,7 @@ func unknown(env map[string]string) (warnings []string) {
 	return warnings
 }
 
-// names returns every name without Prefix that somebody reads.
+// names returns every known name, without Prefix.
 func names() []string {
 	all := clientNames()
 	for _, s := range settings() {
@@ -35,15 +35,15 @@ func names() []string {
 	return all
 }
 
-// ofKubernetes reports whether Kubernetes sets the variable by itself, for
-// every container that runs beside a Service named log-service: HOST and PORT
-// variables, and those of Docker links.
+// ofKubernetes reports whether Kubernetes sets the variable automatically in every
+// container next to a Service named log-service: HOST and PORT variables, and those
+// of Docker links.
 func ofKubernetes(rest string) bool {
 	return rest == "PORT" || strings.HasPrefix(rest, "PORT_") ||
 		rest == "SERVICE_HOST" || rest == "SERVICE_PORT" || strings.HasPrefix(rest, "SERVICE_PORT_")
 }
 
-// nearest returns the known name that name was likely meant to be, or "".
+// nearest returns the known name that name most likely stands for, or "".
 func nearest(name string, known []string) (best string) {
 	least := max(len(name)/3, 2) + 1
 	for _, k := range known {
@@ -54,7 +54,7 @@ func nearest(name string, known []string) (best string) {
 	return best
 }
 
-// distance is the number of letters to insert, delete or replace (Levenshtein).
+// distance returns the Levenshtein distance of a and b.
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

@@ -1,6 +1,6 @@
-// Package faultproxy is a TCP proxy that misbehaves on purpose, for tests: it
-// cuts connections after random numbers of bytes, in either direction, or all
-// of them at once.
+// Package faultproxy is a TCP proxy for tests that injects faults: it cuts
+// connections after random numbers of bytes, in either direction, or all of them
+// at once.
 package faultproxy
 
 import (
@@ -12,37 +12,37 @@ import (
 	"sync/atomic"
 )
 
-// Range is a span of byte counts, Max included. The zero Range means never.
+// Range is a range of byte counts, including Max. The zero Range means never.
 type Range struct{ Min, Max int64 }
 
-// Config of a Proxy.
+// Config configures a Proxy.
 type Config struct {
-	// Target is the TCP address that connections are passed on to; it is
-	// dialled anew for each.
+	// Target is the TCP address to forward to, dialled anew for each connection.
 	Target string
-	// Down and Up say after how many bytes from and to the target a
-	// connection is cut. Exactly that many are passed on before; every
-	// connection draws its own. Half of the cuts are resets, which may take
-	// back bytes that their receiver has not read yet.
+	// Down and Up are the ranges of bytes, from and to the target, after which a
+	// connection is cut. Each connection draws its own limit, and exactly that
+	// many bytes are forwarded. Half of the cuts are resets, which may discard
+	// bytes that the receiver has not read yet.
 	Down, Up Range
-	// Seed makes the draws repeatable, as far as the order of connections is.
+	// Seed makes the draws repeatable, given the same order of connections.
 	Seed uint64
 }
 
-// Proxy passes connections on until it is closed.
+// Proxy forwards connections until it is closed.
 type Proxy struct {
 	config   Config
 	listener net.Listener
 	cuts     atomic.Int64
 	serving  sync.WaitGroup // accept and both directions of every connection
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	rng    *rand.Rand
 	open   map[*link]struct{}
 	closed bool
 }
 
-// Listen starts a proxy on a free port of the loopback interface. Close it.
+// Listen starts a proxy on a free port of the loopback interface. The caller must
+// close it.
 func Listen(c Config) (*Proxy, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -58,13 +58,13 @@ func Listen(c Config) (*Proxy, error) {
 	return p, nil
 }
 
-// Addr is the address that clients dial.
+// Addr returns the address that clients dial.
 func (p *Proxy) Addr() string { return p.listener.Addr().String() }
 
-// Cuts is how many connections were cut so far by their byte count.
+// Cuts returns how many connections have been cut by their byte count.
 func (p *Proxy) Cuts() int64 { return p.cuts.Load() }
 
-// CutAll cuts every connection that is open now.
+// CutAll cuts every open connection.
 func (p *Proxy) CutAll() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -73,7 +73,7 @@ func (p *Proxy) CutAll() {
 	}
 }
 
-// Close stops listening, cuts everything and waits until nothing runs.
+// Close stops listening, cuts everything and waits for all goroutines.
 func (p *Proxy) Close() error {
 	p.mu.Lock()
 	p.closed = true
@@ -91,7 +91,7 @@ func (p *Proxy) accept() {
 			return // closed
 		}
 		target, err := net.Dial("tcp", p.config.Target)
-		if err != nil { // the target is down: as if nobody listened
+		if err != nil { // the target is down: behave as if nobody listened
 			reset(client)
 			continue
 		}
@@ -102,7 +102,7 @@ func (p *Proxy) accept() {
 // link is one connection through the proxy.
 type link struct {
 	client, target net.Conn
-	hard           bool // cut with a reset, not with an orderly end
+	hard           bool // cut with a reset instead of an orderly close
 }
 
 func (p *Proxy) link(client, target net.Conn) {
@@ -123,11 +123,11 @@ func (p *Proxy) link(client, target net.Conn) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		delete(p.open, l)
-		l.close() // no reset: what was passed on still has to arrive
+		l.close() // no reset: forwarded bytes must still arrive
 	})
 }
 
-// draw returns how many bytes may pass, or -1 for any number.
+// draw returns how many bytes may be forwarded, or -1 for no limit.
 func (p *Proxy) draw(r Range) int64 {
 	if r.Max <= 0 {
 		return -1
@@ -135,7 +135,7 @@ func (p *Proxy) draw(r Range) int64 {
 	return r.Min + p.rng.Int64N(r.Max-r.Min+1)
 }
 
-// pass copies until the source ends or limit bytes have passed.
+// pass copies until the source ends or limit bytes have been forwarded.
 func (p *Proxy) pass(l *link, to, from net.Conn, limit int64) {
 	var err error
 	if limit < 0 {
@@ -149,13 +149,12 @@ func (p *Proxy) pass(l *link, to, from net.Conn, limit int64) {
 		l.cut()
 		return
 	}
-	if tcp, ok := to.(*net.TCPConn); ok { // an orderly end is passed on
+	if tcp, ok := to.(*net.TCPConn); ok { // forward an orderly close
 		_ = tcp.CloseWrite()
 	}
 }
 
-// cut ends both sides; what was written before may or may not arrive where
-// the cut is hard.
+// cut ends both sides. If hard is set, bytes already forwarded may not arrive.
 func (l *link) cut() {
 	if l.hard {
 		reset(l.client)

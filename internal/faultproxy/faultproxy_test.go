@@ -14,7 +14,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// echo answers every connection with what it gets.
+// echo sends back what each connection receives.
 func echo(t *testing.T) (addr string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -58,7 +58,7 @@ func dial(t *testing.T, p *faultproxy.Proxy) *net.TCPConn {
 	return c.(*net.TCPConn)
 }
 
-func TestBytesPassBothWaysAndSoDoesTheEnd(t *testing.T) {
+func TestBytesAndCloseAreForwardedBothWays(t *testing.T) {
 	p := listen(t, faultproxy.Config{Target: echo(t)})
 	c := dial(t, p)
 	sent := bytes.Repeat([]byte("0123456789"), 100_000)
@@ -87,7 +87,7 @@ func TestAConnectionIsCutAfterItsBytes(t *testing.T) {
 			lengths := map[int]bool{}
 			for i := range 20 {
 				conn := dial(t, p)
-				_, _ = conn.Write(sent) // fails where the cut comes first
+				_, _ = conn.Write(sent) // fails if the cut comes first
 				got, _ := io.ReadAll(conn)
 				if len(got) > 5000 || !bytes.HasPrefix(sent, got) {
 					t.Fatalf("got %d bytes, want at most 5000 of those sent", len(got))
@@ -109,7 +109,7 @@ func TestCutAllEndsEveryConnection(t *testing.T) {
 	var conns []*net.TCPConn
 	for range 3 {
 		c := dial(t, p)
-		if len(conns) == 0 { // the target takes one at a time: it is this one's
+		if len(conns) == 0 { // the target accepts one connection at a time: it is this one
 			_, _ = c.Write([]byte("x"))
 			_, _ = io.ReadFull(c, make([]byte, 1))
 		}
@@ -121,7 +121,7 @@ func TestCutAllEndsEveryConnection(t *testing.T) {
 	}
 }
 
-func TestATargetThatIsDownIsAConnectionThatEnds(t *testing.T) {
+func TestATargetThatIsDownEndsTheConnection(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -130,7 +130,7 @@ func TestATargetThatIsDownIsAConnectionThatEnds(t *testing.T) {
 	p := listen(t, faultproxy.Config{Target: l.Addr().String()})
 	c, err := net.Dial("tcp", p.Addr())
 	if err != nil {
-		return // reset already
+		return // already reset
 	}
 	defer c.Close()
 	if _, err := c.Read(make([]byte, 1)); err == nil {

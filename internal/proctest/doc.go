@@ -1,3 +1,3 @@
-// Package proctest suspends the processes that tests start, so that a server
-// takes connections and never answers.
+// Package proctest suspends processes started by tests, so that a server accepts
+// connections but never responds.
 package proctest

@@ -7,8 +7,8 @@ import (
 	"os"
 )
 
-// Suspend fails: this system cannot suspend a process.
+// Suspend fails: this system cannot suspend processes.
 func Suspend(*os.Process) error { return errors.ErrUnsupported }
 
-// Resume has nothing to do where nothing can be suspended.
+// Resume does nothing, because nothing can be suspended.
 func Resume(*os.Process) error { return nil }

@@ -7,9 +7,9 @@ import (
 	"syscall"
 )
 
-// Suspend stops a process where it is, until Resume. It can be killed
-// meanwhile, but does not see any other signal.
+// Suspend stops a process until Resume. In the meantime the process can be killed,
+// but receives no other signal.
 func Suspend(p *os.Process) error { return p.Signal(syscall.SIGSTOP) }
 
-// Resume lets a suspended process continue; others it does not change.
+// Resume continues a suspended process and has no effect on others.
 func Resume(p *os.Process) error { return p.Signal(syscall.SIGCONT) }

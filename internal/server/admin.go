@@ -10,15 +10,14 @@ import (
 	"time"
 )
 
-// admin is the listener for the operator of this machine: metrics and
-// profiles, without authentication, on a loopback address (config.Validate
-// sees to that).
+// admin is the listener for operators: metrics and profiles, without
+// authentication. config.Validate ensures that its address is a loopback address.
 type admin struct {
 	listener net.Listener
 	http     *http.Server
 }
 
-// openAdmin listens on bind; empty: nil.
+// openAdmin listens on bind. It returns nil if bind is empty.
 func (s *Server) openAdmin(bind string) (*admin, error) {
 	if bind == "" {
 		return nil, nil
@@ -43,9 +42,8 @@ func (s *Server) openAdmin(bind string) (*admin, error) {
 	}}, nil
 }
 
-// localOnly refuses requests for another host than this machine. A page in a
-// browser here could otherwise reach the listener under a name of its own
-// (DNS rebinding).
+// localOnly rejects requests whose Host is not this machine. Otherwise a web page
+// open in a local browser could reach the listener through DNS rebinding.
 func localOnly(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host, _, err := net.SplitHostPort(r.Host)
@@ -60,7 +58,7 @@ func localOnly(next http.Handler) http.Handler {
 	})
 }
 
-// serve answers until close.
+// serve handles requests until close.
 func (a *admin) serve() error {
 	if a == nil {
 		return nil
@@ -71,8 +69,8 @@ func (a *admin) serve() error {
 	return nil
 }
 
-// lastScrape is how long a scrape or a profile may go on when all else has
-// ended.
+// lastScrape is how long a scrape or a profile may continue after everything else
+// has stopped.
 const lastScrape = 500 * time.Millisecond
 
 func (a *admin) close() error {

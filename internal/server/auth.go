@@ -10,8 +10,8 @@ import (
 	"github.com/harness/log-service/internal/config"
 )
 
-// NewVerifier returns what verifies tokens by the settings of c: nil where
-// authentication is off.
+// NewVerifier returns the Verifier configured by c, or nil if authentication is
+// off.
 func NewVerifier(c config.Config, log *slog.Logger) (*auth.Verifier, error) {
 	if !c.AuthOn() {
 		return nil, nil
@@ -30,8 +30,8 @@ func NewVerifier(c config.Config, log *slog.Logger) (*auth.Verifier, error) {
 	})
 }
 
-// linkKey is what links and tickets are signed with. One that comes from the
-// secret lets each of several servers take the links of the others.
+// linkKey returns the key that signs links and tickets. If it is derived from the
+// secret, servers with the same secret accept each other's links.
 func linkKey(c config.Config, data *folder) ([]byte, error) {
 	if c.Secret == "" {
 		return data.linkKey()
@@ -41,7 +41,7 @@ func linkKey(c config.Config, data *folder) ([]byte, error) {
 	return h.Sum(nil), nil
 }
 
-// texts is the new secret and the old ones, those that are set.
+// texts returns the current secret and the old ones, omitting empty ones.
 func texts(now config.Secret, old []config.Secret) (all []string) {
 	for _, s := range slices.Concat([]config.Secret{now}, old) {
 		if s != "" {

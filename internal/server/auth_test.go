@@ -31,8 +31,8 @@ const (
 	globalToken = "the global token of the tests"
 )
 
-// issuer starts a real issuer of identity tokens, and returns its address and
-// what signs for it.
+// issuer starts a real issuer of identity tokens and returns its URL and a
+// function that signs tokens.
 func issuer(t *testing.T) (url string, sign func(claims string) string) {
 	t.Helper()
 	public, private, err := ed25519.GenerateKey(rand.Reader)
@@ -48,8 +48,8 @@ func issuer(t *testing.T) (url string, sign func(claims string) string) {
 	}
 }
 
-// A job of a CI system pushes with nothing but the token that the system gives
-// it, into the part of the account that is its own.
+// A CI job pushes with only the identity token that its system provides, into the
+// part of the account that belongs to it.
 func TestAJobPushesWithItsIdentity(t *testing.T) {
 	url, sign := issuer(t)
 	c := settings(t.TempDir())
@@ -86,7 +86,7 @@ func TestAJobPushesWithItsIdentity(t *testing.T) {
 			t.Errorf("%+v, %v", l, err)
 		}
 	}
-	// The token lives for minutes, the job for hours.
+	// The token is valid for minutes, but the job runs for hours.
 	identity := sign(`"repository_owner":"acme","repository":"acme/app"`)
 	longer := call(t, http.MethodPost, srv.URL()+"/token?expires=6h", identity)
 	if err := as(longer).Open(t.Context(), key); err != nil {
@@ -117,15 +117,15 @@ func TestAJobPushesWithItsIdentity(t *testing.T) {
 	srv.ended(t)
 }
 
-func TestAuthenticationThatIsTurnedOffAsksForNothingAndGivesNothingAway(t *testing.T) {
+func TestDisabledAuthenticationNeedsNoTokenAndIssuesNoValidOne(t *testing.T) {
 	c := settings(t.TempDir())
 	c.Secret, c.GlobalToken, c.DisableAuth = secret, globalToken, true
 	srv := start(t, c)
 	if err := newClient(t, srv.URL()).Open(t.Context(), "a/b"); err != nil {
 		t.Error(err)
 	}
-	// Clients of the first service fetch a token all the same. It must be of no
-	// use where the secret counts.
+	// Clients of the original Harness log service fetch a token in any case. It
+	// must not be valid on a server that uses the secret.
 	token := call(t, http.MethodGet, srv.URL()+"/token?accountID=A", "")
 	if len(token) < 48 || strings.Contains(token, "error") {
 		t.Errorf("%q is no token", token)
@@ -136,9 +136,8 @@ func TestAuthenticationThatIsTurnedOffAsksForNothingAndGivesNothingAway(t *testi
 	srv.ended(t)
 }
 
-// Links of a server are good at another one of the same secret, where several
-// stand side by side.
-func TestServersOfOneSecretTakeEachOthersTickets(t *testing.T) {
+// Servers with the same secret accept each other's links.
+func TestServersWithTheSameSecretAcceptEachOthersTickets(t *testing.T) {
 	c := settings(t.TempDir())
 	c.Secret = secret
 	first := start(t, c)
@@ -167,7 +166,7 @@ func call(t *testing.T, method, url, token string) string {
 		t.Fatal(err)
 	}
 	req.Header.Set("X-Harness-Token", token)
-	req.Close = true // no connection stays behind
+	req.Close = true // leave no idle connection
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)
@@ -180,7 +179,7 @@ func call(t *testing.T, method, url, token string) string {
 	return string(body)
 }
 
-// lockedText is a log.
+// lockedText is a log that is safe for concurrent use.
 type lockedText struct {
 	mu sync.Mutex
 	b  strings.Builder

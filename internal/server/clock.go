@@ -39,10 +39,10 @@ func (d *folder) SaveClock(t time.Time) error {
 	return writeWhole(filepath.Join(d.path, clockFile), []byte(t.UTC().Format(time.RFC3339)+"\n"))
 }
 
-// notBefore returns wall, but for the time that the retention's clock has reached
-// before this start: a log that is stored while the system's clock is behind must
-// not be old already when the clock is right again. A clock that cannot be read
-// says nothing; the retention reports it.
+// notBefore returns wall, but never a time before the one that the retention clock
+// had reached at startup. Otherwise a log stored while the system clock is slow
+// would already be old when the clock is corrected. If the retention clock cannot
+// be read, notBefore returns wall; retention reports the error.
 func (d *folder) notBefore(wall func() time.Time) func() time.Time {
 	saved, err := d.LoadClock()
 	if err != nil {

@@ -32,7 +32,7 @@ func TestTheRetentionsClockIsKept(t *testing.T) {
 	}
 }
 
-func TestALogStoredWhileTheClockIsBehindIsNotOld(t *testing.T) {
+func TestALogStoredWhileTheClockIsSlowIsNotOld(t *testing.T) {
 	d := &folder{path: t.TempDir()}
 	reached := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
 	if err := d.SaveClock(reached); err != nil {

@@ -11,31 +11,30 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Descriptors that connections leave to the log, the store, and connections to
-// backends: a quarter of what the process may have, within these bounds. A
-// server that cannot open the next file of its log refuses every append, so
-// connections are refused first.
+// File descriptors that connections leave to the log, the store and backends: a
+// quarter of the process's limit, within these bounds. A server that cannot open
+// the next file of its log fails every append, so it rejects connections first.
 const (
 	minReserve = 64
 	maxReserve = 4096
 )
 
-// refusedEvery is how often the log says that connections are refused.
+// refusedEvery limits how often rejected connections are logged.
 const refusedEvery = 10 * time.Second
 
-// connections bounds the connections of all listeners together, for as long
-// as they are open, those of tails included.
+// connections limits the open connections of all listeners together, including
+// those of tails.
 type connections struct {
 	most    int64
 	log     *slog.Logger
 	open    atomic.Int64
-	last    atomic.Int64 // when the log said it, Unix seconds
+	last    atomic.Int64 // when rejections were last logged, Unix seconds
 	refused prometheus.Counter
 	gauge   prometheus.Collector
 }
 
-// newConnections bounds connections at wanted (0: as many as there may be), and
-// at what descriptors, the process's limit of them, leaves.
+// newConnections limits connections to wanted (0 for no limit), and to what the
+// process's limit of descriptors allows.
 func newConnections(wanted, descriptors int64, log *slog.Logger) *connections {
 	c := &connections{most: descriptors - min(max(descriptors/4, minReserve), maxReserve), log: log}
 	c.most = max(1, c.most)
@@ -68,8 +67,8 @@ func (c *connections) Collect(m chan<- prometheus.Metric) {
 	c.gauge.Collect(m)
 }
 
-// on returns l with its connections counted. One too many is closed, after
-// answer where that is not empty.
+// on returns l with its connections counted. Excess connections are closed, after
+// sending answer if it is not empty.
 func (c *connections) on(l net.Listener, answer string) net.Listener {
 	return &countedListener{l, c, answer}
 }
@@ -80,7 +79,7 @@ type countedListener struct {
 	answer string
 }
 
-// tooMany is what HTTP without TLS answers to a connection too many.
+// tooMany is the response to an excess connection over HTTP without TLS.
 const tooMany = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: 70\r\n\r\n" +
 	`{"error_msg":"the server has too many connections","code":"overload"}` + "\n"
 
@@ -102,10 +101,10 @@ func (l *countedListener) Accept() (net.Conn, error) {
 	}
 }
 
-// refuse closes a connection without waiting for anything.
+// refuse closes a connection without blocking.
 func (c *connections) refuse(conn *net.TCPConn, answer string) {
 	if answer != "" {
-		_, _ = io.WriteString(conn, answer) // fits an empty socket
+		_, _ = io.WriteString(conn, answer) // fits the empty socket buffer
 	}
 	_ = conn.Close()
 	c.open.Add(-1)
@@ -116,7 +115,7 @@ func (c *connections) refuse(conn *net.TCPConn, answer string) {
 	}
 }
 
-// countedConn counts until it is closed.
+// countedConn is counted until it is closed.
 type countedConn struct {
 	*net.TCPConn
 	all    *connections

@@ -12,9 +12,9 @@ import (
 	"github.com/harness/log-service/client"
 )
 
-// TestADamagedCatalogueKeepsNoLiveLogDown overwrites the catalogue of finished
+// TestADamagedCatalogueDoesNotAffectLiveLogs overwrites the catalogue of finished
 // logs: a header, all of it, or nothing is left.
-func TestADamagedCatalogueKeepsNoLiveLogDown(t *testing.T) {
+func TestADamagedCatalogueDoesNotAffectLiveLogs(t *testing.T) {
 	noise := make([]byte, 300<<10)
 	_, _ = rand.NewChaCha8([32]byte{}).Read(noise)
 	for name, damage := range map[string]func(path string) error{
@@ -40,7 +40,7 @@ func TestADamagedCatalogueKeepsNoLiveLogDown(t *testing.T) {
 			if _, err := c.AppendBody(t.Context(), "live", client.Text, []byte("one\ntwo\n")); err != nil {
 				t.Fatal(err)
 			}
-			log, err := c.Download(t.Context(), "finished") // repeats while the catalogue is made anew
+			log, err := c.Download(t.Context(), "finished") // retries while the catalogue is rebuilt
 			if err != nil {
 				t.Fatal(err)
 			}

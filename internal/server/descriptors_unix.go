@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// descriptors is how many files and connections the process may have open. Go
-// has raised the soft limit to the hard one when the program began.
+// descriptors returns the process's limit of open files and connections. The Go
+// runtime raises the soft limit to the hard one at startup.
 func descriptors() int64 {
 	var l unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &l); err != nil || l.Cur > math.MaxInt32 {

@@ -2,5 +2,5 @@ package server
 
 import "math"
 
-// descriptors is how many files and connections the process may have open.
+// descriptors returns the process's limit of open files and connections.
 func descriptors() int64 { return math.MaxInt32 }

@@ -1,8 +1,8 @@
-// Package server puts a log service together from its settings and runs it:
+// Package server assembles a log service from its settings and runs it:
 //
 //	config ─► data folder (lock, link key)
 //	              ├─► stream.Engine ─┐
-//	              └─► bolt.Store ────┴─► logs.Service ─► api ─► http.Server
+//	              └─► bolt.Store ────┴─► service ─► api ─► http.Server
 //
-// It is what the command "server" runs, and what tests start.
+// The command "server" runs it, and tests start it.
 package server

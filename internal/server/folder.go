@@ -12,20 +12,20 @@ import (
 	"strconv"
 )
 
-// Files of a data folder, beside the engine's and the store's own.
+// Files in a data directory, besides those of the engine and the store.
 const (
-	lockFile    = "LOCK"     // held by the server that uses the folder, holds its process id
+	lockFile    = "LOCK"     // locked by the server that uses the directory; contains its process ID
 	linkKeyFile = "link.key" // signs the links of the embedded store
 	streamsDir  = "streams"  // write-ahead log
 )
 
-// linkKeyBytes is the size of an HMAC-SHA256 key past which more adds nothing.
+// linkKeyBytes is the HMAC-SHA256 key size beyond which security does not improve.
 const linkKeyBytes = 32
 
-// InUseError refuses a data folder that a running server holds.
+// InUseError reports that a running server holds the data directory.
 type InUseError struct {
 	Folder string
-	PID    int // zero where unknown
+	PID    int // zero if unknown
 }
 
 func (e *InUseError) Error() string {
@@ -36,7 +36,7 @@ func (e *InUseError) Error() string {
 	return fmt.Sprintf("data folder %s is in use by %s", e.Folder, who)
 }
 
-// FolderError says that a data folder cannot be made or used.
+// FolderError reports that a data directory cannot be created or used.
 type FolderError struct {
 	Folder string
 	Err    error
@@ -45,21 +45,21 @@ type FolderError struct {
 func (e *FolderError) Error() string { return fmt.Sprintf("data folder %s: %v", e.Folder, e.Err) }
 func (e *FolderError) Unwrap() error { return e.Err }
 
-// A folder is a data folder that this process holds.
+// folder is a data directory that this process holds.
 type folder struct {
 	path string
 	lock *os.File
 }
 
-// openFolder makes the folder when it is missing and takes its lock. The lock
-// is the kernel's, on the open file: it ends with the process, however that
-// ends, so no stale lock ever needs a hand.
+// openFolder creates the directory if necessary and locks it. The lock is held by
+// the kernel on the open file, so it ends with the process in every case and never
+// has to be removed by hand.
 func openFolder(path string) (*folder, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return nil, &FolderError{path, err}
 	}
-	// Logs hold secrets that builds print by mistake: nobody else reads them.
+	// Logs contain secrets that builds print by mistake: keep them private.
 	if err := os.MkdirAll(abs, 0o700); err != nil {
 		return nil, &FolderError{abs, err}
 	}
@@ -89,7 +89,7 @@ func (d *folder) take() error {
 	return nil
 }
 
-// holder reads the process id that the holder of the lock left in it.
+// holder returns the process ID that the holder of the lock has written to it.
 func (d *folder) holder() int {
 	text, err := io.ReadAll(io.LimitReader(d.lock, 32))
 	if err != nil {
@@ -107,14 +107,14 @@ func writeAt(f *os.File, p []byte) error {
 	return err
 }
 
-// Close lets the folder go. The lock file stays: removing it would let two
-// servers each lock a file of that name. The lock is given up by itself: a
-// process that is being started has a copy of the file for a moment, which
-// would keep it.
+// Close releases the directory. It does not remove the lock file: two servers could
+// then each lock a file of that name. It unlocks explicitly, because a child
+// process that is being started briefly has a copy of the open file, which would
+// keep the lock.
 func (d *folder) Close() error { return errors.Join(unlock(d.lock), d.lock.Close()) }
 
-// linkKey returns the key that signs links, making one at the first start. A
-// new key ends the links that were given out under the old one.
+// linkKey returns the key that signs links, creating it on first use. Links signed
+// with another key become invalid.
 func (d *folder) linkKey() ([]byte, error) {
 	path := filepath.Join(d.path, linkKeyFile)
 	key, err := os.ReadFile(path)
@@ -127,12 +127,11 @@ func (d *folder) linkKey() ([]byte, error) {
 		return nil, err
 	}
 	key = make([]byte, linkKeyBytes)
-	_, _ = rand.Read(key) // never fails, by its documentation
+	_, _ = rand.Read(key) // documented never to fail
 	return key, writeWhole(path, key)
 }
 
-// writeWhole makes a file that is there whole or not at all, also after a
-// crash.
+// writeWhole writes a file atomically, even if the system crashes.
 func writeWhole(path string, content []byte) error {
 	temp := path + ".tmp"
 	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)

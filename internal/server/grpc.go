@@ -11,16 +11,15 @@ import (
 	"github.com/harness/log-service/internal/config"
 )
 
-// grpcService is the listener of the gRPC service.
+// grpcService is the listener for gRPC.
 type grpcService struct {
 	listener net.Listener
 	server   *grpcapi.Server
 }
 
-// openGRPC listens on bind; nil where that says off. The default address may
-// be taken, by another server of this machine for example, which is no reason
-// not to start: then it is a free port. An address that somebody asked for
-// must be had.
+// openGRPC listens on bind; it returns nil if bind is GRPCOff. If the default
+// address is in use, for example by another server on this machine, it picks a free
+// port instead of failing. An explicit address must be available.
 func (s *Server) openGRPC(bind string) (*grpcService, error) {
 	if bind == config.GRPCOff {
 		return nil, nil
@@ -31,7 +30,7 @@ func (s *Server) openGRPC(bind string) (*grpcService, error) {
 	}
 	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", addr)
 	if bind == "" && errors.Is(err, syscall.EADDRINUSE) {
-		host, _, _ := net.SplitHostPort(addr) // ours
+		host, _, _ := net.SplitHostPort(addr) // addr is valid
 		if l, err = (&net.ListenConfig{}).Listen(context.Background(), "tcp", net.JoinHostPort(host, "0")); err == nil {
 			s.log.Warn("the default gRPC address is in use; using another one; LOG_SERVICE_GRPC_BIND sets it",
 				slog.String("default", addr), slog.String("instead", l.Addr().String()))
@@ -43,14 +42,14 @@ func (s *Server) openGRPC(bind string) (*grpcService, error) {
 	return &grpcService{listener: s.conns.on(l, "")}, nil
 }
 
-// answer says what answers the calls, once it is there.
+// answer sets the configuration of the gRPC API once it is known.
 func (g *grpcService) answer(c grpcapi.Config) {
 	if g != nil {
 		g.server = grpcapi.New(c)
 	}
 }
 
-// serve answers calls until shutdown or close.
+// serve handles calls until shutdown or close.
 func (g *grpcService) serve() error {
 	if g == nil {
 		return nil
@@ -58,21 +57,21 @@ func (g *grpcService) serve() error {
 	return g.server.Serve(g.listener)
 }
 
-// unready tells who asks that the server will stop.
+// unready reports to health watchers that the server is about to stop.
 func (g *grpcService) unready() {
 	if g != nil {
 		g.server.Unready()
 	}
 }
 
-// setServing tells who watches whether the server takes work.
+// setServing reports to health watchers whether the server accepts work.
 func (g *grpcService) setServing(serving bool) {
 	if g != nil {
 		g.server.SetServing(serving)
 	}
 }
 
-// shutdown waits for the calls in flight until ctx ends.
+// shutdown waits for calls in progress until ctx ends.
 func (g *grpcService) shutdown(ctx context.Context) error {
 	if g == nil {
 		return nil
@@ -93,7 +92,7 @@ func (g *grpcService) close() error {
 	return nil
 }
 
-// grpcConfig says to the gRPC side what c says.
+// grpcConfig converts c to the configuration of the gRPC API.
 func (s *Server) grpcConfig(c config.Config) grpcapi.Config {
 	return grpcapi.Config{
 		Service: s.service,
@@ -108,7 +107,7 @@ func (s *Server) grpcConfig(c config.Config) grpcapi.Config {
 	}
 }
 
-// GRPCAddr is the address of the gRPC service; nil where there is none.
+// GRPCAddr returns the address of the gRPC service, or nil if it is off.
 func (s *Server) GRPCAddr() net.Addr {
 	if s.grpc == nil {
 		return nil
@@ -116,8 +115,8 @@ func (s *Server) GRPCAddr() net.Addr {
 	return s.grpc.listener.Addr()
 }
 
-// GRPCURL is where clients on this machine reach the gRPC service; empty where
-// there is none.
+// GRPCURL returns the URL of the gRPC service for clients on this machine, or ""
+// if it is off.
 func (s *Server) GRPCURL() string {
 	if s.grpc == nil {
 		return ""

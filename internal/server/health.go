@@ -8,12 +8,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// healthEvery is how often the server looks whether it takes work, for those
-// who watch it rather than ask: the log, metrics and watches of gRPC's health.
+// healthEvery is how often the server checks whether it accepts work, for the log,
+// metrics and gRPC health watches.
 const healthEvery = 2 * time.Second
 
-// watchHealth says in the log and to gRPC when the server takes work no more,
-// and when it does again. Whoever asks gets an answer of that moment instead.
+// watchHealth logs, and reports to gRPC, when the server stops or resumes accepting
+// work. Explicit health requests check again instead.
 func (s *Server) watchHealth(ctx context.Context) {
 	ready := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "log_service_ready",

@@ -8,9 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A process that is being started holds a copy of every open file until it
-// runs its own program.
-func TestAFolderIsFreeOnceItIsClosedThoughItsLockFileIsOpenElsewhere(t *testing.T) {
+// A child process has a copy of every open file until it executes its program.
+func TestAClosedFolderIsFreeEvenIfItsLockFileIsOpenElsewhere(t *testing.T) {
 	path := t.TempDir()
 	d, err := openFolder(path)
 	if err != nil {

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// lock takes the lock on an open file, or reports that somebody else has it.
-// It locks a byte far past the process id, so that others can read that.
+// lock locks an open file, or reports that another process holds the lock. It
+// locks a byte far past the process ID, so that others can read that.
 func lock(f *os.File) (held bool, err error) {
 	const flags = windows.LOCKFILE_EXCLUSIVE_LOCK | windows.LOCKFILE_FAIL_IMMEDIATELY
 	err = windows.LockFileEx(windows.Handle(f.Fd()), flags, 0, 1, 0, &windows.Overlapped{Offset: 1 << 20})

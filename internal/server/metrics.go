@@ -9,11 +9,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// maxScrapes bounds the scrapes at a time, each of which asks all parts.
+// maxScrapes limits concurrent scrapes, each of which queries all parts.
 const maxScrapes = 4
 
-// newRegistry returns what collects the metrics of one server, with those of
-// Go and the process in it.
+// newRegistry returns the registry for the metrics of one server, including those
+// of Go and of the process.
 func newRegistry() *prometheus.Registry {
 	r := prometheus.NewRegistry()
 	r.MustRegister(
@@ -24,7 +24,7 @@ func newRegistry() *prometheus.Registry {
 	return r
 }
 
-// measure registers the parts that have metrics: those are a
+// measure registers those parts that have metrics, i.e. that are a
 // prometheus.Collector.
 func (s *Server) measure(parts ...any) {
 	for _, p := range parts {
@@ -34,7 +34,7 @@ func (s *Server) measure(parts ...any) {
 	}
 }
 
-// exposition answers scrapes.
+// exposition handles scrapes.
 func (s *Server) exposition() http.Handler {
 	return promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{
 		ErrorLog:            slog.NewLogLogger(s.log.Handler(), slog.LevelError),

@@ -14,7 +14,7 @@ import (
 	"github.com/harness/log-service/internal/stream/redis/redistest"
 )
 
-// scrape reads the metrics at url, as name and labels to value.
+// scrape returns the metrics at url, by name and labels.
 func scrape(t *testing.T, url string) map[string]string {
 	t.Helper()
 	resp, err := http.Get(url)
@@ -34,7 +34,7 @@ func scrape(t *testing.T, url string) map[string]string {
 	return samples
 }
 
-func TestMetricsCountWhatPassesThrough(t *testing.T) {
+func TestMetricsCountTraffic(t *testing.T) {
 	c := settings(t.TempDir())
 	c.AdminBind = "127.0.0.1:0"
 	srv := start(t, c)
@@ -62,7 +62,7 @@ func TestMetricsCountWhatPassesThrough(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := scrape(t, admin+"/metrics")
-	// What clients make up adds no series.
+	// Input made up by clients must not add series.
 	for i, path := range []string{"/nothing", "/stream/other", "/stream?accountID=made-up&key=x"} {
 		req, err := http.NewRequest([]string{"BREW", "GET", "PURGE"}[i], srv.URL()+path, nil)
 		if err != nil {
@@ -137,8 +137,8 @@ func TestTheDocumentationNamesEveryMetric(t *testing.T) {
 	}
 }
 
-// exposed is what a server with these settings says about itself once a stream
-// was opened.
+// exposed returns the metrics of a server with these settings after a stream has
+// been opened.
 func exposed(t *testing.T, c config.Config) string {
 	t.Helper()
 	srv := start(t, c)
@@ -191,7 +191,7 @@ func TestTheAdminListenerIsForThisMachine(t *testing.T) {
 			t.Errorf("GET %s for another host: %d, want 403", path, got)
 		}
 	}
-	// Profiles are not on the port that others reach.
+	// Profiles must not be reachable on the public port.
 	resp, err := http.Get(srv.URL() + "/debug/pprof/")
 	if err != nil {
 		t.Fatal(err)

@@ -8,20 +8,20 @@ import (
 )
 
 const (
-	// reclaimEvery is how often the heap is looked at: memory that a burst
-	// took is given back some seconds after it.
+	// reclaimEvery is how often the heap is checked: memory that a burst took is
+	// returned some seconds later.
 	reclaimEvery = time.Second
-	// quietBytes is what a second may allocate and still count as quiet: the
-	// idle work of ten thousand tails.
+	// quietBytes is how much a quiet second may allocate: the idle work of ten
+	// thousand tails.
 	quietBytes = 4 << 20
-	// reclaimBytes is how much must have been allocated since the last time to
-	// make a collection worth its while.
+	// reclaimBytes is how much must have been allocated since the last collection
+	// to make another one worthwhile.
 	reclaimBytes = 16 << 20
 )
 
-// reclaim gives memory back to the system once a burst is over: the runtime
-// collects when the heap has doubled, which in a quiet server comes late, and
-// until then keeps what a thousand arriving readers once needed.
+// reclaim returns memory to the system after a burst. The runtime collects when the
+// heap has doubled, which takes long in a quiet server, and until then keeps the
+// memory that a thousand arriving readers once needed.
 func reclaim(ctx context.Context) {
 	allocated := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
 	read := func() uint64 {
@@ -29,7 +29,7 @@ func reclaim(ctx context.Context) {
 		return allocated[0].Value.Uint64()
 	}
 	last := read()
-	before := last // when memory was given back
+	before := last // when memory was last returned
 	tick := time.NewTicker(reclaimEvery)
 	defer tick.Stop()
 	for {

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-func TestTheMemoryOfABurstIsGivenBackOnceItIsQuiet(t *testing.T) {
+func TestTheMemoryOfABurstIsReturnedWhenQuiet(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() { defer close(ended); reclaim(ctx) }()

@@ -10,12 +10,12 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Serve answers requests until ctx ends or the listener fails, then stops in
-// order: tails end so that their clients connect elsewhere, requests in
-// flight finish, the background work ends, everything is flushed and let go.
-// The stop takes at most config.StopTimeout, also where a disk or a backend
-// never answers: then it returns an *UnfinishedError. Serve returns nil after a
-// stop that ended everything; call it once.
+// Serve handles requests until ctx ends or a listener fails, then shuts down
+// gracefully: tails end, so that their clients reconnect elsewhere; requests in
+// progress finish; background work ends; everything is flushed and released.
+// The shutdown takes at most config.StopTimeout. If a disk or backend does not
+// respond within it, Serve returns an *UnfinishedError; after a complete shutdown
+// it returns nil. Call it only once.
 func (s *Server) Serve(ctx context.Context) error {
 	background, end := context.WithCancel(context.Background())
 	defer end()
@@ -30,7 +30,7 @@ func (s *Server) Serve(ctx context.Context) error {
 
 	failed := make(chan error, 1)
 	go func() { failed <- s.serve() }()
-	// A nil error, of a service that is off, says nothing.
+	// A nil error comes from a disabled service and is ignored.
 	grpcFailed := make(chan error, 1)
 	grpcEnded := make(chan struct{})
 	go func() {
@@ -60,13 +60,13 @@ func (s *Server) Serve(ctx context.Context) error {
 
 func (s *Server) serve() error {
 	if s.tls != nil {
-		return s.http.ServeTLS(s.listener, "", "") // its config has the certificates
+		return s.http.ServeTLS(s.listener, "", "") // the TLS config has the certificates
 	}
 	return s.http.Serve(s.listener)
 }
 
-// announce turns readiness off, and goes on as before for as long as it takes
-// others to notice.
+// announce turns readiness off and keeps serving until load balancers have had time
+// to notice.
 func (s *Server) announce() {
 	close(s.unready)
 	s.grpc.unready()
@@ -75,12 +75,12 @@ func (s *Server) announce() {
 	}
 }
 
-// drain ends the tails and waits for requests in flight; those that take too
-// long are cut, which their clients see and retry. It waits for served, what
-// the listener of HTTP ends with.
+// drain ends the tails and waits for requests in progress. Those that take too
+// long are cut off; their clients notice and retry. drain also waits for served,
+// which receives the result of the HTTP listener.
 func (s *Server) drain(served <-chan error) error {
 	close(s.stopping)
-	s.tails.Hurry() // while requests in flight finish
+	s.tails.Hurry() // while requests in progress finish
 	s.stop.begin()
 	ctx, cancel := context.WithDeadline(context.Background(), s.stop.begun.Add(requestsUntil))
 	defer cancel()
@@ -104,5 +104,5 @@ func (s *Server) drain(served <-chan error) error {
 	return err
 }
 
-// cutTime is how long requests that are cut may take to notice.
+// cutTime is how long requests that were cut off may take to return.
 const cutTime = time.Second

@@ -21,24 +21,24 @@ import (
 	"github.com/harness/log-service/internal/service"
 )
 
-// Limits of a connection. There is no time limit on a whole request or
-// answer: a tail lasts as long as its log, an upload as long as its line
-// needs. The handlers bound what they wait for.
+// Limits of a connection. Whole requests and responses have no time limit: a tail
+// lasts as long as its log, and an upload as long as its network needs. The handlers
+// limit how long they wait.
 const (
-	// readHeaderTimeout ends connections that open and say nothing, or say it
-	// a byte at a time.
+	// readHeaderTimeout closes connections that send nothing, or one byte at a
+	// time.
 	readHeaderTimeout = 10 * time.Second
-	// idleTimeout is longer than the 90 s that Go clients keep a connection,
-	// so that the client is the one who closes it: a server that closes first
-	// may do it just as a request arrives.
+	// idleTimeout is longer than the 90 s for which Go clients keep a connection,
+	// so that the client closes it: a server that closes first may do so just as
+	// a request arrives.
 	idleTimeout = 2 * time.Minute
-	// maxHeaderBytes holds a list of some twenty keys of full length, each
-	// byte escaped, in the request line; beside that, headers are small.
+	// maxHeaderBytes fits a request line with some twenty keys of maximum length,
+	// every byte escaped; other headers are small.
 	maxHeaderBytes = 64 << 10
 )
 
-// Server is a log service that listens, with its data folder held. Make one
-// with New; it must end with Serve or Close.
+// Server is a log service that is listening and holds its data directory. Create
+// one with New, and end it with Serve or Close.
 type Server struct {
 	log      *slog.Logger
 	data     *folder
@@ -48,25 +48,25 @@ type Server struct {
 	auth     *auth.Verifier
 	listener net.Listener
 	http     *http.Server
-	grpc     *grpcService // nil: off
+	grpc     *grpcService // nil if off
 	tails    endpoint.Tails
-	admin    *admin      // nil: none
-	tls      *tls.Config // of all listeners but the admin's; nil: plain text
+	admin    *admin      // nil if off
+	tls      *tls.Config // of all listeners but the admin's; nil for plain text
 	registry *prometheus.Registry
-	conns    *connections // to all listeners
+	conns    *connections // of all listeners
 
-	stopDelay time.Duration // between the two channels
-	unready   chan struct{} // closed when an orderly stop begins
-	stopping  chan struct{} // closed when it ends connections
+	stopDelay time.Duration // between unready and stopping
+	unready   chan struct{} // closed when a graceful shutdown starts
+	stopping  chan struct{} // closed when connections start to be ended
 	stop      stop
 	closed    sync.Once // guards closeErr
 	closeErr  error
 }
 
-// New opens everything that c names and begins to listen; connections wait
-// until Serve. The error says which part failed: an *InUseError for a folder
-// that another server holds, a *net.OpError for an address that cannot be
-// had. Nothing is left open with an error.
+// New opens everything that c configures and starts to listen; connections wait
+// until Serve is called. The error tells which part failed: it is an *InUseError
+// if another server holds the data directory, and a *net.OpError if an address is
+// not available. On error, nothing remains open.
 func New(c config.Config, logger *slog.Logger) (*Server, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
@@ -78,10 +78,10 @@ func New(c config.Config, logger *slog.Logger) (*Server, error) {
 	return s, nil
 }
 
-// open opens the parts in the order in which each may stand on the last. The
-// folder comes first, so that a second server of the same settings hears of
-// the first one and not of a port; the port before the streams, whose replay
-// may take a while.
+// open opens the parts in order of dependency. The directory comes first, so that
+// the error for a second server with the same settings is about the directory and
+// not about a port. The port comes before the streams, whose replay may take a
+// while.
 func (s *Server) open(c config.Config) (err error) {
 	if s.data, err = openFolder(c.Data); err != nil {
 		return err
@@ -124,22 +124,22 @@ func (s *Server) open(c config.Config) (err error) {
 	s.measure(s.engine, s.store, s.service, s.conns)
 	s.grpc.answer(s.grpcConfig(c))
 	s.http = &http.Server{
-		TLSConfig:         s.tls.Clone(), // net/http changes it; nil is nil
+		TLSConfig:         s.tls.Clone(), // net/http modifies it; nil stays nil
 		Handler:           httpapi.New(s.handlerConfig(c)),
 		ReadHeaderTimeout: readHeaderTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
-		// What net/http says there are broken connections, which is news only
-		// to whoever looks for them.
+		// net/http logs broken connections here, which matter only when
+		// debugging.
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 	return nil
 }
 
-// Addr is the address the server listens on, with the port it got.
+// Addr returns the address that the server listens on, with the actual port.
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 
-// URL is where clients on this machine reach the server.
+// URL returns the server's URL for clients on this machine.
 func (s *Server) URL() string {
 	scheme := "http"
 	if s.tls != nil {
@@ -157,8 +157,8 @@ func localAddress(l net.Listener) string {
 	return addr.String()
 }
 
-// AdminAddr is the address of the listener for metrics and profiles; nil
-// where there is none.
+// AdminAddr returns the address of the listener for metrics and profiles, or nil if
+// there is none.
 func (s *Server) AdminAddr() net.Addr {
 	if s.admin == nil {
 		return nil
@@ -166,7 +166,7 @@ func (s *Server) AdminAddr() net.Addr {
 	return s.admin.listener.Addr()
 }
 
-// Folder is the absolute path of the data folder.
+// Folder returns the absolute path of the data directory.
 func (s *Server) Folder() string { return s.data.path }
 
 func (s *Server) closeListeners() error {
@@ -183,7 +183,7 @@ func (s *Server) closeListeners() error {
 	return errors.Join(append(errs, wrap("gRPC listener", s.grpc.close()))...)
 }
 
-// handlerConfig says to the HTTP side what c says.
+// handlerConfig converts c to the configuration of the HTTP API.
 func (s *Server) handlerConfig(c config.Config) httpapi.Config {
 	h := httpapi.Config{
 		Service: s.service,
@@ -193,7 +193,7 @@ func (s *Server) handlerConfig(c config.Config) httpapi.Config {
 		MaxBody: c.MaxBody,
 
 		MaxUpload: c.MaxUpload,
-		// Room for four of the largest bodies at once, or for many usual ones.
+		// Capacity for four of the largest bodies at once, or for many typical ones.
 		BodyMemory: max(admission.DefaultBodyMemory, 4*c.MaxBody),
 		Unready:    s.unready,
 		Stop:       s.stopping,

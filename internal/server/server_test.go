@@ -33,7 +33,7 @@ func settings(dir string) config.Config {
 
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
-// running is a served server.
+// running is a server that is being served.
 type running struct {
 	*server.Server
 	stop   context.CancelFunc
@@ -60,7 +60,7 @@ func (r *running) ended(t *testing.T) {
 	if err := <-r.served; err != nil {
 		t.Errorf("Serve: %v", err)
 	}
-	// Nothing here is left to be cut when its time is over.
+	// Nothing here has to be cut off at a deadline.
 	if took := time.Since(begun); took > 8*time.Second {
 		t.Errorf("the stop took %v", took)
 	}
@@ -92,7 +92,7 @@ func TestAStopEndsTailsSoThatTheyReconnect(t *testing.T) {
 		t.Fatalf("the tail begins %q, %v", first, err)
 	}
 	srv.ended(t)
-	rest, _ := io.ReadAll(resp.Body) // how the connection ends is not the point
+	rest, _ := io.ReadAll(resp.Body) // it does not matter how the connection ends
 	if strings.Contains(string(rest), "eof") {
 		t.Errorf("a tail of an open log was told that the log has ended: %q", rest)
 	}
@@ -116,7 +116,7 @@ func TestAStopLetsARequestInFlightFinish(t *testing.T) {
 	}
 	send("PUT /stream?accountID=default&key=a/b HTTP/1.1\r\nHost: x\r\nContent-Length: 14\r\nExpect: 100-continue\r\n\r\n")
 	answers := bufio.NewReader(conn)
-	// The answer says that the handler is waiting for the body.
+	// The response shows that the handler is waiting for the body.
 	if line, err := answers.ReadString('\n'); err != nil || !strings.Contains(line, "100 Continue") {
 		t.Fatalf("answer %q, %v", line, err)
 	}
@@ -124,7 +124,7 @@ func TestAStopLetsARequestInFlightFinish(t *testing.T) {
 		t.Fatal(err)
 	}
 	srv.stop()
-	// The server takes no new connection: the stop has begun.
+	// The server accepts no new connections: the shutdown has started.
 	for {
 		probe, err := net.Dial("tcp", srv.Addr().String())
 		if err != nil {
@@ -174,11 +174,11 @@ func TestASecondServerOnAFolderIsRefused(t *testing.T) {
 		t.Errorf("error %v, want an *InUseError with folder and process", err)
 	}
 	srv.ended(t)
-	srv = start(t, settings(dir)) // and may come once the first is gone
+	srv = start(t, settings(dir)) // allowed once the first has stopped
 	srv.ended(t)
 }
 
-func TestWhatCannotBeOpenedIsAnErrorAndLeavesNothingOpen(t *testing.T) {
+func TestAFailedStartLeavesNothingOpen(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -206,7 +206,7 @@ func TestWhatCannotBeOpenedIsAnErrorAndLeavesNothingOpen(t *testing.T) {
 			if _, err := server.New(c, quiet()); err == nil || !strings.Contains(err.Error(), tc.want) {
 				t.Errorf("error %v, want one about %q", err, tc.want)
 			}
-			// With the cause gone the same folder works: nothing holds it.
+			// Once the cause is removed, the same directory works: nothing holds it.
 			for _, cause := range []string{"streams", "link.key"} {
 				if err := os.RemoveAll(filepath.Join(dir, cause)); err != nil {
 					t.Fatal(err)

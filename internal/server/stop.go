@@ -8,26 +8,26 @@ import (
 	"time"
 )
 
-// The steps of an orderly stop, and when each must have ended, counted from
-// the stop's beginning: a disk or a backend that never answers must not hold
-// it up past config.StopTimeout. A step that takes longer is left as it is.
+// The steps of a graceful shutdown, with the time by which each must have ended,
+// counted from its start. A disk or backend that never responds must not delay it
+// past config.StopTimeout. A step that takes longer is abandoned.
 const (
-	requestsUntil    = 12 * time.Second // config.Config.StopDelay included
-	backgroundUntil  = 19 * time.Second // see logs.Service.Run, which wants 10 s
+	requestsUntil    = 12 * time.Second // includes config.Config.StopDelay
+	backgroundUntil  = 19 * time.Second // see service.Service.Run, which wants 10 s
 	connectionsUntil = 20 * time.Second
 	engineUntil      = 22 * time.Second
 	storeUntil       = 24 * time.Second
 	listenersUntil   = 24500 * time.Millisecond
 )
 
-// stop is an orderly stop, or an immediate one, whose steps are bounded.
+// stop is a shutdown, graceful or immediate, with time limits for its steps.
 type stop struct {
-	mu    sync.Mutex // guards all
-	begun time.Time  // zero: not yet
-	left  []string   // steps that had not ended in time
+	mu    sync.Mutex // guards the fields below
+	begun time.Time  // zero before it starts
+	left  []string   // steps that did not end in time
 }
 
-// begin starts the clock, once.
+// begin starts the clock on its first call.
 func (s *stop) begin() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -36,12 +36,12 @@ func (s *stop) begin() {
 	}
 }
 
-// step runs f, and returns at the latest at the time that until says, and
-// then with no error: what is left is for unfinished to tell.
+// step runs f but returns by the time until at the latest, then with a nil error:
+// unfinished reports what was left.
 func (s *stop) step(what string, until time.Duration, f func() error) error {
 	s.begin()
 	ended := make(chan error, 1)
-	go func() { ended <- f() }() // where it hangs it ends with the process
+	go func() { ended <- f() }() // if it hangs, it ends with the process
 	t := time.NewTimer(time.Until(s.begun.Add(until)))
 	defer t.Stop()
 	select {
@@ -55,7 +55,7 @@ func (s *stop) step(what string, until time.Duration, f func() error) error {
 	}
 }
 
-// unfinished is an error that names the steps that were left; nil: none.
+// unfinished returns an error that names the abandoned steps, or nil.
 func (s *stop) unfinished() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -65,18 +65,18 @@ func (s *stop) unfinished() error {
 	return &UnfinishedError{Left: s.left}
 }
 
-// UnfinishedError says that a stop took as long as it may and left steps as
-// they were, because a disk or a backend did not answer. What was acknowledged
-// is durable all the same, and the next start does the rest.
+// UnfinishedError reports that a shutdown reached its time limit and abandoned
+// steps because a disk or backend did not respond. Everything acknowledged is
+// durable nevertheless, and the next start completes the rest.
 type UnfinishedError struct{ Left []string }
 
 func (e *UnfinishedError) Error() string {
 	return fmt.Sprintf("stopped without an end of: %s (a disk or a backend does not answer; what was acknowledged is safe)", strings.Join(e.Left, ", "))
 }
 
-// Close lets everything go at once: requests in flight are cut. What was
-// acknowledged stays durable. Serve closes by itself; Close is for a server
-// that was never served. Closing again returns the first outcome.
+// Close releases everything at once and cuts off requests in progress. Everything
+// acknowledged remains durable. Serve calls Close; call it directly only for a
+// server that was never served. Further calls return the first result.
 func (s *Server) Close() error {
 	s.closed.Do(func() {
 		s.stop.begin()
@@ -89,8 +89,8 @@ func (s *Server) Close() error {
 		}
 		err := s.stop.unfinished()
 		if s.data != nil && err == nil {
-			// Else the folder stays locked until the process is gone: what hangs
-			// in it may still be written.
+			// Otherwise the directory stays locked until the process exits: what
+			// hangs may still be writing to it.
 			errs = append(errs, s.data.Close())
 		}
 		s.closeErr = errors.Join(append(errs, err)...)

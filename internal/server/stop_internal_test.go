@@ -10,7 +10,7 @@ import (
 	"github.com/harness/log-service/internal/config"
 )
 
-func TestAStepThatHangsIsLeftAndNamed(t *testing.T) {
+func TestAStepThatHangsIsAbandonedAndNamed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		never := make(chan struct{})
 		hangs := func() error { <-never; return nil }

@@ -14,13 +14,13 @@ import (
 	"github.com/harness/log-service/internal/store/s3"
 )
 
-// store is what keeps finished logs.
+// store keeps finished logs.
 type store interface {
 	logs.Store
 	io.Closer
 }
 
-// openStore opens the bucket where there is one, else the embedded store.
+// openStore opens the bucket if one is configured, otherwise the embedded store.
 func openStore(c config.Config, now func() time.Time, logger *slog.Logger) (store, error) {
 	if c.S3.Bucket == "" {
 		s, err := bolt.Open(c.BoltPath, bolt.Options{Logger: logger, Now: now})

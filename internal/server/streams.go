@@ -19,7 +19,7 @@ type engine interface {
 	Stop() error
 }
 
-// openStreams opens the engine of live logs that c names. The store is open.
+// openStreams opens the engine that c selects. The store must be open.
 func (s *Server) openStreams(c config.Config) (engine, error) {
 	if c.Stream == config.StreamRedis {
 		return s.openRedis(c)
@@ -56,7 +56,7 @@ func (s *Server) openRedis(c config.Config) (engine, error) {
 	return e, nil
 }
 
-// redisTLS is nil where Redis speaks none.
+// redisTLS returns nil if Redis does not use TLS.
 func redisTLS(r config.Redis) (*tls.Config, error) {
 	if !r.SSL {
 		return nil, nil
@@ -72,9 +72,8 @@ func redisTLS(r config.Redis) (*tls.Config, error) {
 	return trust, nil
 }
 
-// linkKey is what links and tickets are signed with: see the function of that
-// name. Without a secret, servers that share streams share the key of the
-// first of them.
+// linkKey returns the key that signs links and tickets; see the function linkKey.
+// Without a secret, servers that share streams use the key of the first one.
 func (s *Server) linkKey(c config.Config) ([]byte, error) {
 	own, err := linkKey(c, s.data)
 	if err != nil {

@@ -13,32 +13,32 @@ import (
 	"github.com/harness/log-service/internal/config"
 )
 
-// checkFiles is how often, at most, a handshake looks whether the files of
-// the certificates have changed.
+// checkFiles limits how often handshakes check whether the certificate files have
+// changed.
 const checkFiles = time.Second
 
-// certificates are the server's, read from files, and read again when these
-// change: renewing them needs no restart.
+// certificates are read from files and reloaded when these change: a renewal needs
+// no restart.
 type certificates struct {
-	cert, key, clientCA string // names of files; clientCA may be empty
+	cert, key, clientCA string // file names; clientCA may be empty
 	log                 *slog.Logger
 
-	mu      sync.Mutex  // guards what follows
-	config  *tls.Config // for handshakes; never changed, only replaced
-	read    []stamp     // of the files when config was made
-	refused []stamp     // of files that made no config
+	mu      sync.Mutex  // guards the fields below
+	config  *tls.Config // for handshakes; replaced, never modified
+	read    []stamp     // of the files that config was made from
+	refused []stamp     // of files that were rejected
 	checked time.Time
 }
 
-// stamp tells one version of a file from another.
+// stamp identifies a version of a file.
 type stamp struct {
 	modified time.Time
 	size     int64
 }
 
-// newTLS returns the TLS configuration of all listeners: that of the files
-// which c names, as they are at each handshake. Nil where c names none. A
-// listener that changes it takes a clone.
+// newTLS returns the TLS configuration of all listeners, which uses the files named
+// by c as they are at each handshake; nil if c names none. A listener that modifies
+// it must use a clone.
 func newTLS(c config.Config, log *slog.Logger) (*tls.Config, error) {
 	if c.TLSCert == "" {
 		return nil, nil
@@ -60,8 +60,8 @@ func baseTLS() *tls.Config {
 	return &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}
 }
 
-// current is the configuration for a handshake now. Files that cannot be read,
-// or do not fit each other, leave the last good one in place: a renewal may be
+// current returns the configuration for a handshake. If the files cannot be read or
+// do not match, the last good configuration stays in use: a renewal may be
 // halfway through.
 func (x *certificates) current() *tls.Config {
 	x.mu.Lock()
@@ -84,7 +84,7 @@ func (x *certificates) current() *tls.Config {
 		x.config, x.read, x.refused = fresh, now, nil
 	case x.refused == nil || !equal(now, x.refused):
 		x.log.Error("new TLS certificates cannot be used; keeping the current ones", "error", err)
-		x.refused = append([]stamp{}, now...) // said once
+		x.refused = append([]stamp{}, now...) // log it once
 	}
 	return x.config
 }

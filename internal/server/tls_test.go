@@ -16,7 +16,7 @@ import (
 	"github.com/harness/log-service/internal/tlstest"
 )
 
-// withTLS puts a server certificate of a into files and into the settings.
+// withTLS writes a server certificate from a to files and adds it to the settings.
 func withTLS(t *testing.T, c config.Config, a *tlstest.Authority) config.Config {
 	t.Helper()
 	dir := t.TempDir()
@@ -54,7 +54,7 @@ func TestEverythingWorksOverTLS(t *testing.T) {
 	if err := api.Open(t.Context(), "a/b"); err != nil {
 		t.Fatal(err)
 	}
-	// A line longer than a TLS record, and many short ones.
+	// One line longer than a TLS record, and many short ones.
 	text := strings.Repeat("x", 100_000) + "\n" + strings.Repeat("short\n", 1000)
 	if _, err := api.AppendBody(t.Context(), "a/b", client.Text, []byte(text)); err != nil {
 		t.Fatal(err)
@@ -125,8 +125,8 @@ func handshake(addr string, c *tls.Config) (string, error) {
 		return "", err
 	}
 	defer conn.Close()
-	// In TLS 1.3 a client hears with the first byte that it is refused, and
-	// gets the ticket for its next session.
+	// In TLS 1.3 a client learns only on its first read that it was rejected, and
+	// receives its session ticket then.
 	if _, err := io.WriteString(conn, "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"); err != nil {
 		return "", err
 	}
@@ -138,7 +138,7 @@ func handshake(addr string, c *tls.Config) (string, error) {
 	return conn.ConnectionState().PeerCertificates[0].Subject.CommonName, nil
 }
 
-// eventually calls try until it says true.
+// eventually retries until try returns true.
 func eventually(t *testing.T, what string, try func() bool) {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
@@ -165,7 +165,7 @@ func TestCertificatesAreRenewedWithoutARestart(t *testing.T) {
 	cert, key := ca.Leaf("server 2")
 	// Half a renewal: the new certificate with the old key.
 	write(t, c.TLSCert, string(cert))
-	stays := time.Now().Add(1500 * time.Millisecond) // longer than the server goes without a look
+	stays := time.Now().Add(1500 * time.Millisecond) // longer than checkFiles
 	eventually(t, "the half renewal is over", func() bool {
 		if name, err := handshake(addr, trust); err != nil || name != "server 1" {
 			t.Fatalf("during half a renewal: %q, %v; want the old certificate", name, err)
@@ -203,8 +203,8 @@ func TestClientsNeedACertificateOfTheClientCA(t *testing.T) {
 			t.Error("a client of the authority: ", err)
 		}
 	}
-	// An authority that is taken out of the file is out, whatever sessions
-	// its clients remember.
+	// Clients of an authority removed from the file are rejected, even if they
+	// resume a session.
 	write(t, c.TLSClientCA, string(others.PEM))
 	eventually(t, "the old authority is refused", func() bool {
 		_, err := handshake(addr, known)

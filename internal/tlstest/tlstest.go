@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// T is the test that ends when something fails.
+// T ends the test when something fails.
 type T interface{ Fatal(args ...any) }
 
 // Authority issues certificates.
@@ -22,10 +22,10 @@ type Authority struct {
 	t    T
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
-	PEM  []byte // of its certificate
+	PEM  []byte // its certificate
 }
 
-// NewAuthority makes an authority. Whatever fails from here on ends the test.
+// NewAuthority creates an authority. Any failure from here on ends the test.
 func NewAuthority(t T) *Authority {
 	a := &Authority{t: t}
 	a.cert, a.key, a.PEM = a.issue(&x509.Certificate{
@@ -34,7 +34,7 @@ func NewAuthority(t T) *Authority {
 	return a
 }
 
-// issue signs a certificate, its own where there is no authority yet.
+// issue signs a certificate; the authority's own one is self-signed.
 func (a *Authority) issue(c *x509.Certificate) (*x509.Certificate, *ecdsa.PrivateKey, []byte) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -60,7 +60,7 @@ func (a *Authority) issue(c *x509.Certificate) (*x509.Certificate, *ecdsa.Privat
 	return cert, key, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 }
 
-// Leaf issues a certificate for both ends of a connection on this machine, and
+// Leaf issues a certificate for either end of a connection on this machine, and
 // its key; both in PEM form.
 func (a *Authority) Leaf(name string) (cert, key []byte) {
 	_, k, cert := a.issue(&x509.Certificate{
@@ -74,8 +74,8 @@ func (a *Authority) Leaf(name string) (cert, key []byte) {
 	return cert, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
 }
 
-// ClientTLS is what a client needs that trusts a; it has a certificate of who,
-// unless that is nil.
+// ClientTLS returns a client configuration that trusts a. Unless who is nil, it
+// includes a certificate issued by who.
 func (a *Authority) ClientTLS(who *Authority) *tls.Config {
 	c := &tls.Config{RootCAs: x509.NewCertPool()}
 	c.RootCAs.AppendCertsFromPEM(a.PEM)
