@@ -7,8 +7,8 @@ import (
 	"os"
 )
 
-// abandon frees the file for the next that opens it, where bbolt's Close might
-// never return.
+// abandon releases the file so that it can be opened again, in cases where
+// bbolt's Close might never return.
 func (h *handle) abandon() error {
 	if err := h.file.Close(); !errors.Is(err, os.ErrClosed) {
 		return err

@@ -13,27 +13,27 @@ import (
 	"github.com/harness/log-service/internal/logs"
 )
 
-// A blob file holds one blob and says which:
+// A blob file contains one blob and its identity:
 //
 //	chunks   of chunkSize raw bytes each (the last may have fewer), one after
-//	         the other: as they are, or each one zstd frame
+//	         the other: unchanged, or each as one zstd frame
 //	table    per chunk: stored length, CRC32C of the chunk (32 bits each)
 //	key      account NUL key
-//	record   as in the catalogue, where it names this file
+//	record   as in the catalog, where it names this file
 //	footer   number of chunks, length of key, length of record (32 bits each),
 //	         generation (64), CRC32C of table to generation (32), magic (32)
 //
-// Table to footer are one skippable zstd frame, so that `zstd -d` reads the
-// file of any compressed blob. The bytes of an archive lie in the file from
-// offset 0 as they are. Numbers are big-endian, but for the frame's header.
+// Table to footer are one skippable zstd frame, so that `zstd -d` can read the
+// file of a compressed blob. The bytes of an archive are stored unchanged from
+// offset 0. Numbers are big-endian, except in the frame's header.
 const (
 	frameMagic  = 0x184D2A5C
 	footerMagic = 0x6c6f6762 // "logb"
 	frameHeader = 8
 	footerSize  = 3*4 + 8 + 4 + 4
 	tableEntry  = 8
-	// maxTable bounds what a damaged footer makes a reader load: the table of
-	// a blob of 2 TiB.
+	// maxTable limits what a damaged footer can make a reader load: the table
+	// of a 2 TiB blob.
 	maxTable = tableEntry << 23
 	blobName = ".blob"
 )
@@ -42,18 +42,18 @@ func (s *Store) blobFile(generation uint64) string {
 	return filepath.Join(s.folder, fmt.Sprintf("%016x%s", generation, blobName))
 }
 
-// blobWriter writes a blob file. Nothing refers to the file yet.
+// blobWriter writes a blob file that nothing refers to yet.
 type blobWriter struct {
 	store      *Store
 	generation uint64
 	file       file
 	table      []byte
 	buf        []byte
-	written    int64 // since the last flush was begun
+	written    int64 // since the last flush began
 }
 
-// flushStep is how much is written before the kernel is told to begin: the
-// sync at the end then waits for the rest only.
+// flushStep is how much is written before the kernel is asked to start writing
+// it to the disk: the sync at the end then only waits for the rest.
 const flushStep = 8 << 20
 
 func (s *Store) createBlob() (*blobWriter, error) {
@@ -98,7 +98,7 @@ func (w *blobWriter) write(b []byte) error {
 	}))
 }
 
-// seal ends the file and makes its bytes durable; its name is not yet.
+// seal completes the file and makes its bytes durable, but not yet its name.
 func (w *blobWriter) seal(key, record []byte) error {
 	be := binary.BigEndian
 	b := binary.LittleEndian.AppendUint32(nil, frameMagic)
@@ -124,13 +124,13 @@ func (w *blobWriter) seal(key, record []byte) error {
 // discard removes the file.
 func (w *blobWriter) discard() {
 	if w.file != nil {
-		_ = w.file.Close() // it goes
+		_ = w.file.Close() // it is removed anyway
 	}
 	w.store.removeBlob(w.generation)
 }
 
-// removeBlob removes a blob file that nothing refers to. Who reads it reads
-// on. What fails is done by the next start.
+// removeBlob removes a blob file that nothing refers to. Its readers can still
+// read it. If the removal fails, the next start repeats it.
 func (s *Store) removeBlob(generation uint64) {
 	err := s.watch.do(func() error { return s.disk.Remove(s.blobFile(generation)) })
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -138,11 +138,11 @@ func (s *Store) removeBlob(generation uint64) {
 	}
 }
 
-// trailer is what the end of a blob file says.
+// trailer is the decoded end of a blob file.
 type trailer struct {
 	generation uint64
 	table      []byte
-	offsets    []int64 // of the chunks, and where the last one ends
+	offsets    []int64 // of the chunks, and the end of the last one
 	key        []byte
 	record     []byte
 }
@@ -183,14 +183,13 @@ func readTrailer(f file) (*trailer, error) {
 	return t, nil
 }
 
-// maxKey and maxRecord bound what is believed of a footer.
+// maxKey and maxRecord limit what is accepted from a footer.
 const (
 	maxKey    = logservice.MaxAccountBytes + 1 + logservice.MaxKeyBytes
 	maxRecord = 128
 )
 
-// chunk reads and checks chunk n as it is stored, in dst's memory where it
-// fits.
+// chunk reads and checks chunk n as stored, in dst's memory if it fits.
 func (t *trailer) chunk(f file, n int64, dst []byte) ([]byte, error) {
 	if n+1 >= int64(len(t.offsets)) {
 		return nil, fmt.Errorf("%w: missing", logs.ErrDamaged)
@@ -212,8 +211,8 @@ func (t *trailer) chunk(f file, n int64, dst []byte) ([]byte, error) {
 	return dst, nil
 }
 
-// maxStored bounds a stored chunk: zstd adds a few bytes to what does not
-// compress.
+// maxStored limits a stored chunk: zstd adds a few bytes to incompressible
+// data.
 const maxStored = chunkSize + 1<<10
 
 func readAt(f file, b []byte, offset int64) error {
@@ -226,7 +225,8 @@ func readAt(f file, b []byte, offset int64) error {
 	return nil
 }
 
-// readFailed tells what stays as it is, like a bad sector, from what passes.
+// readFailed distinguishes permanent errors, such as a bad sector, from
+// temporary ones.
 func readFailed(err error) error {
 	switch {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):

@@ -9,9 +9,9 @@ import (
 	"github.com/harness/log-service/internal/logs"
 )
 
-// codec compresses and expands chunks. Safe for concurrent use: coders are
-// taken from a pool as large as the number of processors. It has no goroutine
-// and needs no closing.
+// codec compresses and expands chunks. It is safe for concurrent use: coders
+// are taken from a pool as large as the number of processors. It has no
+// goroutines and need not be closed.
 type codec struct {
 	enc *zstd.Encoder
 	dec *zstd.Decoder
@@ -31,7 +31,7 @@ func newCodec() (*codec, error) {
 	dec, err := zstd.NewReader(nil,
 		zstd.WithDecoderConcurrency(n),
 		zstd.WithDecoderLowmem(true),
-		// No honest chunk is larger; a damaged one must not take memory.
+		// No valid chunk is larger, and a damaged one must not take memory.
 		zstd.WithDecoderMaxMemory(chunkSize))
 	if err != nil {
 		return nil, fmt.Errorf("zstd decoder: %w", err)
@@ -39,8 +39,8 @@ func newCodec() (*codec, error) {
 	return &codec{enc: enc, dec: dec}, nil
 }
 
-// shrink appends raw to dst, compressed where that saves a sixteenth: less is
-// not worth the work of expanding it at each read.
+// shrink appends raw to dst, compressed if that saves at least a sixteenth:
+// less is not worth expanding it at each read.
 func (c *codec) shrink(dst, raw []byte) ([]byte, byte) {
 	n := len(dst)
 	dst = c.enc.EncodeAll(raw, dst)
@@ -50,8 +50,8 @@ func (c *codec) shrink(dst, raw []byte) ([]byte, byte) {
 	return append(dst[:n], raw...), encodingRaw
 }
 
-// expand appends the raw form of stored to dst and checks that it is want
-// bytes long, at most chunkSize.
+// expand appends the raw form of stored to dst and checks that it has want
+// bytes, at most chunkSize.
 func (c *codec) expand(dst, stored []byte, encoding byte, want int) ([]byte, error) {
 	n := len(dst)
 	switch encoding {

@@ -104,7 +104,7 @@ func TestASlowReaderBlocksNoWriter(t *testing.T) {
 	s := openStore(t, dataFile(t))
 	put(t, s, crashID, storetest.Noise(2000))
 	for range s.List(t.Context(), "acc", "") { // a listing that stands
-		// A transaction that it held open would keep the catalogue growing, as
+		// A transaction that it held open would keep the catalog growing, as
 		// pages freed since its beginning could not be used again.
 		for range 300 {
 			put(t, s, storetest.ID("acc", "other"), storetest.Noise(8000))

@@ -59,7 +59,7 @@ func useAll(ctx context.Context, path string) (lost int, err error) {
 		return 0, err
 	}
 	defer func() {
-		// Also after a panic in bbolt, the catalogue is free for the next.
+		// Also after a panic in bbolt, the catalog is free for the next.
 		if closing := s.Close(); closing != nil && err == nil {
 			err = closing
 		}
@@ -69,7 +69,7 @@ func useAll(ctx context.Context, path string) (lost int, err error) {
 	}
 	want := sample()
 	check := func() error {
-		// The first read that meets damaged pages has the catalogue made anew.
+		// The first read that meets damaged pages has the catalog made anew.
 		for range s.List(ctx, "acc", "") {
 			break
 		}
@@ -99,7 +99,7 @@ func useAll(ctx context.Context, path string) (lost int, err error) {
 			return lost, fmt.Errorf("listed %q of %d bytes", entry.Key, entry.Info.Size)
 		}
 	}
-	// Writes may meet the damage, which has the catalogue made anew.
+	// Writes may meet the damage, which has the catalog made anew.
 	for range 3 {
 		err = s.Put(ctx, storetest.ID("acc", "small/20"), bytes.NewReader(want["small/20"]), logs.BlobInfo{})
 		if err = errors.Join(err, s.Delete(ctx, storetest.ID("acc", "big/log"))); err == nil {
@@ -118,7 +118,7 @@ func useAll(ctx context.Context, path string) (lost int, err error) {
 	return lost, check()
 }
 
-// childReadsAll uses stores whose catalogue or blob file is damaged: args are
+// childReadsAll uses stores whose catalog or blob file is damaged: args are
 // the folder of a good one, then seed and count of the flips. A crash ends the
 // child.
 func childReadsAll(args []string) error {
@@ -148,7 +148,7 @@ func childReadsAll(args []string) error {
 	return nil
 }
 
-// flip flips a bit: of three, two in the catalogue, one of which where bbolt
+// flip flips a bit: of three, two in the catalog, one of which where bbolt
 // keeps its structure.
 func flip(path string, rng *rand.Rand, i int) (what string, err error) {
 	if i%3 == 2 {
@@ -186,9 +186,9 @@ func TestFlippedBitsNeverPanicNeverServeWrongBytesAndNeverStopTheStore(t *testin
 	}
 }
 
-// TestABadPageOfTheCatalogueCostsItsSmallBlobsOnly overwrites each page in
+// TestABadPageOfTheCatalogCostsItsSmallBlobsOnly overwrites each page in
 // turn, as a bad sector reads.
-func TestABadPageOfTheCatalogueCostsItsSmallBlobsOnly(t *testing.T) {
+func TestABadPageOfTheCatalogCostsItsSmallBlobsOnly(t *testing.T) {
 	good := filepath.Join(t.TempDir(), "good")
 	sampleFolder(t, filepath.Join(good, "blobs.db"))
 	file, err := os.ReadFile(filepath.Join(good, "blobs.db"))
@@ -260,7 +260,7 @@ func readAll(t *testing.T, path string) (lost int) {
 	return lost
 }
 
-// usedPages are the pages that the catalogue at path uses.
+// usedPages are the pages that the catalog at path uses.
 func usedPages(t *testing.T, path string) (pages []int) {
 	t.Helper()
 	db, err := bbolt.Open(path, 0o600, nil)

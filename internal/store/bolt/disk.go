@@ -7,8 +7,8 @@ import (
 	"os"
 )
 
-// disk is what the store asks of the system for its blob files. There are two:
-// the system itself, and one of the tests that fails at a chosen step.
+// disk is what the store needs from the file system for its blob files. Tests
+// use one that fails at a chosen step.
 type disk interface {
 	Create(name string) (file, error) // fails if name exists
 	Open(name string) (file, error)   // to read
@@ -19,7 +19,7 @@ type disk interface {
 	Names(dir string, yield func(name string) error) error
 }
 
-// file is one of them.
+// file is an open blob file.
 type file interface {
 	io.Writer
 	io.ReaderAt
@@ -28,7 +28,7 @@ type file interface {
 	Stat() (fs.FileInfo, error)
 }
 
-// system is the disk of the operating system.
+// system is the file system of the operating system.
 type system struct{}
 
 func (system) Create(name string) (file, error) {
@@ -51,7 +51,7 @@ func (system) SyncDir(name string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// namesAtOnce bounds the names of a large folder that are in memory.
+// namesAtOnce limits how many names of a large folder are in memory.
 const namesAtOnce = 1024
 
 func (system) Names(dir string, yield func(name string) error) error {

@@ -11,17 +11,15 @@ import (
 )
 
 const (
-	// expirePage is how many records one transaction of a search looks at, or
-	// deletes.
+	// expirePage is how many records one transaction checks or deletes.
 	expirePage = 128
-	// expirePause is the rest between two of them: a million blobs take some
-	// minutes, and nobody else notices.
+	// expirePause is the pause between two transactions: expiring a million
+	// blobs takes some minutes, and does not affect other callers.
 	expirePause = 20 * time.Millisecond
 )
 
-// Expire deletes the blobs that were stored before a time, and says how many;
-// see logs.Expirer. A record that is damaged stays, and so does what engines
-// keep for themselves.
+// Expire deletes the blobs stored before a time, and returns their number; see
+// logs.Expirer. Damaged records are kept, and so are the engines' own blobs.
 func (s *Store) Expire(ctx context.Context, before time.Time) (n int, err error) {
 	pause := time.NewTicker(expirePause)
 	defer pause.Stop()
@@ -48,8 +46,8 @@ func (s *Store) Expire(ctx context.Context, before time.Time) (n int, err error)
 	return n, nil
 }
 
-// expired finds keys of blobs that are older, among the page of records from
-// a key on, and where the next page begins; nil is the end.
+// expired returns the keys of older blobs in the page of records starting at a
+// key, and the start of the next page; nil means the end.
 func (s *Store) expired(from []byte, before time.Time) (old [][]byte, next []byte, err error) {
 	err = s.view(func(tx *bbolt.Tx) error {
 		seen := 0
@@ -80,7 +78,7 @@ func olderThan(key, value []byte, before time.Time) bool {
 }
 
 // expire deletes those of keys that are still old: some may have been stored
-// again since they were found.
+// again in the meantime.
 func (s *Store) expire(ctx context.Context, keys [][]byte, before time.Time) (n int, err error) {
 	var gone []record
 	err = s.submit(ctx, &op{frees: true, apply: func(tx *bbolt.Tx) error {

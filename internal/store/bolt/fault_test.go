@@ -237,10 +237,10 @@ func TestAFaultOfABlobFileAtEveryStepLosesNothing(t *testing.T) {
 	}
 }
 
-// TestAFaultOfTheCatalogueAtEveryChangeLosesNothing puts another file in the
-// place of the catalogue's handle before a change: one that takes no byte, one
+// TestAFaultOfTheCatalogAtEveryChangeLosesNothing puts another file in the
+// place of the catalog's handle before a change: one that takes no byte, one
 // that takes all and syncs none, one that may not be written.
-func TestAFaultOfTheCatalogueAtEveryChangeLosesNothing(t *testing.T) {
+func TestAFaultOfTheCatalogAtEveryChangeLosesNothing(t *testing.T) {
 	tried, checked, refused := 0, 0, 0
 	for _, name := range []string{"/dev/full", "/dev/null", "read only"} {
 		for at := 1; ; at++ {
@@ -272,7 +272,7 @@ func TestAFaultOfTheCatalogueAtEveryChangeLosesNothing(t *testing.T) {
 	}
 }
 
-// breakHandle replaces what the catalogue's descriptor is of, and returns what
+// breakHandle replaces what the catalog's descriptor is of, and returns what
 // undoes that.
 func breakHandle(t *testing.T, s *Store, name string) (restore func()) {
 	t.Helper()

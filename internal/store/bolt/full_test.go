@@ -140,7 +140,7 @@ func TestAFullVolumeTakesDeletionsAndThenWritesAgainWithoutARestart(t *testing.T
 	}
 }
 
-// TestDeletingOnAFullDiskUsesTheReserve takes from the catalogue all free
+// TestDeletingOnAFullDiskUsesTheReserve takes from the catalog all free
 // pages that have blocks on the disk.
 func TestDeletingOnAFullDiskUsesTheReserve(t *testing.T) {
 	dir := smallVolume(t, "40m")

@@ -10,18 +10,17 @@ import (
 	"github.com/harness/log-service/internal/logs"
 )
 
-// bbolt has two headers, in pages 0 and 1, and each commit writes the one that
-// is older. Where one is damaged bbolt uses the other without a word, which
-// may be that of the last transaction but one: a blob that was stored would be
-// missing and its file be taken for a rest, one that was deleted be back.
-// Therefore a catalogue with a damaged header counts as damaged, and a commit
-// that changes nothing follows the last one of a while, so that both headers
-// mostly say the same.
+// bbolt has two headers, in pages 0 and 1, and each commit writes the older
+// one. If one is damaged, bbolt silently uses the other, which may be that of
+// the last transaction but one: a stored blob would be missing and its file be
+// considered unreferenced, and a deleted blob would be back. Therefore a
+// catalog with a damaged header counts as damaged. The last commit of a series
+// is followed by an empty one, so that both headers usually agree.
 
-// checkHeaders reports a damaged header as ErrDamaged. Where both are, bbolt
-// says it. A header follows the 16 bytes of its page's: magic, version, page
-// size, flags (32 bits each), five numbers (64 bits each), and the FNV-1a sum
-// of all that (little-endian).
+// checkHeaders reports a damaged header as ErrDamaged. bbolt itself reports if
+// both are damaged. A header follows the 16 bytes of its page's header: magic,
+// version, page size, flags (32 bits each), five numbers (64 bits each), and
+// the FNV-1a sum of all that (little-endian).
 func checkHeaders(path string) error {
 	f, err := os.Open(path) //nolint:gosec // the operator's path
 	if err != nil {
@@ -42,7 +41,7 @@ func checkHeaders(path string) error {
 		_, _ = sum.Write(b[before : before+summed])
 		good[page] = sum.Sum64() == binary.LittleEndian.Uint64(b[before+summed:])
 		if good[page] && binary.LittleEndian.Uint32(b[before+8:]) != pageSize {
-			return nil // of another program, as will be said
+			return nil // of another program, as will be reported
 		}
 	}
 	if good[0] != good[1] {

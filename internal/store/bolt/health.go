@@ -15,32 +15,32 @@ import (
 )
 
 const (
-	// reserveSize is what the reserve holds for deletions, which must write
-	// before they free: some pages and the list of free pages, for thousands
-	// of deletions.
+	// reserveSize is the size of the reserve for deletions, which must write
+	// before they free space: some pages and the list of free pages, for
+	// thousands of deletions.
 	reserveSize = 4 << 20
-	// upkeepPause is the rest between two looks of the upkeep, and between two
-	// attempts to get the catalogue back.
-	upkeepPause = time.Second
-	// hanging is how long an operation of the disk may take before Check
-	// reports it: less than clients wait for an answer.
-	hanging = 10 * time.Second
-	// alarmPause is the rest between two alarms, so that one damaged blob
-	// that many read does not fill the disk with alarms.
+	// maintenancePause is the pause between two runs of the maintenance, and
+	// between two attempts to recover the catalog.
+	maintenancePause = time.Second
+	// hangTime is how long a disk operation may take before Check reports it:
+	// less than clients wait for a response.
+	hangTime = 10 * time.Second
+	// alarmPause is the pause between two log messages about damage, so that
+	// one damaged blob with many readers does not fill the disk with messages.
 	alarmPause = 10 * time.Second
 )
 
-// Check says what is wrong with the store; see logs.Checker. It asks nothing
-// of the disk and returns at once: while something is wrong, the upkeep
-// writes every second to find out whether it still is. The log has the paths.
+// Check returns what is wrong with the store; see logs.Checker. It does not
+// access the disk and returns at once: while something is wrong, the
+// maintenance goroutine tries a write every second. Paths are only in the log.
 func (s *Store) Check(context.Context) error {
 	var why error
-	f, trouble := s.failed.Load(), s.trouble.Load()
+	f, trouble := s.failed.Load(), s.writeError.Load()
 	took := s.watch.oldest()
 	switch {
-	case f == nil && took <= hanging && trouble == nil:
+	case f == nil && took <= hangTime && trouble == nil:
 		return nil
-	case took > hanging:
+	case took > hangTime:
 		why = fmt.Errorf("the disk of the blob store has not answered for %d s", int(took.Seconds()))
 	case f != nil && f.damaged:
 		why = errors.New("the catalogue of the blob store is damaged and is being made anew")
@@ -54,15 +54,15 @@ func (s *Store) Check(context.Context) error {
 	return &logservice.UnavailableError{Cause: why}
 }
 
-// writeFailed makes an error of a write that callers understand, and keeps
-// it for Check where it is about the disk; nil is nil.
+// writeFailed converts the error of a write to one for callers, and keeps it
+// for Check if it concerns the disk; nil stays nil.
 func (s *Store) writeFailed(err error) error {
 	if err == nil || errors.Is(err, logservice.ErrUnavailable) {
 		return err
 	}
 	err = &logservice.UnavailableError{Cause: err}
 	passing := errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOMEM)
-	if !passing && s.trouble.Swap(&err) == nil {
+	if !passing && s.writeError.Swap(&err) == nil {
 		s.log.Error("a write of the blob store failed", "folder", s.folder, "error", err)
 	}
 	return err
@@ -72,7 +72,8 @@ func isFull(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }
 
-// alarm logs that something cannot be read as it was written, and returns it.
+// alarm logs that something cannot be read as it was written, and returns the
+// error.
 func (s *Store) alarm(err error) error {
 	now := time.Now()
 	if last := s.alarmed.Load(); now.Sub(time.Unix(last, 0)) > alarmPause && s.alarmed.CompareAndSwap(last, now.Unix()) {
@@ -89,26 +90,26 @@ func (s *Store) alarmIf(err error) error {
 	return err
 }
 
-// upkeep is the goroutine that does what need not be done at once. Close ends
-// and awaits it.
-func (s *Store) upkeep() {
-	defer close(s.upkeepDone)
-	s.removeRests()
-	s.wakeSweep() // for what the last process left
+// maintain is the goroutine for work that can wait. Close stops it and waits
+// for it.
+func (s *Store) maintain() {
+	defer close(s.maintenanceDone)
+	s.removeUnreferenced()
+	s.wakeRemoveLegacy() // for what the last process left
 	tick := time.NewTicker(s.pause)
 	defer tick.Stop()
 	s.probe()
 	for {
 		select {
-		case <-s.sweep:
-			if err := s.sweepLegacy(context.Background()); err != nil {
+		case <-s.legacyGarbage:
+			if err := s.removeLegacy(context.Background()); err != nil {
 				s.log.Warn("removing deleted blobs waits", "file", s.path, "error", err)
 			}
 		case <-tick.C:
-			if s.trouble.Load() != nil || !s.reserved.Load() {
+			if s.writeError.Load() != nil || !s.reserved.Load() {
 				s.probe()
 			}
-			s.giveBack()
+			s.punchHoles()
 		case <-s.stop:
 			return
 		}
@@ -117,22 +118,22 @@ func (s *Store) upkeep() {
 
 func (s *Store) reserveFile() string { return filepath.Join(s.folder, "reserve") }
 
-// releaseReserve gives the reserve up for a deletion. It reports whether
-// there was one.
+// releaseReserve gives up the reserve for a deletion. It reports whether there
+// was one.
 func (s *Store) releaseReserve() bool {
 	return s.reserved.Swap(false) && s.watch.do(func() error { return s.disk.Remove(s.reserveFile()) }) == nil
 }
 
-// probe writes as much as the reserve holds, and so finds out whether the
-// disk takes writes. Where it does, that becomes the reserve.
+// probe writes a file of the size of the reserve, to find out whether the disk
+// accepts writes. If it does, the file becomes the reserve.
 func (s *Store) probe() {
-	trouble := s.trouble.Load()
+	trouble := s.writeError.Load()
 	if err := s.watch.do(s.fillReserve); err != nil {
 		_ = s.writeFailed(fmt.Errorf("no space is in reserve for deletions: %w", err))
 		return
 	}
 	s.reserved.Store(true)
-	if trouble != nil && s.trouble.CompareAndSwap(trouble, nil) {
+	if trouble != nil && s.writeError.CompareAndSwap(trouble, nil) {
 		s.log.Info("the blob store can write again", "folder", s.folder)
 	}
 }
@@ -157,13 +158,13 @@ func (s *Store) fillReserve() error {
 		err = s.disk.Rename(temp, s.reserveFile())
 	}
 	if err != nil {
-		_ = s.disk.Remove(temp) // or the next attempt does
+		_ = s.disk.Remove(temp) // or the next attempt removes it
 	}
 	return err
 }
 
-// watch knows the operations of the disk that are under way. Its lock is
-// never held during one.
+// watch tracks the disk operations in progress. Its lock is never held during
+// one.
 type watch struct {
 	mu    sync.Mutex
 	next  int               // guarded by mu
@@ -187,7 +188,7 @@ func (w *watch) do(f func() error) error {
 	return f()
 }
 
-// oldest is how long the oldest of them has taken.
+// oldest returns how long the oldest of them has been running.
 func (w *watch) oldest() (took time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

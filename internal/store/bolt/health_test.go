@@ -44,7 +44,7 @@ func TestADiskThatHangsIsReportedAndDoesNotKeepClose(t *testing.T) {
 	// The same, ten seconds later.
 	s.watch.mu.Lock()
 	for n, at := range s.watch.begun {
-		s.watch.begun[n] = at.Add(-hanging - time.Second)
+		s.watch.begun[n] = at.Add(-hangTime - time.Second)
 	}
 	s.watch.mu.Unlock()
 	if err := s.Check(t.Context()); !errors.Is(err, logservice.ErrUnavailable) || !strings.Contains(err.Error(), "has not answered for 11 s") {
@@ -78,7 +78,7 @@ func TestCloseEndsWithinSecondsWhileTheDiskHangs(t *testing.T) {
 		t.Errorf("Get after Close: %v", err)
 	}
 	close(hang)
-	<-s.upkeepDone
+	<-s.maintenanceDone
 }
 
 func TestAReadErrorIsDamageOfThatBlobAndATransientOneIsNot(t *testing.T) {

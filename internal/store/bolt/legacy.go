@@ -14,24 +14,24 @@ import (
 	"github.com/harness/log-service/internal/logs"
 )
 
-// Until layout 2 the bytes of larger blobs were in the catalogue file itself:
+// Before layout 2 the bytes of larger blobs were in the catalog file itself:
 //
 //	chunks   generation, number of the chunk (BE) -> CRC32C, encoding, bytes
 //	garbage  generation                           -> its chunks belong to no blob
 //
-// Such blobs are read as they are, and go when they are replaced or deleted.
+// Such blobs are still read, until they are replaced or deleted.
 var (
 	bucketChunks  = []byte("chunks")
 	bucketGarbage = []byte("garbage")
 )
 
-// chunkHeader comes before the bytes of a chunk: CRC32C of the chunk's key
-// and all that follows, then the encoding.
+// chunkHeader precedes the bytes of a chunk: CRC32C of the chunk's key and
+// everything that follows, then the encoding.
 const chunkHeader = 5
 
-// sweepChunks bounds the chunks that one transaction deletes (16 MiB of raw
-// bytes), so that nobody waits long for a large deletion.
-const sweepChunks = 64
+// legacyChunksPerTx limits the chunks that one transaction deletes (16 MiB of
+// raw bytes), so that a large deletion does not delay other calls.
+const legacyChunksPerTx = 64
 
 func generationKey(generation uint64) []byte {
 	return binary.BigEndian.AppendUint64(nil, generation)
@@ -64,16 +64,16 @@ func (s *Store) legacyChunk(dst, blob []byte, generation uint64, n uint32, want 
 	return raw, err
 }
 
-func (s *Store) wakeSweep() {
+func (s *Store) wakeRemoveLegacy() {
 	select {
-	case s.sweep <- struct{}{}:
-	default: // it will look anyway
+	case s.legacyGarbage <- struct{}{}:
+	default: // already awake
 	}
 }
 
-// sweepLegacy deletes the chunks of blobs that are gone, a bounded number in
-// one transaction, until there are none.
-func (s *Store) sweepLegacy(ctx context.Context) error {
+// removeLegacy deletes the chunks of deleted blobs, a limited number per
+// transaction, until there are none.
+func (s *Store) removeLegacy(ctx context.Context) error {
 	for more := true; more; {
 		err := s.view(func(tx *bbolt.Tx) error {
 			b := tx.Bucket(bucketGarbage)
@@ -83,7 +83,7 @@ func (s *Store) sweepLegacy(ctx context.Context) error {
 		if err != nil || !more {
 			return err
 		}
-		if err := s.submit(ctx, &op{frees: true, apply: sweepSome}); err != nil {
+		if err := s.submit(ctx, &op{frees: true, apply: removeLegacyChunks}); err != nil {
 			return err
 		}
 		select {
@@ -95,23 +95,23 @@ func (s *Store) sweepLegacy(ctx context.Context) error {
 	return nil
 }
 
-func sweepSome(tx *bbolt.Tx) error {
+func removeLegacyChunks(tx *bbolt.Tx) error {
 	garbage, chunks := tx.Bucket(bucketGarbage), tx.Bucket(bucketChunks)
 	generation, _ := garbage.Cursor().First()
 	if generation == nil {
 		return nil
 	}
 	generation = bytes.Clone(generation)
-	var keys [][]byte // deleting under a cursor moves it
+	var keys [][]byte // deleting under a cursor moves the cursor
 	c := chunks.Cursor()
-	for k, _ := c.Seek(generation); bytes.HasPrefix(k, generation) && len(keys) < sweepChunks; k, _ = c.Next() {
+	for k, _ := c.Seek(generation); bytes.HasPrefix(k, generation) && len(keys) < legacyChunksPerTx; k, _ = c.Next() {
 		keys = append(keys, bytes.Clone(k))
 	}
 	var errs []error
 	for _, k := range keys {
 		errs = append(errs, chunks.Delete(k))
 	}
-	if len(keys) < sweepChunks {
+	if len(keys) < legacyChunksPerTx {
 		errs = append(errs, garbage.Delete(generation))
 	}
 	return errors.Join(errs...)

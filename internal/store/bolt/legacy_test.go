@@ -16,7 +16,7 @@ import (
 	"github.com/harness/log-service/internal/store/storetest"
 )
 
-// layout1 is a catalogue that the version before layout 2 wrote: blobs inline
+// layout1 is a catalog that the version before layout 2 wrote: blobs inline
 // and in chunks, and a deleted one whose chunks are still there.
 //
 //go:embed testdata/layout1.db.zst
@@ -97,7 +97,7 @@ func TestWhatAnEarlierVersionStoredIsReadReplacedAndDeleted(t *testing.T) {
 	check(openStore(t, path))
 }
 
-func TestADamagedCatalogueOfAnEarlierVersionKeepsItsChunks(t *testing.T) {
+func TestADamagedCatalogOfAnEarlierVersionKeepsItsChunks(t *testing.T) {
 	path := layout1File(t)
 	file, err := os.ReadFile(path)
 	if err != nil {

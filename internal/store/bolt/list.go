@@ -11,12 +11,11 @@ import (
 	"github.com/harness/log-service/internal/logs"
 )
 
-// listPage bounds the entries that one read transaction of a listing
-// collects.
+// listPage limits the entries collected by one read transaction of a listing.
 const listPage = 128
 
-// List yields the blobs of an account; see logs.Store. A damaged record comes
-// as its key with an error; the listing goes on after it.
+// List yields the blobs of an account; see logs.Store. A damaged record is
+// yielded as its key with an error; the listing continues after it.
 func (s *Store) List(ctx context.Context, account string, prefix logservice.Key) iter.Seq2[logs.BlobEntry, error] {
 	return func(yield func(logs.BlobEntry, error) bool) {
 		l, err := newListing(account, prefix)
@@ -43,7 +42,7 @@ func (s *Store) List(ctx context.Context, account string, prefix logservice.Key)
 	}
 }
 
-// listing is how far a listing has come.
+// listing is the progress of a listing.
 type listing struct {
 	account []byte // with its NUL: begins every key of the account
 	exact   []byte // the key of the prefix itself; nil once it has been seen
@@ -68,8 +67,8 @@ func newListing(account string, prefix logservice.Key) (*listing, error) {
 			return nil, err
 		}
 		l.exact = append(bytes.Clone(l.account), prefix...)
-		// Between a key and those below it lie others, "a-b" between "a" and
-		// "a/b": the two are sought apart.
+		// There are other keys between a key and those below it, "a-b" between
+		// "a" and "a/b": the two are searched separately.
 		l.below = append(bytes.Clone(l.exact), '/')
 	}
 	l.next = l.below

@@ -19,20 +19,20 @@ import (
 )
 
 const (
-	// pageSize is fixed, so that a catalogue moves between machines and a
-	// small blob does not cost more on those with large pages.
+	// pageSize is fixed, so that a catalog can be moved between machines and
+	// small blobs do not cost more on those with large pages.
 	pageSize = 4096
 	// lockWait is how long Open waits for another process to release the
-	// catalogue.
+	// catalog.
 	lockWait = time.Second
-	// mapSize is the address space set aside for the catalogue on 64-bit
-	// systems, no memory. While it is smaller, growing it does not wait for
-	// readers.
+	// mapSize is the address space, not memory, reserved for the catalog on
+	// 64-bit systems. While the catalog is smaller, growing it does not wait
+	// for readers.
 	mapSize = 16 << 30
 )
 
-// open opens the catalogue, or leaves it to the writer to make it anew;
-// Store.Open starts the goroutines.
+// open opens the catalog, or leaves it to the writer to rebuild it. Store.Open
+// starts the goroutines.
 func (s *Store) open() (err error) {
 	if err := os.MkdirAll(filepath.Dir(s.path), 0o700); err != nil {
 		return err
@@ -69,7 +69,7 @@ func (s *Store) open() (err error) {
 }
 
 // scanFiles finds the last generation among the names of the blob files. known
-// says that their folder is there.
+// reports that their folder exists.
 func (s *Store) scanFiles() (known bool, err error) {
 	err = s.disk.Names(s.folder, func(name string) error {
 		if g, ok := generationOf(strings.TrimSuffix(name, unreadable)); ok {
@@ -89,7 +89,7 @@ func generationOf(name string) (generation uint64, ok bool) {
 	return generation, ok && err == nil && len(digits) == 16
 }
 
-// attach opens the catalogue with bbolt and checks that it is one.
+// attach opens the catalog with bbolt and checks that it is one.
 func (s *Store) attach() error {
 	if err := checkHeaders(s.path); err != nil {
 		return err
@@ -116,14 +116,14 @@ func (s *Store) attach() error {
 		err = errors.Join(s.disk.Mkdir(s.folder), s.disk.SyncDir(filepath.Dir(s.path)))
 	}
 	if err != nil {
-		// A panic in bbolt may have left its locks taken; see abandon.
+		// A panic in bbolt may have left its locks locked; see abandon.
 		return errors.Join(err, h.abandon())
 	}
 	s.db.Store(h)
 	return nil
 }
 
-// openBolt opens a file with bbolt. What is wrong with the file itself is
+// openBolt opens a file with bbolt. Problems with the file itself are
 // ErrDamaged.
 func openBolt(path string, readOnly bool) (*handle, error) {
 	h := &handle{}
@@ -137,7 +137,7 @@ func openBolt(path string, readOnly bool) (*handle, error) {
 			return h.file, err
 		},
 		// The list of free pages is written with each commit (the default):
-		// without it every start reads the whole file.
+		// otherwise every start would read the whole file.
 	}
 	if strconv.IntSize == 64 && !readOnly {
 		o.InitialMmapSize = int(int64(mapSize))
@@ -165,7 +165,7 @@ func openBolt(path string, readOnly bool) (*handle, error) {
 	return nil, err
 }
 
-// checkLength reports a file that is cut short.
+// checkLength reports a truncated file.
 func checkLength(h *handle) error {
 	return h.db.View(func(tx *bbolt.Tx) error {
 		info, err := h.file.Stat()
@@ -176,8 +176,8 @@ func checkLength(h *handle) error {
 	})
 }
 
-// create makes an empty catalogue under another name and moves it into place,
-// so that a crash leaves no half-made file.
+// create creates an empty catalog under another name and renames it, so that a
+// crash leaves no incomplete file.
 func (s *Store) create() error {
 	temp := s.path + ".new"
 	if err := create(temp, func(*bbolt.DB) error { return nil }); err != nil {
@@ -186,7 +186,7 @@ func (s *Store) create() error {
 	return errors.Join(os.Rename(temp, s.path), s.disk.SyncDir(filepath.Dir(s.path)))
 }
 
-// create makes a catalogue at path, in place of what is there, and fills it.
+// create creates a catalog at path, replacing what is there, and fills it.
 func create(path string, fill func(*bbolt.DB) error) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -210,7 +210,7 @@ func createBuckets(tx *bbolt.Tx) error {
 	return tx.Bucket(bucketAbout).Put(keySchema, binary.BigEndian.AppendUint32(nil, schema))
 }
 
-// checkSchema refuses what another program wrote. old says that an earlier
+// checkSchema rejects files of other programs. old reports that an earlier
 // version wrote it.
 func (s *Store) checkSchema(tx *bbolt.Tx) (old bool, err error) {
 	about := tx.Bucket(bucketAbout)

@@ -5,33 +5,33 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// bbolt keeps the pages that deletions free for itself: its file never
-// shrinks. On a volume that is shared, or full, others need that space, so
-// the upkeep makes holes of free pages: the file keeps its length, the disk
-// gets the blocks back.
+// bbolt keeps the pages freed by deletions for itself: its file never shrinks.
+// A shared or full volume needs that space, so the maintenance goroutine makes
+// holes of free pages: the file keeps its length, but its blocks are freed.
 const (
-	// givePages is how many pages (8 MiB) must have become free for it to be
-	// worth a look at all of them.
-	givePages = 2048
-	// giveAtOnce bounds the pages of one look, during which nobody writes.
-	giveAtOnce = 8192
-	// giveRun is the shortest run of pages (16 KiB) that becomes a hole:
-	// shorter ones would take the file apart for little.
-	giveRun = 4
-	// giveTries bounds how often readers may be in the way in turn, before the
-	// next look.
-	giveTries = 1000
+	// punchThreshold is how many pages (8 MiB) must have become free to make a
+	// scan of all of them worthwhile.
+	punchThreshold = 2048
+	// punchPages limits the pages of one step, during which nothing can be
+	// written.
+	punchPages = 8192
+	// minHole is the shortest run of pages (16 KiB) that becomes a hole:
+	// shorter ones would fragment the file for little gain.
+	minHole = 4
+	// maxPunchTries limits how often in a row readers may prevent a step, until
+	// the next scan.
+	maxPunchTries = 1000
 )
 
-// giveBack makes holes where much has become free.
-func (s *Store) giveBack() {
+// punchHoles makes holes if many pages have become free.
+func (s *Store) punchHoles() {
 	h := s.db.Load()
 	if h == nil {
 		return
 	}
 	free := h.db.Stats().FreePageN
-	s.given = min(s.given, free)
-	if free < s.given+givePages {
+	s.freeAfterPunch = min(s.freeAfterPunch, free)
+	if free < s.freeAfterPunch+punchThreshold {
 		return
 	}
 	tries := 0
@@ -39,22 +39,22 @@ func (s *Store) giveBack() {
 		next, err := s.punch(h, from)
 		if err != nil {
 			s.log.Warn("free space of the catalogue is not given back to the disk", "file", s.path, "error", err)
-			break // not worth an attempt each second
+			break // not worth an attempt every second
 		}
 		if next != from {
 			tries = 0
 		}
-		if from = next; tries == giveTries || s.stopped() {
+		if from = next; tries == maxPunchTries || s.stopped() {
 			return
 		}
 	}
-	s.given = free
+	s.freeAfterPunch = free
 }
 
-// punch looks at the pages from one on, makes holes, and returns the page to
-// go on at: zero at the end. It runs in a write transaction that changes
-// nothing. A page that is free there is in use by nobody, unless an older
-// transaction still reads it: the writer's next one might write there, too.
+// punch makes holes from a page on, and returns the page at which to continue:
+// zero at the end. It runs in a write transaction that changes nothing. A page
+// that is free in it is unused, unless an older transaction still reads it: the
+// writer's next transaction might write there, too.
 func (s *Store) punch(h *handle, from int) (next int, err error) {
 	var tx *bbolt.Tx
 	if err := s.begin(&tx, true); err != nil {
@@ -62,11 +62,11 @@ func (s *Store) punch(h *handle, from int) (next int, err error) {
 	}
 	defer func() { _ = guard(tx.Rollback) }()
 	if s.reading.Load() > 0 {
-		return from, nil // not for long
+		return from, nil // only briefly
 	}
 	err = guard(func() error {
 		run, page := 0, from
-		for last := int(tx.Size() / pageSize); page < last && page < from+giveAtOnce; {
+		for last := int(tx.Size() / pageSize); page < last && page < from+punchPages; {
 			p, err := tx.Page(page)
 			if err != nil {
 				return err
@@ -90,9 +90,9 @@ func (s *Store) punch(h *handle, from int) (next int, err error) {
 	return next, err
 }
 
-// hole gives the blocks of pages back to the disk.
+// hole frees the blocks of pages.
 func (h *handle) hole(page, pages int) error {
-	if pages < giveRun {
+	if pages < minHole {
 		return nil
 	}
 	return unix.Fallocate(int(h.file.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, int64(page)*pageSize, int64(pages)*pageSize)

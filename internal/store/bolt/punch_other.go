@@ -2,6 +2,6 @@
 
 package bolt
 
-// giveBack does nothing here: what is free in the catalogue is used for the
-// next small blobs.
-func (s *Store) giveBack() {}
+// punchHoles does nothing here: free space in the catalog is reused for small
+// blobs.
+func (s *Store) punchHoles() {}

@@ -13,11 +13,11 @@ import (
 	"github.com/harness/log-service/internal/logs"
 )
 
-// maxEmptyReads is how often in turn a reader may return nothing and no
-// error before it counts as stuck, as in package bufio.
+// maxEmptyReads is how often in a row a reader may return no bytes and no error
+// before it is considered stuck, as in package bufio.
 const maxEmptyReads = 100
 
-// buffers keeps buffers of one chunk, raw or stored. An upload takes one, a
+// buffers pools buffers of one chunk, raw or stored. An upload uses one, a
 // download two.
 type buffers struct{ pool sync.Pool }
 
@@ -46,7 +46,7 @@ func (s *Store) Put(ctx context.Context, id logservice.ID, r io.Reader, info log
 	if n < len(first) {
 		return s.about(id, "store", u.inline(ctx, first[:n]))
 	}
-	leave, err := s.enter(ctx)
+	leave, err := s.acquireUpload(ctx)
 	if err != nil {
 		return s.about(id, "store", err)
 	}
@@ -54,8 +54,8 @@ func (s *Store) Put(ctx context.Context, id logservice.ID, r io.Reader, info log
 	return s.about(id, "store", u.large(ctx, first[:], r))
 }
 
-// enter takes one of the places of large uploads.
-func (s *Store) enter(ctx context.Context) (leave func(), err error) {
+// acquireUpload waits for one of the slots for large uploads.
+func (s *Store) acquireUpload(ctx context.Context) (leave func(), err error) {
 	leave = func() { <-s.uploads }
 	select {
 	case s.uploads <- struct{}{}:
@@ -76,15 +76,15 @@ func (s *Store) enter(ctx context.Context) (leave func(), err error) {
 	}
 }
 
-// upload is one call of Put, used by its goroutine alone.
+// upload is one call of Put, used only by its goroutine.
 type upload struct {
 	store *Store
 	key   []byte
 	info  logs.BlobInfo
 }
 
-// inline stores raw, at most chunkSize bytes, within the record. raw may be
-// reused when it returns.
+// inline stores raw, at most chunkSize bytes, in the record. raw may be reused
+// when it returns.
 func (u *upload) inline(ctx context.Context, raw []byte) error {
 	rec := record{info: u.info, inline: raw}
 	if !u.info.Archive && len(raw) > 0 {
@@ -93,8 +93,8 @@ func (u *upload) inline(ctx context.Context, raw []byte) error {
 	return u.publish(ctx, rec)
 }
 
-// large stores head and what r yields after it: in a file, unless it gets
-// small enough.
+// large stores head and what r yields after it: in a file, unless it compresses
+// to little enough.
 func (u *upload) large(ctx context.Context, head []byte, r io.Reader) error {
 	p := u.store.buffers.get()
 	defer u.store.buffers.put(p)
@@ -117,7 +117,7 @@ func (u *upload) large(ctx context.Context, head []byte, r io.Reader) error {
 	}
 	rec := record{generation: w.generation, file: true, encoding: encodingZstd}
 	if u.info.Archive {
-		rec.encoding = encodingRaw // it is compressed already
+		rec.encoding = encodingRaw // it is already compressed
 	}
 	if err = u.write(ctx, w, buf[:n], r, rec.encoding); err == nil {
 		rec.info = u.info
@@ -149,7 +149,7 @@ func (u *upload) write(ctx context.Context, w *blobWriter, buf []byte, r io.Read
 	return nil
 }
 
-// publish puts the record in place of an older one.
+// publish stores the record, replacing an older one.
 func (u *upload) publish(ctx context.Context, rec record) error {
 	s := u.store
 	if !rec.file {
@@ -172,15 +172,14 @@ func (u *upload) publish(ctx context.Context, rec record) error {
 	switch {
 	case err != nil && rec.file:
 		s.removeUnlessKnown(u.key, rec.generation)
-	case err == nil && (!old.file || old.generation != rec.generation): // else a rebuild was faster
+	case err == nil && (!old.file || old.generation != rec.generation): // otherwise a rebuild was faster
 		s.remove(old)
 	}
 	return err
 }
 
-// removeUnlessKnown removes the file of an upload that failed. A commit whose
-// sync failed may count all the same: a file in doubt is left to the next
-// start.
+// removeUnlessKnown removes the file of a failed upload. A commit whose sync
+// failed may still count: a file in doubt is left to the next start.
 func (s *Store) removeUnlessKnown(key []byte, generation uint64) {
 	rec, err := s.record(key)
 	if errors.Is(err, logservice.ErrBlobNotFound) || err == nil && (!rec.file || rec.generation != generation) {
@@ -188,7 +187,7 @@ func (s *Store) removeUnlessKnown(key []byte, generation uint64) {
 	}
 }
 
-// fill reads until p is full or r ends, which is no error.
+// fill reads until p is full or r ends, which is not an error.
 func fill(r io.Reader, p []byte) (n int, err error) {
 	for empty := 0; n < len(p) && empty < maxEmptyReads; {
 		m, err := r.Read(p[n:])

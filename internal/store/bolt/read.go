@@ -16,8 +16,8 @@ import (
 	"github.com/harness/log-service/internal/logs"
 )
 
-// Get opens a blob; see logs.Store. One in a file is read on also when it is
-// replaced or deleted meanwhile: its file stays for as long as it is open.
+// Get opens a blob; see logs.Store. A blob in a file can be read even if it is
+// replaced or deleted meanwhile: its file exists while it is open.
 func (s *Store) Get(ctx context.Context, id logservice.ID) (logs.Blob, error) {
 	b, err := s.openBlob(ctx, id)
 	if err != nil {
@@ -43,7 +43,8 @@ func (s *Store) openBlob(ctx context.Context, id logservice.ID) (*blob, error) {
 		if !errors.Is(err, fs.ErrNotExist) {
 			return nil, s.alarmIf(readFailed(err))
 		}
-		// It was replaced or deleted between the two steps, or is missing.
+		// It was replaced or deleted between the two steps, or its file is
+		// missing.
 		missing := b.rec.generation
 		if b.rec, err = s.record(key); err != nil {
 			return nil, err
@@ -92,13 +93,13 @@ type blob struct {
 
 	mu      sync.Mutex
 	closed  bool     // guarded by mu
-	ranges  int      // guarded by mu; open ones, which need the file, too
+	ranges  int      // guarded by mu; open ranges, which also need the file
 	trailer *trailer // guarded by mu; nil before the first chunk is read
 }
 
 func (b *blob) Info() logs.BlobInfo { return b.rec.info }
 
-// Close closes the file, once the last open range is closed too.
+// Close closes the file once the last open range is also closed.
 func (b *blob) Close() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -109,7 +110,7 @@ func (b *blob) Close() error {
 	return b.closeFile()
 }
 
-// closeFile closes the file if nobody needs it any more.
+// closeFile closes the file if it is no longer needed.
 func (b *blob) closeFile() error {
 	if b.file == nil || !b.closed || b.ranges > 0 {
 		return nil
@@ -117,8 +118,8 @@ func (b *blob) closeFile() error {
 	return b.file.Close()
 }
 
-// Range opens a part of the blob; see logs.Blob. The reader holds one chunk
-// in memory and no transaction. Close it.
+// Range opens a part of the blob; see logs.Blob. The reader holds one chunk in
+// memory and no transaction. It must be closed.
 func (b *blob) Range(ctx context.Context, offset, length int64) (io.ReadCloser, error) {
 	if offset < 0 {
 		return nil, logservice.Invalidf("offset %d is negative", offset)
@@ -136,14 +137,14 @@ func (b *blob) Range(ctx context.Context, offset, length int64) (io.ReadCloser, 
 	return &rangeReader{ctx: ctx, blob: b, offset: offset, left: left}, nil
 }
 
-// rangeReader reads a range. Like any reader it serves one goroutine.
+// rangeReader reads a range. It is used by one goroutine.
 type rangeReader struct {
 	ctx    context.Context
 	blob   *blob
 	offset int64 // of the next byte that Read returns
 	left   int64 // bytes to the end of the range
 	chunk  *[maxStored]byte
-	rest   []byte // what is unread of chunk (or of the blob's raw bytes)
+	rest   []byte // the unread part of chunk (or of the blob's raw bytes)
 	closed bool
 }
 
@@ -159,7 +160,7 @@ func (r *rangeReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// WriteTo spares io.Copy a buffer.
+// WriteTo avoids the buffer of io.Copy.
 func (r *rangeReader) WriteTo(w io.Writer) (total int64, err error) {
 	for {
 		if err := r.next(); err != nil {
@@ -183,7 +184,7 @@ func (r *rangeReader) advance(n int) {
 	r.left -= int64(n)
 }
 
-// next fills rest if it is empty; io.EOF at the end of the range.
+// next fills rest if it is empty; it returns io.EOF at the end of the range.
 func (r *rangeReader) next() error {
 	switch {
 	case r.closed:
@@ -216,7 +217,7 @@ func (r *rangeReader) next() error {
 	return nil
 }
 
-// drop gives the buffer back.
+// drop returns the buffer.
 func (r *rangeReader) drop() {
 	if r.chunk != nil {
 		r.rest = nil
@@ -237,7 +238,8 @@ func (r *rangeReader) Close() error {
 	return r.blob.closeFile()
 }
 
-// chunk reads chunk n, want raw bytes, into dst, which has room for chunkSize.
+// chunk reads chunk n, want raw bytes, into dst, which has capacity for
+// chunkSize.
 func (b *blob) chunk(dst []byte, n int64, want int) ([]byte, error) {
 	s := b.store
 	if b.file == nil {

@@ -16,17 +16,17 @@ var (
 	bucketFiles = []byte("files")
 	bucketAbout = []byte("about")
 	keySchema   = []byte("schema")
-	fileThere   = []byte{1} // the value of all in bucketFiles
+	fileThere   = []byte{1} // the value of all entries of bucketFiles
 )
 
-// schema is the version of the layout that this program writes. It reads
-// chunkSchema, too; see legacy.go.
+// schema is the version of the layout that this program writes. It also reads
+// chunkSchema; see legacy.go.
 const (
 	schema      = 2
 	chunkSchema = 1
 )
 
-// castagnoli has an instruction on common processors.
+// castagnoli is hardware-accelerated on common processors.
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // Encodings of stored bytes.
@@ -45,10 +45,10 @@ const (
 
 const recordVersion = 1
 
-// record is what the catalogue keeps for a blob. Encoded: version, flags, then as
-// varints size, modified (Unix nanoseconds), raw size, lines, generation;
-// then the inline bytes of a blob without a generation; at the end the CRC32C
-// of key and record, so that a record never passes for another blob's.
+// record is the catalog entry of a blob. Encoded: version, flags, then as
+// varints size, modified (Unix nanoseconds), raw size, lines, generation; then
+// the inline bytes of a blob without a generation; finally the CRC32C of key
+// and record, so that a record never passes as another blob's.
 type record struct {
 	info       logs.BlobInfo
 	generation uint64 // of its file or its chunks; zero: the bytes are inline
@@ -81,7 +81,7 @@ func (r *record) encode(key []byte) []byte {
 	return binary.BigEndian.AppendUint32(b, checksum(key, b))
 }
 
-// decodeRecord checks and decodes a record. Its inline bytes are those of b.
+// decodeRecord checks and decodes a record. Its inline bytes refer to b.
 func decodeRecord(key, b []byte) (record, error) {
 	var r record
 	if len(b) < 2+4 {
@@ -119,9 +119,9 @@ func decodeRecord(key, b []byte) (record, error) {
 	return r, nil
 }
 
-// blobKey encodes an identity: account, NUL, key. Neither half holds a NUL
-// (it is a control character), so no two identities meet; and the blobs of an
-// account lie together, in the order of their keys.
+// blobKey encodes an identity: account, NUL, key. Neither half can contain a
+// NUL (it is a control character), so the encoding is injective; and the blobs
+// of an account are adjacent, in the order of their keys.
 func blobKey(id logservice.ID) ([]byte, error) {
 	if err := id.Check(); err != nil {
 		return nil, err
@@ -132,7 +132,7 @@ func blobKey(id logservice.ID) ([]byte, error) {
 	return append(b, id.Key...), nil
 }
 
-// printableKey is a blob's key for messages.
+// printableKey returns a blob's key for messages.
 func printableKey(key []byte) string {
 	account, rest, _ := bytes.Cut(key, []byte{0})
 	return string(account) + ":" + string(rest)

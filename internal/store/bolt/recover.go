@@ -16,13 +16,13 @@ import (
 	"github.com/harness/log-service/internal/logs"
 )
 
-// maxAttempts bounds the doublings of the pause between two attempts: making a
-// large catalogue anew on a disk that stays full is work for nothing.
+// maxAttempts limits the doublings of the pause between two attempts:
+// rebuilding a large catalog on a disk that stays full is useless work.
 const maxAttempts = 6
 
-// recover gets the catalogue back after a failure: by opening it again or,
-// where it is damaged, by making it anew. The writer calls it, and again after
-// a pause where it fails.
+// recover restores the catalog after a failure: it reopens it or, if it is
+// damaged, rebuilds it. The writer calls it, and calls it again after a pause
+// if it fails.
 func (s *Store) recover() {
 	f := s.failed.Load()
 	if time.Now().Before(f.next) {
@@ -54,7 +54,7 @@ func (s *Store) recover() {
 	s.failed.Store(&again)
 }
 
-// release closes the failed catalogue.
+// release closes the failed catalog.
 func (s *Store) release(poisoned bool) error {
 	h := s.db.Swap(nil)
 	switch {
@@ -66,11 +66,11 @@ func (s *Store) release(poisoned bool) error {
 	return h.db.Close()
 }
 
-// reopen opens the catalogue again after a failed sync, which is safe under
-// one condition. bbolt syncs what its headers (pages 0 and 1) refer to before
-// it writes them, and writes to pages only that no header refers to. So what
-// the failed sync may have lost is a header: both are written again and
-// synced through a new handle. Only if that succeeds the file is used.
+// reopen opens the catalog again after a failed sync, which is safe under one
+// condition. bbolt syncs what its headers (pages 0 and 1) refer to before it
+// writes them, and writes only to pages that no header refers to. So the failed
+// sync can have lost only a header: both are written again and synced through a
+// new handle. The file is used only if that succeeds.
 func (s *Store) reopen() error {
 	f, err := os.OpenFile(s.path, os.O_RDWR, 0)
 	if err != nil {
@@ -89,14 +89,13 @@ func (s *Store) reopen() error {
 	return s.attach()
 }
 
-// rebuild makes a new catalogue of what can be read of the damaged one and of
-// what the blob files say of themselves. The damaged one is kept under a name
-// of its own.
+// rebuild makes a new catalog of what can be read of the damaged one and of the
+// identities in the blob files. The damaged one is kept under another name.
 func (s *Store) rebuild() error {
 	temp := s.path + ".new"
 	var kept, found int
 	err := create(temp, func(fresh *bbolt.DB) error {
-		fresh.NoSync = true // it counts only once it is whole
+		fresh.NoSync = true // it counts only once it is complete
 		lost, named, err := s.salvageAll(fresh)
 		if err == nil && lost != nil {
 			found, err = s.adopt(fresh, lost, named)
@@ -124,8 +123,8 @@ func (s *Store) rebuild() error {
 	return old.db.Close()
 }
 
-// setAside gives the damaged catalogue another name, in addition where the
-// file system can: then there is a catalogue at path at any moment.
+// setAside gives the damaged catalog another name, in addition to its own if
+// the file system supports that: then there is a catalog at path at any time.
 func setAside(path string) (aside string, err error) {
 	aside = path + ".damaged-" + time.Now().UTC().Format("20060102T150405.000000000")
 	if err = os.Link(path, aside); err == nil || errors.Is(err, fs.ErrNotExist) {
@@ -137,16 +136,16 @@ func setAside(path string) (aside string, err error) {
 	return aside, os.Rename(path, aside)
 }
 
-// span is a range of keys without its ends; a nil end is open.
+// span is a range of keys excluding its ends; a nil end is open.
 type span struct{ from, to []byte }
 
 func (r *span) has(key []byte) bool {
 	return bytes.Compare(key, r.from) > 0 && (r.to == nil || bytes.Compare(key, r.to) < 0)
 }
 
-// salvageAll copies what can be read of the damaged catalogue. lost is where
-// blobs may have been that could not, nil for nowhere; named are the files of
-// those that could.
+// salvageAll copies what can be read of the damaged catalog. lost is the range
+// of unreadable blobs, nil if there are none; named are the files of the
+// readable ones.
 func (s *Store) salvageAll(fresh *bbolt.DB) (lost *span, named map[uint64]bool, err error) {
 	stale := checkHeaders(s.path)
 	h := s.db.Load()
@@ -158,7 +157,7 @@ func (s *Store) salvageAll(fresh *bbolt.DB) (lost *span, named map[uint64]bool, 
 		if err != nil {
 			return nil, nil, err
 		}
-		defer func() { _ = h.db.Close() }() // read only
+		defer func() { _ = h.db.Close() }() // read-only
 	}
 	there := make(map[uint64]bool)
 	if err := s.eachFile(func(generation uint64) error { there[generation] = true; return nil }); err != nil {
@@ -170,15 +169,15 @@ func (s *Store) salvageAll(fresh *bbolt.DB) (lost *span, named map[uint64]bool, 
 		if err = errors.Join(err, to.flush()); err != nil {
 			return nil, nil, err
 		}
-		named = to.named // of the blobs, in the end
+		named = to.named // finally those of the blobs
 	}
 	if stale != nil {
-		lost = &span{} // anything may be older than it was
+		lost = &span{} // anything may be an older state
 	}
 	return lost, named, nil
 }
 
-// eachFile yields the generations that have a file.
+// eachFile yields the generations of existing files.
 func (s *Store) eachFile(yield func(generation uint64) error) error {
 	err := s.disk.Names(s.folder, func(name string) error {
 		if generation, ok := generationOf(name); ok {
@@ -192,8 +191,9 @@ func (s *Store) eachFile(yield func(generation uint64) error) error {
 	return err
 }
 
-// salvage puts the entries of a bucket, from its beginning as far as it can
-// be read, then from its end. lost is what lies between, nil for nothing.
+// salvage copies the entries of a bucket, from its start as far as it can be
+// read, then backward from its end. lost is the range between, nil if there is
+// none.
 func salvage(h *handle, name []byte, put func(k, v []byte) error) (lost *span, err error) {
 	r := &span{}
 	err = walk(h, name, func(c *bbolt.Cursor) error {
@@ -237,24 +237,24 @@ func walk(h *handle, name []byte, fn func(*bbolt.Cursor) error) error {
 	})
 }
 
-// copier puts entries into a bucket, many in one transaction.
+// copier writes entries to a bucket, many per transaction.
 type copier struct {
 	db     *bbolt.DB
 	bucket []byte
-	there  map[uint64]bool // the blob files
-	named  map[uint64]bool // those that an entry names
+	there  map[uint64]bool // the existing blob files
+	named  map[uint64]bool // those named by an entry
 	keys   [][]byte
 	values [][]byte
 	size   int
 }
 
-// copySize bounds what a copier holds.
+// copySize limits the bytes that a copier holds.
 const copySize = 4 << 20
 
 func (c *copier) put(k, v []byte) error {
 	if generation, ok := c.names(k, v); ok {
 		if !c.there[generation] {
-			return nil // deleted since, or its file is lost, too
+			return nil // deleted since, or its file is also lost
 		}
 		c.named[generation] = true
 	}
@@ -265,7 +265,7 @@ func (c *copier) put(k, v []byte) error {
 	return c.flush()
 }
 
-// names says which file an entry names.
+// names returns the file that an entry names.
 func (c *copier) names(k, v []byte) (generation uint64, ok bool) {
 	switch {
 	case bytes.Equal(c.bucket, bucketFiles) && len(k) == 8:
@@ -302,7 +302,7 @@ func (c *copier) flush() error {
 	})
 }
 
-// adopt gives the fresh catalogue the blob files whose records are lost.
+// adopt adds the blob files whose records are lost to the fresh catalog.
 func (s *Store) adopt(fresh *bbolt.DB, lost *span, named map[uint64]bool) (found int, err error) {
 	err = s.eachFile(func(generation uint64) error {
 		if named[generation] {
@@ -310,13 +310,13 @@ func (s *Store) adopt(fresh *bbolt.DB, lost *span, named map[uint64]bool) (found
 		}
 		t, err := s.trailerOf(generation)
 		if errors.Is(err, logs.ErrDamaged) && generation <= s.first {
-			// Half an upload, or a blob whose file is damaged, too: nobody can
-			// tell. Under this name no start removes it.
+			// An incomplete upload, or a blob whose file is also damaged: they
+			// cannot be distinguished. No start removes it under this name.
 			s.log.Error("a blob file cannot be read; it is kept under another name", "file", s.blobFile(generation), "error", err)
 			return s.disk.Rename(s.blobFile(generation), s.blobFile(generation)+unreadable)
 		}
 		if errors.Is(err, logs.ErrDamaged) || errors.Is(err, fs.ErrNotExist) {
-			return nil // an upload under way
+			return nil // an upload in progress
 		}
 		if err != nil || !lost.has(t.key) {
 			return err
@@ -326,8 +326,7 @@ func (s *Store) adopt(fresh *bbolt.DB, lost *span, named map[uint64]bool) (found
 	return found, err
 }
 
-// adoptOne takes a file in, unless the catalogue knows something later of the
-// same blob.
+// adoptOne adds a file, unless the catalog has a later record of the same blob.
 func adoptOne(tx *bbolt.Tx, t *trailer, found *int) error {
 	blobs, files := tx.Bucket(bucketBlobs), tx.Bucket(bucketFiles)
 	if old, err := decodeRecord(t.key, blobs.Get(t.key)); err == nil {
@@ -347,8 +346,7 @@ func adoptOne(tx *bbolt.Tx, t *trailer, found *int) error {
 	return errors.Join(blobs.Put(t.key, t.record), files.Put(generationKey(t.generation), fileThere))
 }
 
-// unreadable is added to the names of files that are kept for people to look
-// at.
+// unreadable is the suffix of files that are kept for people to examine.
 const unreadable = ".unreadable"
 
 func (s *Store) trailerOf(generation uint64) (*trailer, error) {
@@ -368,8 +366,9 @@ func (s *Store) trailerOf(generation uint64) (*trailer, error) {
 	return t, err
 }
 
-// removeRests removes the blob files that no record names: what a crash left.
-func (s *Store) removeRests() {
+// removeUnreferenced removes the blob files that no record names, left by a
+// crash.
+func (s *Store) removeUnreferenced() {
 	err := s.eachFile(func(generation uint64) error {
 		if generation > s.first {
 			return nil

@@ -1,30 +1,29 @@
-// Package bolt keeps blobs in a folder: a catalogue, with go.etcd.io/bbolt
-// below, that also holds the bytes of small blobs, and a file for each larger
-// one.
+// Package bolt stores blobs in a folder: a catalog in go.etcd.io/bbolt, which
+// also contains the bytes of small blobs, and one file per larger blob.
 //
 //	blobs.db   blobs   account NUL key -> record: sizes, flags, and the bytes
 //	                                      of a small blob or the name of a file
-//	           files   generation      -> nothing; a file that a record names
+//	           files   generation      -> nothing; a file named by a record
 //	           about   "schema"        -> version of this layout
 //	blobs/     <generation>.blob         a larger blob; see blobfile.go
 //	           reserve                   given up for deletions on a full disk
 //
-// A file is written, synced, its folder synced, and then the catalogue begins
-// to refer to it; it is removed after the catalogue has durably ceased to. At
-// any moment the catalogue therefore refers to whole files only, and a file
-// that it does not know is a rest, which the next start removes.
+// A file is written and synced, its folder is synced, and then the catalog
+// refers to it; it is removed after the catalog has durably stopped referring
+// to it. So the catalog refers only to complete files at any time, and a file
+// that it does not refer to is left over; the next start removes it.
 //
 //	Put ──► file ──┐
-//	Put, Delete ───┴─► writer: one transaction for all that wait ──► catalogue
-//	Get, Range, List ──► short read transactions, nothing held between ──┘
+//	Put, Delete ───┴─► writer: one transaction for all waiting calls ──► catalog
+//	Get, Range, List ──► short read transactions, none held between ────┘
 //
-// A catalogue whose pages are damaged is made anew from what can be read of
-// it and from what the files say of themselves; see recover.go.
+// A catalog with damaged pages is rebuilt from its readable parts and from the
+// identities in the files; see recover.go.
 //
-// Limits: one folder, one process; an account's listing that runs beside
-// writes sees each of them or not. A catalogue of which many gigabytes were
-// deleted at once makes every commit write a longer list of free pages (8
-// bytes for each 4 KiB freed) until that space is used again.
+// Limits: one process per folder; a listing of an account may or may not
+// include concurrent writes. After many gigabytes of a catalog were deleted at
+// once, every commit writes a longer list of free pages (8 bytes per 4 KiB
+// freed) until that space is reused.
 package bolt
 
 import (
@@ -46,40 +45,40 @@ import (
 
 const (
 	// chunkSize is how many bytes of a blob are compressed and checked
-	// together. Large enough that zstd has something to work with, small
-	// enough that a reader's buffer and a damaged chunk cost little.
+	// together: large enough for zstd to be effective, small enough that a
+	// reader's buffer and a damaged chunk cost little.
 	chunkSize = 256 << 10
-	// inlineSize bounds the stored bytes that are kept in the record itself:
-	// a small archive then costs no file and no sync of its own.
+	// inlineSize limits the stored bytes that are kept in the record itself: a
+	// small archive then needs no file and no sync of its own.
 	inlineSize = 8 << 10
-	// maxUploads bounds the uploads past inlineSize that hold buffers and
-	// descriptors at one time. Further ones wait.
+	// maxUploads limits the uploads larger than inlineSize that hold buffers
+	// and descriptors at the same time. Further ones wait.
 	maxUploads = 128
-	// maxUploadWait is how long an upload waits for its turn before it is
-	// told to come back. Below the 10 s in which clients expect an answer.
+	// maxUploadWait is how long an upload waits for a slot before it is
+	// rejected. Less than the 10 s in which clients expect a response.
 	maxUploadWait = 8 * time.Second
-	// closeWait bounds how long Close waits for a disk that hangs.
+	// closeWait limits how long Close waits for a disk that hangs.
 	closeWait = 4 * time.Second
 )
 
-// errClosed answers calls after Close.
+// errClosed is the error of calls after Close.
 var errClosed = &logservice.UnavailableError{Cause: errors.New("the store is closed")}
 
-// Options of a Store. The zero value is good.
+// Options of a Store. The zero value is valid.
 type Options struct {
 	Logger *slog.Logger // nil: slog.Default
-	// Now says when a blob is stored; nil is time.Now.
+	// Now returns the time at which a blob is stored; nil is time.Now.
 	Now func() time.Time
 
 	disk  disk          // nil: that of the system
-	pause time.Duration // of the upkeep and between attempts to recover; zero: upkeepPause
+	pause time.Duration // of maintenance and between attempts to recover; zero: maintenancePause
 }
 
-// Store is a logs.Store in one folder. Make one with Open.
+// Store is a logs.Store in one folder. Create one with Open.
 type Store struct {
-	path    string // of the catalogue
+	path    string // of the catalog
 	folder  string // of the blob files
-	known   bool   // the folder was there at Open: what is at path is a catalogue
+	known   bool   // the folder existed at Open, so the file at path is a catalog
 	log     *slog.Logger
 	disk    disk
 	pause   time.Duration
@@ -87,26 +86,26 @@ type Store struct {
 	zip     *codec
 	buffers buffers
 
-	db         atomic.Pointer[handle] // nil: failed says why
+	db         atomic.Pointer[handle] // nil: see failed
 	failed     atomic.Pointer[failure]
-	generation atomic.Uint64 // the last one given out
+	generation atomic.Uint64 // the last one assigned
 	first      uint64        // generations above it are of this process
-	uploads    chan struct{} // a place for each of maxUploads
-	reading    atomic.Int64  // read transactions that are open or about to be
+	uploads    chan struct{} // slots for maxUploads
+	reading    atomic.Int64  // read transactions that are open or about to be opened
 	watch      watch
-	trouble    atomic.Pointer[error] // the last write failed, and none has succeeded since
-	reserved   atomic.Bool           // the reserve is there
-	alarmed    atomic.Int64          // when damage was logged last, Unix seconds
+	writeError atomic.Pointer[error] // of the last failed write, nil once one has succeeded
+	reserved   atomic.Bool           // the reserve exists
+	alarmed    atomic.Int64          // when damage was last logged, Unix seconds
 
-	ops        chan *op      // to the writer
-	stop       chan struct{} // closed by Close
-	gone       chan struct{} // closed when Close waits no more
-	closing    sync.Once
-	closeErr   error
-	writerDone chan struct{}
-	upkeepDone chan struct{}
-	sweep      chan struct{} // holds one: there are chunks to delete
-	given      int           // free pages after the last giveBack; the upkeep's
+	ops             chan *op      // to the writer
+	stop            chan struct{} // closed by Close
+	abandoned       chan struct{} // closed when Close stops waiting
+	closing         sync.Once
+	closeErr        error
+	writerDone      chan struct{}
+	maintenanceDone chan struct{}
+	legacyGarbage   chan struct{} // holds one if there are chunks to delete
+	freeAfterPunch  int           // free pages after the last punchHoles; owned by maintain
 }
 
 var (
@@ -115,28 +114,27 @@ var (
 	_ logs.Checker = (*Store)(nil)
 )
 
-// Open opens the catalogue at path, or makes it (mode 0600, its folder 0700),
-// with the blob files in the folder of that name without its extension. One
-// that another process holds, or that this program did not write, is refused
-// with an error that says what to do. One that is damaged is not: it is made
-// anew in the background, calls fail with ErrUnavailable until then, and
-// Check says so. What a crash left is removed in the background. Close the
-// store.
+// Open opens the catalog at path, or creates it (mode 0600, its folder 0700),
+// with the blob files in a folder of that name without its extension. A catalog
+// that is in use by another process, or was written by another program, is
+// rejected with an error that names the remedy. A damaged one is rebuilt in the
+// background: until then calls fail with ErrUnavailable, and Check reports it.
+// Leftovers of a crash are removed in the background. Close must be called.
 func Open(path string, o Options) (*Store, error) {
 	s := &Store{
-		path:       path,
-		folder:     strings.TrimSuffix(path, filepath.Ext(path)),
-		log:        o.Logger,
-		disk:       o.disk,
-		pause:      o.pause,
-		now:        o.Now,
-		uploads:    make(chan struct{}, maxUploads),
-		ops:        make(chan *op, maxBatchOps),
-		stop:       make(chan struct{}),
-		gone:       make(chan struct{}),
-		writerDone: make(chan struct{}),
-		upkeepDone: make(chan struct{}),
-		sweep:      make(chan struct{}, 1),
+		path:            path,
+		folder:          strings.TrimSuffix(path, filepath.Ext(path)),
+		log:             o.Logger,
+		disk:            o.disk,
+		pause:           o.pause,
+		now:             o.Now,
+		uploads:         make(chan struct{}, maxUploads),
+		ops:             make(chan *op, maxBatchOps),
+		stop:            make(chan struct{}),
+		abandoned:       make(chan struct{}),
+		writerDone:      make(chan struct{}),
+		maintenanceDone: make(chan struct{}),
+		legacyGarbage:   make(chan struct{}, 1),
 	}
 	if s.folder == path {
 		s.folder += ".files"
@@ -145,7 +143,7 @@ func Open(path string, o Options) (*Store, error) {
 		s.log = slog.Default()
 	}
 	if s.pause == 0 {
-		s.pause = upkeepPause
+		s.pause = maintenancePause
 	}
 	if s.now == nil {
 		s.now = time.Now
@@ -157,20 +155,20 @@ func Open(path string, o Options) (*Store, error) {
 		return nil, fmt.Errorf("open blob store: %w", err)
 	}
 	go s.write()
-	go s.upkeep()
+	go s.maintain()
 	return s, nil
 }
 
-// Close waits for the transaction under way and for the background work, some
-// seconds at most, and closes the files. Later calls fail with
-// ErrUnavailable. Uploads that it interrupts leave the old blob whole.
+// Close waits for the current transaction and the background work, some seconds
+// at most, and closes the files. Later calls fail with ErrUnavailable. Uploads
+// that it interrupts leave the old blob unchanged.
 func (s *Store) Close() error {
 	s.closing.Do(func() {
 		close(s.stop)
 		done := make(chan error, 1)
 		go func() {
 			<-s.writerDone
-			<-s.upkeepDone
+			<-s.maintenanceDone
 			s.failed.CompareAndSwap(nil, &failure{err: errClosed})
 			done <- s.release(s.failed.Load().poisoned)
 		}()
@@ -180,7 +178,7 @@ func (s *Store) Close() error {
 		case s.closeErr = <-done:
 		case <-timer.C:
 			s.failed.CompareAndSwap(nil, &failure{err: errClosed})
-			close(s.gone)
+			close(s.abandoned)
 			s.closeErr = fmt.Errorf("%s: the disk does not answer: the file is left as after a crash", s.path)
 		}
 	})
@@ -224,8 +222,8 @@ func (s *Store) Delete(ctx context.Context, id logservice.ID) error {
 	return s.about(id, "delete", err)
 }
 
-// unlink prepares the removal of the record at key and returns it, the zero
-// record where there is none.
+// unlink prepares the removal of the record at key and returns it, or the zero
+// record if there is none.
 func (s *Store) unlink(tx *bbolt.Tx, key []byte) (record, error) {
 	value := tx.Bucket(bucketBlobs).Get(key)
 	if value == nil {
@@ -235,8 +233,8 @@ func (s *Store) unlink(tx *bbolt.Tx, key []byte) (record, error) {
 	rec.inline = nil // belongs to the transaction
 	switch {
 	case err != nil:
-		// What it named is unknown; it stays, rather than that of another
-		// blob goes.
+		// What it named is unknown. That is kept, rather than risking the
+		// removal of another blob's file.
 		s.log.Warn("a damaged blob record is removed; the bytes of its blob stay", "file", s.path, "blob", printableKey(key))
 		return record{}, nil
 	case rec.file:
@@ -249,8 +247,8 @@ func (s *Store) unlink(tx *bbolt.Tx, key []byte) (record, error) {
 	return rec, nil
 }
 
-// remove removes what the records of deleted blobs named, and makes that
-// durable: a catalogue that is made anew must not find it.
+// remove durably removes what the records of deleted blobs named: a rebuilt
+// catalog must not find it.
 func (s *Store) remove(gone ...record) {
 	files := false
 	for _, rec := range gone {
@@ -259,7 +257,7 @@ func (s *Store) remove(gone ...record) {
 			files = true
 			s.removeBlob(rec.generation)
 		case rec.generation != 0:
-			s.wakeSweep()
+			s.wakeRemoveLegacy()
 		}
 	}
 	if !files {
@@ -274,7 +272,7 @@ func (s *Store) syncFolder() error {
 	return s.watch.do(func() error { return s.disk.SyncDir(s.folder) })
 }
 
-// about adds to err what was being done to which blob.
+// about adds the operation and the blob to err.
 func (s *Store) about(id logservice.ID, verb string, err error) error {
 	if err == nil {
 		return nil

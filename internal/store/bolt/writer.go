@@ -10,24 +10,24 @@ import (
 )
 
 const (
-	// maxBatchOps bounds the calls that share one transaction. A commit costs
-	// two syncs however many calls it carries; past some hundred the syncs
-	// hardly count any more. At inlineSize each it is also what bounds the
+	// maxBatchOps limits the calls that share one transaction. A commit costs
+	// two syncs regardless of the number of calls; beyond some hundred the
+	// syncs hardly matter. With inlineSize bytes each, it also limits the
 	// memory of a transaction.
 	maxBatchOps = 256
 )
 
-// op is one change that waits for the writer.
+// op is one change waiting for the writer.
 type op struct {
 	apply func(*bbolt.Tx) error // may run more than once; the last run counts
 	files bool                  // it refers to a file whose name is not durable yet
 	frees bool                  // it deletes, and may use the reserve for that
-	done  chan error            // takes one answer without blocking
+	done  chan error            // has capacity for one result
 }
 
-// submit hands a change to the writer and returns when it is durable or has
-// failed. It fails if ctx ends while the queue is full; after that no context
-// ends it, for the caller must learn which of the two.
+// submit passes a change to the writer and returns when it is durable or has
+// failed. It fails if ctx ends while the queue is full; after that it ignores
+// ctx, because the caller must learn the outcome.
 func (s *Store) submit(ctx context.Context, o *op) error {
 	o.done = make(chan error, 1)
 	select {
@@ -47,7 +47,7 @@ func (s *Store) submit(ctx context.Context, o *op) error {
 	select {
 	case err := <-o.done:
 		return err
-	case <-s.gone:
+	case <-s.abandoned:
 		return errClosed
 	case <-s.writerDone:
 	}
@@ -59,9 +59,9 @@ func (s *Store) submit(ctx context.Context, o *op) error {
 	}
 }
 
-// write is the one goroutine that changes the catalogue. Calls that arrive
-// while a commit is under way form the next one: nobody waits for a timer,
-// and the slower the disk, the more calls share a sync.
+// write is the only goroutine that changes the catalog. Calls that arrive
+// during a commit form the next one: nobody waits for a timer, and the slower
+// the disk, the more calls share a sync.
 func (s *Store) write() {
 	defer close(s.writerDone)
 	tick := time.NewTicker(s.pause)
@@ -69,40 +69,40 @@ func (s *Store) write() {
 	if s.failed.Load() != nil {
 		s.recover()
 	}
-	uneven := false // the headers are; see header.go
+	headersDiffer := false // see header.go
 	for quiet := false; ; {
 		select {
 		case <-s.stop:
-			if uneven {
-				s.even()
+			if headersDiffer {
+				s.rewriteOlderHeader()
 			}
 			return
 		case first := <-s.ops:
-			s.commit(s.gather(first))
-			uneven, quiet = true, false
+			s.commit(s.collect(first))
+			headersDiffer, quiet = true, false
 		case <-tick.C:
 			if s.failed.Load() != nil {
 				s.recover()
-			} else if uneven && quiet {
-				s.even()
-				uneven = false
+			} else if headersDiffer && quiet {
+				s.rewriteOlderHeader()
+				headersDiffer = false
 			}
 			quiet = true
 		}
 	}
 }
 
-// even commits nothing, for the older header. That it fails, for want of
-// space for example, loses nothing.
-func (s *Store) even() {
+// rewriteOlderHeader makes an empty commit, which writes the older header. If
+// it fails, for example for lack of space, nothing is lost.
+func (s *Store) rewriteOlderHeader() {
 	_ = s.watch.do(func() error {
 		_, err := s.update(func(*bbolt.Tx) error { return nil })
 		return err
 	})
 }
 
-// gather takes what waits, up to the limit of a batch.
-func (s *Store) gather(first *op) []*op {
+// collect takes the waiting changes, up to the limit of a batch.
+func (s *Store) collect(first *op) []*op {
 	batch := []*op{first}
 	for len(batch) < maxBatchOps {
 		select {
@@ -115,10 +115,10 @@ func (s *Store) gather(first *op) []*op {
 	return batch
 }
 
-// commit applies a batch and answers its calls. A call that fails does not
-// take the others with it: they are applied again without it.
+// commit applies a batch and answers its calls. If a call fails, the others are
+// applied again without it.
 func (s *Store) commit(batch []*op) {
-	batch = s.named(batch)
+	batch = s.syncNames(batch)
 	for len(batch) > 0 {
 		var failed int
 		var inFn bool
@@ -139,7 +139,8 @@ func (s *Store) commit(batch []*op) {
 			batch[failed].done <- err
 			batch = append(batch[:failed], batch[failed+1:]...)
 		case err != nil && len(batch) > 1 && s.failed.Load() == nil:
-			// No space for all: what is small, or frees space, may still fit.
+			// No space for all: small changes, or those that free space, may
+			// still fit.
 			for _, o := range batch {
 				s.commit([]*op{o})
 			}
@@ -154,9 +155,9 @@ func (s *Store) commit(batch []*op) {
 	}
 }
 
-// named makes the names of the batch's files durable, all with one sync.
-// Where that fails their calls do.
-func (s *Store) named(batch []*op) (rest []*op) {
+// syncNames makes the names of the batch's files durable, all with one sync. If
+// that fails, so do their calls.
+func (s *Store) syncNames(batch []*op) (rest []*op) {
 	files := false
 	for _, o := range batch {
 		files = files || o.files

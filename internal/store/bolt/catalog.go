@@ -16,12 +16,12 @@ import (
 	"github.com/harness/log-service/internal/logs"
 )
 
-// bbolt trusts its pages: a damaged one makes it panic, or read where the
-// file has no bytes (a fault). guard turns both into errors. It is enough
-// here because transactions run bbolt on the calling goroutine, and bbolt
-// starts none of its own in what is used here, so that nothing escapes.
+// bbolt trusts its pages: a damaged one makes it panic, or read beyond the end
+// of the file (a fault). guard converts both to errors. That suffices, because
+// transactions run bbolt on the calling goroutine and bbolt starts no
+// goroutines in the functions used here.
 
-// guard runs f and turns a panic in it into an error.
+// guard runs f and converts a panic in it to an error.
 func guard(f func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
@@ -32,23 +32,24 @@ func guard(f func() error) (err error) {
 	return f()
 }
 
-// handle is an open catalogue.
+// handle is an open catalog.
 type handle struct {
 	db   *bbolt.DB
-	file *os.File // that db holds, with its lock
+	file *os.File // the file of db, with its lock
 }
 
-// failure is why there is no catalogue. The writer ends it; see recover.go.
+// failure is why there is no catalog. The writer recovers from it; see
+// recover.go.
 type failure struct {
 	err      error // for callers: ErrUnavailable
-	damaged  bool  // it must be made anew; otherwise opening it again will do
-	readable bool  // what can be read of it still is
-	poisoned bool  // a panic may have left bbolt's locks taken: its Close would hang
-	attempts int   // to recover that failed
+	damaged  bool  // it must be rebuilt; otherwise reopening it suffices
+	readable bool  // its readable parts are still being read
+	poisoned bool  // a panic may have left bbolt's locks locked: its Close would hang
+	attempts int   // failed attempts to recover
 	next     time.Time
 }
 
-// fail takes the catalogue out of use.
+// fail takes the catalog out of use.
 func (s *Store) fail(cause error, f failure) error {
 	f.err = &logservice.UnavailableError{Cause: fmt.Errorf("%s is out of use: %w", s.path, cause)}
 	if !s.failed.CompareAndSwap(nil, &f) {
@@ -58,7 +59,7 @@ func (s *Store) fail(cause error, f failure) error {
 	return f.err
 }
 
-// view runs fn in a read transaction. What fn keeps it must copy.
+// view runs fn in a read transaction. fn must copy what it keeps.
 func (s *Store) view(fn func(*bbolt.Tx) error) error {
 	if f := s.failed.Load(); f != nil && !f.readable {
 		return f.err
@@ -76,7 +77,7 @@ func (s *Store) view(fn func(*bbolt.Tx) error) error {
 		own = fn(tx)
 		return nil
 	})
-	if err != nil { // other pages can be read on while a new catalogue is made
+	if err != nil { // other pages can still be read during the rebuild
 		_ = s.fail(err, failure{damaged: true, readable: true})
 		return fmt.Errorf("%s: %w", s.path, err)
 	}
@@ -84,8 +85,7 @@ func (s *Store) view(fn func(*bbolt.Tx) error) error {
 }
 
 // update runs fn in a write transaction and commits it. inFn reports that fn
-// itself failed and that nothing was tried on the file. Only the writer calls
-// it.
+// itself failed, so nothing was written. Only the writer calls it.
 func (s *Store) update(fn func(*bbolt.Tx) error) (inFn bool, err error) {
 	if f := s.failed.Load(); f != nil {
 		return false, f.err
@@ -125,7 +125,7 @@ func (s *Store) begin(tx **bbolt.Tx, writable bool) error {
 	return errClosed
 }
 
-// commitFailed sorts what a commit answered; nil is nil.
+// commitFailed classifies the error of a commit; nil stays nil.
 func (s *Store) commitFailed(err error) error {
 	switch {
 	case err == nil:
@@ -133,18 +133,18 @@ func (s *Store) commitFailed(err error) error {
 	case errors.Is(err, logs.ErrDamaged):
 		return s.fail(err, failure{damaged: true, poisoned: true})
 	case isBareErrno(err), strings.HasPrefix(err.Error(), "file sync error"):
-		// The bare number comes from fdatasync alone (bbolt writes through
-		// os.File, which adds the path). After a failed sync nobody knows
-		// what the disk holds, so nothing further is built on this handle.
+		// The bare errno can only come from fdatasync (bbolt writes through
+		// os.File, which adds the path). After a failed sync the contents of
+		// the disk are unknown, so this handle is not used anymore.
 		err = fmt.Errorf("sync failed: %w", err)
 		return s.fail(s.writeFailed(err), failure{})
 	}
-	// A write that failed, mostly for want of space. bbolt writes pages that
-	// nothing refers to yet, and forgets them: the next commit may succeed.
+	// A failed write, mostly for lack of space. bbolt writes pages that nothing
+	// refers to yet, and discards them: the next commit may succeed.
 	return s.writeFailed(fmt.Errorf("write to %s: %w", s.path, err))
 }
 
-// isBareErrno reports whether err is an errno itself, not one wrapped.
+// isBareErrno reports whether err is an unwrapped errno.
 func isBareErrno(err error) bool {
 	_, ok := err.(syscall.Errno)
 	return ok
