@@ -16,7 +16,7 @@ import (
 	"github.com/harness/log-service/internal/store/storetest"
 )
 
-// documented returns the block of JSON in docs/storage.md that has a word.
+// documented returns the block of JSON in docs/storage.md that contains a word.
 func documented(t *testing.T, word string) string {
 	t.Helper()
 	text, err := os.ReadFile("../../../docs/storage.md")
@@ -73,7 +73,7 @@ func TestThePolicyOfTheDocumentationIsEnough(t *testing.T) {
 	if err := s.Delete(t.Context(), id); err != nil {
 		t.Error(err)
 	}
-	// And it is the policy that allows all this.
+	// And only the policy allows all this.
 	as(strings.Replace(policy, `"s3:PutObject", `, "", 1))
 	if err := open(t, c).Put(t.Context(), id, strings.NewReader("x"), logs.BlobInfo{}); err == nil {
 		t.Error("an upload was allowed by a policy without uploads")

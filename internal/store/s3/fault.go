@@ -12,10 +12,10 @@ import (
 	logservice "github.com/harness/log-service"
 )
 
-// fault turns an error of the client into one of package logservice: what
-// the caller's context says, ErrBlobNotFound, or ErrUnavailable for all that a
-// later request may not meet. Causes are texts only: an end of input on the
-// way from the store must not pass for the end of a blob.
+// fault converts an error of the client to one of package logservice: the error
+// of the caller's context, ErrBlobNotFound, or ErrUnavailable for everything
+// that a later request may not meet. Causes are kept as text only: an end of
+// input on the connection to the store must not pass as the end of a blob.
 func (s *Store) fault(ctx context.Context, op string, err error) error {
 	if err == nil {
 		return nil

@@ -64,21 +64,21 @@ func wantUnavailable(t *testing.T, what string, err error) {
 	}
 }
 
-// wantNothingBegun fails where parts of an upload are left.
+// wantNothingBegun fails if parts of an upload remain.
 func wantNothingBegun(t *testing.T, srv *s3test.Server, bucket, name string) {
 	t.Helper()
 	c, err := srv.Client()
 	if err != nil {
 		t.Fatal(err)
 	}
-	// MinIO lists the uploads of one object only.
+	// MinIO can only list the uploads of a single object.
 	got, err := c.ListMultipartUploads(t.Context(), bucket, name, "", "", "", 10)
 	if err != nil || len(got.Uploads) > 0 {
 		t.Errorf("%d uploads are begun, %v", len(got.Uploads), err)
 	}
 }
 
-// afterReader calls f behind its content, and goes on with more.
+// afterReader calls f after its content, and continues with more.
 func afterReader(content []byte, f func(), more io.Reader) io.Reader {
 	return io.MultiReader(bytes.NewReader(content), &once{f: f}, more)
 }
@@ -105,7 +105,7 @@ func TestAnUploadThatFailsLeavesNoObjectAndNoParts(t *testing.T) {
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("%s: %v", kind, err)
 		}
-		// A body that was cut is not one that ended.
+		// A truncated body is not one that ended.
 		if err := s.Put(t.Context(), id, io.MultiReader(strings.NewReader("half"), failing{io.ErrUnexpectedEOF}), logs.BlobInfo{}); !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Errorf("%s: %v", kind, err)
 		}
@@ -116,7 +116,7 @@ func TestAnUploadThatFailsLeavesNoObjectAndNoParts(t *testing.T) {
 	}
 }
 
-func TestAStoreThatIsStoppedInTheMiddleOfAnUpload(t *testing.T) {
+func TestAStoreThatStopsDuringAnUpload(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	for _, kind := range s3test.Kinds() {
 		t.Run(string(kind), func(t *testing.T) {
@@ -138,14 +138,15 @@ func TestAStoreThatIsStoppedInTheMiddleOfAnUpload(t *testing.T) {
 				t.Fatal(err)
 			}
 			wantHeld(t, s, id, old)
-			// What could not be aborted then is, once the store works again.
+			// What could not be aborted then is aborted once the store works
+			// again.
 			put(t, s, logservice.ID{Account: "acc", Key: "other"}, old)
 			wantNothingBegun(t, srv, bucket, "acc/log!.log")
 		})
 	}
 }
 
-// faults is a store behind a proxy that answers some requests itself.
+// faults is a proxy before a store that answers some requests itself.
 type faults struct {
 	*httptest.Server
 	answer atomic.Pointer[func(w http.ResponseWriter, r *http.Request) (done bool)]
@@ -155,9 +156,9 @@ func (f *faults) with(answer func(w http.ResponseWriter, r *http.Request) bool) 
 	f.answer.Store(&answer)
 }
 
-// behindFaults returns a store that is reached through a proxy, by TLS if
-// asked for.
-func behindFaults(t *testing.T, srv *s3test.Server) *faults {
+// viaFaultyProxy returns a store that is reached through a proxy, over TLS if
+// requested.
+func viaFaultyProxy(t *testing.T, srv *s3test.Server) *faults {
 	t.Helper()
 	target, err := url.Parse(srv.Endpoint())
 	if err != nil {
@@ -181,7 +182,7 @@ func behindFaults(t *testing.T, srv *s3test.Server) *faults {
 func TestAStoreThatAnswersErrorsIsTriedAgainAndThenUnavailable(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	srv := s3test.Run(t, s3test.MinIO)
-	f := behindFaults(t, srv)
+	f := viaFaultyProxy(t, srv)
 	f.Start()
 	bucket := srv.Bucket(t)
 	c := settings(srv, bucket)
@@ -237,7 +238,7 @@ func TestAStoreThatAnswersErrorsIsTriedAgainAndThenUnavailable(t *testing.T) {
 func TestAStoreThatHangsIsUnavailableInTime(t *testing.T) {
 	t.Parallel() // it waits only
 	srv := s3test.Run(t, s3test.Versity)
-	f := behindFaults(t, srv)
+	f := viaFaultyProxy(t, srv)
 	f.Start()
 	c := settings(srv, srv.Bucket(t))
 	c.Endpoint = f.URL
@@ -276,7 +277,7 @@ func TestAStoreThatHangsIsUnavailableInTime(t *testing.T) {
 	}
 }
 
-func TestADownloadThatIsCutGoesOnWhereItWas(t *testing.T) {
+func TestAnInterruptedDownloadIsResumed(t *testing.T) {
 	for _, kind := range s3test.Kinds() {
 		srv := s3test.Run(t, kind)
 		content := storetest.Noise(3*part + 12345)
@@ -296,9 +297,9 @@ func TestADownloadThatIsCutGoesOnWhereItWas(t *testing.T) {
 	}
 }
 
-func TestABodyThatNeverComesWholeIsAnErrorAndNotAnEnd(t *testing.T) {
+func TestABodyThatIsNeverCompleteIsAnErrorAndNotAnEnd(t *testing.T) {
 	srv := s3test.Run(t, s3test.MinIO)
-	f := behindFaults(t, srv)
+	f := viaFaultyProxy(t, srv)
 	f.Start()
 	c := settings(srv, srv.Bucket(t))
 	c.Endpoint = f.URL
@@ -309,8 +310,8 @@ func TestABodyThatNeverComesWholeIsAnErrorAndNotAnEnd(t *testing.T) {
 		if r.Method != http.MethodGet {
 			return false
 		}
-		// The right head, and the first bytes only: of the very part asked for,
-		// once; of no part after.
+		// The correct headers, but only the first bytes: of the requested part,
+		// once; of no later part.
 		etag := r.Header.Get("If-Match")
 		var first, last int
 		_, _ = fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-%d", &first, &last)
@@ -331,7 +332,7 @@ func TestABodyThatNeverComesWholeIsAnErrorAndNotAnEnd(t *testing.T) {
 	if !bytes.Equal(got, content[:1000]) {
 		t.Errorf("%d bytes came", len(got))
 	}
-	// The bytes of another object are not taken for those of this one.
+	// The bytes of another object are not returned as those of this one.
 	for name, change := range map[string]func(http.Header, *http.Request){
 		"etag":   func(h http.Header, r *http.Request) { h.Set("ETag", `"other"`) },
 		"range":  func(h http.Header, _ *http.Request) { h.Set("Content-Range", "bytes 5-1048580/1048581") },
@@ -357,7 +358,7 @@ func TestABodyThatNeverComesWholeIsAnErrorAndNotAnEnd(t *testing.T) {
 	}
 }
 
-func TestAnUploadOverABadLineArrivesOrLeavesNothing(t *testing.T) {
+func TestAnUploadOverABadConnectionArrivesOrLeavesNothing(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	srv := s3test.Run(t, s3test.MinIO)
 	bucket := srv.Bucket(t)

@@ -12,7 +12,7 @@ import (
 	"github.com/harness/log-service/internal/logs"
 )
 
-// List yields the blobs of an account; see logs.Store. Of BlobInfo it knows
+// List yields the blobs of an account; see logs.Store. In BlobInfo it sets only
 // Size and Modified.
 func (s *Store) List(ctx context.Context, account string, prefix logservice.Key) iter.Seq2[logs.BlobEntry, error] {
 	return func(yield func(logs.BlobEntry, error) bool) {
@@ -38,7 +38,7 @@ func checkListing(account string, prefix logservice.Key) error {
 	return err
 }
 
-// entry is the blob of id alone.
+// entry yields the blob of id, if it exists.
 func (s *Store) entry(ctx context.Context, id logservice.ID) (logs.BlobEntry, error) {
 	name, _ := s.names.of(id)
 	o, err := s.stat(ctx, name)
@@ -46,7 +46,7 @@ func (s *Store) entry(ctx context.Context, id logservice.ID) (logs.BlobEntry, er
 }
 
 func entryOf(k logservice.Key, o minio.ObjectInfo) logs.BlobEntry {
-	// Listings tell time more exactly than objects do; the two shall agree.
+	// Listings have more exact times than objects; the two should agree.
 	return logs.BlobEntry{Key: k, Info: logs.BlobInfo{Size: o.Size, Modified: o.LastModified.Truncate(time.Second)}}
 }
 
@@ -54,7 +54,8 @@ func entryOf(k logservice.Key, o minio.ObjectInfo) logs.BlobEntry {
 func (s *Store) listUnder(ctx context.Context, account string, prefix logservice.Key, yield func(logs.BlobEntry, error) bool) {
 	limited, cancel := context.WithCancel(ctx)
 	defer cancel()
-	// Only the store's own time counts, not that of whoever takes the entries.
+	// Only the store's own time counts, not that of the consumer of the
+	// entries.
 	late := time.AfterFunc(answerTime, cancel)
 	defer late.Stop()
 	folder := s.names.account(account)
@@ -79,7 +80,7 @@ func (s *Store) listUnder(ctx context.Context, account string, prefix logservice
 	}
 }
 
-// listed is the blob of a listed object; not ok where it is none.
+// listed returns the blob of a listed object; ok is false if it is not a blob.
 func (s *Store) listed(ctx context.Context, folder string, o minio.ObjectInfo) (e logs.BlobEntry, ok bool, err error) {
 	k, cut, ok := key(folder, o.Key)
 	if !ok || !cut {
@@ -87,7 +88,7 @@ func (s *Store) listed(ctx context.Context, folder string, o minio.ObjectInfo) (
 	}
 	o, err = s.stat(ctx, o.Key)
 	if errors.Is(err, logservice.ErrBlobNotFound) {
-		return e, false, nil // deleted since
+		return e, false, nil // deleted meanwhile
 	}
 	if err != nil {
 		return e, false, err

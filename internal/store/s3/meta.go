@@ -10,24 +10,24 @@ import (
 	"github.com/harness/log-service/internal/logs"
 )
 
-// What is kept beside the bytes of a blob, as user metadata (x-amz-meta-…) of
-// its object. Objects that others uploaded have none of it.
+// Metadata of a blob, stored as user metadata (x-amz-meta-…) of its object.
+// Objects uploaded by others have none.
 const (
 	metaArchive    = "Log-Archive"    // zstd or ndjson: this service archived it
 	metaRawSize    = "Log-Raw-Size"   // BlobInfo.RawSize
 	metaLines      = "Log-Lines"      // BlobInfo.Lines
 	metaIncomplete = "Log-Incomplete" // true
 	metaIndex      = "Log-Index"      // the index, in base64
-	metaIndexID    = "Log-Index-Id"   // of the index in an object of its own
-	metaKey        = "Log-Key"        // the key, in base64, where the name is cut
+	metaIndexID    = "Log-Index-Id"   // of an index in an object of its own
+	metaKey        = "Log-Key"        // the key, in base64, if the name is shortened
 	contentType    = "text/plain; charset=utf-8"
 	archiveZstd    = "zstd"
 	archiveLines   = "ndjson"
-	maxMeta        = 1900 // of the 2 KB of user metadata that S3 takes, names included
+	maxMeta        = 1900 // of the 2 KB of user metadata that S3 allows, names included
 )
 
-// metadata returns what is kept beside a blob, whose key is set where its
-// name is cut.
+// metadata returns the metadata of a blob. Its key is set if its name is
+// shortened.
 func metadata(info logs.BlobInfo, cut logservice.Key) map[string]string {
 	m := map[string]string{}
 	if cut != "" {
@@ -51,7 +51,7 @@ func metadata(info logs.BlobInfo, cut logservice.Key) map[string]string {
 	return m
 }
 
-// addIndex puts the index beside the rest, if there is room for it.
+// addIndex adds the index to the metadata, if it fits.
 func addIndex(m map[string]string, index []byte) bool {
 	size := len(metaIndex) + base64.StdEncoding.EncodedLen(len(index))
 	for k, v := range m {
@@ -64,8 +64,8 @@ func addIndex(m map[string]string, index []byte) bool {
 	return true
 }
 
-// infoOf reads what is kept beside an object. Numbers that make no sense are
-// as good as unknown.
+// infoOf reads the metadata of an object. Invalid numbers are treated as
+// unknown.
 func infoOf(o minio.ObjectInfo) logs.BlobInfo {
 	m := o.UserMetadata
 	number := func(name string) int64 {
@@ -86,7 +86,7 @@ func infoOf(o minio.ObjectInfo) logs.BlobInfo {
 	}
 }
 
-// keyOf reads the key of an object whose name is cut.
+// keyOf reads the key of an object whose name is shortened.
 func keyOf(o minio.ObjectInfo) (logservice.Key, error) {
 	key, err := base64.StdEncoding.DecodeString(o.UserMetadata[metaKey])
 	if err != nil {

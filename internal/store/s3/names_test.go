@@ -10,14 +10,14 @@ import (
 	logservice "github.com/harness/log-service"
 )
 
-// keys draws keys with the bytes that matter, some of them too long.
+// keys draws keys with significant bytes, some of them too long.
 func keys() *rapid.Generator[string] {
 	segment := rapid.StringOfN(rapid.RuneFrom([]rune{'a', 'b', '!', ' ', ']', '[', '\\', '.', '-', '~', '0', '1', 'é', '\u00a0', '\U0001F600'}), 1, -1, 240)
 	return rapid.Map(rapid.SliceOfN(segment, 1, 6), func(s []string) string { return strings.Join(s, "/") }).
 		Filter(func(s string) bool { _, err := logservice.ParseKey(s); return err == nil })
 }
 
-func TestNamesAreInjectiveAndSortAsTheKeys(t *testing.T) {
+func TestNamesAreInjectiveAndSortLikeTheKeys(t *testing.T) {
 	n := names{prefix: "logs/"}
 	folder := n.account("acc")
 	rapid.Check(t, func(t *rapid.T) {
@@ -80,7 +80,7 @@ func TestAccountsHaveFoldersOfTheirOwn(t *testing.T) {
 	}
 }
 
-func TestOfOthersObjectsNoneIsTakenForALog(t *testing.T) {
+func TestForeignObjectsAreNotTakenForLogs(t *testing.T) {
 	for _, name := range []string{"acc/", "acc/a", "acc/!.log", "acc/a!2!.log", "acc/a b!.log", "acc//a!.log", "acc/a/../b!.log", "acc/a!~12.log", "acc2/a!.log", "acc/a!.index"} {
 		if k, _, ok := key("acc/", name); ok {
 			t.Errorf("%q is taken for %q", name, k)

@@ -23,12 +23,12 @@ import (
 	"github.com/harness/log-service/internal/roots"
 )
 
-// Addressing says where a request names its bucket.
+// Addressing is where a request names its bucket.
 type Addressing int
 
 // The ways to address a bucket.
 const (
-	Auto  Addressing = iota // by host at providers that are known to offer it, else by path
+	Auto  Addressing = iota // by host at providers known to support it, otherwise by path
 	Paths                   // https://host/bucket/name
 	Hosts                   // https://bucket.host/name
 )
@@ -36,31 +36,33 @@ const (
 // Config of a Store. Bucket is required.
 type Config struct {
 	Bucket string
-	Prefix string // of all names; slashes at its ends do not matter
-	// Endpoint is the store's URL, or its host[:port] alone: https then, but
-	// http on a loopback address. Empty is AWS.
+	Prefix string // of all names; slashes at its ends are ignored
+	// Endpoint is the store's URL, or only its host[:port]: then https, or http
+	// on a loopback address. Empty is AWS.
 	Endpoint string
-	// LinkEndpoint is Endpoint as the users of links reach it; empty: the same.
+	// LinkEndpoint is the endpoint in links, as their users reach it; empty
+	// means Endpoint.
 	LinkEndpoint string
-	// Region is by default asked for at AWS, and us-east-1 elsewhere.
+	// Region is by default requested from AWS, and us-east-1 elsewhere.
 	Region     string
 	Addressing Addressing
 	// AccessKeyID and SecretAccessKey, and SessionToken with temporary ones.
-	// Without them the usual places are searched, in this order: the AWS
-	// credentials file, a web identity token, the container's and the
-	// machine's role.
+	// Without them the usual sources are searched, in this order: the AWS
+	// credentials file, a web identity token, the role of the container or
+	// machine.
 	AccessKeyID, SecretAccessKey, SessionToken string
-	// CACert is a file with certificates to trust beside the system's.
+	// CACert is a file with certificates to trust in addition to the system's.
 	CACert string
-	// Checksum asks the store to check and keep a CRC-32C of each upload, which
-	// not every store can. Uploads are signed with their SHA-256 in any case.
+	// Checksum makes the store check and keep a CRC-32C of each upload, which
+	// not every store supports. Uploads are signed with their SHA-256 in any
+	// case.
 	Checksum bool
 	Logger   *slog.Logger // nil: slog.Default
 }
 
-// Open returns a Store over the bucket of c. Where the store answers and
-// refuses (no such bucket, wrong credentials), the error says so; a store
-// that does not answer is only logged, since it may come back.
+// Open returns a Store over the bucket of c. If the store rejects the request
+// (no such bucket, wrong credentials), Open fails; a store that does not
+// respond is only logged, since it may become available.
 func Open(ctx context.Context, c Config) (*Store, error) {
 	prefix := strings.Trim(c.Prefix, "/")
 	if err := checkNames(c.Bucket, prefix); err != nil {
@@ -126,7 +128,7 @@ func newClient(c Config, endpoint string, transport *http.Transport) (*minio.Cli
 	}
 	region := c.Region
 	if region == "" && endpoint != "" {
-		region = "us-east-1" // what stores that have none take
+		region = "us-east-1" // accepted by stores without regions
 	}
 	lookup := map[Addressing]minio.BucketLookupType{Auto: minio.BucketLookupAuto, Paths: minio.BucketLookupPath, Hosts: minio.BucketLookupDNS}
 	return minio.New(host, &minio.Options{
@@ -145,7 +147,7 @@ func creds(c Config) *credentials.Credentials {
 	})
 }
 
-// parseEndpoint splits an endpoint into what the client wants.
+// parseEndpoint returns the parts of an endpoint that the client needs.
 func parseEndpoint(endpoint string) (host string, secure bool, err error) {
 	if endpoint == "" {
 		return "s3.amazonaws.com", true, nil
@@ -193,20 +195,20 @@ func newTransport(caCert string) (*http.Transport, error) {
 		},
 		TLSClientConfig:     trust,
 		TLSHandshakeTimeout: answerTime / 2,
-		// As many as there may be archivings and then some readers: a new
+		// Enough for all concurrent archivings and some readers: a new
 		// connection costs round trips.
 		MaxIdleConnsPerHost: 64,
 		IdleConnTimeout:     stallTime / 2,
 		ReadBufferSize:      64 << 10,
 		WriteBufferSize:     64 << 10,
-		// Bytes come as they are stored.
+		// Bytes are returned as stored.
 		DisableCompression: true,
 	}, nil
 }
 
-// patient is a connection that fails when nothing moves for stallTime. What
-// moves in one direction lets the other one wait, too: an upload may take as
-// long as it needs, with its answer behind it.
+// patient is a connection that fails when nothing is transferred for stallTime.
+// Progress in one direction also extends the wait in the other: an upload, and
+// the response after it, may take as long as they need.
 type patient struct {
 	net.Conn
 	moved atomic.Int64 // when the deadline was set, in Unix nanoseconds
@@ -222,17 +224,17 @@ func (c *patient) Write(b []byte) (int, error) {
 	return c.Conn.Write(b)
 }
 
-// wait sets the deadline, which may be old by a tenth: setting it costs about
-// as much as a small write.
+// wait sets the deadline, unless the current one is less than a tenth old:
+// setting it costs about as much as a small write.
 func (c *patient) wait() {
 	now := time.Now()
 	if now.UnixNano()-c.moved.Load() > int64(stallTime/10) {
 		c.moved.Store(now.UnixNano())
-		_ = c.SetDeadline(now.Add(stallTime + stallTime/10)) // a closed connection says so itself
+		_ = c.SetDeadline(now.Add(stallTime + stallTime/10)) // a closed connection fails anyway
 	}
 }
 
-// check asks for the bucket as a listing does.
+// check requests the bucket in the same way as a listing.
 func (s *Store) check(ctx context.Context) error {
 	limited, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
@@ -266,7 +268,7 @@ func (s *Store) hasCredentials() bool {
 	return err == nil && v.AccessKeyID != ""
 }
 
-// misconfigured tells errors that no waiting mends.
+// misconfigured reports whether an error cannot be fixed by waiting.
 func misconfigured(err error) bool {
 	var untrusted *tls.CertificateVerificationError
 	var noTLS tls.RecordHeaderError

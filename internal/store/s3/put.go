@@ -21,23 +21,24 @@ import (
 )
 
 const (
-	// partMemory is the budget for what uploads hold, all together.
+	// partMemory is the memory budget of all uploads together.
 	partMemory = 128 << 20
-	// memoryWait is how long an upload waits for room in it.
+	// memoryWait is how long an upload waits for memory.
 	memoryWait = 8 * time.Second
-	// maxParts is how many parts S3 takes of an object: 156 GiB of the largest.
+	// maxParts is how many parts S3 allows per object: 156 GiB of the largest.
 	maxParts = 10_000
-	// abortTime bounds the end of an upload that failed, beside a stop's 10 s.
+	// abortTime limits the cleanup of a failed upload, within the 10 s of a
+	// stop.
 	abortTime = 2 * time.Second
-	// maxOrphans bounds the uploads that are remembered to be aborted later.
+	// maxOrphans limits the uploads that are remembered to be aborted later.
 	maxOrphans = 1000
-	// maxEmptyReads is how often a reader may return nothing.
+	// maxEmptyReads is how often in a row a reader may return nothing.
 	maxEmptyReads = 100
 )
 
-// partSizes are the sizes to which an upload grows its buffer, for as long as
-// there is more to read. What fits is stored with one request; a part of
-// 5 MiB is the smallest that S3 takes.
+// partSizes are the sizes to which an upload grows its buffer while there is
+// more to read. What fits is stored with one request; 5 MiB is the smallest
+// part that S3 accepts.
 var partSizes = []int{64 << 10, 512 << 10, 5 << 20, 16 << 20}
 
 // Put stores a blob; see logs.Store.
@@ -79,11 +80,11 @@ type upload struct {
 	name    string
 	options minio.PutObjectOptions
 	index   func() []byte // nil: none
-	part    []byte        // the buffer, as far as it is full
+	part    []byte        // the filled part of the buffer
 	held    int64         // of the budget
 }
 
-// first fills the buffer, which grows; ended says that r has.
+// first fills the growing buffer; ended reports that r has ended.
 func (u *upload) first(r io.Reader) (ended bool, err error) {
 	for i, size := range partSizes {
 		if ok, err := u.grow(size, i == len(partSizes)-1); err != nil || !ok {
@@ -96,8 +97,8 @@ func (u *upload) first(r io.Reader) (ended bool, err error) {
 	return false, nil
 }
 
-// grow makes room in the buffer. An optional growth is left where others
-// have the memory.
+// grow enlarges the buffer. An optional growth is skipped if others have the
+// memory.
 func (u *upload) grow(size int, optional bool) (ok bool, err error) {
 	more := int64(size) - u.held
 	if !u.store.memory.TryAcquire(more) {
@@ -123,8 +124,8 @@ func (u *upload) release() {
 	u.store.memory.Release(u.held)
 }
 
-// fill reads until the buffer is full or r ends. An error of r is never
-// taken for its end.
+// fill reads until the buffer is full or r ends. An error of r is never treated
+// as its end.
 func (u *upload) fill(r io.Reader) (ended bool, err error) {
 	for empty := 0; len(u.part) < cap(u.part); {
 		n, err := r.Read(u.part[len(u.part):cap(u.part)])
@@ -159,7 +160,7 @@ func (u *upload) single() error {
 
 func (u *upload) put(name string, content []byte, o minio.PutObjectOptions) error {
 	for k, v := range u.store.checksumOf(content) {
-		o.UserMetadata[k] = v[0] // the client sends x-amz-… as it is
+		o.UserMetadata[k] = v[0] // the client sends x-amz-… unchanged
 	}
 	sum := sha256.Sum256(content)
 	ctx, cancel := context.WithTimeout(u.ctx, sendTime(len(content)))
@@ -168,14 +169,14 @@ func (u *upload) put(name string, content []byte, o minio.PutObjectOptions) erro
 	return u.store.fault(u.ctx, "upload", err)
 }
 
-// sendTime bounds how long the store may take for n bytes: a store that is
-// slower than 1 MiB/s is no good for logs.
+// sendTime limits how long the store may take for n bytes: a store slower than
+// 1 MiB/s is unsuitable for logs.
 func sendTime(n int) time.Duration {
 	return answerTime + time.Duration(n)*time.Second/(1<<20)
 }
 
-// newIndexID joins an object with its index in another one: an index that
-// belongs to an older or newer object of that name is not used.
+// newIndexID links an object with its index in another object: an index of an
+// older or newer object of that name is not used.
 func (u *upload) newIndexID() string {
 	id := rand.Text()
 	u.options.UserMetadata[metaIndexID] = id
@@ -188,7 +189,7 @@ func (u *upload) putIndex(id string, index []byte) error {
 	})
 }
 
-// checksumOf returns the header of a CRC-32C, if there shall be one.
+// checksumOf returns the header with a CRC-32C, if Checksum is set.
 func (s *Store) checksumOf(content []byte) http.Header {
 	if !s.checksum {
 		return nil
@@ -197,7 +198,7 @@ func (s *Store) checksumOf(content []byte) http.Header {
 	return http.Header{"X-Amz-Checksum-Crc32c": {base64.StdEncoding.EncodeToString(binary.BigEndian.AppendUint32(nil, sum))}}
 }
 
-// multipart stores what is in the buffer and what r has beyond.
+// multipart stores the buffer and the rest of r.
 func (u *upload) multipart(r io.Reader) (err error) {
 	s := u.store
 	var indexID string
@@ -261,12 +262,12 @@ func (u *upload) sendParts(r io.Reader, uploadID string) (parts []minio.Complete
 	return parts, nil
 }
 
-// orphan is an upload that was begun and is not wanted: its parts would stay,
-// and be paid for, until somebody aborts it.
+// orphan is an unwanted upload: its parts would remain, and be billed, until it
+// is aborted.
 type orphan struct{ name, uploadID string }
 
-// abort ends an upload that failed, whatever ended it; where that fails too,
-// the next upload that succeeds tries it again.
+// abort ends a failed upload, whatever the cause. If it fails, the next
+// successful upload repeats it.
 func (s *Store) abort(o orphan) {
 	ctx, cancel := context.WithTimeout(context.Background(), abortTime)
 	defer cancel()
@@ -281,7 +282,7 @@ func (s *Store) abort(o orphan) {
 	}
 }
 
-// abortOrphans aborts what could not be aborted when it should have been.
+// abortOrphans repeats aborts that failed.
 func (s *Store) abortOrphans(ctx context.Context) {
 	s.mu.Lock()
 	orphans := s.orphans

@@ -17,21 +17,21 @@ import (
 )
 
 const (
-	// maxResumes is how often a download that was cut goes on without having
-	// got a byte since.
+	// maxResumes is how often an interrupted download is resumed without having
+	// received a byte since.
 	maxResumes = 3
 	// resumePause is the pause before the second attempt; before the third it
 	// is twice as long.
 	resumePause = 200 * time.Millisecond
-	// copyBuffer is what a download holds.
+	// copyBuffer is the buffer of a download.
 	copyBuffer = 256 << 10
-	// maxIndex bounds the index of a blob in memory: that of the longest log
+	// maxIndex limits the index of a blob in memory: that of the longest log
 	// (see package archive).
 	maxIndex = 32 << 20
 )
 
-// Get opens a blob; see logs.Store. A blob that is replaced or deleted
-// afterwards cannot be read on: ErrUnavailable or ErrBlobNotFound.
+// Get opens a blob; see logs.Store. If it is replaced or deleted afterwards,
+// reading it returns ErrUnavailable or ErrBlobNotFound.
 func (s *Store) Get(ctx context.Context, id logservice.ID) (logs.Blob, error) {
 	name, _, err := s.name(id)
 	if err != nil {
@@ -84,7 +84,7 @@ func (b *blob) Index(ctx context.Context) ([]byte, error) {
 	}
 	defer body.Close()
 	if o.UserMetadata[metaIndexID] != m[metaIndexID] || o.Size > maxIndex {
-		return nil, logservice.ErrBlobNotFound // it is of another object
+		return nil, logservice.ErrBlobNotFound // it belongs to another object
 	}
 	index, err := io.ReadAll(io.LimitReader(body, maxIndex))
 	return index, b.store.fault(ctx, "read an index", err)
@@ -113,8 +113,8 @@ func (b *blob) Range(ctx context.Context, offset, length int64) (io.ReadCloser, 
 	return r, nil
 }
 
-// rangeReader reads a range, and goes on where a connection was cut. It is
-// used by one goroutine.
+// rangeReader reads a range, and resumes interrupted downloads. It is used by
+// one goroutine.
 type rangeReader struct {
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -126,7 +126,8 @@ type rangeReader struct {
 	err    error
 }
 
-// open asks for what is left, of the very object that the blob is.
+// open requests the rest of the range, on the condition that the object is
+// unchanged.
 func (r *rangeReader) open() error {
 	s := r.blob.store
 	var o minio.GetObjectOptions
@@ -144,7 +145,7 @@ func (r *rangeReader) open() error {
 		return s.fault(r.ctx, "read", err)
 	}
 	r.body = &cancelled{body, cancel}
-	// Not every store looks at the condition and the bytes in one moment.
+	// Not every store checks the condition and reads the bytes atomically.
 	want := fmt.Sprintf("bytes %d-%d/%d", r.offset, r.offset+r.left-1, r.blob.info.Size)
 	switch {
 	case !late.Stop():
@@ -158,14 +159,14 @@ func (r *rangeReader) open() error {
 	return s.fault(r.ctx, "read", err)
 }
 
-// cancelled ends a request with its body.
+// cancelled is a body that cancels its request when closed.
 type cancelled struct {
 	io.ReadCloser
 	cancel context.CancelFunc
 }
 
 func (c *cancelled) Close() error {
-	c.cancel() // first: what is unread need not come
+	c.cancel() // first, so that unread bytes are not sent
 	return c.ReadCloser.Close()
 }
 
@@ -193,7 +194,7 @@ func (r *rangeReader) Read(p []byte) (int, error) {
 	}
 }
 
-// WriteTo is for io.Copy, which would take smaller steps.
+// WriteTo is for io.Copy, which would use smaller steps.
 func (r *rangeReader) WriteTo(w io.Writer) (total int64, err error) {
 	buf := make([]byte, min(copyBuffer, r.left))
 	for {
@@ -214,7 +215,7 @@ func (r *rangeReader) WriteTo(w io.Writer) (total int64, err error) {
 	}
 }
 
-// resume goes on behind a cut.
+// resume continues after an interruption.
 func (r *rangeReader) resume(cut error) error {
 	_ = r.body.Close()
 	for ; r.cuts < maxResumes; r.cuts++ {
@@ -240,7 +241,7 @@ func (r *rangeReader) resume(cut error) error {
 func (r *rangeReader) Close() error {
 	r.cancel()
 	if r.body != nil {
-		_ = r.body.Close() // read only: nothing can be lost
+		_ = r.body.Close() // read-only: nothing can be lost
 	}
 	r.err = fmt.Errorf("blob range: %w", os.ErrClosed)
 	return nil

@@ -28,7 +28,7 @@ import (
 	"github.com/harness/log-service/internal/store/storetest"
 )
 
-// fewerChecks is for models of which each step is a request or two: a tenth
+// fewerChecks is for models whose steps are one or two requests each: a tenth
 // of the usual runs.
 func fewerChecks(t *testing.T) {
 	t.Helper()
@@ -70,7 +70,7 @@ func TestStoreKeepsTheContract(t *testing.T) {
 			srv := s3test.Run(t, kind)
 			storetest.Run(t, func(t *testing.T) logs.Store {
 				c := settings(srv, srv.Bucket(t))
-				// One with each position of the switch; the other is below.
+				// One with each value of Checksum; the other is below.
 				c.Prefix, c.Checksum = "/some/prefix/", kind == s3test.MinIO
 				return open(t, c)
 			}, storetest.Limits{ReadersEnd: true, ListsSizes: true})
@@ -78,7 +78,7 @@ func TestStoreKeepsTheContract(t *testing.T) {
 	}
 }
 
-func TestTheChecksumSwitchSaysWhatTheStoreKeeps(t *testing.T) {
+func TestTheChecksumSettingDeterminesWhatTheStoreKeeps(t *testing.T) {
 	for _, kind := range s3test.Kinds() {
 		srv := s3test.Run(t, kind)
 		for _, checksum := range []bool{false, true} {
@@ -103,7 +103,7 @@ func TestTheChecksumSwitchSaysWhatTheStoreKeeps(t *testing.T) {
 	}
 }
 
-func TestCredentialsAreFoundInTheUsualPlaces(t *testing.T) {
+func TestCredentialsAreFoundInTheUsualSources(t *testing.T) {
 	srv := s3test.Run(t, s3test.Versity)
 	c := settings(srv, srv.Bucket(t))
 	c.AccessKeyID, c.SecretAccessKey = "", ""
@@ -147,9 +147,9 @@ func TestCredentialsAreFoundInTheUsualPlaces(t *testing.T) {
 	}
 }
 
-func TestACertificateOfOnesOwnIsTrustedWhereItIsNamed(t *testing.T) {
+func TestAConfiguredCACertificateIsTrusted(t *testing.T) {
 	srv := s3test.Run(t, s3test.MinIO)
-	f := behindFaults(t, srv)
+	f := viaFaultyProxy(t, srv)
 	f.Config.ErrorLog = log.New(io.Discard, "", 0) // a client that trusts nobody
 	f.StartTLS()
 	c := settings(srv, srv.Bucket(t))
@@ -172,7 +172,7 @@ func TestACertificateOfOnesOwnIsTrustedWhereItIsNamed(t *testing.T) {
 	}
 }
 
-func TestLinksAreOfTheirEndpointAndTime(t *testing.T) {
+func TestLinksHaveTheirEndpointAndLifetime(t *testing.T) {
 	srv := s3test.Run(t, s3test.Versity)
 	c := settings(srv, srv.Bucket(t))
 	c.Prefix, c.LinkEndpoint, c.Addressing = "ci", "https://s3.example.com", s3.Paths
@@ -193,13 +193,13 @@ func TestLinksAreOfTheirEndpointAndTime(t *testing.T) {
 			t.Error("the link has the secret in it")
 		}
 	}
-	// A key that does not fit a name cannot be uploaded past the service.
+	// A key that does not fit in a name cannot be uploaded without the service.
 	if _, err := s.SignPut(t.Context(), storetest.ID("a", strings.Repeat("k", 500)), time.Minute); !errors.Is(err, logservice.ErrUnsupported) {
 		t.Error(err)
 	}
 }
 
-func TestASettingThatCannotBeMeantIsRefused(t *testing.T) {
+func TestInvalidSettingsAreRefused(t *testing.T) {
 	for name, change := range map[string]func(*s3.Config){
 		"bucket":             func(c *s3.Config) { c.Bucket = "no" },
 		"prefix":             func(c *s3.Config) { c.Prefix = "a/../b" },

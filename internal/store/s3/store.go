@@ -1,9 +1,8 @@
-// Package s3 keeps blobs as objects of an S3 bucket: of AWS, MinIO, or any
-// store that speaks the protocol. It implements logs.Store, logs.Indexer and
-// logs.Signer.
+// Package s3 stores blobs as objects in an S3 bucket: of AWS, MinIO, or any
+// compatible store. It implements logs.Store, logs.Indexer and logs.Signer.
 //
-// names.go says how a log's object is called, meta.go what is kept beside its
-// bytes. The bucket must exist; who may do what is said in docs/storage.md.
+// names.go documents the names of objects, meta.go their metadata. The bucket
+// must exist; docs/storage.md describes the required permissions.
 package s3
 
 import (
@@ -21,22 +20,21 @@ import (
 )
 
 const (
-	// answerTime bounds how long a request may take until it is answered,
-	// retries included, where nobody sends a body: clients of the service give
-	// up after 10 s.
+	// answerTime limits how long a request without a body may take to be
+	// answered, including retries: clients of the service give up after 10 s.
 	answerTime = 8 * time.Second
-	// stallTime is how long a connection may carry no byte in either direction
-	// while a request is on: a store that takes longer is taken for hung.
+	// stallTime is how long a connection may transfer nothing in either
+	// direction during a request: after that the store is considered hung.
 	stallTime = 30 * time.Second
-	// attempts is how often a request is sent: a store that fails thrice within
-	// a second or two is down, and callers know better how long to wait.
+	// attempts is how often a request is sent: a store that fails three times
+	// within a second or two is down, and callers know better how long to wait.
 	attempts = 3
-	// retryAfter is what callers are told to wait for a store that is down.
+	// retryAfter is the wait suggested to callers when the store is down.
 	retryAfter = 5 * time.Second
 )
 
-// Store keeps blobs in one bucket. All methods may be called from any number
-// of goroutines. Make one with Open; close it.
+// Store stores blobs in one bucket. All methods are safe for concurrent use.
+// Create one with Open, and call Close when done.
 type Store struct {
 	log       *slog.Logger
 	client    minio.Core
@@ -51,7 +49,7 @@ type Store struct {
 	orphans []orphan
 }
 
-// Close lets idle connections go.
+// Close closes idle connections.
 func (s *Store) Close() error {
 	s.transport.CloseIdleConnections()
 	return nil
@@ -74,7 +72,7 @@ func (s *Store) Delete(ctx context.Context, id logservice.ID) error {
 	return nil
 }
 
-// SignPut returns a URL that takes the blob of id by HTTP PUT for ttl; see
+// SignPut returns a URL that for ttl accepts the blob of id as an HTTP PUT; see
 // logs.Signer.
 func (s *Store) SignPut(ctx context.Context, id logservice.ID, ttl time.Duration) (string, error) {
 	name, cut, err := s.name(id)
@@ -82,7 +80,7 @@ func (s *Store) SignPut(ctx context.Context, id logservice.ID, ttl time.Duration
 		return "", err
 	}
 	if cut {
-		// Whoever uses the link would have to send the key along.
+		// Users of the link would have to send the key as well.
 		return "", logservice.ErrUnsupported
 	}
 	u, err := s.links.PresignedPutObject(ctx, s.bucket, name, ttl)
@@ -92,14 +90,14 @@ func (s *Store) SignPut(ctx context.Context, id logservice.ID, ttl time.Duration
 	return u.String(), nil
 }
 
-// SignGet returns a URL that gives the blob of id to HTTP GET for ttl; see
+// SignGet returns a URL that for ttl serves the blob of id to an HTTP GET; see
 // logs.Signer.
 func (s *Store) SignGet(ctx context.Context, id logservice.ID, ttl time.Duration) (string, error) {
 	name, _, err := s.name(id)
 	if err != nil {
 		return "", err
 	}
-	// Whatever type an uploader gave it, browsers shall not run it.
+	// Browsers must not execute it, whatever type the uploader specified.
 	u, err := s.links.PresignedGetObject(ctx, s.bucket, name, ttl, map[string][]string{"response-content-type": {contentType}})
 	if err != nil {
 		return "", s.fault(ctx, "sign a link", err)

@@ -52,7 +52,7 @@ func outlives(t *testing.T, s logs.Store) {
 		first, second := Noise(size), Text(size+1)
 		mustPut(t, s, id, first, logs.BlobInfo{})
 		b1 := mustGet(t, s, id)
-		r, err := b1.Range(t.Context(), 0, -1) // begun before, read after
+		r, err := b1.Range(t.Context(), 0, -1) // opened before, read after
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -65,7 +65,7 @@ func outlives(t *testing.T, s logs.Store) {
 		if err := s.Delete(t.Context(), id); err != nil {
 			t.Fatal(err)
 		}
-		// Give a store that deletes in the background work behind it.
+		// Give a store that deletes in the background some work to do.
 		mustPut(t, s, ID("acc", "other"), Noise(2*chunk), logs.BlobInfo{})
 		mustPut(t, s, ID("acc", "other"), Noise(2*chunk), logs.BlobInfo{})
 
@@ -90,15 +90,15 @@ func outlives(t *testing.T, s logs.Store) {
 	}
 }
 
-// endsOrOutlives is outlives for a store that cannot keep what is replaced:
-// its readers get an error, never other bytes.
+// endsOrOutlives is outlives for a store that cannot keep replaced blobs: their
+// readers get an error, never other bytes.
 func endsOrOutlives(t *testing.T, s logs.Store) {
 	for _, size := range []int{100, 6<<20 + 5} {
 		id := ID("acc", "log")
 		first := Noise(size)
 		mustPut(t, s, id, first, logs.BlobInfo{})
 		old := mustGet(t, s, id)
-		r, err := old.Range(t.Context(), 0, -1) // begun before, read after
+		r, err := old.Range(t.Context(), 0, -1) // opened before, read after
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -130,7 +130,7 @@ func endsOrOutlives(t *testing.T, s logs.Store) {
 	}
 }
 
-// ended tells the errors of reading on in a blob that was replaced.
+// ended reports whether err is one that readers of a replaced blob may get.
 func ended(err error) bool {
 	return errors.Is(err, logservice.ErrUnavailable) || errors.Is(err, logservice.ErrBlobNotFound)
 }
@@ -161,7 +161,7 @@ func parallelRanges(t *testing.T, s logs.Store) {
 }
 
 // neverMixed replaces and deletes a blob while readers check that each blob
-// they open is of one piece.
+// they open is consistent.
 func neverMixed(t *testing.T, s logs.Store) { mixing(t, s, func(err error) error { return err }) }
 
 func neverMixedUnlessEnded(t *testing.T, s logs.Store) {

@@ -74,7 +74,7 @@ func cancelled(t *testing.T, s logs.Store) {
 	}
 }
 
-// callReader ends at once, after a call.
+// callReader calls a function and then ends.
 type callReader struct{ call func() }
 
 func (r *callReader) Read([]byte) (int, error) { r.call(); return 0, io.EOF }
@@ -130,7 +130,7 @@ func listsMany(t *testing.T, s logs.Store) {
 		}
 	}
 	for range s.List(t.Context(), "acc", "p") {
-		break // leaving early is fine
+		break // ending early is allowed
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -158,7 +158,8 @@ func listsWhileChanging(t *testing.T, s logs.Store) {
 		if string(entry.Key) != key(i) {
 			t.Fatalf("entry %d is %q", i, entry.Key)
 		}
-		// A writer is not blocked by the listing; what lies behind it may go.
+		// A listing does not block writers, and what comes after it may be
+		// deleted.
 		if err := s.Delete(t.Context(), ID("acc", key(i))); err != nil {
 			t.Fatal(err)
 		}
@@ -172,9 +173,9 @@ func listsWhileChanging(t *testing.T, s logs.Store) {
 	}
 }
 
-// injective stores a blob under each of many hostile identities and expects
-// that each is either refused or holds its own content and is listed under
-// its own account alone.
+// injective stores a blob under each of many hostile identities. Each must
+// either be rejected, or hold its own content and be listed only under its own
+// account.
 func injective(t *testing.T, s logs.Store) {
 	accounts := []string{"a", "b", "A", "a/b", "a%2fb", "a%2Fb", `a\b`, "a\x00b", "a\x00", "..", ".", "...", "a..", "*", "?", "[a]", "a:b", "a b", "a%00", "a%00b", "é", "e\u0301", "a\u200b", "b/c", "a.b", "-", "", "blobs", "chunks"}
 	keys := []string{"b", "b/c", "c", "a/b", "a/b/c", "B", "..", "../b", "..%2fb", "%2e%2e/b", "%252e%252e/b", "b%2fc", `b\c`, `..\b`, "b\x00c", "\x00b", "b\x00", "*", "b*", "b/*", "?", "[b]", "b//c", "/b", "b/", "b:c", "b c", "b+c", "b%20c", "é", "e\u0301", "...", "b.", "b/...", "b&key=c", "b\u2028c", "", strings.Repeat("k", logservice.MaxKeyBytes)}

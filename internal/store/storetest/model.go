@@ -14,9 +14,9 @@ import (
 	"github.com/harness/log-service/internal/logs"
 )
 
-// model drives the store and a map with the same random calls.
+// model applies the same random calls to the store and to a map.
 func model(t *testing.T, s logs.Store) {
-	var account int // of a run of its own, so that runs do not meet
+	var account int // one per run, so that runs do not interfere
 	rapid.Check(t, func(rt *rapid.T) {
 		account++
 		m := &machine{t: t, s: s, account: "run" + string(rune('A'+account%26)), want: map[string][]byte{}}

@@ -1,5 +1,5 @@
-// Package storetest is the conformance suite of blob stores: whatever
-// implements logs.Store passes Run.
+// Package storetest is the conformance suite of blob stores: every
+// implementation of logs.Store passes Run.
 package storetest
 
 import (
@@ -15,11 +15,11 @@ import (
 	"github.com/harness/log-service/internal/logs"
 )
 
-// Limits are what the contract lets a store leave out.
+// Limits are the parts of the contract that a store may omit.
 type Limits struct {
-	// ReadersEnd: who reads a blob that is replaced or deleted gets an error.
+	// ReadersEnd: readers of a blob that is replaced or deleted get an error.
 	ReadersEnd bool
-	// ListsSizes: of BlobInfo a listing has Size and Modified only.
+	// ListsSizes: a listing sets only Size and Modified of BlobInfo.
 	ListsSizes bool
 }
 
@@ -61,10 +61,10 @@ func Run(t *testing.T, open func(t *testing.T) logs.Store, limits Limits) {
 	}
 }
 
-// chunk is the size around which stores of chunks may go wrong.
+// chunk is a size at which stores that use chunks may be wrong.
 const chunk = 256 << 10
 
-// sizes are blob sizes at and around the borders that stores have.
+// sizes are blob sizes at and around the boundaries in stores.
 var sizes = []int{0, 1, 100, 8<<10 - 1, 8 << 10, 8<<10 + 1, chunk - 1, chunk, chunk + 1, 2 * chunk, 5<<20 + 12345}
 
 func roundTrip(t *testing.T, s logs.Store) {
@@ -78,7 +78,7 @@ func roundTrip(t *testing.T, s logs.Store) {
 			}
 		}
 	}
-	// Readers that return little at a time, and the end with the last bytes.
+	// Readers that return few bytes at a time, and io.EOF with the last bytes.
 	want := Text(chunk + 99)
 	if err := s.Put(t.Context(), ID("acc", "drip"), &dripReader{rest: want}, logs.BlobInfo{}); err != nil {
 		t.Fatal(err)
@@ -215,13 +215,13 @@ func deletes(t *testing.T, s logs.Store) {
 	}
 }
 
-// ID is an identity as tests write it, unchecked.
+// ID returns an identity as written in tests, unchecked.
 func ID(account, key string) logservice.ID {
 	return logservice.ID{Account: account, Key: logservice.Key(key)}
 }
 
-// Text is n bytes that look like a build log, Noise n bytes that do not
-// compress. Both are the same at each call.
+// Text returns n bytes that look like a build log. They are the same at each
+// call.
 func Text(n int) []byte {
 	rng := rand.New(rand.NewPCG(uint64(n), 1))
 	b := make([]byte, 0, n+200)
@@ -232,7 +232,7 @@ func Text(n int) []byte {
 	return b[:n]
 }
 
-// Noise returns n bytes that do not compress; see Text.
+// Noise returns n bytes that do not compress. They are the same at each call.
 func Noise(n int) []byte {
 	b := make([]byte, n)
 	_, _ = rand.NewChaCha8([32]byte{byte(n), byte(n >> 8), byte(n >> 16)}).Read(b)
@@ -297,7 +297,8 @@ type failReader struct{ err error }
 
 func (r *failReader) Read([]byte) (int, error) { return 0, r.err }
 
-// dripReader returns odd counts, sometimes none, and the end with the last.
+// dripReader returns odd counts, sometimes zero, and io.EOF with the last
+// bytes.
 type dripReader struct {
 	rest  []byte
 	calls int
