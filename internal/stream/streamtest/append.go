@@ -161,9 +161,9 @@ func testOffset(t *testing.T, b Backend) {
 		e.contents(t, id("a"), concat(lines, lines))
 	})
 
-	// Every place where a resent run of lines may begin and end, against a
-	// stream made of batches of 3: the overlap lies within a batch, on its
-	// edge, over several.
+	// Every position at which a resent run of lines may begin and end, with a
+	// stream made of batches of 3: the overlap is within a batch, at its edge,
+	// or spans several.
 	t.Run("of an overlap only the new part is stored", func(t *testing.T) {
 		e := start(t, b)
 		for from := range 9 {

@@ -94,7 +94,7 @@ func testClaim(t *testing.T, b Backend) {
 		if err != nil || c.How() != how {
 			t.Fatalf("taken %+v, %v", c, err)
 		}
-		c.Release(t.Context()) // what should have replaced the log has failed
+		c.Release(t.Context()) // replacing the log has failed
 		archiver := claim(t, e, id("a"))
 		if err := archiver.Commit(t.Context()); err != nil {
 			t.Fatal(err)

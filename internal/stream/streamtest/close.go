@@ -39,7 +39,7 @@ func testClose(t *testing.T, b Backend) {
 	})
 
 	if b.Remote {
-		return // the rest is about closed streams that are still there
+		return // the rest concerns closed streams that still exist
 	}
 
 	t.Run("a closed stream is read until it is deleted", func(t *testing.T) {
@@ -93,7 +93,7 @@ func testClose(t *testing.T, b Backend) {
 		done.expect(t, lines[1990:])
 		e.close(t, id("a"))
 		e.remove(t, id("a"))
-		e.open(t, id("a")) // a new stream of that name is none of theirs
+		e.open(t, id("a")) // a new stream of that name does not affect them
 		e.append(t, id("a"), batch(w.Lines(3)), 4)
 		fresh.expect(t, lines)
 		fresh.expectEOF(t)

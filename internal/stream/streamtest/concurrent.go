@@ -14,8 +14,7 @@ import (
 	"github.com/harness/log-service/internal/logs"
 )
 
-// acked is a batch that an engine acknowledged: its lines are those before
-// next.
+// acked is an acknowledged batch: its lines are those before next.
 type acked struct {
 	next  int64
 	lines []string
@@ -74,8 +73,8 @@ func testConcurrent(t *testing.T, b Backend) {
 	late.expectEOF(t)
 }
 
-// assemble puts acknowledged batches where the engine said that they are; no
-// place may be left or taken twice.
+// assemble orders acknowledged batches by their acknowledged sequences, which
+// may have no gaps or overlaps.
 func assemble(t tb, done []acked) []string {
 	t.Helper()
 	slices.SortFunc(done, func(a, b acked) int { return int(a.next - b.next) })
@@ -90,9 +89,8 @@ func assemble(t tb, done []acked) []string {
 	return order
 }
 
-// testBurst closes streams at the worst moments, thousands of times: right
-// behind a burst, with readers that are behind and readers that wait, and in
-// the middle of appends.
+// testBurst closes streams at the worst moments, thousands of times: directly
+// after a burst, with slow and with waiting readers, and during appends.
 func testBurst(t *testing.T, b Backend) {
 	n := Scale(100, 1000, 20_000)
 	if b.Remote {
@@ -115,7 +113,7 @@ func testBurst(t *testing.T, b Backend) {
 func inParallel(t *testing.T, n int, f func(context.Context, int) error) {
 	t.Helper()
 	g, ctx := errgroup.WithContext(t.Context())
-	g.SetLimit(32) // streams at once
+	g.SetLimit(32) // concurrent streams
 	for i := range n {
 		g.Go(func() error {
 			if err := f(ctx, i); err != nil {
@@ -129,8 +127,8 @@ func inParallel(t *testing.T, n int, f func(context.Context, int) error) {
 	}
 }
 
-// burst appends some batches and closes at once. One reader waits from the
-// start, one is slow, one comes in the middle.
+// burst appends several batches and closes at once. One reader waits from the
+// start, one is slow, one starts in the middle.
 func (e engine) burst(ctx context.Context, log logservice.ID, round int) error {
 	if err := e.Open(ctx, log, logs.OpenOptions{}); err != nil {
 		return err
@@ -185,8 +183,8 @@ func (e engine) burst(ctx context.Context, log logservice.ID, round int) error {
 	return e.forget(ctx, log, err)
 }
 
-// race closes while writers append: what was acknowledged is there, what was
-// refused is not.
+// race closes while writers append: acknowledged lines must exist, refused ones
+// must not.
 func (e engine) race(ctx context.Context, log logservice.ID, round int) error {
 	if err := e.Open(ctx, log, logs.OpenOptions{}); err != nil {
 		return err
@@ -240,8 +238,8 @@ func (e engine) race(ctx context.Context, log logservice.ID, round int) error {
 	return e.forget(ctx, log, err)
 }
 
-// compare says whether got is what was acknowledged, where it was
-// acknowledged.
+// compare returns an error unless got is what was acknowledged, at the
+// acknowledged sequences.
 func compare(got []string, done []acked) error {
 	n := 0
 	for _, a := range done {
@@ -260,7 +258,7 @@ func compare(got []string, done []acked) error {
 	return nil
 }
 
-// forget deletes a stream behind a round, and passes the round's error on.
+// forget deletes the stream of a round, and returns the round's error.
 func (e engine) forget(ctx context.Context, log logservice.ID, err error) error {
 	if err != nil || e.remote {
 		return err

@@ -5,9 +5,10 @@ import (
 	"testing"
 )
 
-// recognised is how many batches ago a batch may lie and still be known: as
-// many writers may share a stream and retry at once after a restart.
-const recognised = 8
+// recognized is how many batches ago a batch may have been sent to be
+// recognized: as many writers may share a stream and retry at once after a
+// restart.
+const recognized = 8
 
 func testDedupe(t *testing.T, b Backend) {
 	t.Run("the identical batch is stored once", func(t *testing.T) {
@@ -22,18 +23,18 @@ func testDedupe(t *testing.T, b Backend) {
 		e.contents(t, id("a"), concat(one, two))
 	})
 
-	t.Run(fmt.Sprintf("a batch is known for the next %d", recognised), func(t *testing.T) {
+	t.Run(fmt.Sprintf("a batch is known for the next %d", recognized), func(t *testing.T) {
 		e := start(t, b)
 		e.open(t, id("a"))
 		var batches [][]string
 		var all []string
-		for i := range 4 * recognised {
+		for i := range 4 * recognized {
 			w := Writer{Name: fmt.Sprint("writer ", i)}
 			lines := w.Lines(1 + i%3)
 			batches, all = append(batches, lines), append(all, lines...)
 			next := int64(len(all) + 1)
 			e.append(t, id("a"), batch(lines), next)
-			for _, old := range batches[max(0, len(batches)-recognised):] {
+			for _, old := range batches[max(0, len(batches)-recognized):] {
 				e.append(t, id("a"), batch(old), next)
 			}
 		}
@@ -110,7 +111,7 @@ func testDedupe(t *testing.T, b Backend) {
 	})
 }
 
-// key joins parts to a key, one segment each.
+// key joins parts to a key, one segment per part.
 func key(parts ...any) string {
 	s := ""
 	for i, p := range parts {

@@ -11,11 +11,11 @@ import (
 	"github.com/harness/log-service/internal/logs"
 )
 
-// patience bounds every wait of the suite: past it the engine is stuck. It is
-// far over what any engine needs, for machines that do much else.
+// patience limits every wait of the suite: after that, the engine is considered
+// stuck. It is much longer than any engine needs, for busy machines.
 const patience = 30 * time.Second
 
-// tb is what the helpers need of *testing.T and of *rapid.T.
+// tb is the part of *testing.T and *rapid.T that the helpers need.
 type tb interface {
 	Helper()
 	Fatalf(format string, args ...any)
@@ -34,8 +34,8 @@ func start(t *testing.T, b Backend) engine {
 	return engine{Streams: b.Open(t), remote: b.Remote}
 }
 
-// Append uses the memory of the lines again once it has returned, as callers
-// may: an engine that still looked there would serve nonsense.
+// Append reuses the memory of the lines once it has returned, as callers may:
+// an engine that still read it would serve garbage.
 func (e engine) Append(ctx context.Context, id logservice.ID, l logs.Lines) (int64, error) {
 	next, err := e.Streams.Append(ctx, id, l)
 	for i := range l.Data {
@@ -44,7 +44,7 @@ func (e engine) Append(ctx context.Context, id logservice.ID, l logs.Lines) (int
 	return next, err
 }
 
-// id makes an identity from a key; the account is the test's own.
+// id returns an identity with a key in the test's account.
 func id(key string) logservice.ID {
 	return logservice.ID{Account: "acc", Key: logservice.Key(key)}
 }
@@ -63,7 +63,7 @@ func (e engine) truncate(t tb, id logservice.ID) {
 	}
 }
 
-// append appends and checks the sequence that it answers.
+// append appends and checks the returned sequence.
 func (e engine) append(t tb, id logservice.ID, l logs.Lines, wantNext int64) {
 	t.Helper()
 	next, err := e.Append(t.Context(), id, l)
@@ -75,7 +75,7 @@ func (e engine) append(t tb, id logservice.ID, l logs.Lines, wantNext int64) {
 	}
 }
 
-// close ends a stream without an archive; a remote backend deletes it too.
+// close closes a stream without an archive; a remote backend also deletes it.
 func (e engine) close(t tb, id logservice.ID) {
 	t.Helper()
 	if err := e.Close(t.Context(), id, logs.Closing{Archive: logs.ArchiveNever}); err != nil {
@@ -83,7 +83,7 @@ func (e engine) close(t tb, id logservice.ID) {
 	}
 }
 
-// remove lets a stream go for good.
+// remove deletes a stream.
 func (e engine) remove(t tb, id logservice.ID) {
 	t.Helper()
 	if e.remote {
@@ -95,7 +95,7 @@ func (e engine) remove(t tb, id logservice.ID) {
 	}
 }
 
-// info returns what List says of id, and whether it says anything.
+// info returns what List reports about id, and whether it is listed.
 func (e engine) info(t tb, id logservice.ID) (logs.Info, bool) {
 	t.Helper()
 	for _, in := range e.list(t, logs.Filter{Account: id.Account, Prefix: id.Key}) {
@@ -115,15 +115,15 @@ func (e engine) list(t tb, f logs.Filter) []logs.Info {
 	return all
 }
 
-// contents reads a stream from its first line to what it has now (to its end
-// where it is closed) and compares.
+// contents reads a stream from its first line to its current end (if it is
+// closed, to its final end) and compares.
 func (e engine) contents(t tb, id logservice.ID, want []string) {
 	t.Helper()
 	r := e.follow(t, id, 0)
 	defer r.Close()
 	r.expect(t, want)
 	if e.remote {
-		return // a line too many may still be on its way: nothing to wait for
+		return // an extra line could still arrive, but there is nothing to wait for
 	}
 	r.expectNothing(t)
 }
@@ -135,7 +135,7 @@ func wantErr(t tb, err, want error, what string) {
 	}
 }
 
-// eventually waits for a condition that no channel tells of.
+// eventually waits for a condition that no channel signals.
 func eventually(t tb, what string, ok func() (bool, string)) {
 	t.Helper()
 	tick := time.NewTicker(2 * time.Millisecond)

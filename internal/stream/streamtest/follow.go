@@ -41,7 +41,7 @@ func testFollow(t *testing.T, b Backend) {
 			r.expectEOF(t)
 		}
 		if b.Remote {
-			return // the stream is gone
+			return // the stream is deleted
 		}
 		for after := range len(all) + 1 {
 			r := e.follow(t, id("a"), int64(after))
@@ -215,7 +215,7 @@ func testReady(t *testing.T, b Backend) {
 	})
 }
 
-// waitFor fails when ready is not closed soon.
+// waitFor fails if ready is not closed soon.
 func waitFor(t tb, ready <-chan struct{}, why string) {
 	t.Helper()
 	limit := time.NewTimer(patience)
@@ -227,7 +227,7 @@ func waitFor(t tb, ready <-chan struct{}, why string) {
 	}
 }
 
-// wantWaiting fails when ready is closed already.
+// wantWaiting fails if ready is already closed.
 func wantWaiting(t tb, ready <-chan struct{}, why string) {
 	t.Helper()
 	select {

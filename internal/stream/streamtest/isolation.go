@@ -9,8 +9,8 @@ import (
 	"github.com/harness/log-service/internal/logs"
 )
 
-// neighbours are identities that a careless joining, escaping, matching or
-// folding of names takes for each other.
+// neighbours are identities that careless joining, escaping, matching or
+// folding of names would confuse.
 var neighbours = []logservice.ID{
 	{Account: "a", Key: "b/c"},
 	{Account: "a/b", Key: "c"},

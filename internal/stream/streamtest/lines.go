@@ -12,17 +12,17 @@ import (
 // firstTime is the time of every generator's first line.
 var firstTime = time.Date(2026, 1, 2, 15, 4, 5, 0, time.UTC)
 
-// Writer makes the lines of one writer: no two lines of a Writer are equal,
+// Writer generates the lines of one writer: no two lines of a Writer are equal,
 // nor those of two writers with different names.
 type Writer struct {
 	Name string
-	// Pad is how many bytes of filler each line carries.
+	// Pad is how many bytes of filler each line has.
 	Pad int
 	pos int64
 }
 
-// Lines returns the next n lines as a runner sends them, with pos and time,
-// so that a retry of them is recognised.
+// Lines returns the next n lines as a runner sends them, with pos and time, so
+// that a retry of them is recognized.
 func (w *Writer) Lines(n int) []string {
 	out := make([]string, n)
 	for i := range out {
@@ -34,25 +34,25 @@ func (w *Writer) Lines(n int) []string {
 	return out
 }
 
-// batch makes an append of lines that carry pos and time.
+// batch returns an append of lines with pos and time.
 func batch(lines []string) logs.Lines {
 	return logs.Lines{Data: join(lines), Count: int64(len(lines)), Dedupe: true}
 }
 
-// at is batch with an offset, which says by itself what is a retry. Zero is
-// no offset.
+// at is batch with an offset, which alone identifies a retry. Zero is no
+// offset.
 func at(offset int64, lines []string) logs.Lines {
 	l := batch(lines)
 	l.Offset, l.Dedupe = offset, offset == 0
 	return l
 }
 
-// plain makes an append of lines that a retry cannot be told from.
+// plain returns an append of lines whose retry cannot be recognized.
 func plain(lines ...string) logs.Lines {
 	return logs.Lines{Data: join(lines), Count: int64(len(lines))}
 }
 
-// join returns fresh bytes at each call: they are gone after an append.
+// join returns new bytes at each call: they are overwritten after an append.
 func join(lines []string) []byte {
 	var b bytes.Buffer
 	for _, l := range lines {

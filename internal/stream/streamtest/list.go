@@ -33,7 +33,7 @@ func testList(t *testing.T, b Backend) {
 			{"", "run:1/step:1", "A:run:1/step:1 A:run:1/step:1/a B:run:1/step:1"},
 		} {
 			if c.account == "" && b.Remote {
-				continue // every call names its account
+				continue // every call has an account
 			}
 			got := names(e.list(t, logs.Filter{Account: c.account, Prefix: logservice.Key(c.prefix)}))
 			if got != c.want {
@@ -92,7 +92,7 @@ func testList(t *testing.T, b Backend) {
 }
 
 func testTTL(t *testing.T, b Backend) {
-	// What is left is rounded to seconds where it is told as text.
+	// The time left is rounded to seconds if it is transmitted as text.
 	slack := time.Millisecond
 	if b.Remote {
 		slack = time.Second
@@ -115,7 +115,7 @@ func testTTL(t *testing.T, b Backend) {
 			{logservice.MaxTTL + time.Hour, logservice.MaxTTL},
 			{30 * time.Minute, 30 * time.Minute},
 		} {
-			now := time.Now() // every Open takes the new time
+			now := time.Now() // every Open sets the new time
 			if err := e.Open(t.Context(), id("a"), logs.OpenOptions{TTL: c.asked}); err != nil {
 				t.Fatal(err)
 			}
@@ -124,7 +124,7 @@ func testTTL(t *testing.T, b Backend) {
 	})
 
 	if b.Remote {
-		return // whole seconds are too coarse for what follows
+		return // whole seconds are too coarse for the rest
 	}
 
 	t.Run("counts from the last append", func(t *testing.T) {

@@ -13,9 +13,9 @@ import (
 	"github.com/harness/log-service/internal/logs"
 )
 
-// testModel makes random sequences of calls and compares every answer with a
+// testModel makes random sequences of calls and compares every result with a
 // model that keeps lines in slices. All sequences share one engine, each with
-// an account of its own.
+// its own account.
 func testModel(t *testing.T, b Backend) {
 	e := start(t, b)
 	var accounts atomic.Int64
@@ -51,17 +51,17 @@ func testModel(t *testing.T, b Backend) {
 	}
 }
 
-// model is what the engine must look like.
+// model is the expected state of the engine.
 type model struct {
 	e       engine
 	account string
-	streams map[logservice.Key]*modelStream // those that are not deleted
+	streams map[logservice.Key]*modelStream // those not deleted
 	cursors []*modelCursor
 	writer  Writer
 }
 
-// modelStream is one stream, from its open to its delete or truncation; the
-// cursors keep it for as long as they read.
+// modelStream is one stream, from its open to its deletion or truncation.
+// Cursors refer to it for as long as they read.
 type modelStream struct {
 	lines  []string
 	closed bool
@@ -75,14 +75,14 @@ type modelCursor struct {
 
 func (s *modelStream) next() int64 { return int64(len(s.lines) + 1) }
 
-// pick draws one of a few keys, and the stream of it if there is one.
+// pick draws one of a few keys, and returns its stream if there is one.
 func (m *model) pick(t *rapid.T) (logservice.ID, *modelStream) {
 	k := rapid.SampledFrom([]logservice.Key{"a", "a/b", "a/bc"}).Draw(t, "key")
 	return logservice.ID{Account: m.account, Key: k}, m.streams[k]
 }
 
-// lines draws new lines: mostly few and short, at times some that are read
-// back in several parts.
+// lines draws new lines: mostly few and short, sometimes enough to be read back
+// in several parts.
 func (m *model) lines(t *rapid.T) []string {
 	m.writer.Pad = rapid.SampledFrom([]int{0, 0, 0, 100, 30_000}).Draw(t, "pad")
 	return m.writer.Lines(rapid.IntRange(1, 12).Draw(t, "lines"))
@@ -121,8 +121,8 @@ func (m *model) retry(t *rapid.T) {
 	m.e.append(t, id, batch(s.last), s.next())
 }
 
-// appendAt resends any run of lines that are there already, goes on with new
-// ones, or leaves a gap.
+// appendAt resends some existing lines, continues with new ones, or leaves a
+// gap.
 func (m *model) appendAt(t *rapid.T) {
 	id, s := m.pick(t)
 	if s == nil || s.closed {
@@ -150,7 +150,7 @@ func (m *model) appendAt(t *rapid.T) {
 	m.store(t, id, s, lines, offset)
 }
 
-// store appends lines, those from offset on where it is not zero.
+// store appends lines; if offset is not zero, those from offset on.
 func (m *model) store(t *rapid.T, id logservice.ID, s *modelStream, lines []string, offset int64) {
 	if s == nil || s.closed {
 		_, err := m.e.Append(t.Context(), id, at(offset, lines))
@@ -161,7 +161,7 @@ func (m *model) store(t *rapid.T, id logservice.ID, s *modelStream, lines []stri
 		s.last = lines
 		s.lines = append(s.lines, lines...)
 	} else {
-		s.last = nil // whether it is known without its offset is not promised
+		s.last = nil // whether it is recognized without its offset is unspecified
 		has := len(s.lines) - int(offset-1)
 		s.lines = append(s.lines, lines[min(has, len(lines)):]...)
 	}
@@ -186,7 +186,7 @@ func (m *model) cursor(t *rapid.T) *modelCursor {
 	return rapid.SampledFrom(m.cursors).Draw(t, "cursor")
 }
 
-// next reads once, and waits for what the model says must be there.
+// next reads once, and waits for the lines that the model requires.
 func (m *model) next(t *rapid.T) {
 	c := m.cursor(t)
 	want := c.s.lines[c.after:]
@@ -287,8 +287,8 @@ func (m *model) list(t *rapid.T) {
 	}
 }
 
-// clear leaves nothing behind in the engine that all sequences share. It
-// fails nothing: a sequence that failed has said why.
+// clear deletes everything from the engine that all sequences share. It reports
+// no failures: a failed sequence has reported its own.
 func (m *model) clear(ctx context.Context) {
 	m.leaveAll()
 	for k := range m.streams {

@@ -13,12 +13,12 @@ import (
 	"github.com/harness/log-service/internal/logs"
 )
 
-// maxNext is what one Next may return when no line is longer: the contract
+// maxNext is how much one Next may return if no line is longer: the contract
 // says about 256 KiB, and the suite allows twice that.
 const maxNext = 512 << 10
 
-// reader is a cursor whose every batch is checked: contiguous, no line twice
-// and none skipped, counts that are true, no gap.
+// reader is a cursor that checks every batch: contiguous, no line repeated or
+// skipped, correct counts, no gap.
 type reader struct {
 	cur    logs.Cursor
 	after  int64
@@ -26,7 +26,7 @@ type reader struct {
 	seen   []kept
 }
 
-// kept remembers a batch, to see that it stays what it was.
+// kept records a batch, to check later that it has not changed.
 type kept struct {
 	b   *logs.Batch
 	sum uint64
@@ -45,7 +45,7 @@ func (e engine) follow(t tb, id logservice.ID, after int64) *reader {
 
 func (r *reader) Close() { r.cur.Close() }
 
-// next returns what Next has now: the lines, and whether the end was reached.
+// next returns the available lines, and whether the end was reached.
 func (r *reader) next(ctx context.Context) (lines []string, eof bool, err error) {
 	bs, err := r.cur.Next(ctx)
 	if errors.Is(err, io.EOF) {
@@ -72,7 +72,7 @@ func (r *reader) next(ctx context.Context) (lines []string, eof bool, err error)
 	return lines, false, nil
 }
 
-// check looks at one batch and moves the reader past it.
+// check checks one batch and advances the reader.
 func (r *reader) check(b *logs.Batch) ([]string, error) {
 	lines := split(b.Data)
 	switch {
@@ -92,7 +92,7 @@ func (r *reader) check(b *logs.Batch) ([]string, error) {
 	return lines, nil
 }
 
-// wait is next, once there is something; it fails when nothing comes.
+// wait is next, but waits for lines; it fails if none arrive.
 func (r *reader) wait(ctx context.Context) (lines []string, eof bool, err error) {
 	limit := time.NewTimer(patience)
 	defer limit.Stop()
@@ -124,7 +124,7 @@ func (r *reader) expect(t tb, want []string) {
 	}
 }
 
-// match takes got off the front of want.
+// match removes got from the front of want.
 func (r *reader) match(t tb, got, want []string) (rest []string) {
 	t.Helper()
 	first := r.after - int64(len(got)) + 1
@@ -139,7 +139,7 @@ func (r *reader) match(t tb, got, want []string) (rest []string) {
 	return want[len(got):]
 }
 
-// expectNothing says that the reader is at the last line of an open stream or
+// expectNothing checks that the reader is at the last line of an open stream or
 // at the end of a closed one.
 func (r *reader) expectNothing(t tb) {
 	t.Helper()
@@ -152,7 +152,7 @@ func (r *reader) expectNothing(t tb) {
 	}
 }
 
-// expectEOF reads the end, twice: it must stay the end.
+// expectEOF reads the end, twice: it must remain the end.
 func (r *reader) expectEOF(t tb) {
 	t.Helper()
 	for range 2 {
@@ -179,7 +179,7 @@ func (r *reader) drain(ctx context.Context) ([]string, error) {
 	}
 }
 
-// expectUnchanged says that published batches were left alone.
+// expectUnchanged checks that published batches were not modified.
 func (r *reader) expectUnchanged(t tb) {
 	t.Helper()
 	for _, k := range r.seen {

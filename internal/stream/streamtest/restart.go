@@ -46,12 +46,12 @@ func testRestart(t *testing.T, b Backend) {
 		wantInfo(t, e, id("a"), int64(len(all)), int64(len(join(all))))
 	})
 
-	t.Run("a retry is recognised, with an offset and without", func(t *testing.T) {
+	t.Run("a retry is recognized, with an offset and without", func(t *testing.T) {
 		e, w := start(t, b), Writer{Name: "w"}
 		e.open(t, id("a"))
 		var batches [][]string
 		var all []string
-		for i := range recognised {
+		for i := range recognized {
 			lines := w.Lines(1 + i)
 			batches, all = append(batches, lines), append(all, lines...)
 			e.append(t, id("a"), batch(lines), int64(len(all)+1))

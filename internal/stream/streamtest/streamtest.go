@@ -1,11 +1,10 @@
-// Package streamtest is the conformance suite of logs.Streams: what every
-// engine of live logs must do, stated as tests. An engine passes it by one
-// call:
+// Package streamtest is the conformance suite of logs.Streams: the requirements
+// for every engine of live logs, as tests. An engine passes it with one call:
 //
 //	streamtest.Run(t, streamtest.Backend{Open: func(t *testing.T) logs.Streams { ... }})
 //
-// The suite talks to the engine through the contract alone, so the same tests
-// run against the engine itself and against a whole server behind HTTP.
+// The suite uses the engine only through the contract, so the same tests run
+// against the engine itself and against a whole server over HTTP.
 package streamtest
 
 import (
@@ -15,31 +14,30 @@ import (
 	"github.com/harness/log-service/internal/logs"
 )
 
-// Backend is an engine under test and what it cannot do.
+// Backend is an engine under test and its limitations.
 type Backend struct {
 	// Open returns an empty engine and releases it with t.Cleanup.
 	Open func(t *testing.T) logs.Streams
 
-	// Reopen stops the engine s and starts it again over what it stored. Nil
-	// for an engine that keeps nothing. What Open and Reopen return is
-	// released by Open's cleanup.
+	// Reopen stops the engine s and restarts it with what it stored. It is nil
+	// for an engine without storage. What Open and Reopen return is released by
+	// Open's cleanup.
 	Reopen func(t *testing.T, s logs.Streams) logs.Streams
 
-	// SlowReopen says that a Reopen takes long: the quick run restarts it in
-	// the tests of restarts, and not in any sequence of calls too.
+	// SlowReopen means that Reopen takes long: the quick run restarts the
+	// engine only in the tests of restarts, not in every sequence of calls.
 	SlowReopen bool
 
-	// Remote says that a whole service stands between the suite and the
-	// engine:
-	//   - Close deletes the stream too, there is no Delete of its own;
-	//   - lines that carry pos and time are always subject to recognition;
-	//   - a cursor has the acknowledged lines soon, not at once;
+	// Remote means that a whole service is between the suite and the engine:
+	//   - Close also deletes the stream, there is no separate Delete;
+	//   - lines with pos and time are always subject to retry recognition;
+	//   - a cursor gets acknowledged lines soon, not at once;
 	//   - identities are checked before they reach the engine;
-	//   - times to live are told in whole seconds.
+	//   - times to live are reported in whole seconds.
 	Remote bool
 }
 
-// Run runs the whole suite, each group on an engine of its own.
+// Run runs the whole suite, each group with its own engine.
 func Run(t *testing.T, b Backend) {
 	groups := []struct {
 		name string
@@ -48,7 +46,7 @@ func Run(t *testing.T, b Backend) {
 		{"open", testOpen},
 		{"append", testAppend},
 		{"offset", testOffset},
-		{"recognised retries", testDedupe},
+		{"recognized retries", testDedupe},
 		{"follow", testFollow},
 		{"ready", testReady},
 		{"close and delete", testClose},
@@ -66,14 +64,14 @@ func Run(t *testing.T, b Backend) {
 	}
 }
 
-// RunModel runs the last group of the suite alone: random sequences of calls.
+// RunModel runs only the last group of the suite: random sequences of calls.
 func RunModel(t *testing.T, b Backend) { testModel(t, b) }
 
-// LongEnv makes the suite run at its full size; see Scale.
+// LongEnv enables the full size of the suite; see Scale.
 const LongEnv = "LOG_SERVICE_TEST_LONG"
 
-// Scale picks the size of a test: short under -short, long where LongEnv is
-// set, quick otherwise.
+// Scale selects the size of a test: short under -short, long if LongEnv is set,
+// quick otherwise.
 func Scale(short, quick, long int) int {
 	switch {
 	case os.Getenv(LongEnv) != "":
