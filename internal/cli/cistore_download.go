@@ -16,8 +16,8 @@ import (
 	logservice "github.com/harness/log-service"
 )
 
-// maxDownloadLine bounds the lines that --format text takes apart; what a
-// server archives is far below.
+// maxDownloadLine limits the lines that --format text parses; archived lines are
+// far shorter.
 const maxDownloadLine = 64 << 20
 
 type downloadFlags struct {
@@ -55,8 +55,8 @@ func (f downloadFlags) run(ctx context.Context, s *session, t target, _ *string)
 	return writeFile(f.Output, func(w io.Writer) error { return f.write(s, w, log) })
 }
 
-// write writes the log in the format that was asked for. What is stored goes
-// through as it is, unless it would go to a terminal.
+// write writes the log in the requested format. Stored bytes pass unchanged unless
+// they go to a terminal.
 func (f *downloadFlags) write(s *session, w io.Writer, log io.Reader) error {
 	out := bufio.NewWriterSize(w, 64<<10)
 	var dst io.Writer = out
@@ -77,8 +77,8 @@ func (f *downloadFlags) write(s *session, w io.Writer, log io.Reader) error {
 	return errors.Join(err, out.Flush())
 }
 
-// textOf writes the text of every line of a log of JSON lines; what is not
-// JSON goes as it is.
+// textOf writes the text of every line of a log of JSON lines. Lines that are not
+// JSON pass unchanged.
 func textOf(w io.Writer, log io.Reader) error {
 	r := bufio.NewReaderSize(log, 64<<10)
 	var buf []byte
@@ -106,15 +106,15 @@ func textOf(w io.Writer, log io.Reader) error {
 	}
 }
 
-// textRow is the text of one row.
+// textRow returns the text of one row.
 func textRow(row []byte) []byte {
 	var line struct {
 		Out *string `json:"out"`
 	}
 	var whole logservice.Line
 	text := row
-	// A line as writers send it needs its text only; another one is read as
-	// every Go program reads it.
+	// Only the text of a writer's line is needed; duplicate names and
+	// invalid UTF-8 are handled as in encoding/json.
 	if json.Unmarshal(row, &line, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)) == nil && line.Out != nil {
 		text = []byte(*line.Out)
 	} else if whole.UnmarshalJSON(row) == nil {
@@ -126,7 +126,7 @@ func textRow(row []byte) []byte {
 	return text
 }
 
-// writeFile makes a file of what write writes, or leaves the old one.
+// writeFile atomically replaces a file by what write writes.
 func writeFile(path string, write func(io.Writer) error) error {
 	if st, err := os.Stat(path); err == nil && !st.Mode().IsRegular() {
 		f, err := os.OpenFile(path, os.O_WRONLY, 0) // a device or a pipe
@@ -135,7 +135,7 @@ func writeFile(path string, write func(io.Writer) error) error {
 		}
 		return errors.Join(write(f), f.Close())
 	}
-	// Made like any file of the user's, with their umask.
+	// Created like any file of the user, subject to the umask.
 	f, err := os.OpenFile(path+".part-"+strconv.Itoa(os.Getpid()), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666) //nolint:gosec // see above
 	if err != nil {
 		return err

@@ -41,8 +41,8 @@ func (f downloadLink) run(ctx context.Context, s *session, t target, _ *string) 
 		"curl '%s'")
 }
 
-// print prints the address alone to standard output, for scripts, and how to
-// use it beside it, for people.
+// print prints the bare URL to standard output, for scripts, and how to use it to
+// standard error, for people.
 func (f *linkFlags) print(s *session, t target, get func(*client.Client) (client.Link, error), usage string) error {
 	if f.Expires < 0 {
 		return usagef("--expires %v is negative", f.Expires)

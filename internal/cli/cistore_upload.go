@@ -55,7 +55,7 @@ func (f uploadFlags) run(ctx context.Context, s *session, t target, path *string
 	if err != nil {
 		return err
 	}
-	if !st.Mode().IsRegular() { // a pipe or a device is read once
+	if !st.Mode().IsRegular() { // pipes and devices can be read only once
 		return c.Upload(ctx, t.key, jsonLines(s.watched(file, -1), f.Format, time.Now()), opts...)
 	}
 	src := &fileSource{session: s, file: file, size: st.Size(), kind: f.Format, now: time.Now()}
@@ -63,8 +63,8 @@ func (f uploadFlags) run(ctx context.Context, s *session, t target, path *string
 	return c.Upload(ctx, t.key, src, opts...)
 }
 
-// fileSource reads a file as JSON lines, again from its start where the
-// client must send it again.
+// fileSource reads a file as JSON lines, and starts over if the client has to
+// resend it.
 type fileSource struct {
 	session *session
 	file    *os.File
@@ -80,8 +80,8 @@ func (f *fileSource) rewind() {
 
 func (f *fileSource) Read(p []byte) (int, error) { return f.lines.Read(p) }
 
-// Seek knows the start only. It tells an end of 0: how long the JSON will be
-// is not known before.
+// Seek supports only the start. It reports an end of 0, because the length of the
+// JSON is not known in advance.
 func (f *fileSource) Seek(offset int64, whence int) (int64, error) {
 	if offset != 0 {
 		return 0, fmt.Errorf("seek to %d: only seeking to the start is supported", offset)
@@ -96,8 +96,8 @@ func (f *fileSource) Seek(offset int64, whence int) (int64, error) {
 	return 0, nil
 }
 
-// watched shows the progress of reading r where somebody looks; a negative
-// size is not known.
+// watched shows the progress of reading r on a terminal; a negative size means
+// unknown.
 func (s *session) watched(r io.Reader, size int64) io.Reader {
 	if s.root.Quiet || !isTerminal(s.Stderr) {
 		return r
@@ -115,7 +115,7 @@ type watchedReader struct {
 
 func (w *watchedReader) Read(p []byte) (int, error) {
 	n, err := w.r.Read(p)
-	_ = w.bar.Add(n) // a bar that cannot be drawn changes nothing
+	_ = w.bar.Add(n) // failing to draw the bar does not matter
 	if err != nil {
 		_ = w.bar.Finish()
 	}

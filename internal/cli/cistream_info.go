@@ -68,7 +68,7 @@ func (f *outputFlag) info(ctx context.Context, s *session, t target) error {
 	return printInfoTable(s, live)
 }
 
-// printInfoJSON prints what the server answers to GET /stream/info.
+// printInfoJSON prints the response of GET /stream/info.
 func printInfoJSON(s *session, live client.Live) error {
 	type stream struct {
 		Size        int64  `json:"size"`
@@ -89,7 +89,7 @@ func printInfoJSON(s *session, live client.Live) error {
 }
 
 func printInfoTable(s *session, live client.Live) error {
-	// Keys are what others chose: no more than text of them.
+	// Others chose the keys: print them as plain text.
 	out := newFilter(s.Stdout, false)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	nodes := slices.ContainsFunc(live.Streams, func(i client.StreamInfo) bool { return i.Node != "" })

@@ -12,8 +12,8 @@ import (
 	"github.com/harness/log-service/client"
 )
 
-// flushTime is how long an interrupted push may take to deliver what it has
-// read: short enough for whoever interrupted it.
+// flushTime limits how long an interrupted push may take to deliver what it has
+// read: the user is waiting for it to end.
 const flushTime = 10 * time.Second
 
 type pushFlags struct {
@@ -62,7 +62,7 @@ func (f pushFlags) run(ctx context.Context, s *session, t target, message *strin
 		err = f.message(ctx, c, t, *message)
 	}
 	if f.Close && !errors.Is(err, logservice.ErrStreamNotFound) {
-		// Also a log that was interrupted ends: nobody writes to it any more.
+		// Also close an interrupted log: nobody will write to it any more.
 		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTime)
 		defer cancel()
 		err = errors.Join(err, c.Close(end, t.key))
@@ -73,7 +73,7 @@ func (f pushFlags) run(ctx context.Context, s *session, t target, message *strin
 	return err
 }
 
-// message pushes one text; each of its lines becomes a line.
+// message pushes one text; each of its lines becomes a line of the log.
 func (f *pushFlags) message(ctx context.Context, c *client.Client, t target, text string) error {
 	var pos int64
 	if f.Line != nil {
@@ -92,25 +92,25 @@ func (f *pushFlags) message(ctx context.Context, c *client.Client, t target, tex
 	return err
 }
 
-// pipe pushes standard input until it ends or ctx does. Either way, what was
-// read is delivered before it returns.
+// pipe pushes standard input until it ends or ctx does. In both cases it delivers
+// what was read before it returns.
 func (f *pushFlags) pipe(ctx context.Context, s *session, t target, c *client.Client) error {
-	// Asked first, so that a log that is not open and a server that is not
-	// there show before anything is read.
+	// Check first, so that a missing stream or an unreachable server is reported
+	// before any input is read.
 	if _, err := c.Append(ctx, t.key, nil); err != nil {
 		return err
 	}
 	deliver, giveUp := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer giveUp(nil)
-	// Others may push to the same log: a message, or another pipe.
+	// Others may push to the same log, for example a message or another pipe.
 	w := c.Writer(deliver, t.key, client.Level(f.Level), client.Shared())
 
 	var dst io.Writer = w
 	if f.Tee {
 		dst = io.MultiWriter(s.Stdout, w)
 	}
-	// A read of standard input cannot be interrupted: when ctx ends, this
-	// goroutine stays until the process does. Writes to a closed w fail.
+	// Reading standard input cannot be interrupted: when ctx ends, this goroutine
+	// stays until the process exits. Writes to a closed w fail.
 	copied := make(chan error, 1)
 	go func() {
 		_, err := io.Copy(dst, s.Stdin)
@@ -127,8 +127,8 @@ func (f *pushFlags) pipe(ctx context.Context, s *session, t target, c *client.Cl
 	return delivered(w, err)
 }
 
-// delivered closes w. A reason that w failed for comes alone: it is why the
-// copying ended, too.
+// delivered closes w. If w has failed, its error is returned alone, because it also
+// ended the copying.
 func delivered(w *client.Writer, copyErr error) error {
 	closeErr := w.Close()
 	st := w.Stats()

@@ -15,10 +15,10 @@ import (
 	"github.com/harness/log-service/client"
 )
 
-// maxLast bounds -n: that many lines of an archived log are held in memory.
+// maxLast limits -n: so many lines of an archived log are held in memory.
 const maxLast = 100_000
 
-// readFlags say which lines of a log are printed, and how.
+// readFlags select which lines of a log are printed, and how.
 type readFlags struct {
 	After      int64  `placeholder:"SEQ" help:"Start after the line with this sequence."`
 	Last       *int64 `short:"n" name:"lines" placeholder:"N" help:"Start with the last N existing lines."`
@@ -77,9 +77,9 @@ func (f *readFlags) read(ctx context.Context, s *session, t target, follow bool)
 	case f.Last != nil && f.After > 0:
 		return usagef("--after and -n both set where to start: give only one")
 	}
-	// A server that is not there shows here, without the patience that a tail
-	// has once it runs. Live logs are asked for: they are there when the store
-	// of finished ones is not.
+	// Report an unreachable server here, without the patience of a running tail.
+	// Ask for live logs: they are available even if the store of finished logs
+	// is not.
 	quick, err := s.client(t, oneShot)
 	if err != nil {
 		return err
@@ -131,12 +131,12 @@ func (f *readFlags) print(ctx context.Context, s *session, c *client.Client, t t
 	return printEach(s, c.Lines(ctx, t.key, opts...), show.text, noText)
 }
 
-// noJSON and noText tell a gap that the server has no line for.
+// noJSON and noText detect a gap for which the server has no line.
 func noJSON(r client.Raw) bool      { return r.JSON == nil }
 func noText(l logservice.Line) bool { return l.Gap == nil }
 
-// printEach prints the lines of a reading. Lines that are gone are told: by
-// the line that stands for them in the log, or else on standard error.
+// printEach prints lines. A gap is reported by the line that represents it in the
+// log, if there is one, and otherwise on standard error.
 func printEach[L any](s *session, lines iter.Seq2[L, error], show func(L) error, bare func(L) bool) error {
 	for line, err := range lines {
 		gap, isGap := errors.AsType[*logservice.GapError](err)
@@ -154,14 +154,14 @@ func printEach[L any](s *session, lines iter.Seq2[L, error], show func(L) error,
 	return nil
 }
 
-// last is the end of a log as it is now.
+// last is the current end of a log.
 type last struct {
 	held []client.Raw
 	seq  int64 // of the last line
 }
 
-// lastLines reads the last n lines that the log has now. Of a live log the
-// server says where they begin; an archived one is read through.
+// lastLines reads the last n lines that the log has now. For a live log the server
+// says where they start; an archived one is read completely.
 func lastLines(ctx context.Context, c *client.Client, key logservice.Key, n int64, opt client.ReadOption) (l last, err error) {
 	infos, err := c.Info(ctx, client.Under(key))
 	if err != nil {
@@ -180,7 +180,7 @@ func lastLines(ctx context.Context, c *client.Client, key logservice.Key, n int6
 		if raw.JSON == nil {
 			continue
 		}
-		raw.JSON = append([]byte(nil), raw.JSON...) // it is the reader's until the next line only
+		raw.JSON = append([]byte(nil), raw.JSON...) // valid only until the next line
 		l.held = append(l.held, raw)
 		if int64(len(l.held)) >= 2*n+1 {
 			l.held = append(l.held[:0], l.held[int64(len(l.held))-n:]...)
@@ -192,11 +192,11 @@ func lastLines(ctx context.Context, c *client.Client, key logservice.Key, n int6
 	return l, nil
 }
 
-// printer prints lines the way the flags say.
+// printer prints lines as the flags say.
 type printer struct {
 	out        *liveWriter
-	safe       *filter   // nil: raw
-	dst        io.Writer // safe, or else out
+	safe       *filter   // nil for raw output
+	dst        io.Writer // safe, if not nil, or out
 	buf        []byte    // reused
 	json       bool
 	timestamps bool
@@ -220,7 +220,7 @@ func (f *readFlags) printer(s *session) (*printer, error) {
 	return p, nil
 }
 
-// line prints a line of JSON, or its text.
+// line prints a line as JSON or as text.
 func (p *printer) line(raw client.Raw) error {
 	var line logservice.Line
 	if !p.json || p.match != nil {
@@ -239,7 +239,7 @@ func (p *printer) line(raw client.Raw) error {
 	return err
 }
 
-// text prints the text of a line, which need not end in a line break.
+// text prints the text of a line, which may lack a line break.
 func (p *printer) text(line logservice.Line) error {
 	if p.match != nil && !p.match.MatchString(line.Out) {
 		return nil

@@ -1,6 +1,6 @@
-// Package cli is the command line of the log service: one program under the
-// names log-service and log-server, one file a verb. Data goes to standard
-// output, everything else to standard error.
+// Package cli is the command line of the log service: one program with the names
+// log-service and log-server, and one file per verb. Data goes to standard output,
+// everything else to standard error.
 package cli
 
 import (
@@ -12,16 +12,16 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// Program is how the program was called.
+// Program describes how the program was called.
 type Program struct {
 	Name    string   // shown in help and hints: log-service or log-server
-	Environ []string // as os.Environ; what the server reads its settings from
+	Environ []string // in the form of os.Environ; the source of server settings
 	Stdin   io.Reader
 	Stdout  io.Writer
 	Stderr  io.Writer
 }
 
-// globals are the flags that every command takes.
+// globals are the flags common to all commands.
 type globals struct {
 	Help    helpFlag    `short:"h" help:"Show what the command does, its flags and an example."`
 	Version versionFlag `help:"Print the version and exit."`
@@ -52,7 +52,7 @@ type root struct {
 	Completion completionCmd `cmd:"" help:"Print a completion script for a shell."`
 }
 
-// Help shows a whole way of a log. Commands of one group do the same.
+// Help shows the life of a log. Command groups do the same.
 func (*root) Help() string {
 	return example("log-service server", "log-service cistream open 1 2 3 4", `make 2>&1 | log-service cistream push 1 2 3 4 -`,
 		"log-service cistream tail 1 2 3 4", "log-service cistream close 1 2 3 4", "log-service cistore download 1 2 3 4")
@@ -89,8 +89,8 @@ type cistreamCmd struct {
 	Info  infoCmd                   `cmd:"" help:"List the live logs."`
 }
 
-// storeCmd and streamCmd are the spelling of later releases of the first
-// service: the same verbs, named by account, token and key.
+// storeCmd and streamCmd are the spelling of later releases of the original Harness
+// log service: the same verbs, with account, token and key as arguments.
 type storeCmd struct {
 	Upload       logCmd[idKey, uploadFlags]   `cmd:"" help:"Store a file, or standard input, as a finished log."`
 	Download     logCmd[idKey, downloadFlags] `cmd:"" help:"Print a finished log."`
@@ -106,8 +106,8 @@ type streamCmd struct {
 	Info  idInfoCmd                 `cmd:"" help:"List the live logs."`
 }
 
-// errPrinted says that a flag asked for something that is printed now: help, or
-// the version.
+// errPrinted reports that the output that a flag requested, help or the version, has
+// been printed.
 var errPrinted = errors.New("printed what a flag asked for")
 
 type helpFlag bool
@@ -119,8 +119,8 @@ func (helpFlag) BeforeReset(ctx *kong.Context) error {
 	return errPrinted
 }
 
-// Run runs the command that args name, without the program's own name, and
-// returns the exit status.
+// Run runs the command given by args, which exclude the program name, and returns
+// the exit status.
 func Run(ctx context.Context, p Program, args []string) int {
 	if len(args) == 0 {
 		args = []string{"--help"}

@@ -35,7 +35,7 @@ func (c *completionCmd) Run(s *session) error {
 	return bashCompletion(s.Stdout, words)
 }
 
-// completions collects what may follow each command: its verbs, then flags.
+// completions collects what may follow each command: subcommands, then flags.
 func completions(n *kong.Node, path []string, words map[string][]string) {
 	key := strings.Join(path, " ")
 	for _, child := range n.Children {
@@ -51,8 +51,8 @@ func completions(n *kong.Node, path []string, words map[string][]string) {
 	}
 }
 
-// bashCompletion writes a function that finds the command in the words so far
-// and offers what may follow it.
+// bashCompletion writes a shell function that finds the command in the words typed
+// so far and completes what may follow it.
 func bashCompletion(w io.Writer, words map[string][]string) error {
 	var b strings.Builder
 	b.WriteString(`_log_service() {

@@ -10,7 +10,7 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// commands calls visit for every command and every group of them.
+// commands calls visit for every command and every group of commands.
 func commands(t *testing.T, name string, visit func(n *kong.Node)) {
 	t.Helper()
 	parser, err := newParser(&Program{Name: name, Stdout: io.Discard, Stderr: io.Discard}, &root{})
@@ -51,7 +51,7 @@ func TestTheDocumentationNamesEveryCommandAndFlag(t *testing.T) {
 			t.Errorf("docs/cli.md has no example of %s", n.FullPath())
 		}
 		for _, f := range n.Flags {
-			// A flag that is on without being given is named by how to turn it off.
+			// A flag that is on by default is documented in its negated form.
 			if !strings.Contains(doc, "--"+f.Name) && !strings.Contains(doc, "--no-"+f.Name) {
 				t.Errorf("docs/cli.md does not name --%s of %s", f.Name, n.FullPath())
 			}

@@ -16,7 +16,7 @@ import (
 	"github.com/harness/log-service/internal/server"
 )
 
-// Exit statuses; docs/cli.md tells them to users.
+// Exit statuses; docs/cli.md documents them.
 const (
 	exitOK          = 0
 	exitError       = 1
@@ -25,17 +25,17 @@ const (
 	exitForbidden   = 4
 	exitConflict    = 5
 	exitUnavailable = 6
-	exitInterrupted = 130 // 128 + SIGINT, as shells say it
+	exitInterrupted = 130 // 128 + SIGINT, as in shells
 )
 
 var (
-	// errTimeout ends a command whose --timeout is over.
+	// errTimeout ends a command when --timeout has elapsed.
 	errTimeout = errors.New("the time of --timeout is over")
-	// errLost says that a command did not get everything through.
+	// errLost reports that a command lost lines.
 	errLost = errors.New("lines were lost")
 )
 
-// usage is an error of whoever wrote the command line or the input.
+// usage is an error in the command line or the input.
 type usage struct {
 	err  error
 	hint string
@@ -46,8 +46,8 @@ func (u *usage) Unwrap() error { return u.err }
 
 func usagef(format string, args ...any) error { return &usage{err: fmt.Errorf(format, args...)} }
 
-// usageError turns what the parser says into a usage error that names the
-// help of the command that was meant.
+// usageError converts a parser error to a usage error that refers to the help of
+// the command.
 func usageError(program string, err error) error {
 	command := program
 	var parse *kong.ParseError
@@ -59,7 +59,7 @@ func usageError(program string, err error) error {
 	return &usage{err: err, hint: "see: " + command + " --help"}
 }
 
-// hinted adds a way out to an error.
+// hinted adds a hint to an error.
 type hinted struct {
 	err  error
 	hint string
@@ -72,15 +72,14 @@ func withHint(err error, format string, args ...any) error {
 	return &hinted{err: err, hint: fmt.Sprintf(format, args...)}
 }
 
-// report prints err in at most three lines an error, and returns its exit
-// status.
+// report prints err, in at most three lines per error, and returns its exit status.
 func (p Program) report(ctx context.Context, err error) int {
 	status := exitStatus(ctx, err)
 	if status == exitInterrupted {
-		return status // whoever pressed the key knows
+		return status // the user interrupted it and needs no message
 	}
 	for _, e := range parts(err) {
-		// Messages may quote what a server or a log says.
+		// Messages may quote a server or a log.
 		out := newFilter(p.Stderr, false)
 		fmt.Fprintf(out, "error: %s\n", strings.ReplaceAll(e.Error(), "\n", " "))
 		if h := hint(e, p.Name); h != "" {
@@ -93,7 +92,7 @@ func (p Program) report(ctx context.Context, err error) int {
 	return status
 }
 
-// parts are the errors that err joins, which write a line each.
+// parts returns the errors joined in err, each of which gets its own lines.
 func parts(err error) (all []error) {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok && strings.Contains(err.Error(), "\n") {
 		for _, e := range joined.Unwrap() {
@@ -104,7 +103,7 @@ func parts(err error) (all []error) {
 	return []error{err}
 }
 
-// exitStatus is the one table from errors to exit statuses.
+// exitStatus is the mapping of errors to exit statuses.
 func exitStatus(ctx context.Context, err error) int {
 	var (
 		u       *usage
@@ -117,7 +116,7 @@ func exitStatus(ctx context.Context, err error) int {
 	case errors.As(err, &u), errors.As(err, &setting):
 		return exitUsage
 	case isUntrusted(err):
-		return exitError // trying again does not help
+		return exitError // retrying does not help
 	case ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(ctx))):
 		return exitInterrupted
 	case errors.Is(err, logservice.ErrStreamNotFound), errors.Is(err, logservice.ErrBlobNotFound):
@@ -143,7 +142,7 @@ func isUntrusted(err error) bool {
 	return ok
 }
 
-// hint says what to do about err.
+// hint says how to fix err.
 func hint(err error, program string) string {
 	var (
 		u       *usage

@@ -6,29 +6,30 @@ import (
 	"unicode/utf8"
 )
 
-// A filter lets text through to a terminal and keeps from it what a log could
-// use to deceive whoever reads it: moving the cursor, erasing, renaming the
-// window, writing the clipboard, turning text around. Of all control
-// sequences (ECMA-48) only colours pass.
+// filter sanitises text for a terminal. It removes everything that a log could use
+// to deceive its reader: moving the cursor, erasing, renaming the window, writing
+// to the clipboard, reversing text. Of all control sequences (ECMA-48), only
+// colours pass.
 //
-//   - ESC [ ... m passes, unless it conceals text; with colours off it goes too.
-//   - Every other sequence goes whole: CSI, OSC, DCS, SOS, PM, APC, also where
-//     an 8-bit C1 control begins it. A line break ends one that is not closed.
-//   - A carriage return before a line break goes, another one becomes a line
-//     break: it would let the text behind it hide the text before.
-//   - Tab passes; every other C0 and C1 control and DEL goes.
-//   - Marks that turn the direction of text go; U+2028 and U+2029 become spaces.
-//   - Bytes that are no UTF-8 become U+FFFD.
+//   - ESC [ ... m passes, unless it conceals text or colours are off.
+//   - Every other sequence is removed whole: CSI, OSC, DCS, SOS, PM, APC, also if
+//     it starts with an 8-bit C1 control. A line break ends an unterminated one.
+//   - A carriage return before a line break is removed; any other becomes a line
+//     break, because the text after it could hide the text before it.
+//   - Tab passes; every other C0 and C1 control and DEL is removed.
+//   - Marks that change the direction of text are removed; U+2028 and U+2029
+//     become spaces.
+//   - Invalid UTF-8 becomes U+FFFD.
 //
-// It is used by one goroutine. Close it to end a colour that is still on.
+// A filter is not safe for concurrent use. Close resets a colour that is still on.
 type filter struct {
 	w       io.Writer
 	colours bool
 
 	state   filterState
-	seq     []byte // parameters of the CSI sequence being read
+	seq     []byte // parameters of the current CSI sequence
 	partial []byte // first bytes of a rune that the next Write completes
-	cr      bool   // a carriage return waits for what follows it
+	cr      bool   // a carriage return whose effect depends on what follows
 	tinted  bool   // a colour is on
 	out     []byte
 }
@@ -37,13 +38,13 @@ type filterState uint8
 
 const (
 	ground       filterState = iota
-	escape                   // behind ESC
+	escape                   // after ESC
 	csi                      // in a control sequence
 	stringState              // in OSC, DCS, SOS, PM or APC
-	stringEscape             // behind an ESC in one of those
+	stringEscape             // after an ESC in one of those
 )
 
-// maxSGR is longer than any colour sequence that a program writes.
+// maxSGR exceeds the length of any real colour sequence.
 const maxSGR = 64
 
 func newFilter(w io.Writer, colours bool) *filter {
@@ -79,7 +80,7 @@ func (f *filter) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// Close ends what is half-written. It leaves the writer below open.
+// Close completes pending output. It does not close the underlying writer.
 func (f *filter) Close() error {
 	f.out = f.out[:0]
 	if len(f.partial) > 0 {
@@ -94,7 +95,7 @@ func (f *filter) Close() error {
 	return err
 }
 
-// plain counts the bytes at the start of p that need no look.
+// plain returns the number of bytes at the start of p that need no filtering.
 func plain(p []byte) int {
 	for i, c := range p {
 		if (c < 0x20 && c != '\n' && c != '\t') || c >= 0x7f {
@@ -140,7 +141,7 @@ func (f *filter) text(r rune) {
 		f.state, f.seq = csi, f.seq[:0]
 	case r == 0x90, r == 0x98, r == 0x9d, r == 0x9e, r == 0x9f:
 		f.state = stringState
-	case r < 0x20, r >= 0x7f && r <= 0x9f, turns(r):
+	case r < 0x20, r >= 0x7f && r <= 0x9f, reorders(r):
 	case r == 0x2028, r == 0x2029:
 		f.out = append(f.out, ' ')
 	default:
@@ -154,7 +155,7 @@ func (f *filter) afterEscape(r rune) {
 		f.state, f.seq = csi, f.seq[:0]
 	case r == ']', r == 'P', r == 'X', r == '^', r == '_':
 		f.state = stringState
-	case r >= 0x20 && r <= 0x2f: // more of the sequence follows
+	case r >= 0x20 && r <= 0x2f: // an intermediate byte of the sequence
 		f.state = escape
 	case r >= 0x30 && r <= 0x7e:
 		f.state = ground
@@ -225,8 +226,8 @@ func colour(params string) bool {
 	return true
 }
 
-// turns reports whether r changes the direction of the text around it
+// reorders reports whether r changes the direction of the surrounding text
 // (Unicode's explicit directional formatting, UAX 9 section 2).
-func turns(r rune) bool {
+func reorders(r rune) bool {
 	return r == 0x061c || r == 0x200e || r == 0x200f || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069
 }

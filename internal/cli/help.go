@@ -8,17 +8,16 @@ import (
 	logservice "github.com/harness/log-service"
 )
 
-// programName is how examples call the program; help shows the name it was
-// called by instead.
+// programName is the program name in examples; help replaces it by the name in use.
 const programName = "log-service"
 
-// example is what a command's help shows as such.
+// example formats the examples in a command's help.
 func example(commands ...string) string {
 	return "Example:\n\n    " + strings.Join(commands, "\n    ")
 }
 
-// defaults fills the variables of the flags' tags, and puts the program's own
-// name into examples.
+// defaults sets the variables of the flags' tags and puts the actual program name
+// into examples.
 func defaults() kong.Option {
 	return kong.OptionFunc(func(k *kong.Kong) error {
 		if err := (kong.Vars{"server": logservice.DefaultServer, "account": logservice.DefaultAccount}).Apply(k); err != nil {

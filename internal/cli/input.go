@@ -14,7 +14,7 @@ import (
 	logservice "github.com/harness/log-service"
 )
 
-// Kinds of input of an upload.
+// Kinds of upload input.
 const (
 	inputAuto = "auto"
 	inputJSON = "json" // JSON lines, or an array of lines
@@ -22,23 +22,23 @@ const (
 )
 
 const (
-	// peekBytes is how much of an input is looked at to tell its kind: more
-	// than any usual first line.
+	// peekBytes is how much of an input is examined to detect its kind: more than
+	// a typical first line.
 	peekBytes = 64 << 10
-	// maxTextLine is where a longer line of text becomes two, so that memory
-	// is bounded and the JSON of each stays below the server's usual limit,
-	// also where every byte needs an escape.
+	// maxTextLine is where a longer line of text is split. It limits memory, and
+	// keeps the JSON below the server's default limit even if every byte needs an
+	// escape.
 	maxTextLine = logservice.DefaultMaxLineBytes / 8
 )
 
-// jsonLines turns input into JSON lines as the service keeps them, with
-// memory for one line at a time. JSON lines pass as they are (checked where
-// they are said to be that); an array of objects becomes a line for each; of any other text every line becomes the
-// "out" of one, dated now.
+// jsonLines converts input to JSON lines as the service stores them, holding one
+// line in memory at a time. JSON lines pass unchanged (and are validated if kind says
+// that they are JSON); the objects of an array become one line each; each line of
+// any other text becomes the "out" of a line with the time now.
 func jsonLines(r io.Reader, kind string, now time.Time) io.Reader {
 	br := bufio.NewReaderSize(r, peekBytes)
 	if kind == inputAuto || kind == inputJSON {
-		head, _ := br.Peek(peekBytes) // an error comes back on the next read
+		head, _ := br.Peek(peekBytes) // the next read returns any error
 		switch {
 		case startsArray(head, kind):
 			return &converter{next: arrayLines(br)}
@@ -51,8 +51,8 @@ func jsonLines(r io.Reader, kind string, now time.Time) io.Reader {
 	return &converter{next: textLines(br, now)}
 }
 
-// startsObject reports whether the first line of head is a JSON object, or
-// the begin of one where head ends inside it. The log of a program that
+// startsObject reports whether the first line of head is a JSON object, or a
+// prefix of one that is cut off at the end of head. The log of a program that
 // prints "{" is text.
 func startsObject(head []byte) bool {
 	head = bytes.TrimLeft(head, "\r\n\t ")
@@ -66,8 +66,8 @@ func startsObject(head []byte) bool {
 	return jsontext.Value(line).IsValid()
 }
 
-// startsArray reports whether head begins an array of objects. A log line
-// such as "[INFO] starting" is text.
+// startsArray reports whether head starts an array of objects. A log line such as
+// "[INFO] starting" is text.
 func startsArray(head []byte, kind string) bool {
 	head = bytes.TrimLeft(head, "\r\n\t ")
 	if len(head) == 0 || head[0] != '[' {
@@ -80,13 +80,13 @@ func startsArray(head []byte, kind string) bool {
 	return len(rest) > 0 && (rest[0] == '{' && cutValue(rest) || rest[0] == ']')
 }
 
-// cutValue reports whether p begins with a JSON value or is the begin of one.
+// cutValue reports whether p starts with a JSON value or a prefix of one.
 func cutValue(p []byte) bool {
 	_, err := jsontext.NewDecoder(bytes.NewReader(p)).ReadValue()
 	return err == nil || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
-// converter reads what next appends, piece by piece.
+// converter is an io.Reader of what next appends.
 type converter struct {
 	next func(dst []byte) ([]byte, error)
 	buf  []byte
@@ -107,7 +107,7 @@ func (c *converter) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// arrayLines yields the elements of an array, each on a line of its own.
+// arrayLines yields the elements of an array, one per line.
 func arrayLines(r io.Reader) func(dst []byte) ([]byte, error) {
 	dec := decoder(r)
 	begun := false
@@ -138,8 +138,8 @@ func arrayLines(r io.Reader) func(dst []byte) ([]byte, error) {
 	}
 }
 
-// valueLines yields objects that follow one another, each on a line of its
-// own: those that are written so as they are.
+// valueLines yields consecutive objects, one per line. Objects that are already on
+// one line are unchanged.
 func valueLines(r io.Reader) func(dst []byte) ([]byte, error) {
 	dec := decoder(r)
 	return func(dst []byte) ([]byte, error) {
@@ -163,7 +163,7 @@ func decoder(r io.Reader) *jsontext.Decoder {
 
 func readObject(dec *jsontext.Decoder) (jsontext.Value, error) {
 	switch dec.PeekKind() {
-	case '{', 0: // 0: the error comes with the value
+	case '{', 0: // 0: the value returns the error
 		return dec.ReadValue()
 	}
 	return nil, fmt.Errorf("not an object, at byte %d", dec.InputOffset())
@@ -171,10 +171,10 @@ func readObject(dec *jsontext.Decoder) (jsontext.Value, error) {
 
 func badJSON(err error) error { return &usage{err: fmt.Errorf("malformed JSON: %w", err)} }
 
-// textLines yields a JSON line for every line of text.
+// textLines yields a JSON line for each line of text.
 func textLines(r *bufio.Reader, now time.Time) func(dst []byte) ([]byte, error) {
 	stamp := now.UTC().Format(time.RFC3339Nano)
-	var line []byte // of text, reused
+	var line []byte // of text; reused
 	pos := 0
 	return func(dst []byte) ([]byte, error) {
 		var err error
@@ -183,7 +183,7 @@ func textLines(r *bufio.Reader, now time.Time) func(dst []byte) ([]byte, error) 
 			return dst, err
 		}
 		dst = fmt.Appendf(dst, `{"level":"info","pos":%d,"out":`, pos)
-		// The error says that bytes were no UTF-8 and became U+FFFD.
+		// The error only reports that invalid UTF-8 became U+FFFD.
 		dst, _ = jsontext.AppendQuote(dst, line)
 		dst = fmt.Appendf(dst, `,"time":%q,"args":null}`, stamp)
 		pos++
@@ -191,7 +191,7 @@ func textLines(r *bufio.Reader, now time.Time) func(dst []byte) ([]byte, error) 
 	}
 }
 
-// textLine appends the next line with its break, or maxTextLine bytes of it.
+// textLine appends the next line with its line break, or maxTextLine bytes of it.
 func textLine(r *bufio.Reader, line []byte) ([]byte, error) {
 	for len(line) < maxTextLine {
 		part, err := r.ReadSlice('\n')
@@ -200,8 +200,8 @@ func textLine(r *bufio.Reader, line []byte) ([]byte, error) {
 			return line, err
 		}
 	}
-	// Cut between runes: the rest of a rune may still lie in the reader. At
-	// the end of the input Peek gives less than it was asked for.
+	// Split between runes: the rest of a rune may still be in the reader. At
+	// the end of the input Peek returns less than requested.
 	rest, _ := r.Peek(utf8.UTFMax - 1)
 	n := 0
 	for n < len(rest) && !utf8.RuneStart(rest[n]) {

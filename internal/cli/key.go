@@ -6,14 +6,14 @@ import (
 	logservice "github.com/harness/log-service"
 )
 
-// target is the log that a command is about, and who asks.
+// target is the log that a command acts on, and the caller's account and token.
 type target struct {
 	account, token string
 	key            logservice.Key
 }
 
-// ciKey names a log by the identifiers of a build's step, or by its whole key
-// as one path.
+// ciKey identifies a log by the identifiers of a build step, or by its whole key as
+// one path.
 type ciKey struct {
 	Project string  `arg:"" help:"Project; or the whole key as project/build/stage/step, instead of all four."`
 	Build   *string `arg:"" optional:"" help:"Build."`
@@ -21,9 +21,9 @@ type ciKey struct {
 	Step    *string `arg:"" optional:"" help:"Step."`
 }
 
-// resolve finds the key, and what was given behind it. A path in the first
-// place is told by its "/", so that what follows may stand in any of the
-// places behind it; one argument alone is a key, whatever it holds.
+// resolve returns the key and the argument after it. If the first argument contains
+// a "/", it is a path, and the argument after the key may be in any of the following
+// positions. A single argument is a key, whatever it contains.
 func (k ciKey) resolve(s *session, trailing *string) (t target, rest *string, err error) {
 	args := []string{k.Project}
 	for _, a := range []*string{k.Build, k.Stage, k.Step, trailing} {
@@ -55,7 +55,7 @@ func (k ciKey) resolve(s *session, trailing *string) (t target, rest *string, er
 
 func (ciKey) help(a action) string { return a.help() }
 
-// only is resolve for a command that takes nothing behind the key.
+// only is resolve for a command without an argument after the key.
 func (k ciKey) only(s *session) (target, error) {
 	t, rest, err := k.resolve(s, nil)
 	if err == nil && rest != nil {
@@ -64,8 +64,8 @@ func (k ciKey) only(s *session) (target, error) {
 	return t, err
 }
 
-// idKey names a log by its account and key, in the spelling of later releases
-// of the first service.
+// idKey identifies a log by account and key, as in later releases of the original
+// Harness log service.
 type idKey struct {
 	AccountID string `arg:"" name:"accountID" help:"Account."`
 	Token     string `arg:"" help:"Token; \"\" for a server without authentication."`

@@ -7,18 +7,17 @@ import (
 	"time"
 )
 
-// showAfter is how long a line may wait for others, so that many of them take
-// one write. Nobody sees it.
+// showAfter is how long a line may wait so that several share one write. It is not
+// noticeable.
 const showAfter = 20 * time.Millisecond
 
-// liveWriter buffers what is written and passes it on soon, whether or not
-// more comes. Close it.
+// liveWriter buffers writes and passes them on within showAfter. Close it.
 type liveWriter struct {
 	mu    sync.Mutex // guards the fields below; held while writing
 	w     *bufio.Writer
-	timer *time.Timer // runs while something is buffered; nil before the first
+	timer *time.Timer // runs while something is buffered; nil before the first write
 	armed bool
-	err   error // of a write that nobody waited for
+	err   error // of an asynchronous write
 }
 
 func newLiveWriter(w io.Writer) *liveWriter {
@@ -53,7 +52,7 @@ func (l *liveWriter) show() {
 	}
 }
 
-// Close passes on what is left. It leaves the writer below open.
+// Close writes what is buffered. It does not close the underlying writer.
 func (l *liveWriter) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -2,34 +2,34 @@ package cli
 
 import "context"
 
-// logCmd is a command about one log: K is how the log is named, A what is done
-// with it. cistore and store have the same commands, and so have cistream and
-// stream; only the names of the logs differ.
+// logCmd is a command on one log: K is how the log is named, A the action. cistore
+// and store have the same commands, and so have cistream and stream; they differ
+// only in how they name logs.
 type logCmd[K keyArgs, A action] struct {
 	Key    K `embed:""`
 	Action A `embed:""`
 }
 
-// keyArgs are the arguments that name a log.
+// keyArgs are arguments that name a log.
 type keyArgs interface {
-	// resolve returns the log, and the argument after those that name it.
-	// trailing is what was parsed as that argument.
+	// resolve returns the log and the argument after its name. trailing is what
+	// was parsed as that argument.
 	resolve(s *session, trailing *string) (t target, rest *string, err error)
 	help(a action) string
 }
 
 // action is what a command does with a log: a struct of flags.
 type action interface {
-	// argument is the one after the log's name, nil if it was not given.
-	// Without takes there is no such argument.
+	// argument returns the argument after the log's name, nil if absent. takes
+	// is false if there is no such argument.
 	argument() (value *string, takes bool)
 	run(ctx context.Context, s *session, t target, argument *string) error
 
-	help() string      // for a log of a build's step
-	idExample() string // for one named by account, token and key
+	help() string      // for logs named by build step
+	idExample() string // for logs named by account, token and key
 }
 
-// noArgument is for an action that takes nothing after the log's name.
+// noArgument is for actions without an argument after the log's name.
 type noArgument struct{}
 
 func (noArgument) argument() (*string, bool) { return nil, false }

@@ -9,9 +9,9 @@ import (
 	"syscall"
 )
 
-// Main is the main function of both programs: it runs the command of
-// os.Args, and returns the exit status. The first SIGINT or SIGTERM ends the
-// command in order, the second one at once.
+// Main is the main function of both programs: it runs the command in os.Args and
+// returns the exit status. The first SIGINT or SIGTERM ends the command
+// gracefully, the second one at once.
 func Main() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -26,8 +26,8 @@ func Main() int {
 	return Run(ctx, p, os.Args[1:])
 }
 
-// calledBy is the name for help and hints: that of a link or copy, too, as
-// long as it is one of the program's own.
+// calledBy returns the program name for help and hints. A link or a copy has its
+// own name, if that is one of the program's names.
 func calledBy(arg0 string) string {
 	name := strings.TrimSuffix(filepath.Base(arg0), ".exe")
 	if name == "log-server" {

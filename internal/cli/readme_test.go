@@ -10,17 +10,17 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// notRun are the commands of the README that the test cannot or need not run
-// by themselves, with what stands for them.
+// notRun maps commands of the README that the test cannot or need not run itself
+// to their replacements.
 var notRun = map[string]string{
 	"go run ./cmd/log-service server": "serve",
 	"go install ./cmd/...":            "",
 	"make test":                       "",
 }
 
-// TestEveryCommandOfTheREADMEWorks makes a script of the README's shell blocks
+// TestEveryCommandOfTheREADMEWorks converts the README's shell blocks to a script
 // and runs it with the real programs: tails in the background, the others one
-// after the other. Each must end with status 0.
+// after another. Each must exit with status 0.
 func TestEveryCommandOfTheREADMEWorks(t *testing.T) {
 	text, err := os.ReadFile("../../README.md")
 	if err != nil {
@@ -49,7 +49,7 @@ func TestEveryCommandOfTheREADMEWorks(t *testing.T) {
 				script += "follow tail.out " + line + "\nshows tail.out hello\n"
 				tails++
 			default:
-				// $LOG_SERVICE_SERVER is the server that runs, on a free port.
+				// $LOG_SERVICE_SERVER is the running server, on a free port.
 				line = strings.ReplaceAll(line, "http://localhost:8079", "$LOG_SERVICE_SERVER")
 				script += "exec sh -c '" + strings.ReplaceAll(line, "'", "''") + "'\n"
 				run++
@@ -72,7 +72,7 @@ func TestEveryCommandOfTheREADMEWorks(t *testing.T) {
 	p := params(dir)
 	setup := p.Setup
 	p.Setup = func(env *testscript.Env) error {
-		env.Setenv("CURL_HOME", env.WorkDir) // curl fails on a status of 400 and more
+		env.Setenv("CURL_HOME", env.WorkDir) // makes curl fail on statuses of 400 and above
 		return setup(env)
 	}
 	testscript.Run(t, p)

@@ -25,8 +25,8 @@ import (
 	"github.com/harness/log-service/internal/tlstest"
 )
 
-// startTime is how long a server may take to answer, on a machine that runs
-// every test at once.
+// startTime limits how long a server may take to start, on a machine that runs all
+// tests at once.
 const startTime = 30 * time.Second
 
 func TestMain(m *testing.M) {
@@ -34,28 +34,28 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"log-service": program, "log-server": program})
 }
 
-// TestScripts runs testdata/*.txtar with the real programs, over real servers
-// on free ports. Beside testscript's own commands (of which stop ends a script,
-// and kill a command in the background) there are:
+// TestScripts runs testdata/*.txtar with the real programs, against real servers on
+// free ports. In addition to the standard testscript commands (where stop ends a
+// script, and kill a background command) there are:
 //
 //	serve [NAME=VALUE...]   start `log-service server` with these settings, wait
-//	                        until it answers, and point the commands at it; its
-//	                        data is in $WORK/data unless told otherwise
+//	                        until it responds, and point the commands at it; its
+//	                        data is in $WORK/data by default
 //	certificates            make ca.pem, cert.pem and key.pem for this machine
-//	shutdown                end it by SIGTERM; it must end with status 0
-//	crash                   end it by SIGKILL
+//	shutdown                stop it with SIGTERM; it must exit with status 0
+//	crash                   kill it with SIGKILL
 //	restart [NAME=VALUE...] shut it down if it runs, then serve at the same address
-//	exits N COMMAND...      run a command, which must end with status N
+//	exits N COMMAND...      run a command that must exit with status N
 //	follow FILE COMMAND...  run a command in the background, output to FILE
-//	type FILE TEXT          write to its standard input, which stays open; TEXT is
-//	                        a file's content where it begins with @
+//	type FILE TEXT          write to its standard input, which stays open; @NAME
+//	                        as TEXT means the content of a file
 //	interrupt FILE          send it SIGINT
-//	followed FILE STATUS    wait for it; it must end with the status
+//	followed FILE STATUS    wait for it; it must exit with this status
 //	shows FILE REGEXP       wait until the file matches
 //	objectstore KIND        start an object store; $OBJECTSTORE is its host:port
-//	bucket NAME             make a bucket in it
-//	send METHOD URL [FILE]  make an HTTP request; its answer is stdout; @FILE is
-//	                        the address that a file holds
+//	bucket NAME             create a bucket in it
+//	send METHOD URL [FILE]  make an HTTP request; stdout is its response; @FILE
+//	                        as URL means the address in a file
 func TestScripts(t *testing.T) {
 	testscript.Run(t, params("testdata"))
 }
@@ -68,15 +68,15 @@ func params(dir string) testscript.Params {
 			env.Values[stateKey{}] = &state{followers: map[string]*follower{}}
 			env.Setenv("LOG_SERVICE_DATA", filepath.Join(env.WorkDir, "data"))
 			env.Setenv("LOG_SERVICE_HTTP_BIND", "127.0.0.1:0")
-			// Not the default: a script would meet the server of another there.
+			// Not the default port: another script's server may be using it.
 			env.Setenv("LOG_SERVICE_GRPC_BIND", "127.0.0.1:0")
-			// Without this every program that is built with the race detector
-			// sleeps for a second before it ends.
+			// Otherwise every program built with the race detector sleeps for a
+			// second before it exits.
 			env.Setenv("GORACE", "atexit_sleep_ms=0")
 			return nil
 		},
-		// [minio] and [versitygw]: the object store is installed, as CI says that
-		// everything is.
+		// [minio] and [versitygw]: the object store is installed, or this is
+		// CI, where all of them must be.
 		Condition: func(cond string) (bool, error) {
 			err := s3test.Installed(s3test.Kind(cond))
 			if err == nil || os.Getenv("CI") == "true" {
@@ -95,11 +95,11 @@ func params(dir string) testscript.Params {
 
 type stateKey struct{}
 
-// state is what a script has running.
+// state holds what a script has running.
 type state struct {
 	server    *exec.Cmd
 	objects   *s3test.Server
-	followers map[string]*follower // by their output file
+	followers map[string]*follower // by output file
 }
 
 type follower struct {
@@ -109,7 +109,7 @@ type follower struct {
 
 func stateOf(ts *testscript.TestScript) *state { return ts.Value(stateKey{}).(*state) }
 
-// command makes a command in the environment of the script.
+// command returns a command with the script's environment.
 func command(ts *testscript.TestScript, name string, args ...string) *exec.Cmd {
 	path := name
 	for dir := range strings.SplitSeq(ts.Getenv("PATH"), string(os.PathListSeparator)) {
@@ -173,12 +173,12 @@ func cmdServe(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("LOG_SERVICE_SERVER", url)
 }
 
-// healthy waits until the server answers. The files hold a certificate for it
-// to see, if they exist.
+// healthy waits until the server responds. If the files exist, they hold a client
+// certificate.
 func healthy(url, cert, key string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), startTime)
 	defer cancel()
-	// Who answers is not the point here; the commands look at certificates.
+	// The server's certificate is not checked here; the commands do that.
 	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
 	if pair, err := tls.LoadX509KeyPair(cert, key); err == nil {
 		transport.TLSClientConfig.Certificates = []tls.Certificate{pair}
@@ -205,7 +205,7 @@ func healthy(url, cert, key string) error {
 	}
 }
 
-// fatal is a script as a tlstest.T.
+// fatal makes a script usable as a tlstest.T.
 type fatal struct{ *testscript.TestScript }
 
 func (f fatal) Fatal(args ...any) { f.Fatalf("%s", fmt.Sprint(args...)) }
@@ -283,7 +283,7 @@ func cmdFollow(ts *testscript.TestScript, neg bool, args []string) {
 	})
 }
 
-// followerOf finds a follower, and checks how many arguments there are.
+// followerOf finds a follower and checks the number of arguments.
 func followerOf(ts *testscript.TestScript, args []string, n int) *follower {
 	if len(args) != n || stateOf(ts).followers[args[0]] == nil {
 		ts.Fatalf("want %d arguments, the first of them a file that follow writes", n)
@@ -309,7 +309,7 @@ func cmdFollowed(ts *testscript.TestScript, neg bool, args []string) {
 	f := followerOf(ts, args, 2)
 	late := time.AfterFunc(startTime, func() { _ = f.Process.Kill() })
 	defer late.Stop()
-	_ = f.Wait() // the status is looked at below
+	_ = f.Wait() // the status is checked below
 	delete(stateOf(ts).followers, args[0])
 	if got := strconv.Itoa(f.ProcessState.ExitCode()); got != args[1] {
 		ts.Fatalf("%s ended with status %s, want %s:\n%s", f, got, args[1], ts.ReadFile(args[0]))

@@ -13,7 +13,7 @@ import (
 	"github.com/harness/log-service/internal/server"
 )
 
-// defaultEnvFile need not exist; a file that was asked for must.
+// defaultEnvFile may be missing; a file given explicitly may not.
 const defaultEnvFile = ".env"
 
 type serverCmd struct {
@@ -50,24 +50,24 @@ func (c *serverCmd) Run(ctx context.Context, s *session) error {
 	return srv.Serve(ctx)
 }
 
-// tuneRuntime fits Go's runtime to the work, where the environment does not
-// say otherwise with the runtime's own variables.
+// tuneRuntime configures the Go runtime for the workload, unless the runtime's own
+// environment variables are set.
 func tuneRuntime(env map[string]string, c config.Config) {
 	if env["GOMAXPROCS"] == "" {
-		// While one thread waits for the disk to sync, which it does most of
-		// the time under load, as many as there are processors go on.
+		// Under load one thread waits for the disk most of the time: keep as
+		// many running as there are processors.
 		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1)
 	}
 	if env["GOGC"] == "" {
-		// Little lives on the heap, and much passes through: collecting at
-		// twice of what lives would do it many times a second for nothing. A
-		// quiet server gives its garbage back all the same, see server.Serve.
+		// The heap is small and allocation rates are high: collecting at twice
+		// the live heap would run many times per second for no gain. A quiet
+		// server still returns its garbage, see server.Serve.
 		debug.SetGCPercent(300)
 	}
 	if env["GOMEMLIMIT"] == "" {
-		// Room for the batches of the budget, the largest bodies in flight
-		// beside them, and some thousand readers: past it garbage is collected
-		// rather than left to grow to as much again.
+		// Capacity for the batch budget, the largest bodies in flight and some
+		// thousand readers: beyond that, collect garbage rather than let the
+		// heap grow as much again.
 		debug.SetMemoryLimit(2*c.Memory + 128<<20)
 	}
 }
@@ -83,7 +83,7 @@ func serverLogger(s *session, c config.Config) *slog.Logger {
 	return slog.New(slog.NewTextHandler(s.Stderr, &slog.HandlerOptions{Level: level}))
 }
 
-// authentication says who may use the server.
+// authentication describes who may use the server.
 func authentication(c config.Config) string {
 	var by []string
 	if c.Secret != "" {

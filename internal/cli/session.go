@@ -14,18 +14,18 @@ import (
 	"github.com/harness/log-service/client/rpc"
 )
 
-// oneShot is how patient commands are that somebody waits for: a server that
-// restarts is back by then, and one that is not there is not waited for.
+// oneShot is the retry policy of interactive commands: it outlasts a server's
+// restart, but does not wait long for an unreachable one.
 var oneShot = client.Retry{Total: 3 * time.Second, First: 100 * time.Millisecond, Most: time.Second}
 
-// session is what a command runs in.
+// session is the environment of a command.
 type session struct {
 	Program
 	root  *root
 	model *kong.Application
 }
 
-// client returns a client of the server that the flags name, for t.
+// client returns a client for t of the server given by the flags.
 func (s *session) client(t target, retry client.Retry) (*client.Client, error) {
 	level := slog.LevelWarn
 	switch {
@@ -52,11 +52,11 @@ func (s *session) client(t target, retry client.Retry) (*client.Client, error) {
 	return c, nil
 }
 
-// colours reports whether the colours of logs may pass: NO_COLOR, set to
-// anything, says no (no-color.org).
+// colours reports whether colours in logs may pass: NO_COLOR, with any value,
+// disables them (no-color.org).
 func (s *session) colours() bool { return os.Getenv("NO_COLOR") == "" }
 
-// noteIncomplete says of a log that was read that it may not be whole.
+// noteIncomplete warns that the log just read may be incomplete.
 func (s *session) noteIncomplete() {
 	if !s.root.Quiet {
 		fmt.Fprintln(s.Stderr, "note: the log is incomplete: its writer went silent and the server closed it; lines may be missing at its end")
@@ -68,7 +68,7 @@ func isTerminal(v any) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// serverHint is what the server says to whoever may not do something.
+// serverHint returns the hint that the server sent with err.
 func serverHint(err error) string {
 	if e, ok := errors.AsType[*client.Error](err); ok {
 		return e.Hint
@@ -76,7 +76,7 @@ func serverHint(err error) string {
 	return ""
 }
 
-// requestID is the server's name for the request that failed.
+// requestID returns the ID of the request that failed.
 func requestID(err error) string {
 	if e, ok := errors.AsType[*client.Error](err); ok {
 		return e.RequestID

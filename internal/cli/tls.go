@@ -7,7 +7,7 @@ import (
 	"github.com/harness/log-service/internal/roots"
 )
 
-// tlsConfig is what the flags say about https; nil: nothing.
+// tlsConfig returns the https settings of the flags, or nil if there are none.
 func (g *globals) tlsConfig() (*tls.Config, error) {
 	if (g.Cert == "") != (g.Key == "") {
 		return nil, usagef("--client-cert and --client-key must be given together")

@@ -29,11 +29,10 @@ const (
 	formatAccount = "account"
 )
 
-// maxTokenTTL bounds the life of a token: what lives longer is a password.
+// maxTokenTTL limits the lifetime of a token: a longer-lived one is a password.
 const maxTokenTTL = 366 * 24 * time.Hour
 
-// serverSettings are the settings of a server, where commands beside it need
-// some of them.
+// serverSettings are the server settings that other commands need.
 type serverSettings struct {
 	EnvFile string `name:"env-file" placeholder:"FILE" default:".env" help:"Also read the server's settings from this file; the environment takes precedence (${default}, if it exists)."`
 }
@@ -89,7 +88,7 @@ var errNoSecret = &usage{
 	hint: "set it to the server's secret, or sign with --key-file FILE (create one with openssl genpkey -algorithm ed25519)",
 }
 
-// whole makes a token in the format of the first service.
+// whole makes a token in the format of the original Harness log service.
 func (c *tokenCreate) whole(s *session, secret string) (string, error) {
 	switch {
 	case c.Prefix != "" || c.Verbs != "" || c.AllAccounts || c.KeyFile != "" || c.ID != "":
@@ -145,8 +144,8 @@ func (c *tokenCreate) signer(secret string) (*auth.Signer, error) {
 	return auth.NewSigner([]byte(secret))
 }
 
-// tokenArgument is a token on the command line or, which keeps it out of
-// process lists and histories, on standard input.
+// tokenArgument is a token on the command line or on standard input, which keeps it
+// out of process lists and shell histories.
 type tokenArgument struct {
 	Text string `arg:"" optional:"" name:"token" help:"The token, or - to read it from standard input (--token)."`
 }

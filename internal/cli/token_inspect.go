@@ -16,14 +16,14 @@ import (
 	"github.com/harness/log-service/internal/server"
 )
 
-// verified is what the server of some settings says of a token.
+// verified is the result of verifying a token under some server's settings.
 type verified struct {
 	words string
 	grant auth.Grant
-	err   error // of a token that it refuses
+	err   error // why the token is rejected
 }
 
-// verification asks as the server of the settings would.
+// verification verifies a token as a server with these settings would.
 func verification(ctx context.Context, settings config.Config, token string) verified {
 	v, err := server.NewVerifier(settings, slog.New(slog.DiscardHandler))
 	switch {
@@ -42,7 +42,7 @@ func verification(ctx context.Context, settings config.Config, token string) ver
 	return verified{words: "good", grant: g}
 }
 
-// tokenView is what is printed of a token.
+// tokenView is the printed form of a token.
 type tokenView struct {
 	Kind      string          `json:"kind"`
 	ID        string          `json:"id,omitempty"`
@@ -59,7 +59,7 @@ type tokenView struct {
 
 func view(i auth.Inspection, v verified) tokenView {
 	g := i.Grant
-	if v.grant.Verbs != 0 { // of an identity token only the server knows
+	if v.grant.Verbs != 0 { // for an identity token only the server knows
 		g = v.grant
 	}
 	t := tokenView{
@@ -79,7 +79,7 @@ func printTokenJSON(s *session, i auth.Inspection, v verified) error {
 
 func printToken(s *session, i auth.Inspection, v verified) error {
 	t := view(i, v)
-	// What others wrote: no more than text of it.
+	// Others wrote the content: print it as plain text.
 	w := tabwriter.NewWriter(newFilter(s.Stdout, false), 0, 0, 2, ' ', 0)
 	line := func(name, value string) {
 		if value != "" {
@@ -110,7 +110,7 @@ func printToken(s *session, i auth.Inspection, v verified) error {
 	return w.Flush()
 }
 
-// until says how far away a time is.
+// until describes how far away a time is.
 func until(t time.Time) string {
 	left := time.Until(t).Round(time.Second)
 	if left < 0 {

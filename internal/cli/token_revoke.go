@@ -50,7 +50,7 @@ func (c *tokenRevoke) Run(s *session) error {
 	return nil
 }
 
-// appendLine adds a line to a file, whole, whether or not the last one ends.
+// appendLine appends a line to a file, even if its last line is unterminated.
 func appendLine(path, line string) error {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
@@ -76,7 +76,7 @@ func appendLine(path, line string) error {
 	return f.Sync()
 }
 
-// parseOptionalKey is ParseKey for what may be left out.
+// parseOptionalKey is ParseKey, but allows an empty key.
 func parseOptionalKey(s string) (logservice.Key, error) {
 	if s == "" {
 		return "", nil

@@ -11,14 +11,14 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// Set by the linker in builds of make, which asks git:
+// Set by the linker in builds with make, which asks git:
 // -ldflags "-X github.com/harness/log-service/internal/cli.version=v1.2.3".
 var (
 	version string // a tag, or commits after it: v1.2.3-4-g0123456789ab
 	commit  string // in full
 )
 
-// outputFlag is for commands that print something to parse.
+// outputFlag is for commands with machine-readable output.
 type outputFlag struct {
 	Output string `short:"o" enum:"text,json" default:"text" env:"LOG_SERVICE_OUTPUT" help:"Print text or json (${default})."`
 }
@@ -39,7 +39,7 @@ func (c *versionCmd) Run(s *session) error {
 	return b.print(s.Stdout, s.Name)
 }
 
-// versionFlag does what the command does, for those who try that first.
+// versionFlag does the same as the version command.
 type versionFlag bool
 
 func (versionFlag) BeforeReset(ctx *kong.Context) error {
@@ -49,11 +49,11 @@ func (versionFlag) BeforeReset(ctx *kong.Context) error {
 	return errPrinted
 }
 
-// build says from what the program was made.
+// build describes what the program was built from.
 type build struct {
 	Version  string `json:"version"`
-	Commit   string `json:"commit,omitempty"`   // empty: not known
-	Modified bool   `json:"modified,omitempty"` // there were changes that the commit has not
+	Commit   string `json:"commit,omitempty"`   // empty if unknown
+	Modified bool   `json:"modified,omitempty"` // the working tree had uncommitted changes
 	Go       string `json:"go"`
 	Platform string `json:"platform"`
 }
@@ -66,8 +66,8 @@ func thisBuild() build {
 	return b
 }
 
-// complete adds what the Go tool knows and the linker was not told: a module
-// that was installed has a version, a checkout has a commit.
+// complete adds what the Go tool knows and the linker was not given: an installed
+// module has a version, a checkout has a commit.
 func (b *build) complete(info *debug.BuildInfo) {
 	settings := map[string]string{}
 	for _, s := range info.Settings {
