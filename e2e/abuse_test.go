@@ -24,19 +24,19 @@ import (
 	"github.com/harness/log-service/internal/tlstest"
 )
 
-// How long a probe measures, and what it may see during an attack: many times
-// what it saw before, or a fifth of what clients wait, on processors that
-// attackers, probe and other tests share with the server.
+// How long a probe measures, and how much its latency may grow during an attack: to
+// many times the usual value, or a fifth of what clients wait. Attackers, probe and other tests share the processors
+// with the server.
 const (
 	probeTime  = time.Second
 	probeRatio = 30
 	probeLimit = 2 * time.Second
 )
 
-// probe is a client of another account, who wants no more than to append.
+// probe is a client of another account that only wants to append.
 type probe struct {
 	w     *wire
-	fresh *wire // a connection a request
+	fresh *wire // one connection per request
 }
 
 func newProbe(t *testing.T, url string, c *tls.Config) *probe {
@@ -77,8 +77,8 @@ func (p *probe) measure(t *testing.T) time.Duration {
 	return took[len(took)*99/100]
 }
 
-// TestAttacksDoNotKeepOthersWaiting measures a client of one account while
-// somebody attacks the server.
+// TestAttacksDoNotKeepOthersWaiting measures a client of one account while another
+// client attacks the server.
 func TestAttacksDoNotKeepOthersWaiting(t *testing.T) {
 	ca := tlstest.NewAuthority(t)
 	cert, key := ca.Leaf("server")
@@ -138,8 +138,8 @@ func TestAttacksDoNotKeepOthersWaiting(t *testing.T) {
 	secure.stop()
 }
 
-// drip opens connections which say begin and then one byte at a time, until
-// ctx ends.
+// drip opens connections that send begin and then one byte at a time, until ctx
+// ends.
 func drip(ctx context.Context, t *testing.T, addr string, n int, begin, byte string) string {
 	var attackers sync.WaitGroup
 	for range n {
@@ -152,7 +152,7 @@ func drip(ctx context.Context, t *testing.T, addr string, n int, begin, byte str
 			defer c.Close()
 			defer context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Now()) })()
 			if _, err := io.WriteString(c, begin); err != nil {
-				return // refused is fine
+				return // a refused connection is fine
 			}
 			for tick := time.NewTicker(200 * time.Millisecond); ; {
 				select {
@@ -185,7 +185,7 @@ func headerFlood(ctx context.Context, t *testing.T, addr string) string {
 					return
 				}
 				_ = c.SetDeadline(time.Now().Add(5 * time.Second))
-				_, _ = io.WriteString(c, flood) // the server hangs up in the middle
+				_, _ = io.WriteString(c, flood) // the server disconnects midway
 				row, _ := bufio.NewReader(c).ReadString('\n')
 				_ = c.Close()
 				mu.Lock()
@@ -204,7 +204,7 @@ func headerFlood(ctx context.Context, t *testing.T, addr string) string {
 	return fmt.Sprintf("%d heads of 1 MB, %d of them answered 431 in time to be read", sent, answered)
 }
 
-// rapidReset asks and takes it back at once, over HTTP/2, as fast as it can
+// rapidReset opens HTTP/2 streams and resets them immediately, as fast as it can
 // (CVE-2023-44487).
 func rapidReset(ctx context.Context, t *testing.T, addr string, c *tls.Config) string {
 	c = c.Clone()
@@ -269,8 +269,8 @@ func resetStreams(ctx context.Context, addr string, c *tls.Config) (n int, err e
 	return n, out.Flush()
 }
 
-// TestSlowHeadsAreCutOff: who does not say in time what is wanted, loses the
-// connection.
+// TestSlowHeadsAreCutOff: a connection that does not send its request in time is
+// closed.
 func TestSlowHeadsAreCutOff(t *testing.T) {
 	if os.Getenv(streamtest.LongEnv) == "" {
 		t.Skip("takes the 10 s that a head may take; " + streamtest.LongEnv + "=1 runs it")

@@ -19,16 +19,16 @@ import (
 	"github.com/harness/log-service/internal/stream/streamtest"
 )
 
-// What compose.yaml describes is started as it says, and used through its
-// balancer.
+// Starts what compose.yaml describes, as it describes it, and uses it through its
+// load balancer.
 func TestTheCompositionServesAndLosesNothing(t *testing.T) {
 	t.Parallel()
-	var toRedis *faultproxy.Proxy // server one's way
+	var toRedis *faultproxy.Proxy // the connection of server one
 	c := compose(t, func(redis string) string {
 		toRedis = startProxy(t, faultproxy.Config{Target: redis})
 		return toRedis.Addr()
 	})
-	// Each goes on with what the one before has left.
+	// Each step continues from the state that the previous one left.
 	for _, step := range []struct {
 		name string
 		test func(*testing.T)
@@ -48,8 +48,8 @@ func TestTheCompositionServesAndLosesNothing(t *testing.T) {
 	c.two.stop()
 }
 
-// testTail follows a log of which every line is written when the one before
-// has arrived: a balancer that held lines back would hold the writer, too.
+// testTail follows a log whose writer sends each line only after the previous one
+// has arrived: a balancer that buffers lines would block the writer.
 func (c *composition) testTail(t *testing.T) {
 	const lines = 50
 	w := newWire(c.door.url)
@@ -88,7 +88,7 @@ func (c *composition) testTail(t *testing.T) {
 	}
 }
 
-// testCommands is what docs/cli.md has, with the balancer as the server.
+// testCommands runs the commands of docs/cli.md against the balancer.
 func (c *composition) testCommands(t *testing.T) {
 	log := []string{"5", "6", "7", "8"}
 	run := func(stdin string, args ...string) string {
@@ -136,8 +136,8 @@ func (c *composition) testCommands(t *testing.T) {
 	}
 }
 
-// testUploads stores a large blob, and sends appends that are too large: they
-// are refused for good, not with a status that is repeated.
+// testUploads stores a large blob, and sends appends that are too large: they must
+// be rejected with a final status, not one that clients retry.
 func (c *composition) testUploads(t *testing.T) {
 	w := newWire(c.door.url)
 	blob := bytes.Repeat([]byte(`{"out":"`+strings.Repeat("x", 1000)+"\"}\n"), 20_000)
@@ -163,9 +163,9 @@ func (c *composition) testUploads(t *testing.T) {
 	}
 }
 
-// testKill has the load of the test of kill -9 through the balancer, which
-// spreads requests: the batches of each writer go to one server and the other
-// in turn. One is killed, and comes back as compose.yaml says.
+// testKill runs the load of the kill -9 test through the balancer, which alternates
+// the batches of each writer between the servers. One server is killed, and is
+// restarted as compose.yaml specifies.
 func (c *composition) testKill(t *testing.T) {
 	if policy := c.file.Services["one"].Restart; policy != "unless-stopped" {
 		t.Errorf("a server that ends is started again %q", policy)
@@ -211,8 +211,8 @@ func (c *composition) testKill(t *testing.T) {
 	}
 }
 
-// testRedisAway kills Redis: what the servers say then comes through, and the
-// balancer, which saw both of them answer 503, does not shut either out.
+// testRedisAway kills Redis: the servers' responses then pass through, and the
+// balancer, which saw both of them answer 503, does not exclude either.
 func (c *composition) testRedisAway(t *testing.T) {
 	w := newWire(c.door.url)
 	if err := w.open(t.Context(), "away/log"); err != nil {
@@ -244,8 +244,8 @@ func (c *composition) testRedisAway(t *testing.T) {
 	}
 }
 
-// testUnreachable takes server one its Redis away: what it refuses the writer
-// repeats, and the other one takes.
+// testUnreachable disconnects server one from Redis: the writer retries what it
+// rejects, and the other server accepts it.
 func (c *composition) testUnreachable(t *testing.T, toRedis *faultproxy.Proxy) {
 	w := newWire(c.door.url)
 	if err := w.open(t.Context(), "alone/log"); err != nil {

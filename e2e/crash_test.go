@@ -16,10 +16,9 @@ import (
 	"github.com/harness/log-service/internal/stream/streamtest"
 )
 
-// TestEveryAcknowledgedLineSurvivesKill9 kills the server again and again
-// while clients write, read and close logs, each of them retrying as real
-// clients do. In the end every line is there, once, in the order of its
-// writer, and everybody who followed a log saw exactly that.
+// TestEveryAcknowledgedLineSurvivesKill9 kills the server repeatedly while clients
+// write, read and close logs and retry as real clients do. In the end every line is
+// present exactly once, in its writer's order, and every follower saw exactly that.
 func TestEveryAcknowledgedLineSurvivesKill9(t *testing.T) {
 	t.Parallel()
 	rounds := streamtest.Scale(2, 5, 50)
@@ -33,7 +32,7 @@ func TestEveryAcknowledgedLineSurvivesKill9(t *testing.T) {
 		t.Fatal(err)
 	}
 	for round := range rounds {
-		// Random moments: in the middle of appends, of opens, of archiving.
+		// Random moments: during appends, opens and archiving.
 		if err := l.progress(1+rand.Int64N(400), 2*time.Second); err != nil {
 			t.Fatalf("round %d: %v", round, err)
 		}
@@ -55,8 +54,8 @@ func TestEveryAcknowledgedLineSurvivesKill9(t *testing.T) {
 	s.stop()
 }
 
-// load is clients that write, follow, open and close logs until they are
-// told to stop.
+// load is a set of clients that write, follow, open and close logs until they are
+// stopped.
 type load struct {
 	wire    *wire
 	work    *errgroup.Group // writers and the makers of short logs
@@ -127,8 +126,7 @@ func (l *load) follow(log *written, into *[]string) {
 	})
 }
 
-// progress waits until n more batches are acknowledged, but for some time at
-// most.
+// progress waits until n more batches are acknowledged, or for the time most.
 func (l *load) progress(n int64, most time.Duration) error {
 	goal := l.acks.Load() + n
 	tick := time.NewTicker(time.Millisecond)
@@ -188,8 +186,8 @@ type kind int
 
 const (
 	plain   kind = iota // the identical body again, nothing else
-	offset              // each batch says its sequence
-	overlap             // like offset, and resends lines that were acknowledged
+	offset              // each batch carries its offset
+	overlap             // like offset, and resends acknowledged lines
 )
 
 type writer struct {
@@ -243,8 +241,8 @@ func (w *writer) run() error {
 	}
 }
 
-// check says whether archive and readers have every batch, once, whole, in
-// the order of its writer, and nothing else.
+// check verifies that archive and readers have every batch exactly once, whole and
+// in its writer's order, and nothing else.
 func (w *written) check() error {
 	for i, got := range w.readers {
 		if !slices.Equal(got, w.archive) {
@@ -291,8 +289,8 @@ func firstDifference(a, b []string) string {
 	return ""
 }
 
-// shortLogs makes log after log: open, some lines, close, and reads the
-// archive. The kills hit every step of that.
+// shortLogs repeatedly opens a log, writes some lines, closes it and reads the
+// archive, so that the kills hit every step.
 func (l *load) shortLogs(maker int) error {
 	pause := time.NewTicker(10 * time.Millisecond)
 	defer pause.Stop()

@@ -40,9 +40,9 @@ func buildLog(t *testing.T) []byte {
 	return out
 }
 
-// TestARealBuildLogComesOutAsItWentIn pipes the log of a build into the
-// program, follows it with three of its tails, of which one is slow and one
-// is cut off again and again, and reads it back after the close.
+// TestARealBuildLogComesOutAsItWentIn pipes a build log into the program, follows
+// it with three of its tails, one of them slow and one repeatedly cut off, and reads
+// it back after the close.
 func TestARealBuildLogComesOutAsItWentIn(t *testing.T) {
 	t.Parallel()
 	log := buildLog(t)
@@ -112,12 +112,11 @@ func TestARealBuildLogComesOutAsItWentIn(t *testing.T) {
 	}
 }
 
-// slowBytes is how much a slowReader takes at once: far less than the pipes
-// and sockets between it and the server hold.
+// slowBytes is how much a slowReader reads at a time: far less than the pipes and
+// sockets between it and the server hold.
 const slowBytes = 8 << 10
 
-// slowReader takes little at a time and rests in between, so that what it
-// reads from waits for it.
+// slowReader reads little at a time with pauses, so that its source has to wait.
 type slowReader struct {
 	r     io.Reader
 	pause time.Duration
@@ -130,7 +129,7 @@ func (s *slowReader) Read(p []byte) (int, error) {
 
 func sum(b []byte) string { return fmt.Sprintf("%x", sha256.Sum256(b)) }
 
-// difference names the first line that differs.
+// difference describes the first line that differs.
 func difference(got, want []byte) string {
 	g, w := bytes.Split(got, []byte("\n")), bytes.Split(want, []byte("\n"))
 	for i := range min(len(g), len(w)) {

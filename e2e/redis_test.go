@@ -13,15 +13,14 @@ import (
 	"github.com/harness/log-service/internal/stream/streamtest"
 )
 
-// The fault runs: each so many faults, on the way of so many lines. Whatever
-// happens, writers repeat what was answered 503, and in the end nothing is
-// lost, doubled or out of order. They wait more than they work, so two run at
-// a time.
+// The fault runs: so many faults each, over so many lines. Writers retry 503, and
+// in the end nothing is lost, duplicated or out of order. The runs mostly wait, so
+// two of them run in parallel.
 func faultRounds() int { return streamtest.Scale(1, 3, 50) }
 func faultLines() int  { return streamtest.Scale(20_000, 1_000_000, 1_000_000) } // by programs without the race detector
 
-// TestLogsSurviveWhatHappensToRedis kills Redis, hangs it, and cuts the
-// connections to it at random bytes.
+// TestLogsSurviveWhatHappensToRedis kills Redis, suspends it, and cuts its
+// connections at random bytes.
 func TestLogsSurviveWhatHappensToRedis(t *testing.T) {
 	t.Parallel()
 	for name, fault := range map[string]func(*redistest.Server, *faultproxy.Proxy, int){
@@ -41,10 +40,10 @@ func TestLogsSurviveWhatHappensToRedis(t *testing.T) {
 		"cut off": func(_ *redistest.Server, proxy *faultproxy.Proxy, _ int) { proxy.CutAll() },
 	} {
 		t.Run(name, func(t *testing.T) {
-			redis := redistest.Start(t, "--appendfsync", "always") // what it acknowledged is to survive
+			redis := redistest.Start(t, "--appendfsync", "always") // acknowledged data must survive
 			config := faultproxy.Config{Target: redis.Addr, Seed: 3}
 			if name == "cut off" {
-				most := int64(faultLines()) * 200 / int64(faultRounds()) // about what a round writes
+				most := int64(faultLines()) * 200 / int64(faultRounds()) // about the bytes written per round
 				config.Up, config.Down = faultproxy.Range{Min: 1, Max: most}, faultproxy.Range{Min: 1, Max: most}
 			}
 			proxy := startProxy(t, config)
@@ -63,8 +62,8 @@ func TestLogsSurviveWhatHappensToRedis(t *testing.T) {
 	}
 }
 
-// TestLogsSurviveFailOvers kills the master again and again; what was
-// acknowledged is on the replica that takes over.
+// TestLogsSurviveFailOvers kills the master repeatedly; the replica that takes over
+// has everything acknowledged.
 func TestLogsSurviveFailOvers(t *testing.T) {
 	t.Parallel()
 	s := redistest.StartSentinels(t)
@@ -73,9 +72,9 @@ func TestLogsSurviveFailOvers(t *testing.T) {
 	f.run(faultLines(), 1, faultRounds(), func(int) { s.FailOver() })
 }
 
-// TestANodeThatIsKilledLosesNothing kills servers in the middle of writing and
-// following, which go on at the other one; and one that has closed a log and
-// could not archive it, which the other one then does.
+// TestANodeThatIsKilledLosesNothing kills servers while clients write and follow,
+// which continue on the other one; and a server that has closed a log but could not
+// archive it, which the other one then does.
 func TestANodeThatIsKilledLosesNothing(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Start(t)
@@ -130,7 +129,7 @@ func awaitArchive(t *testing.T, s *process, key string) {
 	}
 }
 
-// stateOf is where a server says that it has a log.
+// stateOf returns the state that a server reports for a log.
 func stateOf(t *testing.T, s *process, key string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)

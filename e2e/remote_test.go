@@ -16,11 +16,11 @@ import (
 	"github.com/harness/log-service/internal/logs"
 )
 
-// remote is a server, through package client, as an engine of live logs: over
-// HTTP or gRPC, as its address says. Accounts have a client each.
+// remote presents a server as a stream engine, through package client, over HTTP or
+// gRPC depending on its address. Each account has its own client.
 type remote struct {
 	url  string
-	grpc *grpc.ClientConn // for cursors, where the address is one of gRPC
+	grpc *grpc.ClientConn // for cursors, if the address is grpc
 
 	mu      sync.Mutex // guards clients
 	clients map[string]*client.Client
@@ -45,7 +45,7 @@ func (r *remote) client(account string) (*client.Client, error) {
 	return c, err
 }
 
-// done lets idle connections go.
+// done closes idle connections.
 func (r *remote) done() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -102,7 +102,7 @@ func (r *remote) Close(ctx context.Context, id logservice.ID, how logs.Closing) 
 	return c.Close(ctx, id.Key, opts...)
 }
 
-// Delete is what a service does by itself.
+// Delete is only done by a service on its own behalf.
 func (r *remote) Delete(context.Context, logservice.ID) error { return logservice.ErrUnsupported }
 
 // Stat, Due and Claim are between a service and its engine.
@@ -140,7 +140,7 @@ func (r *remote) List(ctx context.Context, f logs.Filter) ([]logs.Info, error) {
 	return infos, err
 }
 
-// Follow returns once the server has answered, so that the cursor is taken.
+// Follow returns once the server has responded, so that the cursor is in place.
 func (r *remote) Follow(ctx context.Context, id logservice.ID, after int64) (logs.Cursor, error) {
 	if r.grpc != nil {
 		return r.followGRPC(ctx, id, after)
@@ -165,21 +165,20 @@ func (r *remote) Follow(ctx context.Context, id logservice.ID, after int64) (log
 	return nil, cur.err
 }
 
-// remoteCursor is a tail whose lines wait in memory until Next takes them.
+// remoteCursor is a tail whose lines are queued in memory for Next.
 type remoteCursor struct {
 	cancel context.CancelFunc
 	done   chan struct{} // read has returned
 
-	mu    sync.Mutex // guards what follows
+	mu    sync.Mutex // guards the fields below
 	queue []*logs.Batch
 	size  int           // bytes in queue
-	err   error         // behind the queue; io.EOF at the end of the log
+	err   error         // after the queue; io.EOF at the end of the log
 	ready chan struct{} // closed while there is something for Next
-	room  chan struct{} // closed when Next made room
+	room  chan struct{} // closed when Next has freed space
 }
 
-// maxQueue bounds the bytes that wait for Next, as one Next of an engine
-// does.
+// maxQueue limits the bytes queued for Next, as one Next of an engine is limited.
 const maxQueue = 256 << 10
 
 func (c *remoteCursor) read(ctx context.Context, from *client.Client, key logservice.Key, after int64) {
@@ -199,7 +198,7 @@ func (c *remoteCursor) read(ctx context.Context, from *client.Client, key logser
 	c.end(io.EOF)
 }
 
-// put waits while the queue is full.
+// put blocks while the queue is full.
 func (c *remoteCursor) put(ctx context.Context, b *logs.Batch) bool {
 	c.mu.Lock()
 	for c.size >= maxQueue {
@@ -226,7 +225,7 @@ func (c *remoteCursor) end(err error) {
 	c.wake()
 }
 
-// wake is called with mu held.
+// The caller of wake holds mu.
 func (c *remoteCursor) wake() {
 	select {
 	case <-c.ready:
@@ -262,8 +261,8 @@ func (c *remoteCursor) Close() {
 	<-c.done
 }
 
-// stateKey finds, in the context of a request, the channel that wants to know
-// the state of the log that is tailed.
+// stateKey is the context key of the channel that receives the state of a tailed
+// log.
 type stateKey struct{}
 
 // stateTeller tells when the server has answered a tail.

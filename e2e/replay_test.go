@@ -12,17 +12,17 @@ import (
 	"time"
 )
 
-// replay sends what the clients of the first service send, byte for byte, over
-// bare connections.
+// replay sends what clients of the original Harness log service send, byte for
+// byte, over raw connections.
 type replay struct {
 	t    *testing.T
 	addr string
 }
 
-// headLimit is when clients give up waiting for the head of an answer.
+// headLimit is how long clients wait for the head of a response.
 const headLimit = 10 * time.Second
 
-// reply is an answer as its bytes were.
+// reply is a response, byte for byte.
 type reply struct {
 	first  string // line
 	head   string // all of it
@@ -30,8 +30,7 @@ type reply struct {
 	header http.Header
 }
 
-// send writes raw on a connection of its own, cut into pieces where there are
-// several, and reads the answer.
+// send writes raw on a new connection, in the given pieces, and reads the response.
 func (r *replay) send(raw ...string) reply {
 	r.t.Helper()
 	c := dial(r.t, r.addr)
@@ -67,8 +66,8 @@ func (r *replay) send(raw ...string) reply {
 	return reply{first, head.String(), string(body), resp.Header}
 }
 
-// must sends a request that is answered with status, twice: clients repeat
-// every verb with the identical bytes when they see no answer.
+// must sends a request twice and checks both statuses: clients retry every verb
+// with identical bytes when they see no response.
 func (r *replay) must(status, again string, raw ...string) reply {
 	r.t.Helper()
 	a := r.send(raw...)
@@ -109,7 +108,7 @@ func (r *replay) token() string {
 	return a.body
 }
 
-// goRequest is a request as the Go runner writes it: no content type.
+// goRequest formats a request like the Go runner, without a content type.
 func goRequest(method, target, token, body string) string {
 	length := ""
 	if body != "" || method == "POST" || method == "PUT" {
@@ -119,7 +118,7 @@ func goRequest(method, target, token, body string) string {
 		"X-Harness-Token: " + token + "\r\nAccept-Encoding: gzip\r\n\r\n" + body
 }
 
-// chunkedBody is body in the chunked coding, cut into pieces.
+// chunkedBody encodes body in chunks and splits it into pieces.
 func chunkedBody(body string, size int) (pieces []string) {
 	for len(body) > 0 {
 		n := min(size, len(body))
@@ -136,20 +135,20 @@ func TestAGoRunnerIsServedAsItWasByTheFirstService(t *testing.T) {
 	stream := "/stream?accountID=acc&key=" + runnerKey
 	r.must(noContent, noContent, goRequest("POST", stream, token, ""))
 
-	// The runner encodes with a line break at the end, and flushes each second.
+	// The runner's encoder adds a newline, and it flushes every second.
 	first := `[{"level":"info","pos":0,"out":"+ make test\n","time":"2026-01-02T15:04:05.123456789Z","args":null},{"level":"info","pos":1,"out":"ok","time":"2026-01-02T15:04:05.2Z","args":null}]` + "\n"
 	a := r.must(noContent, noContent, goRequest("PUT", stream, token, first))
 	if a.body != "" || a.header.Get("Content-Type") != "" {
 		t.Errorf("a 204 with %q", a.head)
 	}
-	// Some proxies make a body chunked; each piece comes alone.
+	// Some proxies use chunked encoding; each piece arrives separately.
 	second := `[{"level":"info","pos":2,"out":"done\u001b[0m\n","time":"2026-01-02T15:04:06Z","args":{"k":"v"}}]` + "\n"
 	chunked := append([]string{"PUT " + stream + " HTTP/1.1\r\nHost: logs:8079\r\nUser-Agent: Go-http-client/1.1\r\nTransfer-Encoding: chunked\r\n" +
 		"X-Harness-Token: " + token + "\r\nAccept-Encoding: gzip\r\n\r\n"}, chunkedBody(second, 17)...)
 	r.must(noContent, noContent, chunked...)
 	r.must(noContent, noContent, goRequest("PUT", stream, token, "null\n"))
 	r.must(noContent, noContent, goRequest("PUT", stream, token, "[]\n"))
-	// A retried open wipes nothing.
+	// A retried open deletes nothing.
 	r.must(noContent, noContent, goRequest("POST", stream, token, ""))
 
 	info := r.send(goRequest("GET", "/stream/info?accountID=acc", token, ""))
@@ -183,7 +182,7 @@ func TestUploadsOfRunnersSurviveTheirRetries(t *testing.T) {
 	blob := "/blob?accountID=acc&key=" + runnerKey
 	content := `{"level":"info","pos":0,"out":"a=1&b=2%zz\n","time":"2026-01-02T15:04:05Z","args":null}` + "\n"
 	r.must(noContent, noContent, goRequest("POST", blob, token, content))
-	// A client that had consumed its body sends nothing the second time.
+	// A client that has consumed its body sends none on a retry.
 	a := r.send(goRequest("POST", blob, token, ""))
 	if a.first != "HTTP/1.1 409 Conflict" || !strings.HasPrefix(a.body, `{"error_msg":"`) || a.header.Get("Content-Type") != "application/json" {
 		t.Errorf("an empty retry: %s%s", a.head, a.body)
@@ -192,7 +191,7 @@ func TestUploadsOfRunnersSurviveTheirRetries(t *testing.T) {
 	if a := r.send(empty...); a.first != "HTTP/1.1 409 Conflict" {
 		t.Errorf("an empty chunked retry: %s", a.first)
 	}
-	// curl calls it a form; it is none.
+	// curl declares a form, but the body is not one.
 	form := strings.Replace(goRequest("POST", blob, token, content), "Accept-Encoding", "Content-Type: application/x-www-form-urlencoded\r\nAccept-Encoding", 1)
 	r.must(noContent, noContent, form)
 	if got := r.send(goRequest("GET", blob, token, "")); got.body != content {
@@ -261,7 +260,7 @@ func TestAJavaDelegateIsServedAsItWasByTheFirstService(t *testing.T) {
 	}
 	r.must(notFound, notFound, java("GET", "/blob?accountID=acc&key="+runnerKey, ""))
 
-	// Closing what is below a prefix: whole segments alone, none is fine.
+	// Closing below a prefix matches whole segments; closing none is fine.
 	for _, key := range []string{"run:1/a", "run:1/b", "run:10/a", "list/1", "list/2"} {
 		r.must(noContent, noContent, java("POST", "/stream?accountID=acc&key="+key, ""))
 	}
@@ -336,8 +335,7 @@ func TestADroneRunnerIsServed(t *testing.T) {
 	}
 }
 
-// The answer to a close comes within the time that clients wait, however long
-// the log is.
+// Closing is answered within the time that clients wait, however long the log is.
 func TestTheCloseOfAHugeLogIsAnsweredInTime(t *testing.T) {
 	t.Parallel()
 	r := startReplay(t)
@@ -357,7 +355,7 @@ func TestTheCloseOfAHugeLogIsAnsweredInTime(t *testing.T) {
 		t.Fatal(a.head, a.body)
 	}
 	t.Logf("a close of %d lines was answered within %v", lines, time.Since(begun).Round(time.Millisecond))
-	// The log is there from then on, archived or about to be.
+	// From then on the log can be read, archived or not.
 	blob := r.send(goRequest("GET", "/blob?accountID=acc&key=huge", token, ""))
 	if n := strings.Count(blob.body, "\n"); n != lines {
 		t.Errorf("%d lines of %d", n, lines)

@@ -17,20 +17,19 @@ import (
 	"time"
 )
 
-// startLimit bounds a start, recovery included, on a machine that does much
-// else; stopLimit is what the server promises, and a little more.
+// startLimit limits a start, including recovery, on a busy machine; stopLimit is
+// what the server promises, plus a margin.
 const (
 	startLimit = 60 * time.Second
 	stopLimit  = 30 * time.Second
 )
 
-// noRaceSleep lets a program with the race detector end when it has ended: by
-// itself it would wait for a second, for races in goroutines that it has left
-// behind. Ours leaves none.
+// noRaceSleep disables the second that a program with the race detector sleeps at
+// exit, in case goroutines left behind race. Ours leaves none.
 const noRaceSleep = "GORACE=atexit_sleep_ms=0"
 
-// process is the program running as a server; it can be killed and started
-// again on the same address and folder.
+// process is the program running as a server; it can be killed and restarted with
+// the same address and directory.
 type process struct {
 	t      *testing.T
 	path   string // of the program
@@ -52,13 +51,12 @@ func startServer(t *testing.T, program string, env ...string) *process {
 	addr, folder := freeAddr(t), t.TempDir()
 	return startProcess(t, program, addr, folder, append([]string{
 		"LOG_SERVICE_HTTP_BIND=" + addr,
-		"LOG_SERVICE_GRPC_BIND=127.0.0.1:0", // not the default, where servers of other tests are
+		"LOG_SERVICE_GRPC_BIND=127.0.0.1:0", // not the default port, which servers of other tests may use
 		"LOG_SERVICE_DATA=" + filepath.Join(folder, "data"),
 	}, env...)...)
 }
 
-// startProcess is startServer for a caller who says in env where the server
-// listens (addr), and where it keeps its data.
+// startProcess is startServer with an explicit address and data directory.
 func startProcess(t *testing.T, program, addr, folder string, env ...string) *process {
 	t.Helper()
 	s := &process{t: t, path: program, addr: addr, url: "http://" + addr, folder: folder}
@@ -78,12 +76,11 @@ func startProcess(t *testing.T, program, addr, folder string, env ...string) *pr
 	return s
 }
 
-// start runs the process, whose settings and folder are those of the time
-// before.
+// start runs the process with the settings and directory of its previous run.
 func (s *process) start() {
 	s.t.Helper()
 	s.cmd = exec.Command(s.path, "server")
-	s.cmd.Dir = s.folder // no .env of anybody
+	s.cmd.Dir = s.folder // away from any .env file
 	s.cmd.Env = s.env
 	s.cmd.Stdout, s.cmd.Stderr = &s.output, &s.output
 	if err := s.cmd.Start(); err != nil {
@@ -97,7 +94,7 @@ func (s *process) start() {
 
 func (s *process) awaitReady() {
 	s.t.Helper()
-	// Whether it answers is the question here, not who it is.
+	// This checks whether the server responds, not its identity.
 	transport := &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
 	c := http.Client{Transport: transport, Timeout: 5 * time.Second}
 	tick := time.NewTicker(5 * time.Millisecond)
@@ -122,7 +119,7 @@ func (s *process) awaitReady() {
 	}
 }
 
-// kill is kill -9, at once.
+// kill sends SIGKILL and does not wait for a graceful shutdown.
 func (s *process) kill() {
 	if s.cmd == nil {
 		return
@@ -132,7 +129,7 @@ func (s *process) kill() {
 	s.cmd = nil
 }
 
-// stop is an orderly stop, which must end with status 0.
+// stop shuts down gracefully; the process must exit with status 0.
 func (s *process) stop() {
 	s.t.Helper()
 	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
@@ -149,9 +146,8 @@ func (s *process) stop() {
 	}
 }
 
-// freeAddr is an address of this machine where nobody listens. Its port lies
-// below those that systems give to outgoing connections, so that none of
-// these takes it while the server is down.
+// freeAddr returns a free local address. Its port is below the ephemeral range, so
+// that no outgoing connection takes it while the server is down.
 func freeAddr(t *testing.T) string {
 	t.Helper()
 	for range 100 {
@@ -165,7 +161,7 @@ func freeAddr(t *testing.T) string {
 	return ""
 }
 
-// maxOutput is how much of a process's output is kept: its end.
+// maxOutput limits how much of the end of a process's output is kept.
 const maxOutput = 64 << 10
 
 // logBuffer keeps the end of what is written to it.

@@ -17,10 +17,10 @@ import (
 	"github.com/harness/log-service/internal/stream/streamtest"
 )
 
-// TestAnOrderlyStopUnderLoadLosesNothing ends the server with SIGTERM while
-// clients write, follow, open and close logs, and starts it again. It must end
-// with status 0 within the time that is promised, and clients that repeat what
-// was not answered must find every line, once, in order.
+// TestAnOrderlyStopUnderLoadLosesNothing sends the server SIGTERM while clients
+// write, follow, open and close logs, and restarts it. It must exit with status 0
+// within the promised time, and clients that retry unanswered requests must find
+// every line once, in order.
 func TestAnOrderlyStopUnderLoadLosesNothing(t *testing.T) {
 	rounds := streamtest.Scale(1, 2, 20)
 	limit := time.Minute + time.Duration(rounds)*(config.StopTimeout+5*time.Second)
@@ -60,8 +60,7 @@ func TestAnOrderlyStopUnderLoadLosesNothing(t *testing.T) {
 	s.stop()
 }
 
-// TestAStopIsOrderlyForEverybody looks at a stop from every kind of
-// connection there is.
+// TestAStopIsOrderlyForEverybody observes a shutdown from every kind of connection.
 func TestAStopIsOrderlyForEverybody(t *testing.T) {
 	delay := 500 * time.Millisecond
 	s := startServer(t, program(t), "LOG_SERVICE_STOP_DELAY="+delay.String())
@@ -76,16 +75,16 @@ func TestAStopIsOrderlyForEverybody(t *testing.T) {
 	if row := tail.until(": ping\n"); row == "" {
 		t.Fatal("no ping")
 	}
-	stall(t, s.addr, path, 4<<10) // reads no more
-	// A write in flight: its body is on the way.
+	stall(t, s.addr, path, 4<<10) // stops reading
+	// A write in progress: its body is being sent.
 	const batch = `[{"out":"in flight\n"}]`
 	flight := dial(t, s.addr)
 	flight.write(fmt.Sprintf("PUT %s HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n", path, len(batch)))
 	if row := flight.until("HTTP/1.1 100 Continue\r\n"); row == "" {
 		t.Fatal("the body is not asked for")
 	}
-	if os.Getenv(streamtest.LongEnv) != "" { // takes all of the time that requests get
-		// An upload that never ends must not hold the stop up for ever.
+	if os.Getenv(streamtest.LongEnv) != "" { // takes all the time that requests are given
+		// An endless upload must not delay the shutdown for ever.
 		endless := dial(t, s.addr)
 		endless.write("POST /blob?accountID=acc&key=stop/endless HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 1000000\r\n\r\n")
 		if row := endless.until("HTTP/1.1 100 Continue\r\n"); row == "" {
@@ -98,7 +97,7 @@ func TestAStopIsOrderlyForEverybody(t *testing.T) {
 	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	// First readiness goes off, while all else is answered.
+	// Readiness goes off first, while everything else is still served.
 	for {
 		a, err := w.call(t.Context(), http.MethodGet, "/ready/healthz", "x", "", nil)
 		if err != nil {
@@ -111,7 +110,7 @@ func TestAStopIsOrderlyForEverybody(t *testing.T) {
 	if next, err := w.push(t.Context(), "stop/log", "", []string{`{"out":"late\n"}`}); err != nil || next != 2 {
 		t.Errorf("a write after readiness went off: %d, %v", next, err)
 	}
-	// The tail ends without the end mark, so that its client connects again.
+	// The tail ends without the end mark, so that its client reconnects.
 	rest, err := io.ReadAll(tail.in)
 	if err != nil || strings.Contains(string(rest), "eof") || !strings.Contains(string(rest), "late") || !strings.HasSuffix(string(rest), "0\r\n\r\n") {
 		t.Errorf("the tail of an open log ends with %q, %v", rest, err)
@@ -169,8 +168,8 @@ func (c *rawConn) write(s string) {
 	}
 }
 
-// until reads up to the row, and returns it; nothing where the connection ends
-// before.
+// until reads up to and including row and returns it, or "" if the connection ends
+// first.
 func (c *rawConn) until(row string) string {
 	for {
 		got, err := c.in.ReadString('\n')
