@@ -21,7 +21,7 @@ import (
 
 // Other people's clients of gRPC, which make test installs.
 
-// missing skips a test whose program is not there; where CI=true it fails.
+// missing skips a test whose program is not installed; with CI=true it fails.
 func missing(t *testing.T, what string) {
 	t.Helper()
 	if os.Getenv("CI") == "true" {
@@ -30,7 +30,7 @@ func missing(t *testing.T, what string) {
 	t.Skipf("SKIPPED, NOT TESTED: %s is missing: make test-servers installs it", what)
 }
 
-// pinned is the path of a tool that the Makefile installs in a version.
+// pinned returns the path of a tool that the Makefile installs.
 func pinned(t *testing.T, tool, variable string) string {
 	t.Helper()
 	text, err := os.ReadFile("../Makefile")
@@ -51,8 +51,8 @@ func pinned(t *testing.T, tool, variable string) string {
 	return path
 }
 
-// Every command of docs/grpc.md is run by a shell, one after the other, and
-// prints what the page says.
+// A shell runs every command in docs/grpc.md, in order; each prints what the page
+// shows.
 func TestTheCallsOfTheDocumentation(t *testing.T) {
 	grpcurl := pinned(t, "grpcurl", "GRPCURL_VERSION")
 	page, err := os.ReadFile("../docs/grpc.md")
@@ -72,7 +72,7 @@ func TestTheCallsOfTheDocumentation(t *testing.T) {
 	vars, calls := "", 0
 	for _, step := range strings.Split(block, "$ ")[1:] {
 		command, want, _ := strings.Cut(step, "\n")
-		if !strings.HasPrefix(command, "grpcurl ") { // sets a variable for those behind
+		if !strings.HasPrefix(command, "grpcurl ") { // sets a variable for later commands
 			vars += command + "; "
 			continue
 		}
@@ -114,14 +114,14 @@ func shell(t *testing.T, bin, script string) string {
 	cmd.Env = append(os.Environ(), "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"))
 	out, err := cmd.CombinedOutput()
 	var status *exec.ExitError
-	if err != nil && !errors.As(err, &status) { // what grpcurl says of an error is part of the page
+	if err != nil && !errors.As(err, &status) { // the page includes grpcurl's error output
 		t.Fatal(err)
 	}
 	return string(out)
 }
 
-// begin runs a command that goes on for ever, and returns what it prints once
-// it has printed n values.
+// begin runs a command that does not end, and returns its output once it has printed
+// n values.
 func begin(t *testing.T, bin, command string, n int) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "sh", "-c", "exec "+command)
@@ -147,8 +147,8 @@ func begin(t *testing.T, bin, command string, n int) string {
 	return printed.String()
 }
 
-// values reads what a command prints: JSON values, or words where it is none.
-// Of an error it is the first lines. What time makes of a value is left out.
+// values parses a command's output as JSON values, otherwise as words; of an error,
+// only the first lines. Values that depend on time are omitted.
 func values(out string) (all []any) {
 	out, failure, failed := strings.Cut(out, "ERROR:")
 	d := json.NewDecoder(strings.NewReader(out))
@@ -189,7 +189,7 @@ func timeless(v any) any {
 	return v
 }
 
-// A client in another language, over its own implementation of gRPC, pushes
+// A client in another language, with an independent implementation of gRPC, pushes
 // and tails; the Go client and HTTP agree with it.
 func TestAClientInNode(t *testing.T) {
 	node, err := exec.LookPath("node")

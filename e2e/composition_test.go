@@ -16,14 +16,13 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// composition is what compose.yaml describes, as processes of this machine:
-// each with the command, the environment and the files that the services of
-// compose.yaml have. Other are only the addresses, which are free ones of the
-// loopback interface, and the folders, which are the test's.
+// composition runs what compose.yaml describes as local processes, with the command,
+// environment and files of each service. Only the addresses (free loopback ports)
+// and the directories (those of the test) differ.
 type composition struct {
 	t       *testing.T
 	file    composeFile
-	hosts   map[string]string // by service: where it is in place of service:port
+	hosts   map[string]string // by service: the actual address in place of service:port
 	folders map[string]string // by service
 	one     *process
 	two     *process
@@ -31,11 +30,10 @@ type composition struct {
 	door    *process // the program as a client of the balancer
 }
 
-// ports are those that the services listen on, each in a container of its
-// own.
+// ports are the ports of the services, each in its own container.
 var ports = map[string]string{"one": "8079", "two": "8079", "redis": "6379", "minio": "9000", "balancer": "80"}
 
-// composeFile is what of compose.yaml counts here.
+// composeFile is the relevant part of compose.yaml.
 type composeFile struct {
 	Services map[string]composeService
 	Configs  map[string]struct{ Content string }
@@ -54,7 +52,7 @@ type composeService struct {
 	Configs     []struct{ Source, Target string }
 }
 
-// words are a command, as a list or as a string without quotes.
+// words is a command, given as a list or as a string without quotes.
 type words []string
 
 func (w *words) UnmarshalYAML(n *yaml.Node) error {
@@ -68,8 +66,8 @@ func (w *words) UnmarshalYAML(n *yaml.Node) error {
 	return nil
 }
 
-// compose starts all services. What is between a server and Redis may stand
-// in for the Redis of one of them: between is asked with the Redis's address.
+// compose starts all services. between may put a proxy in front of Redis for one
+// server: it is called with the address of Redis.
 func compose(t *testing.T, between func(redis string) string) *composition {
 	t.Helper()
 	c := &composition{t: t, hosts: map[string]string{}, folders: map[string]string{}}
@@ -95,12 +93,12 @@ func compose(t *testing.T, between func(redis string) string) *composition {
 	return c
 }
 
-// installed finds a program of the system's packages.
+// installed finds a program from the system's packages.
 func installed(t *testing.T, name string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
 	if err != nil {
-		path, err = exec.LookPath("/usr/sbin/" + name) // not in everybody's path
+		path, err = exec.LookPath("/usr/sbin/" + name) // not in every user's PATH
 	}
 	if err == nil {
 		return path
@@ -113,8 +111,8 @@ func installed(t *testing.T, name string) string {
 	return ""
 }
 
-// here puts the addresses of this machine where text has those of services,
-// or those that compose.yaml publishes; and the folders of a service.
+// here replaces the addresses of services, and those that compose.yaml publishes, by
+// local ones, and the directories of a service by those of the test.
 func (c *composition) here(service, text string) string {
 	var pairs []string
 	for name, addr := range c.hosts {
@@ -138,7 +136,7 @@ func (c *composition) here(service, text string) string {
 	return strings.ReplaceAll(text, "$$", "$")
 }
 
-// daemon is a service that is not ours.
+// daemon is a third-party service.
 type daemon struct {
 	t    *testing.T
 	make func() *exec.Cmd
@@ -146,8 +144,8 @@ type daemon struct {
 	done chan struct{}
 }
 
-// daemon prepares a service with the command and the environment that
-// compose.yaml says, and more of either.
+// daemon prepares a service with the command and environment in compose.yaml, plus
+// args and env.
 func (c *composition) daemon(service, path string, env, args []string) *daemon {
 	s := c.file.Services[service]
 	var line []string
@@ -188,7 +186,7 @@ func (d *daemon) start() {
 	})
 }
 
-// end sends a signal and waits for the end.
+// end sends a signal and waits for the process to exit.
 func (d *daemon) end(with os.Signal) {
 	_ = d.cmd.Process.Signal(with)
 	late := time.AfterFunc(stopLimit, func() { _ = d.cmd.Process.Kill() })
@@ -196,7 +194,7 @@ func (d *daemon) end(with os.Signal) {
 	<-d.done
 }
 
-// await calls ready until it says yes.
+// await retries ready until it returns nil.
 func (d *daemon) await(ready func() error) {
 	d.t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
@@ -225,7 +223,7 @@ func (c *composition) startRedis(path string) {
 	c.awaitRedis()
 }
 
-// awaitRedis waits until the healthcheck of compose.yaml is content.
+// awaitRedis waits until the healthcheck in compose.yaml succeeds.
 func (c *composition) awaitRedis() {
 	c.t.Helper()
 	c.redis.await(func() error { return c.checkRedis(strings.NewReplacer()) })
@@ -234,7 +232,7 @@ func (c *composition) awaitRedis() {
 	}
 }
 
-// checkRedis runs the healthcheck with something else in its words.
+// checkRedis runs the healthcheck with replacements in its command.
 func (c *composition) checkRedis(with *strings.Replacer) error {
 	test := c.file.Services["redis"].Healthcheck.Test
 	if len(test) < 2 || test[0] != "CMD" {
@@ -252,8 +250,7 @@ func (c *composition) checkRedis(with *strings.Replacer) error {
 	return nil
 }
 
-// startMinIO starts the object store, which is not waited for: the servers do
-// not either.
+// startMinIO starts the object store without waiting for it, as the servers do.
 func (c *composition) startMinIO(path string) {
 	c.t.Helper()
 	bin := c.t.TempDir()
@@ -270,7 +267,7 @@ func (c *composition) startServer(name string, between *strings.Replacer) *proce
 	if s.Build == nil || len(s.Command)+len(s.Entrypoint) > 0 {
 		c.t.Fatalf("service %s is not the program of this folder", name)
 	}
-	env := []string{"LOG_SERVICE_GRPC_BIND=127.0.0.1:0"} // each container has the default for itself
+	env := []string{"LOG_SERVICE_GRPC_BIND=127.0.0.1:0"} // each container can use the default port
 	for k, v := range s.Environment {
 		switch {
 		case k == "LOG_SERVICE_HTTP_BIND" && v == ":"+ports[name]:
@@ -315,7 +312,7 @@ func (c *composition) startBalancer(path string) {
 	servers = strings.Replace(servers, "listen 80;", "listen "+c.hosts["balancer"]+";", 1)
 	user := ""
 	if os.Geteuid() == 0 {
-		user = "user root;" // the folders of tests are nobody else's
+		user = "user root;" // other users cannot read the directories of tests
 	}
 	for name, text := range map[string]string{"default.conf": servers, "nginx.conf": fmt.Sprintf(nginxConf, dir, user)} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
@@ -339,13 +336,12 @@ func (c *composition) startBalancer(path string) {
 	}
 }
 
-// passed is a request that the balancer passed on.
+// passed is a request that the balancer has forwarded.
 type passed struct{ method, status, server string }
 
 var accessLine = regexp.MustCompile(`(?m)^(\S+) (\d+) (.*)$`)
 
-// requests are those that the balancer has passed on so far and seen the end
-// of.
+// requests returns the completed requests that the balancer has forwarded so far.
 func (c *composition) requests() []passed {
 	c.t.Helper()
 	text, err := os.ReadFile(filepath.Join(c.folders["balancer"], "access.log"))

@@ -11,7 +11,7 @@ import (
 )
 
 // TestConnectionsLeaveDescriptorsToTheLog opens more idle connections than the
-// process may have files, while writers go on through changes of segments.
+// process may have files, while writes continue across segments.
 func TestConnectionsLeaveDescriptorsToTheLog(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

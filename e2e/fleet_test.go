@@ -18,11 +18,11 @@ import (
 	"github.com/harness/log-service/internal/store/s3/s3test"
 )
 
-// streamMemory is what a stream of a fleet holds in Redis before its older
-// lines move to the bucket.
+// streamMemory is how many bytes of a stream a fleet keeps in Redis before older
+// lines are offloaded to the bucket.
 const streamMemory = 512 << 10
 
-// fleet is two processes over one Redis and one bucket, behind a balancer.
+// fleet is two server processes that share Redis and a bucket, behind a balancer.
 type fleet struct {
 	t       *testing.T
 	servers [2]*process
@@ -31,14 +31,14 @@ type fleet struct {
 	bucket  string
 }
 
-// newFleet starts the servers, of the program at path, with more settings.
+// newFleet starts the servers from the program at path, with additional settings.
 func newFleet(t *testing.T, path string, env ...string) *fleet {
 	t.Helper()
 	return newFleetEach(t, path, func(*fleet, int) []string { return nil }, env...)
 }
 
-// newFleetEach starts the servers with more settings, and with those that
-// each gives to one of them.
+// newFleetEach starts the servers with additional settings, including some for each
+// server.
 func newFleetEach(t *testing.T, path string, each func(f *fleet, server int) []string, env ...string) *fleet {
 	t.Helper()
 	f := &fleet{t: t, s3: s3test.Run(t, s3test.Versity)}
@@ -51,14 +51,14 @@ func newFleetEach(t *testing.T, path string, each func(f *fleet, server int) []s
 	var addrs []string
 	for i := range f.servers {
 		own := append([]string{fmt.Sprint("LOG_SERVICE_NODE=node-", i)}, each(f, i)...)
-		f.servers[i] = startServer(t, path, slices.Concat(env, own)...) // of two of a name the last counts
+		f.servers[i] = startServer(t, path, slices.Concat(env, own)...) // the last of two with the same name applies
 		addrs = append(addrs, f.servers[i].addr)
 	}
 	f.door = newBalancer(t, addrs)
 	return f
 }
 
-// balancer gives each connection to the next server that takes it.
+// balancer passes each connection to the next server that accepts it.
 type balancer struct {
 	listener net.Listener
 	addrs    []string
@@ -105,11 +105,11 @@ func (b *balancer) accept() {
 	}
 }
 
-// pace lets writers go as far as it says: so that no log is finished before
-// the last fault.
+// pace limits how far writers may go, so that no log is complete before the last
+// fault.
 type pace struct {
-	mu     sync.Mutex // guards what follows
-	most   int        // lines of each log
+	mu     sync.Mutex // guards the fields below
+	most   int        // limit of lines per log
 	raised chan struct{}
 }
 
@@ -123,7 +123,7 @@ func (p *pace) raise(most int) {
 	p.raised = make(chan struct{})
 }
 
-// wait waits until the line may be written.
+// wait blocks until the line may be written.
 func (p *pace) wait(ctx context.Context, line int) error {
 	for {
 		p.mu.Lock()
@@ -140,7 +140,7 @@ func (p *pace) wait(ctx context.Context, line int) error {
 	}
 }
 
-// course is a log on its way from its writer to those who follow it.
+// course is a log on its way from its writer to its followers.
 type course struct {
 	key     string
 	pace    *pace
@@ -149,9 +149,9 @@ type course struct {
 	gaps    []string
 }
 
-// run writes n lines to logs through the balancer, follows each on both
-// servers, and calls fault as often as rounds says, in even parts of the way, each
-// while all logs are written. // In the end all have the same lines, and so have the archives.
+// run writes n lines to each of logs through the balancer and follows each log on
+// both servers. It calls fault rounds times, at even intervals, while all logs are
+// being written. In the end all readers and archives have the same lines.
 func (f *fleet) run(n, logs, rounds int, fault func(round int)) {
 	t := f.t
 	t.Helper()
@@ -198,8 +198,8 @@ func (f *fleet) run(n, logs, rounds int, fault func(round int)) {
 	}
 }
 
-// begin writes and closes a log and follows it, and tells of each line that
-// the first reader sees.
+// begin writes, closes and follows a log, and calls seen for each line that the
+// first reader sees.
 func (f *fleet) begin(ctx context.Context, work *errgroup.Group, c *course, n int, seen func()) {
 	for i := range c.readers {
 		c.readers[i] = newHashing()
@@ -223,8 +223,7 @@ func (f *fleet) begin(ctx context.Context, work *errgroup.Group, c *course, n in
 	})
 }
 
-// check compares what was sent of a log, what its readers saw, and what is
-// archived.
+// check compares what was sent with what the readers saw and what is archived.
 func (f *fleet) check(c *course, n int) {
 	t := f.t
 	t.Helper()

@@ -16,8 +16,8 @@ import (
 	"github.com/harness/log-service/internal/stream/redis/redistest"
 )
 
-// TestADiskThatHangsIsReportedAndDoesNotHoldAStopUp lets no sync of a running
-// server return, as a disk does that has lost its controller.
+// TestADiskThatHangsIsReportedAndDoesNotHoldAStopUp makes every sync of a running
+// server hang, like a disk that has lost its controller.
 func TestADiskThatHangsIsReportedAndDoesNotHoldAStopUp(t *testing.T) {
 	t.Parallel()
 	strace, err := exec.LookPath("strace")
@@ -73,7 +73,7 @@ func TestARedisThatHangsIsReportedAndDoesNotHoldAStopUp(t *testing.T) {
 	}
 }
 
-// hanging is a server whose output is read as it comes.
+// hanging is a server whose output is read continuously.
 type hanging struct {
 	cmd    *exec.Cmd
 	url    string
@@ -112,8 +112,7 @@ func startHanging(t *testing.T, env ...string) *hanging {
 	return nil
 }
 
-// ready waits until readiness is answered by a status, each time within a
-// moment, and with a reason.
+// ready waits until readiness returns status with reason, promptly each time.
 func (h *hanging) ready(t *testing.T, status int, reason string) {
 	t.Helper()
 	w := newWire(h.url)
@@ -142,8 +141,8 @@ func (h *hanging) terminate(t *testing.T) time.Time {
 	return time.Now()
 }
 
-// stopsUnfinished waits for the error that names what a stop has left. The
-// process itself goes once the system gives up its call.
+// stopsUnfinished waits for the error that names the abandoned steps. The process
+// exits only when the system gives up the hanging call.
 func (h *hanging) stopsUnfinished(t *testing.T, what string) {
 	t.Helper()
 	begun := h.terminate(t)

@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-// TestNoSpellingOfAKeyReachesAnotherAccount sends raw request lines, which no
-// client library tidies up, from account A. B's secret is never in an answer,
-// and still there and alone in the end.
+// TestNoSpellingOfAKeyReachesAnotherAccount sends raw request lines, which no client
+// library normalises, from account A. No response contains B's secret, and in the
+// end it is still there, unchanged.
 func TestNoSpellingOfAKeyReachesAnotherAccount(t *testing.T) {
 	s := startServer(t, program(t))
 	const secret = "only-for-B"
@@ -78,8 +78,8 @@ func TestNoSpellingOfAKeyReachesAnotherAccount(t *testing.T) {
 	}
 }
 
-// rawRequest sends the line as it stands, with a form as its body, and
-// returns the answer; a tail is left after its first bytes.
+// rawRequest sends the line unchanged, with a form as its body, and returns the
+// response; of a tail only its first bytes.
 func rawRequest(t *testing.T, addr, line, body string) string {
 	t.Helper()
 	c, err := net.Dial("tcp", addr)

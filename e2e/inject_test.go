@@ -12,9 +12,9 @@ import (
 	"github.com/harness/log-service/internal/stream/streamtest"
 )
 
-// TestFailingSystemCallsLoseNothing lets system calls of the running server
-// fail, several times each, while clients write, follow and close logs, and
-// kills it every second time.
+// TestFailingSystemCallsLoseNothing makes system calls of the running server fail,
+// several times each, while clients write, follow and close logs. Every second time
+// it also kills the server.
 func TestFailingSystemCallsLoseNothing(t *testing.T) {
 	if os.Getenv(streamtest.LongEnv) == "" {
 		t.Skip("one of the long tests")
@@ -76,8 +76,8 @@ func TestFailingSystemCallsLoseNothing(t *testing.T) {
 	t.Logf("%d lines and %d short logs checked: lost 0, doubled 0, hidden 0", lines, l.short.Load())
 }
 
-// inject lets system calls of process pid fail until the returned function is
-// called, which says how many did.
+// inject makes system calls of process pid fail until detach is called, which
+// returns how many failed.
 func inject(t *testing.T, strace string, pid int, fault string) (detach func() int) {
 	t.Helper()
 	calls := fault[:bytes.IndexByte([]byte(fault), ':')]

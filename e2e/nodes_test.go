@@ -27,7 +27,7 @@ func TestThreeServersConform(t *testing.T) {
 	streamtest.Run(t, newNodes(t).backend(3))
 }
 
-// nodes makes servers over one Redis and one bucket.
+// nodes starts servers that share one Redis and one bucket.
 type nodes struct {
 	redis  *redistest.Server
 	s3     *s3test.Server
@@ -42,7 +42,7 @@ func newNodes(t *testing.T, args ...string) *nodes {
 	return n
 }
 
-// settings are those of a server over the Redis at addr, and the bucket.
+// settings returns the settings of a server that uses Redis at addr and the bucket.
 func (n *nodes) settings(addr string) config.Config {
 	c := config.Default()
 	c.Bind, c.GRPCBind = "127.0.0.1:0", config.GRPCOff
@@ -56,8 +56,8 @@ func (n *nodes) settings(addr string) config.Config {
 
 var installations atomic.Int64
 
-// backend is servers with a prefix of their own: what is read comes from the
-// last, and lines go to the others in turn, as through a balancer.
+// backend returns servers with their own prefix: reads go to the last one, and
+// batches alternate between the others, as through a balancer.
 func (n *nodes) backend(servers int) streamtest.Backend {
 	serving := map[logs.Streams][]*inProcess{} // one test at a time
 	begin := func(t *testing.T, all []*inProcess) logs.Streams {
@@ -100,7 +100,7 @@ func (n *nodes) backend(servers int) streamtest.Backend {
 	}
 }
 
-// apart writes to several servers, and reads from one.
+// apart writes to several servers and reads from one.
 type apart struct {
 	*remote
 	read  *remote

@@ -11,8 +11,8 @@ import (
 	"github.com/harness/log-service/internal/stream/streamtest"
 )
 
-// TestLogsSurviveFailOversOfACluster kills one master of a Cluster after the
-// other; what was acknowledged is on the replica that takes over.
+// TestLogsSurviveFailOversOfACluster kills the masters of a Cluster one after
+// another; the replica that takes over has everything acknowledged.
 func TestLogsSurviveFailOversOfACluster(t *testing.T) {
 	t.Parallel()
 	c := redistest.StartCluster(t, 3)
@@ -27,9 +27,8 @@ func TestLogsSurviveFailOversOfACluster(t *testing.T) {
 	})
 }
 
-// TestLogsSurviveTheMovingOfSlots moves all slots with keys from master to
-// master, key by key, while logs are opened, written, followed, closed and
-// archived.
+// TestLogsSurviveTheMovingOfSlots migrates all slots with keys between masters, key
+// by key, while logs are opened, written, followed, closed and archived.
 func TestLogsSurviveTheMovingOfSlots(t *testing.T) {
 	t.Parallel()
 	rounds := streamtest.Scale(1, 1, 10)

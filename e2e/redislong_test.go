@@ -15,15 +15,15 @@ import (
 	"github.com/harness/log-service/internal/stream/streamtest"
 )
 
-// maxRedisMemory is what Redis may need for one log of any length that two
-// servers write and follow: sixteen times the memory of a stream, which it may
-// hold while the bucket is slow, as much again for what is on its way to and
-// from the servers, and a Redis that holds nothing.
+// maxRedisMemory is what Redis may need for one log of any length, written and
+// followed through two servers: sixteen times the memory of a stream, which it may
+// hold while the bucket is slow, the same for data in transit to and from the
+// servers, and an empty Redis.
 const maxRedisMemory = 2*16*streamMemory + 4<<20
 
-// TestALogOfAnyLengthIsCompleteWhileRedisStaysSmall writes ten million lines
-// through one server. One reader follows on the other server all the while, one
-// comes when half is written, and the archive is read in the end.
+// TestALogOfAnyLengthIsCompleteWhileRedisStaysSmall writes ten million lines through
+// one server. One reader follows on the other server throughout, one starts halfway,
+// and finally the archive is read.
 func TestALogOfAnyLengthIsCompleteWhileRedisStaysSmall(t *testing.T) {
 	lines := streamtest.Scale(50_000, 200_000, 10_000_000)
 	limit := 2*time.Minute + time.Duration(lines/1000)*200*time.Millisecond
@@ -128,7 +128,7 @@ func readArchive(ctx context.Context, w *wire, key string) (got *hashing, size i
 		select {
 		case <-ctx.Done():
 			return nil, 0, context.Cause(ctx)
-		case <-time.After(retryPause): // it is being archived
+		case <-time.After(retryPause): // archiving is in progress
 		}
 	}
 }

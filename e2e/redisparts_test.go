@@ -21,14 +21,14 @@ import (
 	"github.com/harness/log-service/internal/stream/streamtest"
 )
 
-// TestHalfMovedPartsSurviveTheDeathOfTheirServer kills the server that moves a
-// part of a log to the bucket: when the part is stored and the server has not
-// heard so, or before. The log is complete all the same; and once it is
-// archived, no part is left of it.
+// TestHalfMovedPartsSurviveTheDeathOfTheirServer kills the server that is offloading
+// a segment of a log to the bucket: before the segment is stored, or after it is
+// stored but before the server knows. The log must remain complete, and once it is
+// archived no segment may be left.
 func TestHalfMovedPartsSurviveTheDeathOfTheirServer(t *testing.T) {
 	t.Parallel()
 	logs := streamtest.Scale(1, 2, 6)
-	kills := streamtest.Scale(1, 1, 4) // of each; from the second on it waits for the lease of the dead
+	kills := streamtest.Scale(1, 1, 4) // of each kind; from the second on, each waits for the dead server's lease
 	limit := time.Minute + time.Duration(logs*kills)*time.Minute
 	ctx, cancel := context.WithTimeoutCause(t.Context(), limit, fmt.Errorf("not done within %v", limit))
 	defer cancel()
@@ -44,9 +44,9 @@ func TestHalfMovedPartsSurviveTheDeathOfTheirServer(t *testing.T) {
 	f.awaitNoParts(ctx)
 }
 
-// killMovers writes and follows a log, and kills the server that moves its
-// lines so many times: when a part is stored, where stored says so, and
-// before, in turn.
+// killMovers writes and follows a log, and repeatedly kills the server that is
+// offloading its lines. Kills alternate between after a segment is stored and
+// before; stored says whether the first one is after.
 func (f *fleet) killMovers(ctx context.Context, key string, kills int, doors [2]*bucketDoor, stored bool) {
 	t := f.t
 	t.Helper()
@@ -97,7 +97,7 @@ func (f *fleet) killMovers(ctx context.Context, key string, kills int, doors [2]
 	t.Logf("%s: %d lines, %d kills", key, sent.lines, kills)
 }
 
-// writeUntil pushes batches until there is enough.
+// writeUntil pushes batches until enough is closed.
 func writeUntil(ctx context.Context, w *wire, key string, enough <-chan struct{}) (*hashing, error) {
 	writer, sent := streamtest.Writer{Name: key, Pad: 60}, newHashing()
 	for {
@@ -116,10 +116,10 @@ func writeUntil(ctx context.Context, w *wire, key string, enough <-chan struct{}
 	}
 }
 
-// partsFolder is where the parts of live logs are in a bucket.
+// partsFolder is the prefix of the segments of live logs in a bucket.
 const partsFolder = ".internal/"
 
-// awaitNoParts waits until the bucket holds no part of any log.
+// awaitNoParts waits until the bucket holds no segment of any log.
 func (f *fleet) awaitNoParts(ctx context.Context) {
 	f.t.Helper()
 	c, err := f.s3.Client()
@@ -148,14 +148,14 @@ func (f *fleet) awaitNoParts(ctx context.Context) {
 	}
 }
 
-// bucketDoor stands between a server and the bucket. It can catch the next
-// part that is stored: its server then waits for an answer that never comes.
+// bucketDoor is a proxy between a server and the bucket. It can catch the next
+// segment that is stored: its server then waits for a response that never comes.
 type bucketDoor struct {
 	url string
 
-	mu     sync.Mutex // guards what follows
-	caught func()     // nil: everything passes
-	stored bool       // whether what is caught reaches the bucket
+	mu     sync.Mutex // guards the fields below
+	caught func()     // if nil, everything passes
+	stored bool       // whether a caught segment reaches the bucket
 }
 
 func newBucketDoor(t *testing.T, endpoint string) *bucketDoor {
@@ -168,7 +168,7 @@ func newBucketDoor(t *testing.T, endpoint string) *bucketDoor {
 	server := httptest.NewServer(&httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(to)
-			r.Out.Host = r.In.Host // it is signed
+			r.Out.Host = r.In.Host // covered by the signature
 		},
 		Transport: d, ErrorLog: log.New(io.Discard, "", 0),
 	})
@@ -203,7 +203,7 @@ func (d *bucketDoor) RoundTrip(req *http.Request) (*http.Response, error) {
 			return resp, err
 		}
 		_ = resp.Body.Close()
-	} else if _, err := io.Copy(io.Discard, req.Body); err != nil { // only then the server's end is noticed
+	} else if _, err := io.Copy(io.Discard, req.Body); err != nil { // otherwise a server that dies would go unnoticed
 		return nil, err
 	}
 	caught()

@@ -12,9 +12,9 @@ import (
 	"github.com/harness/log-service/internal/stream/streamtest"
 )
 
-// TestLinesLostWithAnOldSnapshotAreAGap kills both servers and Redis while a
-// log is written, and starts Redis with what it had before. Each line that was
-// acknowledged is in the archive, or in a gap that counts it.
+// TestLinesLostWithAnOldSnapshotAreAGap kills both servers and Redis while a log is
+// written, and restarts Redis from an older snapshot. Every acknowledged line is in
+// the archive, or in a gap that counts it.
 func TestLinesLostWithAnOldSnapshotAreAGap(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Start(t)

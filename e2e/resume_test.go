@@ -14,14 +14,14 @@ import (
 	"github.com/harness/log-service/internal/stream/streamtest"
 )
 
-// TestResumeIsExactOverAnyCutConnection writes and reads a log through
-// proxies that cut every connection after a random number of bytes: within a
-// body, an answer, a header, an event. The readers follow across the close of
-// the log into its archive; one of them comes only then.
+// TestResumeIsExactOverAnyCutConnection writes and reads a log through proxies that
+// cut every connection after a random number of bytes: within a body, response,
+// header or event. Readers continue while the log is closed and archived; one starts
+// only then.
 func TestResumeIsExactOverAnyCutConnection(t *testing.T) {
 	t.Parallel()
 	lines := streamtest.Scale(5_000, 50_000, 1_000_000)
-	const lineBytes = 200 // about, in a tail
+	const lineBytes = 200 // approximate, in a tail
 	limit := time.Minute + time.Duration(lines/1000)*time.Second
 	ctx, cancel := context.WithTimeoutCause(t.Context(), limit, fmt.Errorf("not done within %v", limit))
 	defer cancel()
@@ -32,7 +32,7 @@ func TestResumeIsExactOverAnyCutConnection(t *testing.T) {
 	writes := startProxy(t, faultproxy.Config{
 		Target: s.addr, Seed: 2,
 		Up:   faultproxy.Range{Min: 1, Max: 400_000},
-		Down: faultproxy.Range{Min: 1, Max: 20_000}, // some 200 answers
+		Down: faultproxy.Range{Min: 1, Max: 20_000}, // about 200 responses
 	})
 	const key = "resume/log"
 	direct := newWire(s.url)
@@ -76,13 +76,13 @@ func TestResumeIsExactOverAnyCutConnection(t *testing.T) {
 	s.stop()
 }
 
-// writeThrough pushes lines in batches, every second one with its offset and
-// the others recognised by their content alone.
+// writeThrough pushes lines in batches. Every second one carries its offset; the
+// others are recognised only by their content.
 func writeThrough(ctx context.Context, w *wire, key string, n int) (*hashing, error) {
 	return writePaced(ctx, w, key, n, func(context.Context, int) error { return nil })
 }
 
-// writePaced is writeThrough by a writer that asks wait before each batch.
+// writePaced is writeThrough, but calls wait before each batch.
 func writePaced(ctx context.Context, w *wire, key string, n int, wait func(ctx context.Context, line int) error) (*hashing, error) {
 	writer := streamtest.Writer{Name: "writer", Pad: 60}
 	sent := newHashing()
@@ -111,7 +111,7 @@ func writePaced(ctx context.Context, w *wire, key string, n int, wait func(ctx c
 	return sent, nil
 }
 
-// hashing is the SHA-256 of lines, each with a line break.
+// hashing is the SHA-256 of lines, each followed by a newline.
 type hashing struct {
 	hash  hash.Hash
 	lines int

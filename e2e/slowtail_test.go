@@ -16,9 +16,9 @@ import (
 	"github.com/harness/log-service/internal/tlstest"
 )
 
-// TestASlowTailMissesNothingHoweverItIsWritten reads a log that no socket takes
-// at once, over each way in which the server writes a tail, with lines that are
-// longer than what it writes at once.
+// TestASlowTailMissesNothingHoweverItIsWritten reads a log that exceeds the socket
+// buffers, over each way in which the server writes a tail, with lines longer than
+// one write.
 func TestASlowTailMissesNothingHoweverItIsWritten(t *testing.T) {
 	dir := t.TempDir()
 	ca := tlstest.NewAuthority(t)

@@ -18,9 +18,9 @@ import (
 	"github.com/harness/log-service/internal/stream/streamtest"
 )
 
-// TestStalledTailersDoNotGrowTheServer opens tails whose clients read
-// nothing, and sends more lines than the server may hold in memory past them.
-// What the server keeps for each of them must not depend on what they missed.
+// TestStalledTailersDoNotGrowTheServer opens tails whose clients read nothing, and
+// then appends more lines than the server may hold in memory. The memory per tail
+// must not depend on how much it missed.
 func TestStalledTailersDoNotGrowTheServer(t *testing.T) {
 	const (
 		budget  = 16 << 20 // LOG_SERVICE_MEMORY
@@ -45,13 +45,13 @@ func TestStalledTailersDoNotGrowTheServer(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	// Somebody who reads is not held up by those who do not.
+	// A reader is not delayed by those that do not read.
 	count := 0
 	reader := tailer{wire: w, key: key, line: func(int64, []byte) error { count++; return nil }}
 	var reading errgroup.Group
 	reading.Go(func() error { return reader.run(t.Context()) })
 
-	// 8 times the budget, and far past what a socket takes for a client that
+	// 8 times the budget, and far more than the socket buffers of a client that
 	// does not read.
 	writer := streamtest.Writer{Name: "writer", Pad: 900}
 	lines := 0
@@ -79,13 +79,13 @@ func TestStalledTailersDoNotGrowTheServer(t *testing.T) {
 		t.Errorf("the one who reads got %d of %d lines, %v", count, lines, err)
 	}
 	if os.Getenv(streamtest.LongEnv) != "" {
-		s.stop() // takes the 12 s that requests in flight are given
+		s.stop() // takes the 12 s allowed for requests in progress
 	}
 }
 
-// TestStalledTailersOfALongLogShareTheBudget opens tails at random places of a
-// log that is many times what the server may hold in memory, live and archived.
-// Their clients read nothing; some go on later, and miss nothing.
+// TestStalledTailersOfALongLogShareTheBudget opens tails at random positions of a
+// log, live and archived, that is many times larger than the memory budget. Their
+// clients read nothing; some resume later and miss nothing.
 func TestStalledTailersOfALongLogShareTheBudget(t *testing.T) {
 	const (
 		budget  = 32 << 20
@@ -130,7 +130,7 @@ func TestStalledTailersOfALongLogShareTheBudget(t *testing.T) {
 			places = append(places, after)
 			tails = append(tails, stall(t, s.addr, fmt.Sprintf("/stream?accountID=acc&key=%s&after=%d", key, after), buffer))
 		}
-		// Whoever reads now sees everything, past all of them.
+		// A new reader sees everything, despite all of them.
 		for range 3 {
 			after := rand.IntN(len(lines) / 2)
 			follow(t, s.url, key, after, lines, min(len(lines), after+20_000))
@@ -171,7 +171,7 @@ func follow(t *testing.T, url, key string, after int, lines []string, last int) 
 	sees(t, bufio.NewReader(resp.Body), after, lines, last)
 }
 
-// goOn reads what a stalled tail has not read, as follow does.
+// goOn reads what a stalled tail has not read yet, like follow.
 func goOn(t *testing.T, c net.Conn, after int, lines []string, last int) {
 	t.Helper()
 	_ = c.SetDeadline(time.Now().Add(startLimit))
@@ -195,11 +195,11 @@ func sees(t *testing.T, in *bufio.Reader, after int, lines []string, last int) {
 	}
 }
 
-// answered is how the answer of every tail begins.
+// answered is the start of every tail's response.
 const answered = "HTTP/1.1 200"
 
-// stall asks for path and reads no more than the beginning of the answer. Its
-// receive buffer is small, so that the server's writes soon wait.
+// stall requests path and reads only the start of the response. Its receive buffer
+// is small, so that the server's writes soon block.
 func stall(t *testing.T, addr, path string, buffer int) net.Conn {
 	t.Helper()
 	c, err := net.Dial("tcp", addr)
@@ -221,7 +221,7 @@ func stall(t *testing.T, addr, path string, buffer int) net.Conn {
 	return c
 }
 
-// memory reads a figure of the process, in bytes: VmRSS, or its peak VmHWM.
+// memory returns the VmRSS or VmHWM (peak) of the process in bytes.
 func (s *process) memory(name string) (int64, error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
 	if err != nil {

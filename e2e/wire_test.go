@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// wire speaks the protocol in the plainest way, on its own and not through
-// package client, so that a mistake cannot hide on both sides.
+// wire is a minimal client of its own: it does not use package client, so that a
+// mistake there cannot hide on both sides.
 type wire struct {
 	url     string
 	account string
@@ -65,9 +65,8 @@ func (w *wire) call(ctx context.Context, method, path, key, query string, body [
 // retryPause is how long a client waits before it tries again.
 const retryPause = 5 * time.Millisecond
 
-// persist is call as real clients do it: the identical request again on lost
-// connections and on 5xx, for as long as ctx lasts. retried says that it was
-// sent more than once.
+// persist is call with the retries of real clients: it resends the identical request
+// on lost connections and 5xx until ctx ends. retried reports whether it did.
 func (w *wire) persist(ctx context.Context, method, path, key, query string, body []byte) (a answer, retried bool, err error) {
 	for {
 		a, err = w.call(ctx, method, path, key, query, body)
@@ -98,8 +97,7 @@ func (w *wire) push(ctx context.Context, key, query string, lines []string) (nex
 	return strconv.ParseInt(a.header.Get("X-Log-Next-Sequence"), 10, 64)
 }
 
-// close ends a log. A retry that finds nothing means that the try before has
-// closed it.
+// close ends a log. If a retry finds no stream, an earlier attempt has closed it.
 func (w *wire) close(ctx context.Context, key, query string) error {
 	a, retried, err := w.persist(ctx, http.MethodDelete, "/stream", key, query, nil)
 	if err == nil && retried && a.status == http.StatusNotFound {
@@ -108,8 +106,7 @@ func (w *wire) close(ctx context.Context, key, query string) error {
 	return want(a, err, http.StatusNoContent)
 }
 
-// archive reads a finished log; one that is still being archived is waited
-// for.
+// archive reads a finished log, waiting until it is archived.
 func (w *wire) archive(ctx context.Context, key string) ([]byte, error) {
 	for {
 		a, _, err := w.persist(ctx, http.MethodGet, "/blob", key, "", nil)
@@ -131,16 +128,15 @@ func want(a answer, err error, status int) error {
 	return err
 }
 
-// tailer follows a log over any number of connections, and resumes behind the
-// last whole event.
+// tailer follows a log across connections, resuming after the last complete event.
 type tailer struct {
 	wire *wire
 	key  string
-	// line gets each line, once; an error ends the tail.
+	// line is called once per line; an error ends the tail.
 	line func(seq int64, json []byte) error
 
 	last  int64 // the sequence of the last line
-	conns int   // connections so far
+	conns int   // number of connections so far
 }
 
 // run reads until the log ends.
@@ -167,14 +163,14 @@ var (
 	errGone = errors.New("the log is gone")
 )
 
-// protocolError is an answer that must not be.
+// protocolError reports a response that violates the protocol.
 type protocolError struct{ msg string }
 
 func (e *protocolError) Error() string { return e.msg }
 
 func wrong(format string, args ...any) error { return &protocolError{fmt.Sprintf(format, args...)} }
 
-// connection returns why the connection ended, never nil.
+// connection returns why the connection ended; the error is never nil.
 func (t *tailer) connection(ctx context.Context, c *http.Client) error {
 	u := t.wire.url + "/stream?accountID=" + url.QueryEscape(t.wire.account) + "&key=" + t.key
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u, nil)
@@ -201,7 +197,7 @@ func (t *tailer) connection(ctx context.Context, c *http.Client) error {
 	return t.events(bufio.NewReaderSize(resp.Body, 64<<10))
 }
 
-// events reads event after event. One that is cut off counts for nothing.
+// events reads events. An incomplete one is ignored.
 func (t *tailer) events(in *bufio.Reader) error {
 	var id, name string
 	var data []byte
