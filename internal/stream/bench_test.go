@@ -11,8 +11,8 @@ import (
 	"github.com/harness/log-service/internal/logs"
 )
 
-// BenchmarkAppend shows what an append of 100 lines costs the engine, with
-// and without its log; the ratio of the two is the cost of durability.
+// BenchmarkAppend measures an append of 100 lines with and without the
+// write-ahead log; the ratio is the cost of durability.
 func BenchmarkAppend(b *testing.B) {
 	line := `{"level":"info","pos":12,"out":"` + strings.Repeat("x", 100) + `\n","time":"2026-01-02T15:04:05Z","args":null}` + "\n"
 	body := []byte(strings.Repeat(line, 100))

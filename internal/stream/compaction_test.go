@@ -31,7 +31,7 @@ func mustEqual(t testing.TB, e *Engine, key string, n int64) {
 	}
 }
 
-func TestALongLogMovesForwardWhileShortOnesComeAndGo(t *testing.T) {
+func TestALongLogIsCompactedWhileShortOnesComeAndGo(t *testing.T) {
 	dir := t.TempDir()
 	const segment = 16 << 10
 	open := func() *Engine {
@@ -79,7 +79,7 @@ func TestALongLogMovesForwardWhileShortOnesComeAndGo(t *testing.T) {
 	s, _ := e.lookup(id("long"))
 	s.mu.Lock()
 	if len(s.index) > 600 {
-		t.Errorf("the index of %d lines has %d entries: nothing was packed", n, len(s.index))
+		t.Errorf("the index of %d lines has %d entries: nothing was compacted", n, len(s.index))
 	}
 	var sum int64
 	for i := range s.index {
@@ -133,7 +133,7 @@ func TestMemoryKeepsItsBudgetAndTheDiskTheRest(t *testing.T) {
 	}
 }
 
-func TestWithoutALogWhatTheBudgetPressesOutIsAGap(t *testing.T) {
+func TestWithoutALogEvictedLinesAreAGap(t *testing.T) {
 	e, err := Open(Config{Memory: 8 << 10, Logger: quiet()})
 	if err != nil {
 		t.Fatal(err)
@@ -187,7 +187,7 @@ func TestIdleBatchesLeaveMemoryAndTheAccountReturnsToZero(t *testing.T) {
 	mustEqual(t, e, "k", 3200)
 }
 
-func TestManyShortStreamsLeaveNothingBehindInMemory(t *testing.T) {
+func TestManyShortStreamsLeaveNothingInMemory(t *testing.T) {
 	e, err := Open(Config{Logger: quiet()})
 	if err != nil {
 		t.Fatal(err)

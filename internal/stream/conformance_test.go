@@ -24,8 +24,8 @@ func TestDurableEngineConformsWithHardlyAnyMemory(t *testing.T) {
 	streamtest.Run(t, durable(64<<10))
 }
 
-// durable is a durable engine with a memory budget in bytes, zero for the
-// default. To reopen it is to stop it and open its folder again.
+// durable is a durable engine with a memory budget in bytes; zero means the
+// default. Reopening stops it and opens its folder again.
 func durable(memory int64) streamtest.Backend {
 	opened := map[logs.Streams]*running{} // one test at a time
 	return streamtest.Backend{

@@ -14,9 +14,9 @@ import (
 
 var errCrashed = errors.New("the machine has stopped")
 
-// disk is a folder that forgets. Writes, creations, renames and removals are
-// in doubt until the matching sync; a crash keeps any of those in doubt,
-// loses the others, and tears writes at sector borders.
+// disk is a folder that loses data. Writes, creations, renames and removals are
+// uncertain until the corresponding sync; a crash keeps some of them, loses the
+// others, and tears writes at sector boundaries.
 type disk struct {
 	mu    sync.Mutex
 	names map[string]*diskFile // as the running program sees them
@@ -55,7 +55,7 @@ func (d *disk) step(op, name string) error {
 	return nil
 }
 
-// crash returns what a machine finds after it stopped.
+// crash returns the contents of the disk after the machine stopped.
 func (d *disk) crash(r *rand.Rand) *disk {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -238,7 +238,7 @@ func (f *diskFile) Close() error { return nil }
 
 func (f *diskFile) Seal() {}
 
-// block is a sector: what a crash tears.
+// block is a sector: crashes tear writes at its boundaries.
 func (d *disk) block() int64 { return 512 }
 
 func (f *diskFile) String() string { return fmt.Sprint(f.size, " bytes") }

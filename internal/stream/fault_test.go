@@ -40,7 +40,7 @@ func lines(key string, first, n int64) logs.Lines {
 	return logs.Lines{Data: b.Bytes(), Count: n}
 }
 
-// readAll reads what a log holds now; gaps come as their count.
+// readAll reads the current contents of a log; gaps are counted.
 func readAll(t testing.TB, e *Engine, key string) (data string, lost int64, next int64) {
 	t.Helper()
 	c, err := e.Follow(context.Background(), id(key), 0)
@@ -72,8 +72,9 @@ func readAll(t testing.TB, e *Engine, key string) (data string, lost int64, next
 	}
 }
 
-// script is a workload that rotates and cleans. It returns what was
-// acknowledged, by log: how many lines, and whether the log is closed or gone.
+// script is a workload that rotates and compacts. It returns what was
+// acknowledged, by log: how many lines, and whether the log is closed or
+// deleted.
 type outcome struct {
 	lines           int64
 	closed, deleted bool
@@ -126,8 +127,8 @@ func script(e *Engine) map[string]*outcome {
 	return out
 }
 
-// check compares what a restart found with what was acknowledged: all of it,
-// once and in order, and beyond it at most the change that was under way.
+// check compares the state after a restart with what was acknowledged: all of
+// it, once and in order, and beyond it at most the change in progress.
 func check(t *testing.T, e *Engine, want map[string]*outcome) {
 	t.Helper()
 	for key, o := range want {
@@ -182,7 +183,7 @@ func TestNothingAcknowledgedIsLostWhereverTheMachineStops(t *testing.T) {
 			after := d.crash(r)
 			e := openOn(t, after, segment)
 			check(t, e, acked)
-			// And it goes on from there, and starts once more.
+			// It continues from there, and starts once more.
 			if err := e.Open(t.Context(), id("next"), logs.OpenOptions{}); err != nil {
 				t.Fatal(err)
 			}
@@ -300,8 +301,8 @@ func TestAFullDiskRefusesAppendsServesReadsAndRecovers(t *testing.T) {
 	_ = e.Stop()
 }
 
-// small returns the folder of an engine that was stopped with a few logs in
-// one segment, and what they hold.
+// small returns the folder of a stopped engine with a few logs in one segment,
+// and their contents.
 func small(t *testing.T) (*disk, map[string]*outcome) {
 	d := newDisk()
 	e := openOn(t, d, 2<<10)
@@ -341,8 +342,8 @@ func small(t *testing.T) (*disk, map[string]*outcome) {
 }
 
 // neverWrong opens a damaged folder: lines may be missing, as a gap, but every
-// line that is served is the one that was written. Unless the end of the log was
-// cut off, every log is there, and no sequence is given again.
+// line that is served is the one that was written. Unless the end of the log
+// was cut off, every log exists, and no sequence is used again.
 func neverWrong(t *testing.T, d *disk, want map[string]*outcome, cut bool, what string) (lost int64) {
 	t.Helper()
 	e, err := Open(Config{folder: d, segment: 2 << 10, Logger: quiet()})

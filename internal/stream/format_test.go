@@ -70,9 +70,9 @@ func TestASegmentOfTheFormerFormatIsRead(t *testing.T) {
 	_ = e.Stop()
 }
 
-// TestWhatAStartShowsIsOnTheDisk: lines whose writer was killed before their
-// sync are in the system's cache. A start that shows them, or acknowledges their
-// retry, has synced them.
+// TestWhatAStartShowsIsOnTheDisk: lines of a writer that was killed before
+// their sync are in the system's cache. A start must sync them before it shows
+// them or acknowledges their retry.
 func TestWhatAStartShowsIsOnTheDisk(t *testing.T) {
 	for fate := range uint64(8) {
 		d := newDisk()

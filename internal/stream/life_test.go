@@ -16,9 +16,9 @@ import (
 	"github.com/harness/log-service/internal/logs"
 )
 
-// life is a scripted life of an engine on a disk with faults: appends of mixed
+// life is a scripted life of an engine on a faulty disk: appends of mixed
 // sizes, segment changes, compaction, closes, deletions and restarts, by a
-// client that repeats what failed.
+// client that repeats failed calls.
 type life struct {
 	t       *testing.T
 	d       *disk
@@ -30,8 +30,8 @@ type life struct {
 	damaged bool // the fault is one that counts as damage: gaps are due
 }
 
-// try repeats call until it succeeds. A fault that does not end is an error of
-// the script.
+// try repeats call until it succeeds. A permanent fault is an error of the
+// script.
 func (l *life) try(what string, call func() error) {
 	l.t.Helper()
 	for range 200 {
@@ -49,7 +49,7 @@ func (l *life) try(what string, call func() error) {
 	l.t.Fatalf("%s: still refused when the fault was over", what)
 }
 
-// unpause lets the log try again what it would try in a second.
+// unpause ends the pause after a failure, instead of waiting a second.
 func (l *life) unpause() {
 	l.e.wal.mu.Lock()
 	l.e.wal.until = time.Time{}.Add(1)
@@ -57,8 +57,8 @@ func (l *life) unpause() {
 	l.e.wal.recover()
 }
 
-// pulse is a small append between the others, which may fit where a larger one
-// has failed.
+// pulse is a small append between the others, which may fit if a larger one has
+// failed.
 func (l *life) pulse() {
 	const key = "pulse"
 	o := l.logs[key]
@@ -154,7 +154,7 @@ func (l *life) run() {
 	l.push("long", 2)
 }
 
-// check compares what is there with what was acknowledged.
+// check compares the state with what was acknowledged.
 func (l *life) check(e *Engine, when string) (checked int64) {
 	l.t.Helper()
 	for key, o := range l.logs {
@@ -238,8 +238,8 @@ func TestAFaultAtAnyStepLosesNothing(t *testing.T) {
 	t.Logf("%d faults tried (%d calls refused), %d lines checked: lost 0, doubled 0, hidden 0", faults, refused, checked)
 }
 
-// TestDamageAnywhereIsAGapAndHidesNoLog damages the log that the script has
-// left, bit by bit and block by block.
+// TestDamageAnywhereIsAGapAndHidesNoLog damages the log written by the script,
+// bit by bit and block by block.
 func TestDamageAnywhereIsAGapAndHidesNoLog(t *testing.T) {
 	const segment = 8 << 10
 	l := &life{t: t, d: newDisk(), segment: segment, logs: map[string]*outcome{}}

@@ -9,7 +9,7 @@ import (
 	"github.com/harness/log-service/internal/logs"
 )
 
-func TestNoReaderOfADeletedLogHoldsTheFilesOfAll(t *testing.T) {
+func TestReadersOfDeletedLogsDoNotHoldSharedFiles(t *testing.T) {
 	const segment = 16 << 10
 	d := newDisk()
 	e := openOn(t, d, segment)
@@ -44,7 +44,7 @@ func TestNoReaderOfADeletedLogHoldsTheFilesOfAll(t *testing.T) {
 		}
 	}
 	e.memory.Idle(e.clock() + 1)
-	// As long as there is room anyway they can be read.
+	// They can be read while there is enough space.
 	if b, err := cursors[2].Next(t.Context()); err != nil || b[len(b)-1].Last() != n {
 		t.Fatalf("a deleted log reads %v, %v", b, err)
 	}
@@ -85,7 +85,7 @@ func TestNoReaderOfADeletedLogHoldsTheFilesOfAll(t *testing.T) {
 	}
 }
 
-func TestACursorThatIsPutBackReadsTheSameAgain(t *testing.T) {
+func TestARewoundCursorReadsTheSameAgain(t *testing.T) {
 	e, err := Open(Config{Dir: t.TempDir(), Memory: 1 << 20, Logger: quiet()})
 	if err != nil {
 		t.Fatal(err)

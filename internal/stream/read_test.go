@@ -11,8 +11,8 @@ import (
 	logservice "github.com/harness/log-service"
 )
 
-// badDisk is a folder of which one sector cannot be read, of any segment's
-// file that is there when it goes bad.
+// badDisk is a folder in which one sector is unreadable, in every segment file
+// that exists when it goes bad.
 type badDisk struct {
 	folder
 	sector atomic.Int64 // offset of the sector; 0: all can be read
@@ -81,14 +81,14 @@ func TestASectorThatCannotBeReadIsAGapAndItsFileStays(t *testing.T) {
 			}
 		}
 		if int64(count) != n*each-lost || int64(strings.Count(got, "\n")) != n*each-lost {
-			t.Fatalf("%s: %d lines are there, %d are told as lost", when, count, lost)
+			t.Fatalf("%s: %d lines are there, %d are reported as lost", when, count, lost)
 		}
 	}
 	check("from disk")
 	if reads := d.reads.Load(); reads > 100 {
 		t.Errorf("%d reads failed until the records were found", reads)
 	}
-	// The others move on, the file stays.
+	// The others are compacted, the file stays.
 	compact(t, e, segment)
 	check("after compaction")
 	if names, _ := d.list(); !slices.Contains(names, segmentName(1)+damagedSuffix) {
@@ -115,7 +115,7 @@ func TestAReadThatFailsForLackOfMeansIsNoDamage(t *testing.T) {
 			if b, err := c.Next(t.Context()); !errors.Is(err, logservice.ErrUnavailable) {
 				t.Fatalf("%d batches, %v, want ErrUnavailable", len(b), err)
 			}
-			// A retry must not be stored again because nobody could look.
+			// A retry must not be stored again because it could not be checked.
 			if _, err := e.Append(t.Context(), id("k"), marked("k", 1, 50)); !errors.Is(err, logservice.ErrUnavailable) {
 				t.Fatalf("a retry answers %v, want ErrUnavailable", err)
 			}

@@ -8,7 +8,7 @@ import (
 	"github.com/harness/log-service/internal/logs"
 )
 
-// marked makes n lines that a retry is known by.
+// marked returns n lines whose retry is recognized.
 func marked(key string, first, n int64) logs.Lines {
 	l := lines(key, first, n)
 	l.Dedupe = true
@@ -22,8 +22,8 @@ func mustBe(t testing.TB, e *Engine, key string, l logs.Lines, next int64) {
 	}
 }
 
-// compact runs other logs through e until nothing of its first segments is
-// where it was appended.
+// compact appends to other logs until everything in the first segments of e has
+// been compacted.
 func compact(t testing.TB, e *Engine, segment int64) {
 	t.Helper()
 	for e.uncompacted.Load() > 0 {
@@ -38,7 +38,7 @@ func compact(t testing.TB, e *Engine, segment int64) {
 	}
 }
 
-func TestARetryIsKnownAfterCompactionAndRestart(t *testing.T) {
+func TestARetryIsRecognizedAfterCompactionAndRestart(t *testing.T) {
 	const segment = 16 << 10
 	dir := t.TempDir()
 	open := func() *Engine {
@@ -77,7 +77,7 @@ func TestARetryIsKnownAfterCompactionAndRestart(t *testing.T) {
 		next++
 		mustBe(t, e, "k", marked("k", next-1, 1), next)
 	}
-	// Part of what was appended as one is another batch.
+	// Part of one append is a different batch.
 	mustBe(t, e, "k", marked("k", 1, each-1), next+each-1)
 	if err := e.Delete(t.Context(), id("k")); err != nil {
 		t.Fatal(err)
@@ -90,7 +90,7 @@ func TestARetryIsKnownAfterCompactionAndRestart(t *testing.T) {
 	}
 }
 
-func TestARetryIsKnownForTwoMinutesWhateverOthersAppend(t *testing.T) {
+func TestARetryIsRecognizedForTwoMinutesWhateverOthersAppend(t *testing.T) {
 	e, err := Open(Config{Dir: t.TempDir(), Logger: quiet()})
 	if err != nil {
 		t.Fatal(err)

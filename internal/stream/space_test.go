@@ -138,7 +138,7 @@ func (f *hangingFile) Sync() error {
 	return f.file.Sync()
 }
 
-func TestADiskThatHangsIsReportedAndStopsNobodyForEver(t *testing.T) {
+func TestADiskThatHangsIsReportedAndBlocksNothingForever(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &hanging{disk: newDisk()}
 		e := openOn(t, h, 16<<10)

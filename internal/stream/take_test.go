@@ -9,8 +9,8 @@ import (
 	"github.com/harness/log-service/internal/logs"
 )
 
-// Whoever replaces a log must know that no crash brings the old one back:
-// neither where it deleted the stream itself, nor where the archiver did so a
+// The server that replaces a log must know that no crash brings the old one
+// back: neither if it deleted the stream itself, nor if the archiver did so a
 // moment ago, without waiting for the disk.
 func TestWhatTakeFindsDeletedOrDeletesStaysDeletedAfterACrash(t *testing.T) {
 	for round := range uint64(200) {
@@ -38,7 +38,7 @@ func TestWhatTakeFindsDeletedOrDeletesStaysDeletedAfterACrash(t *testing.T) {
 			if err = archiver.Delete(ctx); err == nil {
 				err = taken.Delete(ctx)
 			}
-		case 2: // and nobody has taken the stream
+		case 2: // and the stream was not taken
 			if err = archiver.Delete(ctx); err == nil {
 				_, err = e.Take(ctx, id("k"))
 			}
