@@ -37,7 +37,7 @@ func (r *remote) client(account string) (*client.Client, error) {
 		return c, nil
 	}
 	c, err := client.New(r.url, client.WithAccount(account), rpc.Transport(), client.WithHTTPClient(&http.Client{
-		Transport: stateTeller{&http.Transport{MaxIdleConnsPerHost: 64}},
+		Transport: stateNotifier{&http.Transport{MaxIdleConnsPerHost: 64}},
 	}))
 	if err == nil {
 		r.clients[account] = c
@@ -265,10 +265,10 @@ func (c *remoteCursor) Close() {
 // log.
 type stateKey struct{}
 
-// stateTeller tells when the server has answered a tail.
-type stateTeller struct{ *http.Transport }
+// stateNotifier reports when the server has answered a tail.
+type stateNotifier struct{ *http.Transport }
 
-func (t stateTeller) RoundTrip(r *http.Request) (*http.Response, error) {
+func (t stateNotifier) RoundTrip(r *http.Request) (*http.Response, error) {
 	resp, err := t.Transport.RoundTrip(r)
 	if states, ok := r.Context().Value(stateKey{}).(chan string); ok && err == nil && resp.StatusCode == http.StatusOK {
 		select {

@@ -107,7 +107,7 @@ func authentication(c config.Config) string {
 	return "off (LOG_SERVICE_DISABLE_AUTH); anyone who can reach the server may read and write every log"
 }
 
-// greet tells whoever started the server what they have and what to try.
+// greet prints the addresses of the new server, and commands to try.
 func greet(w io.Writer, program string, c config.Config, srv *server.Server) {
 	fmt.Fprintf(w, "log-service listens on %s\n", srv.URL())
 	kept := ""

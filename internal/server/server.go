@@ -64,7 +64,7 @@ type Server struct {
 }
 
 // New opens everything that c configures and starts to listen; connections wait
-// until Serve is called. The error tells which part failed: it is an *InUseError
+// until Serve is called. The error says which part failed: it is an *InUseError
 // if another server holds the data directory, and a *net.OpError if an address is
 // not available. On error, nothing remains open.
 func New(c config.Config, logger *slog.Logger) (*Server, error) {
