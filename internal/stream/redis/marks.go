@@ -32,7 +32,7 @@ type mark struct {
 	state     byte         // markOpen, markClosed or markDeleted
 	how       logs.Closing // of a closed stream
 	next      int64        // lines below it existed
-	beat      int64        // of this node, when the mark was set; see watch.go
+	beat      int64        // of this node, when the mark was set; see monitor.go
 	at        int64        // where its record is in the file
 }
 
