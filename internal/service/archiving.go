@@ -84,7 +84,7 @@ func (s *Service) putArchive(ctx context.Context, from, to logservice.ID, claim 
 	if p.ended {
 		info.RawSize, info.Lines = p.sum.RawSize, p.sum.Lines
 	}
-	r := s.accounts.counted(to.Account, p)
+	r := s.quota.counted(to.Account, p)
 	if plain {
 		err = indexer.PutIndexed(ctx, to, r, info, p.w.Index)
 	} else {

@@ -27,10 +27,10 @@ const emptyGuard = 5 * time.Minute
 // client's retry with a body that it had already consumed. Writers of one
 // identity take turns; one that waits too long gets ErrUnavailable.
 func (s *Service) PutBlob(ctx context.Context, id logservice.ID, r io.Reader, add bool) error {
-	if err := s.accounts.stores(id.Account); err != nil {
-		return s.refused(err)
+	if err := s.quota.mayStore(id.Account); err != nil {
+		return err
 	}
-	body := bufio.NewReaderSize(s.accounts.counted(id.Account, r), 64<<10)
+	body := bufio.NewReaderSize(s.quota.counted(id.Account, r), 64<<10)
 	_, err := body.Peek(1) // before the turn: nobody waits for this client
 	empty := errors.Is(err, io.EOF)
 	if err != nil && !empty {

@@ -38,7 +38,7 @@ func (s *Service) Run(ctx context.Context) error {
 	defer expiring.Wait()
 	expiring.Go(func() { s.expire(ctx) })
 	var measuring sync.WaitGroup
-	measuring.Go(func() { s.measure(ctx) })
+	measuring.Go(func() { s.quota.run(ctx) })
 	defer measuring.Wait()
 	for {
 		if err := s.sweep(ctx); err != nil && ctx.Err() == nil {

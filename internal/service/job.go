@@ -85,7 +85,7 @@ func (s *Service) drop(id logservice.ID, j *job, err error) {
 // many, or the service stops, the job ends at once and the stream waits.
 func (s *Service) start(id logservice.ID, j *job) {
 	close(j.closed)
-	s.accounts.opened(id.Account, -1)
+	s.quota.opened(id.Account, -1)
 	s.mu.Lock()
 	wait := s.stopping || len(s.jobs) > maxJobs
 	if !wait {

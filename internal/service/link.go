@@ -46,8 +46,8 @@ func (s *Service) SignLink(kind LinkKind, id logservice.ID, ttl time.Duration) (
 		return Link{}, logservice.Errorf(logservice.ErrUnsupported, "this server creates no links: it has no key to sign them")
 	}
 	if kind == LinkUpload {
-		if err := s.accounts.stores(id.Account); err != nil {
-			return Link{}, s.refused(err)
+		if err := s.quota.mayStore(id.Account); err != nil {
+			return Link{}, err
 		}
 	}
 	if ttl <= 0 {

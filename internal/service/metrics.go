@@ -15,7 +15,7 @@ type metrics struct {
 	waiting, failing     prometheus.Gauge // as the last sweep of Run saw them
 }
 
-func newMetrics() metrics {
+func newMetrics() *metrics {
 	refused := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "log_service_limited_total", Help: "Requests answered 503 because the account was at a limit.",
 	}, []string{"limit"})
@@ -28,7 +28,7 @@ func newMetrics() metrics {
 	gauge := func(name, help string) prometheus.Gauge {
 		return prometheus.NewGauge(prometheus.GaugeOpts{Name: "log_service_" + name, Help: help})
 	}
-	return metrics{
+	return &metrics{
 		lines:     counter("received_lines_total", "Lines acknowledged to their writers, recognised retries included."),
 		bytes:     counter("received_bytes_total", "Bytes of JSON of those lines."),
 		sentLines: counter("sent_lines_total", "Lines read by those who follow a log, live or archived."),

@@ -28,9 +28,9 @@ const (
 //
 // The cursor is used by one goroutine, while ctx lives, and must be closed.
 func (s *Service) Follow(ctx context.Context, id logservice.ID, after int64) (r logs.Reader, state string, err error) {
-	leave, err := s.accounts.follow(id.Account)
+	leave, err := s.quota.mayFollow(id.Account)
 	if err != nil {
-		return nil, logservice.StateUnknown, s.refused(err)
+		return nil, logservice.StateUnknown, err
 	}
 	c, state, err := s.follow(ctx, id, after)
 	if err != nil {

@@ -68,12 +68,12 @@ type Service struct {
 	now     func() time.Time
 	turns   turns         // of the writers of a blob
 	slots   chan struct{} // one for each log being archived
-	metrics metrics
+	metrics *metrics
 	probes  []*probe // of the parts that can be asked whether they work
 
 	reading, readingStored chan struct{} // one for each reader at work, see maxReading
 
-	accounts *accounts
+	quota *quota
 
 	// retrying ends when Run is told to stop, working when it waits no
 	// longer for the jobs.
@@ -92,30 +92,33 @@ type Service struct {
 
 // New returns a Service over c. It does no I/O.
 func New(c Config) *Service {
+	c.Logger = cmp.Or(c.Logger, slog.Default())
+	c.Sweep = cmp.Or(c.Sweep, DefaultSweep)
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	m := newMetrics()
 	s := &Service{
 		streams: c.Streams,
 		store:   c.Store,
-		log:     cmp.Or(c.Logger, slog.Default()),
+		log:     c.Logger,
 		linkKey: c.LinkKey,
-		sweeps:  cmp.Or(c.Sweep, DefaultSweep),
+		sweeps:  c.Sweep,
 		codec:   archive.NewCodec(),
 		plain:   c.Plain,
 		keep:    c.Retention,
 		clock:   c.Clock,
 		now:     c.Now,
 		slots:   make(chan struct{}, maxArchiving),
-		metrics: newMetrics(),
+		metrics: m,
+		quota:   newQuota(c, m),
 		probes:  newProbes(c),
 
 		reading:       make(chan struct{}, maxReading),
 		readingStored: make(chan struct{}, maxReadingStored),
 
-		accounts: newAccounts(c.Limits),
-		room:     make(chan struct{}, 1),
-		jobs:     make(map[logservice.ID]*job),
-	}
-	if s.now == nil {
-		s.now = time.Now
+		room: make(chan struct{}, 1),
+		jobs: make(map[logservice.ID]*job),
 	}
 	s.retrying, s.endRetrying = context.WithCancel(context.Background())
 	s.working, s.endWork = context.WithCancel(context.Background())
@@ -127,15 +130,15 @@ func New(c Config) *Service {
 // that identity is still being archived, Open waits for that, at most 5 s; an
 // *logservice.UnavailableError after.
 func (s *Service) Open(ctx context.Context, id logservice.ID, o logs.OpenOptions) error {
-	if err := s.mayOpen(ctx, id); err != nil {
-		return s.refused(err)
+	if err := s.quota.mayOpen(ctx, id); err != nil {
+		return err
 	}
 	err := s.streams.Open(ctx, id, o)
 	if errors.Is(err, logservice.ErrUnavailable) && s.settled(ctx, id, openWait) {
 		err = s.streams.Open(ctx, id, o)
 	}
 	if err == nil {
-		s.accounts.opened(id.Account, 1)
+		s.quota.opened(id.Account, 1)
 	}
 	return err
 }
@@ -160,8 +163,8 @@ func (s *Service) settled(ctx context.Context, id logservice.ID, wait time.Durat
 // Append adds lines to the open stream of id; see Streams.Append.
 func (s *Service) Append(ctx context.Context, id logservice.ID, l logs.Lines) (next int64, err error) {
 	count, size := l.Count, len(l.Data)
-	if err := s.accounts.appended(id.Account, size); err != nil {
-		return 0, s.refused(err)
+	if err := s.quota.mayAppend(id.Account, size); err != nil {
+		return 0, err
 	}
 	if next, err = s.streams.Append(ctx, id, l); err == nil {
 		s.metrics.lines.Add(float64(count))
