@@ -3,6 +3,8 @@ package service
 import (
 	"context"
 	"errors"
+	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -19,17 +21,43 @@ const (
 	maxClosing = 64
 )
 
+// closer closes streams and runs a job for each closed one, until its log is
+// archived and the stream deleted.
+//
+//	close ─► claim ─► Streams.Close ─► start ─► work ─► Claim, archive, Delete
+//	                         resume ──────┘ closed streams without a job
+type closer struct {
+	streams  logs.Streams
+	jobs     *jobs
+	archiver *archiver
+	quota    *quota
+	log      *slog.Logger
+	metrics  *metrics
+
+	backlog  atomic.Bool   // there may be closed streams without a job
+	capacity chan struct{} // wakes maintenance: there is capacity for the backlog
+}
+
+func newCloser(c Config, a *archiver, q *quota, m *metrics) *closer {
+	x := &closer{
+		streams: c.Streams, jobs: newJobs(c), archiver: a, quota: q, log: c.Logger, metrics: m,
+		capacity: make(chan struct{}, 1),
+	}
+	x.backlog.Store(true) // what a former run left
+	return x
+}
+
 // Close ends the stream of id, durably, and then archives and deletes it as
 // how says. It answers within 8 s, or once the archiving failed for the first
-// time: archiving that takes longer, or that fails because the store does, goes on in the background until it succeeds, and
-// nil is returned. Closing a stream that is being archived waits for the same
+// time. Archiving that takes longer, or that fails because the store does,
+// continues in the background until it succeeds, and nil is returned. Closing a stream that is being archived waits for the same
 // work (the first close's how stands). Empty logs are archived like others:
 // that a step wrote nothing is worth knowing. ErrStreamNotFound: there is no
 // such stream.
-func (s *Service) Close(ctx context.Context, id logservice.ID, how logs.Archiving) error {
+func (c *closer) Close(ctx context.Context, id logservice.ID, how logs.Archiving) error {
 	ctx, cancel := context.WithTimeout(ctx, closeTime)
 	defer cancel()
-	j, err := s.close(ctx, id, logs.Closing{Archive: how})
+	j, err := c.close(ctx, id, logs.Closing{Archive: how})
 	if err == nil {
 		j.wait(ctx)
 	}
@@ -39,12 +67,12 @@ func (s *Service) Close(ctx context.Context, id logservice.ID, how logs.Archivin
 // CloseUnder closes every stream of account at and below prefix (whole
 // segments, empty is all), like Close, in 8 s altogether. None at all is no
 // error. Where not every stream could be closed in time it returns
-// ErrUnavailable; asking again goes on.
-func (s *Service) CloseUnder(ctx context.Context, account string, prefix logservice.Key, how logs.Archiving) error {
+// ErrUnavailable; calling it again continues.
+func (c *closer) CloseUnder(ctx context.Context, account string, prefix logservice.Key, how logs.Archiving) error {
 	if account == "" { // the filter would take it for all
 		return logservice.Invalidf("account is empty")
 	}
-	infos, err := s.streams.List(ctx, logs.Filter{Account: account, Prefix: prefix})
+	infos, err := c.streams.List(ctx, logs.Filter{Account: account, Prefix: prefix})
 	if err != nil {
 		return err
 	}
@@ -52,12 +80,12 @@ func (s *Service) CloseUnder(ctx context.Context, account string, prefix logserv
 	for i := range infos {
 		ids[i] = infos[i].ID
 	}
-	return s.CloseAll(ctx, ids, how)
+	return c.CloseAll(ctx, ids, how)
 }
 
 // CloseAll closes the streams of ids, like CloseUnder. Those that do not
-// exist are passed over, so that a repeated call succeeds.
-func (s *Service) CloseAll(ctx context.Context, ids []logservice.ID, how logs.Archiving) error {
+// exist are skipped, so that a repeated call succeeds.
+func (c *closer) CloseAll(ctx context.Context, ids []logservice.ID, how logs.Archiving) error {
 	ctx, cancel := context.WithTimeout(ctx, closeTime)
 	defer cancel()
 	jobs := make([]*job, len(ids))
@@ -65,7 +93,7 @@ func (s *Service) CloseAll(ctx context.Context, ids []logservice.ID, how logs.Ar
 	g.SetLimit(maxClosing)
 	for i, id := range ids {
 		g.Go(func() (err error) {
-			jobs[i], err = s.close(ctx, id, logs.Closing{Archive: how})
+			jobs[i], err = c.close(ctx, id, logs.Closing{Archive: how})
 			if errors.Is(err, logservice.ErrStreamNotFound) {
 				return nil
 			}
@@ -81,23 +109,13 @@ func (s *Service) CloseAll(ctx context.Context, ids []logservice.ID, how logs.Ar
 	return err
 }
 
-// wait returns when the job is over or ctx is, or when nobody knows any more
-// how long the job will take.
-func (j *job) wait(ctx context.Context) {
-	select {
-	case <-j.done:
-	case <-j.late:
-	case <-ctx.Done():
-	}
-}
-
-// close ends the stream durably and returns the job that goes on with it.
-func (s *Service) close(ctx context.Context, id logservice.ID, how logs.Closing) (*job, error) {
+// close ends the stream durably and returns the job that archives it.
+func (c *closer) close(ctx context.Context, id logservice.ID, how logs.Closing) (*job, error) {
 	var before *job
 	for {
-		j, mine, deleting := s.claim(id, how)
+		j, mine, deleting := c.jobs.claim(id, how)
 		if mine {
-			err := s.closeClaimed(ctx, id, j)
+			err := c.closeClaimed(ctx, id, j)
 			if before != nil && errors.Is(err, logservice.ErrStreamNotFound) {
 				return before, nil // it is the one that was closed meanwhile
 			}
@@ -120,34 +138,57 @@ func (s *Service) close(ctx context.Context, id logservice.ID, how logs.Closing)
 	}
 }
 
-func (s *Service) closeClaimed(ctx context.Context, id logservice.ID, j *job) error {
-	err := s.streams.Close(ctx, id, j.how)
-	if err == nil && s.backlog.Load() {
+// closeClaimed closes the stream of a job that this call has claimed.
+func (c *closer) closeClaimed(ctx context.Context, id logservice.ID, j *job) error {
+	err := c.streams.Close(ctx, id, j.how)
+	if err == nil && c.backlog.Load() {
 		// It may have been closed before, in another way.
 		var info logs.Info
-		if info, err = s.streams.Stat(ctx, id); err == nil {
+		if info, err = c.streams.Stat(ctx, id); err == nil {
 			j.how = info.How
 		}
 	}
 	if err != nil {
 		if !errors.Is(err, logservice.ErrStreamNotFound) {
-			s.backlog.Store(true) // closed for all we know
+			c.backlog.Store(true) // closed for all we know
 		}
 		if ctx.Err() != nil {
 			err = &logservice.UnavailableError{Cause: err}
 		}
-		s.drop(id, j, err)
+		c.drop(id, j, err)
 		return err
 	}
-	s.start(id, j)
+	c.start(id, j)
 	return nil
 }
 
-func reached(ctx context.Context, c <-chan struct{}) error {
-	select {
-	case <-c:
-		return nil
-	case <-ctx.Done():
-		return &logservice.UnavailableError{Cause: ctx.Err()}
+// settled waits until no job works on id. It returns false where there was
+// none, or where there is still one after wait.
+func (c *closer) settled(ctx context.Context, id logservice.ID, wait time.Duration) bool {
+	j := c.jobs.get(id)
+	if j == nil {
+		return false
 	}
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	select {
+	case <-j.done:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// waiting reports whether the stream of id is closed and to be archived.
+func (c *closer) waiting(ctx context.Context, id logservice.ID) (how logs.Closing, ok bool) {
+	if j := c.jobs.get(id); j != nil {
+		select {
+		case <-j.closed:
+		default:
+			return logs.Closing{}, false
+		}
+	}
+	// The job does not know what a user has since done to the log through another service.
+	info, err := c.streams.Stat(ctx, id)
+	return info.How, err == nil && info.Pending()
 }

@@ -32,58 +32,6 @@ type Content struct {
 	id      logservice.ID
 }
 
-// openStored opens a blob of the store.
-func (s *Service) openStored(ctx context.Context, id logservice.ID) (*Content, error) {
-	b, err := s.store.Get(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	info := b.Info()
-	c := &Content{Size: info.Size, Modified: info.Modified, Lines: info.Lines, Incomplete: info.Incomplete, Archive: info.Archive, blob: b}
-	if info.Archive {
-		c.archive, err = s.openArchive(ctx, id, b)
-	}
-	if err == nil && c.archive == nil {
-		err = c.look(ctx)
-	}
-	if err != nil {
-		return nil, errors.Join(err, b.Close())
-	}
-	if c.archive != nil {
-		sum := c.archive.Summary()
-		c.Size, c.Lines, c.Incomplete = sum.RawSize, sum.Lines, sum.Incomplete
-		if !info.Plain {
-			c.Encoding = encodingZstd
-		}
-	}
-	return c, nil
-}
-
-// openArchive opens an archive. It is nil for a plain one that has lost its
-// index, which is read like a client's own lines.
-func (s *Service) openArchive(ctx context.Context, id logservice.ID, b logs.Blob) (*archive.Reader, error) {
-	info := b.Info()
-	if !info.Plain {
-		return s.codec.Open(ctx, b, info.Size)
-	}
-	indexed, ok := b.(logs.IndexedBlob)
-	if !ok {
-		return nil, nil
-	}
-	index, err := indexed.Index(ctx)
-	if err == nil {
-		var r *archive.Reader
-		if r, err = s.codec.OpenPlain(b, info.Size, index); err == nil {
-			return r, nil
-		}
-	}
-	if isDamage(err) || errors.Is(err, logservice.ErrBlobNotFound) {
-		s.log.Warn("an archive has no matching index; reading it from the start", "account", id.Account, "key", id.Key, "error", err)
-		return nil, nil
-	}
-	return nil, err
-}
-
 // stored is the size of the log in bytes as stored.
 func (c *Content) stored() int64 { return c.blob.Info().Size }
 

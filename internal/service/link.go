@@ -1,7 +1,6 @@
 package service
 
 import (
-	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -9,7 +8,6 @@ import (
 	"time"
 
 	logservice "github.com/harness/log-service"
-	"github.com/harness/log-service/internal/logs"
 )
 
 // How long a link may be used.
@@ -38,11 +36,17 @@ type Link struct {
 	Signature string // URL-safe characters only
 }
 
+// linkSigner signs and verifies links.
+type linkSigner struct {
+	key   []byte // Config.LinkKey
+	quota *quota
+}
+
 // SignLink makes a link that may be used for ttl: zero or less is
 // DefaultLinkTTL, more than MaxLinkTTL is cut to it. ErrUnsupported: the
 // service has no LinkKey. ErrLimit: an upload for an account that is full.
-func (s *Service) SignLink(kind LinkKind, id logservice.ID, ttl time.Duration) (Link, error) {
-	if len(s.linkKey) == 0 {
+func (s *linkSigner) SignLink(kind LinkKind, id logservice.ID, ttl time.Duration) (Link, error) {
+	if len(s.key) == 0 {
 		return Link{}, logservice.Errorf(logservice.ErrUnsupported, "this server creates no links: it has no key to sign them")
 	}
 	if kind == LinkUpload {
@@ -58,36 +62,11 @@ func (s *Service) SignLink(kind LinkKind, id logservice.ID, ttl time.Duration) (
 	return l, nil
 }
 
-// StoreLink returns a URL of the store itself that allows kind on id for ttl
-// (as in SignLink): what it carries does not pass through the service.
-// ErrUnsupported: the store makes none, or does not have the log yet; a link
-// that SignLink makes does the same.
-func (s *Service) StoreLink(ctx context.Context, kind LinkKind, id logservice.ID, ttl time.Duration) (string, error) {
-	signer, ok := s.store.(logs.Signer)
-	if !ok {
-		return "", logservice.ErrUnsupported
-	}
-	if ttl <= 0 {
-		ttl = DefaultLinkTTL
-	}
-	ttl = min(ttl, MaxLinkTTL)
-	if _, ok := s.waiting(ctx, id); ok {
-		return "", logservice.ErrUnsupported // what is archived next must neither be missed nor replace the upload
-	}
-	switch kind {
-	case LinkUpload:
-		return signer.SignPut(ctx, id, ttl)
-	case LinkDownload:
-		return signer.SignGet(ctx, id, ttl)
-	}
-	return "", logservice.ErrUnsupported
-}
-
 // VerifyLink checks that this service signed l as it stands and that its time
 // is not over: ErrForbidden otherwise, whatever is wrong.
-func (s *Service) VerifyLink(l Link) error {
+func (s *linkSigner) VerifyLink(l Link) error {
 	// The texts are compared: a decoder takes more than one for the same sum.
-	if len(s.linkKey) == 0 || !hmac.Equal([]byte(l.Signature), []byte(s.signature(l))) {
+	if len(s.key) == 0 || !hmac.Equal([]byte(l.Signature), []byte(s.signature(l))) {
 		return logservice.Errorf(logservice.ErrForbidden, "the link is not valid: ask for a new one")
 	}
 	if time.Now().Unix() >= l.Expires {
@@ -98,14 +77,14 @@ func (s *Service) VerifyLink(l Link) error {
 
 // signature is the HMAC-SHA256 of l. Each text goes with its length, so that
 // no two links are the same bytes.
-func (s *Service) signature(l Link) string {
+func (s *linkSigner) signature(l Link) string {
 	b := append([]byte("log-service link 1\x00"), byte(l.Kind))
 	b = binary.BigEndian.AppendUint64(b, uint64(l.Expires))
 	for _, text := range []string{l.ID.Account, string(l.ID.Key)} {
 		b = binary.BigEndian.AppendUint32(b, uint32(len(text)))
 		b = append(b, text...)
 	}
-	h := hmac.New(sha256.New, s.linkKey)
+	h := hmac.New(sha256.New, s.key)
 	h.Write(b)
 	return base64.RawURLEncoding.EncodeToString(h.Sum(nil))
 }

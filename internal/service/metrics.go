@@ -49,15 +49,15 @@ func (m *metrics) all() []prometheus.Collector {
 }
 
 // Describe implements prometheus.Collector.
-func (s *Service) Describe(ch chan<- *prometheus.Desc) {
-	for _, c := range s.metrics.all() {
+func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
+	for _, c := range m.all() {
 		c.Describe(ch)
 	}
 }
 
 // Collect implements prometheus.Collector.
-func (s *Service) Collect(ch chan<- prometheus.Metric) {
-	for _, c := range s.metrics.all() {
+func (m *metrics) Collect(ch chan<- prometheus.Metric) {
+	for _, c := range m.all() {
 		c.Collect(ch)
 	}
 }

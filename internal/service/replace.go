@@ -16,15 +16,15 @@ const takeWait = 4 * time.Second
 // replacing runs f, which stores or deletes the blob of id, while no other
 // writer does. A closed stream of id that waits to be archived belongs to what
 // f replaces: it is claimed before, so that nobody archives it over what f
-// stores, and durably deleted after. Where f fails it waits as before. Between
-// the two nothing is acknowledged, so a crash there may leave either.
-func (s *Service) replacing(ctx context.Context, id logservice.ID, f func(old logs.Claim) error) error {
-	done, err := s.turns.take(ctx, id)
+// stores, and durably deleted after. Where f fails it waits as before. Nothing
+// is acknowledged between the two, so a crash there may leave either.
+func (b *blobs) replacing(ctx context.Context, id logservice.ID, f func(old logs.Claim) error) error {
+	unlock, err := b.locks.lock(ctx, id)
 	if err != nil {
 		return err
 	}
-	defer done()
-	old, err := s.takeClosed(ctx, id)
+	defer unlock()
+	old, err := b.closer.takeClosed(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -40,18 +40,18 @@ func (s *Service) replacing(ctx context.Context, id logservice.ID, f func(old lo
 	// The client may be gone, but the change is made.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTime)
 	defer cancel()
-	return s.supersede(ctx, id, old)
+	return b.closer.supersede(ctx, id, old)
 }
 
 // takeClosed claims the closed stream of id from whoever archives it; nil
 // where there is none, nor will be one after a crash.
-func (s *Service) takeClosed(ctx context.Context, id logservice.ID) (logs.Claim, error) {
+func (c *closer) takeClosed(ctx context.Context, id logservice.ID) (logs.Claim, error) {
 	limit := time.After(takeWait)
 	for {
-		c, err := s.streams.Take(ctx, id)
+		claim, err := c.streams.Take(ctx, id)
 		switch {
 		case err == nil:
-			return c, nil
+			return claim, nil
 		case errors.Is(err, logservice.ErrStreamNotFound):
 			return nil, nil
 		case !errors.Is(err, logs.ErrClaimed):
@@ -67,53 +67,50 @@ func (s *Service) takeClosed(ctx context.Context, id logservice.ID) (logs.Claim,
 	}
 }
 
-// errArchiving answers who must wait until a log is archived.
-var errArchiving = &logservice.UnavailableError{Cause: errors.New("the log is still being archived"), RetryAfter: time.Second}
-
-// supersede deletes a closed stream that was taken, and ends its job. Where it
-// has none it gets one for the moment: what is closed under its identity then
-// waits for that, and cannot be mistaken for it.
-func (s *Service) supersede(ctx context.Context, id logservice.ID, old logs.Claim) error {
-	j, mine, _ := s.claim(id, old.How())
+// supersede deletes a closed stream that was taken, and ends its job. A stream
+// without a job gets one for that time: a stream closed under its identity
+// meanwhile waits for it, and cannot be mistaken for it.
+func (c *closer) supersede(ctx context.Context, id logservice.ID, old logs.Claim) error {
+	j, mine, _ := c.jobs.claim(id, old.How())
 	if mine {
 		close(j.closed)
-		defer s.finish(id, j)
+		defer c.jobs.finish(id, j)
 	}
-	s.mayDelete(j)
+	c.jobs.setDeleting(j)
 	err := old.Delete(ctx)
 	if errors.Is(err, logservice.ErrStreamNotFound) {
 		err = nil // the archiver was faster: it is gone all the same
 	}
 	if err != nil {
-		s.backlog.Store(true)
+		c.backlog.Store(true)
 		return err
 	}
 	j.cancel()
 	return nil
 }
 
-// archived waits until no closed stream of id waits to be archived, and sees
-// to it that somebody is at it.
-func (s *Service) archived(ctx context.Context, id logservice.ID) error {
-	limit := time.After(turnWait)
+// awaitArchived waits until no closed stream of id waits to be archived, and
+// makes sure that it has a job.
+func (c *closer) awaitArchived(ctx context.Context, id logservice.ID) error {
+	limit := time.After(lockWait)
 	for {
-		info, err := s.streams.Stat(ctx, id)
+		info, err := c.streams.Stat(ctx, id)
 		if errors.Is(err, logservice.ErrStreamNotFound) || err == nil && !info.Pending() {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		if err := s.resume(ctx, []logs.Info{info}); err != nil {
+		if err := c.resume(ctx, []logs.Info{info}); err != nil {
 			return err
 		}
 		var done chan struct{}
-		if j := s.job(id); j != nil {
+		if j := c.jobs.get(id); j != nil {
 			done = j.done
 		}
 		select {
 		case <-done:
-		case <-time.After(claimedRetry): // another service may be at it
+		case <-time.After(claimedRetry): // another service may have it
 		case <-limit:
 			return errArchiving
 		case <-ctx.Done():
@@ -121,3 +118,6 @@ func (s *Service) archived(ctx context.Context, id logservice.ID) error {
 		}
 	}
 }
+
+// errArchiving answers those who must wait until a log is archived.
+var errArchiving = &logservice.UnavailableError{Cause: errors.New("the log is still being archived"), RetryAfter: time.Second}

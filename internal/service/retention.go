@@ -2,7 +2,10 @@ package service
 
 import (
 	"context"
+	"log/slog"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/harness/log-service/internal/logs"
 )
@@ -24,20 +27,34 @@ type ClockStore interface {
 	SaveClock(t time.Time) error
 }
 
-// expire deletes stored logs that are older than the retention, until ctx
+// retention deletes what the store has kept for long enough.
+type retention struct {
+	store   logs.Expirer // nil: the store cannot
+	keep    time.Duration
+	clock   ClockStore // nil: begins anew at every start
+	now     func() time.Time
+	log     *slog.Logger
+	expired prometheus.Counter
+}
+
+func newRetention(c Config, m *metrics) *retention {
+	store, _ := c.Store.(logs.Expirer)
+	return &retention{store: store, keep: c.Retention, clock: c.Clock, now: c.Now, log: c.Logger, expired: m.expired}
+}
+
+// run deletes stored logs that are older than the retention, until ctx
 // ends. Searches are a 24th of the retention apart, at most an hour, and the
 // first comes after as long.
-func (s *Service) expire(ctx context.Context) {
-	store, ok := s.store.(logs.Expirer)
-	if !ok || s.keep <= 0 {
+func (r *retention) run(ctx context.Context) {
+	if r.store == nil || r.keep <= 0 {
 		return
 	}
-	clock, err := s.startClock()
+	clock, err := r.startClock()
 	if err != nil {
-		s.log.Error("old logs are not deleted: cannot read the retention clock", "error", err)
+		r.log.Error("old logs are not deleted: cannot read the retention clock", "error", err)
 		return
 	}
-	t := time.NewTicker(min(max(s.keep/24, time.Millisecond), maxExpireInterval))
+	t := time.NewTicker(min(max(r.keep/24, time.Millisecond), maxExpireInterval))
 	defer t.Stop()
 	for {
 		select {
@@ -45,20 +62,20 @@ func (s *Service) expire(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		now := clock.now(s.now())
-		if err := s.saveClock(clock.at); err != nil {
-			s.log.Warn("deleting old logs is postponed: cannot store the retention clock", "error", err)
+		now := clock.now(r.now())
+		if err := r.saveClock(clock.at); err != nil {
+			r.log.Warn("deleting old logs is postponed: cannot store the retention clock", "error", err)
 			continue
 		}
-		n, err := store.Expire(ctx, now.Add(-s.keep))
-		s.metrics.expired.Add(float64(n))
+		n, err := r.store.Expire(ctx, now.Add(-r.keep))
+		r.expired.Add(float64(n))
 		switch {
 		case ctx.Err() != nil:
 			return
 		case err != nil:
-			s.log.Warn("deleting old logs failed; retrying", "error", err)
+			r.log.Warn("deleting old logs failed; retrying", "error", err)
 		case n > 0:
-			s.log.Info("deleted old logs", "logs", n, "older_than", s.keep)
+			r.log.Info("deleted old logs", "logs", n, "older_than", r.keep)
 		}
 	}
 }
@@ -67,33 +84,33 @@ func (s *Service) expire(ctx context.Context) {
 // nothing says that the system's clock is right: the retention's clock begins
 // one retention earlier, where nothing that this server stores is old, and has
 // caught up when the first of it is.
-func (s *Service) startClock() (*retentionClock, error) {
-	wall := s.now().Round(0)
+func (r *retention) startClock() (*retentionClock, error) {
+	wall := r.now().Round(0)
 	c := &retentionClock{at: wall, mark: time.Now()}
-	if s.clock == nil {
+	if r.clock == nil {
 		return c, nil
 	}
-	saved, err := s.clock.LoadClock()
+	saved, err := r.clock.LoadClock()
 	switch {
 	case err != nil:
 		return nil, err
 	case saved.IsZero():
-		c.at = wall.Add(-s.keep)
+		c.at = wall.Add(-r.keep)
 	default:
 		c.at = saved.Add(min(max(0, wall.Sub(saved)), maxStartJump))
 		if ahead := wall.Sub(c.at); ahead > 0 {
-			s.log.Warn("the system clock is far ahead of the last run: deleting old logs is delayed in case that is a mistake",
+			r.log.Warn("the system clock is far ahead of the last run: deleting old logs is delayed in case that is a mistake",
 				"ahead", ahead.Round(time.Second))
 		}
 	}
-	return c, s.saveClock(c.at)
+	return c, r.saveClock(c.at)
 }
 
-func (s *Service) saveClock(t time.Time) error {
-	if s.clock == nil {
+func (r *retention) saveClock(t time.Time) error {
+	if r.clock == nil {
 		return nil
 	}
-	return s.clock.SaveClock(t)
+	return r.clock.SaveClock(t)
 }
 
 // retentionClock says what is old. A system whose clock is a year ahead must

@@ -9,12 +9,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	logservice "github.com/harness/log-service"
-	"github.com/harness/log-service/internal/archive"
 	"github.com/harness/log-service/internal/logs"
 )
 
@@ -57,37 +54,17 @@ type Config struct {
 //	Follow, Blob ◄─────┴── else ◄── Store.Get
 type Service struct {
 	streams logs.Streams
-	store   logs.Store
-	log     *slog.Logger
-	linkKey []byte
-	sweeps  time.Duration
-	codec   *archive.Codec
-	plain   bool
-	keep    time.Duration // Config.Retention
-	clock   ClockStore
-	now     func() time.Time
-	turns   turns         // of the writers of a blob
-	slots   chan struct{} // one for each log being archived
-	metrics *metrics
-	probes  []*probe // of the parts that can be asked whether they work
+	quota   *quota
 
-	reading, readingStored chan struct{} // one for each reader at work, see maxReading
-
-	quota *quota
-
-	// retrying ends when Run is told to stop, working when it waits no
-	// longer for the jobs.
-	retrying, working    context.Context
-	endRetrying, endWork context.CancelFunc
-	jobsDone             sync.WaitGroup
-	backlog              atomic.Bool   // there may be closed streams without a job
-	room                 chan struct{} // wakes Run: there is room for the backlog
-
-	mu   sync.Mutex // guards what follows, and some of each job
-	jobs map[logservice.ID]*job
-	// failingJobs counts the jobs that are failing.
-	failingJobs int
-	stopping    bool // no new jobs
+	*closer      // Close, CloseUnder, CloseAll
+	*jobs        // Backlog
+	*maintenance // Run
+	*blobs       // PutBlob, Blob, DeleteBlob, Finish, …
+	*storedLogs  // ListBlobs, CountBlobs, Zip
+	*reader      // Follow, FirstLine
+	*linkSigner  // SignLink, VerifyLink
+	*metrics     // Describe, Collect
+	health       // Check
 }
 
 // New returns a Service over c. It does no I/O.
@@ -98,32 +75,23 @@ func New(c Config) *Service {
 		c.Now = time.Now
 	}
 	m := newMetrics()
-	s := &Service{
-		streams: c.Streams,
-		store:   c.Store,
-		log:     c.Logger,
-		linkKey: c.LinkKey,
-		sweeps:  c.Sweep,
-		codec:   archive.NewCodec(),
-		plain:   c.Plain,
-		keep:    c.Retention,
-		clock:   c.Clock,
-		now:     c.Now,
-		slots:   make(chan struct{}, maxArchiving),
-		metrics: m,
-		quota:   newQuota(c, m),
-		probes:  newProbes(c),
-
-		reading:       make(chan struct{}, maxReading),
-		readingStored: make(chan struct{}, maxReadingStored),
-
-		room: make(chan struct{}, 1),
-		jobs: make(map[logservice.ID]*job),
+	q := newQuota(c, m)
+	locks := &keyLocks{}
+	stored := newStoredLogs(c)
+	x := newCloser(c, newArchiver(c, stored, q, locks), q, m)
+	return &Service{
+		streams:     c.Streams,
+		quota:       q,
+		closer:      x,
+		jobs:        x.jobs,
+		maintenance: newMaintenance(c, x, q, m),
+		blobs:       &blobs{streams: c.Streams, store: c.Store, stored: stored, closer: x, locks: locks, quota: q},
+		storedLogs:  stored,
+		reader:      newReader(c, stored, q, m),
+		linkSigner:  &linkSigner{key: c.LinkKey, quota: q},
+		metrics:     m,
+		health:      newHealth(c),
 	}
-	s.retrying, s.endRetrying = context.WithCancel(context.Background())
-	s.working, s.endWork = context.WithCancel(context.Background())
-	s.backlog.Store(true) // what a former run left
-	return s
 }
 
 // Open opens the stream of id; see Streams.Open. Where the last stream of
@@ -143,23 +111,6 @@ func (s *Service) Open(ctx context.Context, id logservice.ID, o logs.OpenOptions
 	return err
 }
 
-// settled waits until no job works on id. It returns false where there was
-// none, or where there is still one after wait.
-func (s *Service) settled(ctx context.Context, id logservice.ID, wait time.Duration) bool {
-	j := s.job(id)
-	if j == nil {
-		return false
-	}
-	ctx, cancel := context.WithTimeout(ctx, wait)
-	defer cancel()
-	select {
-	case <-j.done:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
 // Append adds lines to the open stream of id; see Streams.Append.
 func (s *Service) Append(ctx context.Context, id logservice.ID, l logs.Lines) (next int64, err error) {
 	count, size := l.Count, len(l.Data)
@@ -167,8 +118,8 @@ func (s *Service) Append(ctx context.Context, id logservice.ID, l logs.Lines) (n
 		return 0, err
 	}
 	if next, err = s.streams.Append(ctx, id, l); err == nil {
-		s.metrics.lines.Add(float64(count))
-		s.metrics.bytes.Add(float64(size))
+		s.lines.Add(float64(count))
+		s.bytes.Add(float64(size))
 	}
 	return next, err
 }

@@ -3,109 +3,110 @@ package service
 import (
 	"context"
 	"errors"
-	"io"
+	"iter"
+	"log/slog"
 
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/internal/archive"
 	"github.com/harness/log-service/internal/logs"
 )
 
-// followStored returns a cursor after the line after of what is stored of id.
-func (s *Service) followStored(ctx context.Context, id logservice.ID, after int64) (*storedCursor, error) {
-	content, err := s.openStored(ctx, id)
+// storedLogs reads what is in the store.
+type storedLogs struct {
+	store logs.Store
+	codec *archive.Codec
+	log   *slog.Logger
+}
+
+func newStoredLogs(c Config) *storedLogs {
+	return &storedLogs{store: c.Store, codec: archive.NewCodec(), log: c.Logger}
+}
+
+// ListBlobs yields the stored logs of account at and below prefix; see
+// Store.List.
+func (s *storedLogs) ListBlobs(ctx context.Context, account string, prefix logservice.Key) iter.Seq2[logs.BlobEntry, error] {
+	return s.store.List(ctx, account, prefix)
+}
+
+// CountBlobs counts the stored logs of account at and below prefix, up to
+// limit.
+func (s *storedLogs) CountBlobs(ctx context.Context, account string, prefix logservice.Key, limit int) (n int, err error) {
+	for _, err := range s.store.List(ctx, account, prefix) {
+		if err != nil {
+			return n, err
+		}
+		if n++; n >= limit {
+			break
+		}
+	}
+	return n, nil
+}
+
+// exists reports whether the store has a blob of id.
+func (s *storedLogs) exists(ctx context.Context, id logservice.ID) (bool, error) {
+	b, err := s.store.Get(ctx, id)
+	if errors.Is(err, logservice.ErrBlobNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return true, b.Close()
+}
+
+// open opens a blob of the store.
+func (s *storedLogs) open(ctx context.Context, id logservice.ID) (*Content, error) {
+	b, err := s.store.Get(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	c := &storedCursor{content: content, after: after, first: 1}
-	if content.archive != nil {
-		c.runs = content.archive.Cursor(after)
+	info := b.Info()
+	c := &Content{Size: info.Size, Modified: info.Modified, Lines: info.Lines, Incomplete: info.Incomplete, Archive: info.Archive, blob: b}
+	if info.Archive {
+		c.archive, err = s.openArchive(ctx, id, b)
+	}
+	if err == nil && c.archive == nil {
+		err = c.look(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	if c.archive != nil {
+		sum := c.archive.Summary()
+		c.Size, c.Lines, c.Incomplete = sum.RawSize, sum.Lines, sum.Incomplete
+		if !info.Plain {
+			c.Encoding = encodingZstd
+		}
 	}
 	return c, nil
 }
 
-// storedCursor is a Reader over a blob. Once it is put back it holds nothing of
-// the blob's content until the next Next.
-type storedCursor struct {
-	content *Content
-	after   int64
-
-	runs *archive.Cursor // of an archive
-
-	plain *archive.Plain // of a client's own blob; nil: not open
-	body  io.Closer      // that plain reads
-	// Where plain is opened: after offset bytes, with the line of sequence first.
-	offset, first int64
-}
-
-// Next implements Cursor.
-func (c *storedCursor) Next(ctx context.Context) ([]*logs.Batch, error) {
-	read := c.nextPlain
-	if c.runs != nil {
-		read = c.runs.Next
+// openArchive opens an archive. It is nil for a plain one that has lost its
+// index, which is read like a client's own lines.
+func (s *storedLogs) openArchive(ctx context.Context, id logservice.ID, b logs.Blob) (*archive.Reader, error) {
+	info := b.Info()
+	if !info.Plain {
+		return s.codec.Open(ctx, b, info.Size)
 	}
-	b, err := read(ctx)
-	if err != nil {
-		return nil, err
+	indexed, ok := b.(logs.IndexedBlob)
+	if !ok {
+		return nil, nil
 	}
-	c.after = b.Last()
-	return []*logs.Batch{b}, nil
-}
-
-// nextPlain returns the next batch of a client's own blob that has lines past
-// the cursor, these only.
-func (c *storedCursor) nextPlain(ctx context.Context) (*logs.Batch, error) {
-	if c.plain == nil {
-		body, err := c.content.Range(ctx, c.offset, -1)
-		if err != nil {
-			return nil, err
-		}
-		c.body, c.plain = body, archive.NewPlainAt(body, c.content.Modified, c.offset, c.first)
-	}
-	for {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		b, err := c.plain.Next()
-		if err != nil || b.First > c.after {
-			return b, err
-		}
-		if b.Last() > c.after {
-			return b.From(c.after + 1), nil
+	index, err := indexed.Index(ctx)
+	if err == nil {
+		var r *archive.Reader
+		if r, err = s.codec.OpenPlain(b, info.Size, index); err == nil {
+			return r, nil
 		}
 	}
+	if isDamage(err) || errors.Is(err, logservice.ErrBlobNotFound) {
+		s.log.Warn("an archive has no matching index; reading it from the start", "account", id.Account, "key", id.Key, "error", err)
+		return nil, nil
+	}
+	return nil, err
 }
 
-// Rewind implements Reader.
-func (c *storedCursor) Rewind(after int64) {
-	c.after = min(c.after, after)
-	if c.runs != nil {
-		c.runs.Rewind(c.after)
-		return
-	}
-	if c.plain != nil {
-		c.offset, c.first = c.plain.Mark()
-		c.closePlain()
-	}
-}
-
-func (c *storedCursor) closePlain() {
-	if c.plain != nil {
-		_ = c.body.Close() // read only: nothing can be lost
-		c.plain, c.body = nil, nil
-	}
-}
-
-// Ready implements Cursor: a stored log never lets anybody wait.
-func (c *storedCursor) Ready() <-chan struct{} { return always }
-
-var always = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
-
-// Close implements Cursor.
-func (c *storedCursor) Close() {
-	c.closePlain()
-	var err error
-	if c.runs != nil {
-		err = c.runs.Close()
-	}
-	_ = errors.Join(err, c.content.Close()) // read only: nothing can be lost
+func isDamage(err error) bool {
+	var d *archive.DamageError
+	return errors.As(err, &d) || errors.Is(err, logs.ErrDamaged)
 }

@@ -31,7 +31,7 @@ const (
 // and ErrTooLarge (too many) come before anything is written; an error after
 // that leaves a broken file, which the caller must not end as if it were
 // whole.
-func (s *Service) Zip(ctx context.Context, account string, prefix logservice.Key, w io.Writer) error {
+func (s *storedLogs) Zip(ctx context.Context, account string, prefix logservice.Key, w io.Writer) error {
 	n, err := s.CountBlobs(ctx, account, prefix, maxZipLogs+1)
 	switch {
 	case err != nil:
@@ -59,22 +59,8 @@ func (s *Service) Zip(ctx context.Context, account string, prefix logservice.Key
 	return z.Close()
 }
 
-// CountBlobs counts the stored logs of account at and below prefix, up to
-// limit.
-func (s *Service) CountBlobs(ctx context.Context, account string, prefix logservice.Key, limit int) (n int, err error) {
-	for _, err := range s.store.List(ctx, account, prefix) {
-		if err != nil {
-			return n, err
-		}
-		if n++; n >= limit {
-			break
-		}
-	}
-	return n, nil
-}
-
-func (s *Service) zipLog(ctx context.Context, z *zip.Writer, id logservice.ID, name string) error {
-	c, err := s.openStored(ctx, id)
+func (s *storedLogs) zipLog(ctx context.Context, z *zip.Writer, id logservice.ID, name string) error {
+	c, err := s.open(ctx, id)
 	if errors.Is(err, logservice.ErrBlobNotFound) {
 		return nil // deleted since it was listed
 	}

@@ -20,22 +20,11 @@ const (
 	partWait = 800 * time.Millisecond
 )
 
-// Check returns why the service cannot take work: what is wrong with its
-// engine or its store, as far as these are Checkers. Nothing of it is
-// remembered from an earlier call. It answers within a second: what takes
-// longer counts as hung.
-func (s *Service) Check(ctx context.Context) error {
-	var wrong []error
-	for _, p := range s.probes {
-		if err := p.check(ctx); err != nil {
-			wrong = append(wrong, err)
-		}
-	}
-	return errors.Join(wrong...)
-}
+// health probes the parts that can be asked whether they work.
+type health []*probe
 
-// newProbes returns one for each part that is a Checker.
-func newProbes(c Config) (all []*probe) {
+// newHealth returns one probe per backend that is a Checker.
+func newHealth(c Config) (all health) {
 	for _, part := range []struct {
 		name string
 		any
@@ -45,6 +34,20 @@ func newProbes(c Config) (all []*probe) {
 		}
 	}
 	return all
+}
+
+// Check returns why the service cannot take work: what is wrong with its
+// engine or its store, as far as these are Checkers. Nothing of it is
+// remembered from an earlier call. It answers within a second: what takes
+// longer counts as hung.
+func (h health) Check(ctx context.Context) error {
+	var wrong []error
+	for _, p := range h {
+		if err := p.check(ctx); err != nil {
+			wrong = append(wrong, err)
+		}
+	}
+	return errors.Join(wrong...)
 }
 
 // probe asks one part whether it works, once at a time: where that hangs, as

@@ -1,0 +1,109 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/logs"
+)
+
+// DefaultSweep is how often Run looks at all streams: often enough that
+// an abandoned log is archived soon after its time, seldom enough that
+// 100,000 streams cost nothing.
+const DefaultSweep = 5 * time.Second
+
+// maintenance is the background work of a service: it closes abandoned
+// streams and resumes what was left.
+type maintenance struct {
+	streams   logs.Streams
+	closer    *closer
+	quota     *quota
+	retention *retention
+	every     time.Duration // Config.Sweep
+	log       *slog.Logger
+	metrics   *metrics
+}
+
+func newMaintenance(c Config, x *closer, q *quota, m *metrics) *maintenance {
+	return &maintenance{
+		streams: c.Streams, closer: x, quota: q, retention: newRetention(c, m),
+		every: c.Sweep, log: c.Logger, metrics: m,
+	}
+}
+
+// Run does the background work until ctx ends: it finishes the archiving that
+// a former run left, and closes streams whose time to live is over, archiving
+// them marked incomplete. Without Run nothing of that happens, and nothing
+// waits for the archiving that Close leaves in the background. Call it once.
+//
+// Run returns nil once all background work has ended: work in flight gets at
+// most 10 s after ctx ended; the next start resumes what is left then.
+// So a server stops in this order: no new requests and none in flight; Run;
+// the engine; the store.
+func (m *maintenance) Run(ctx context.Context) error {
+	t := time.NewTicker(m.every)
+	defer t.Stop()
+	var others sync.WaitGroup
+	defer others.Wait()
+	others.Go(func() { m.retention.run(ctx) })
+	others.Go(func() { m.quota.run(ctx) })
+	for {
+		if err := m.once(ctx); err != nil && ctx.Err() == nil {
+			m.log.Warn("looking for abandoned streams failed", "error", err)
+		}
+		select {
+		case <-t.C:
+		case <-m.closer.capacity:
+		case <-ctx.Done():
+			m.closer.jobs.stop()
+			return nil
+		}
+	}
+}
+
+// once closes the streams whose time to live is over, and starts a job for
+// every closed stream that has none, here or at another service.
+func (m *maintenance) once(ctx context.Context) error {
+	m.closer.backlog.Store(false) // whoever leaves a stream from here on sets it again
+	infos, err := m.streams.Due(ctx)
+	if err != nil {
+		m.closer.backlog.Store(true)
+		return err
+	}
+	b := m.closer.jobs.Backlog(infos)
+	m.metrics.waiting.Set(float64(b.Waiting))
+	m.metrics.failing.Set(float64(b.Failing))
+	err = m.closeAbandoned(ctx, infos)
+	return errors.Join(err, m.closer.resume(ctx, infos))
+}
+
+// closeAbandoned closes the open streams of infos whose time to live is over.
+//
+// None of their lines may be lost. So they are archived even where their key
+// already has a blob: see archiver.putBeside.
+func (m *maintenance) closeAbandoned(ctx context.Context, infos []logs.Info) error {
+	var g errgroup.Group
+	g.SetLimit(maxClosing)
+	for i := range infos {
+		info := &infos[i]
+		if info.Closed || info.TTL > 0 {
+			continue
+		}
+		g.Go(func() error {
+			m.log.Info("closing an abandoned stream", "account", info.ID.Account, "key", info.ID.Key, "lines", info.Lines)
+			m.metrics.abandoned.Inc()
+			_, err := m.closer.close(ctx, info.ID, logs.Closing{Archive: logs.ArchiveIfMissing, Incomplete: true})
+			if errors.Is(err, logservice.ErrStreamNotFound) {
+				return nil
+			}
+			return err
+		})
+	}
+	return g.Wait()
+}

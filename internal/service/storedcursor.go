@@ -1,0 +1,111 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/archive"
+	"github.com/harness/log-service/internal/logs"
+)
+
+// follow returns a cursor over what is stored of id, after the line after.
+func (s *storedLogs) follow(ctx context.Context, id logservice.ID, after int64) (*storedCursor, error) {
+	content, err := s.open(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	c := &storedCursor{content: content, after: after, first: 1}
+	if content.archive != nil {
+		c.runs = content.archive.Cursor(after)
+	}
+	return c, nil
+}
+
+// storedCursor is a Reader over a blob. After Rewind it holds
+// nothing of the content until the next Next.
+type storedCursor struct {
+	content *Content
+	after   int64
+
+	runs *archive.Cursor // of an archive
+
+	plain *archive.Plain // of a client's own blob; nil: not open
+	body  io.Closer      // that plain reads
+	// Where plain is opened: after offset bytes, with the line of sequence first.
+	offset, first int64
+}
+
+// Next implements Cursor.
+func (c *storedCursor) Next(ctx context.Context) ([]*logs.Batch, error) {
+	read := c.nextPlain
+	if c.runs != nil {
+		read = c.runs.Next
+	}
+	b, err := read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c.after = b.Last()
+	return []*logs.Batch{b}, nil
+}
+
+// nextPlain returns the next batch of a client's own blob that has lines past
+// the cursor, these only.
+func (c *storedCursor) nextPlain(ctx context.Context) (*logs.Batch, error) {
+	if c.plain == nil {
+		body, err := c.content.Range(ctx, c.offset, -1)
+		if err != nil {
+			return nil, err
+		}
+		c.body, c.plain = body, archive.NewPlainAt(body, c.content.Modified, c.offset, c.first)
+	}
+	for {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		b, err := c.plain.Next()
+		if err != nil || b.First > c.after {
+			return b, err
+		}
+		if b.Last() > c.after {
+			return b.From(c.after + 1), nil
+		}
+	}
+}
+
+// Rewind implements Reader.
+func (c *storedCursor) Rewind(after int64) {
+	c.after = min(c.after, after)
+	if c.runs != nil {
+		c.runs.Rewind(c.after)
+		return
+	}
+	if c.plain != nil {
+		c.offset, c.first = c.plain.Mark()
+		c.closePlain()
+	}
+}
+
+func (c *storedCursor) closePlain() {
+	if c.plain != nil {
+		_ = c.body.Close() // read only: nothing can be lost
+		c.plain, c.body = nil, nil
+	}
+}
+
+// Ready implements Cursor: nobody waits for lines of a stored log.
+func (c *storedCursor) Ready() <-chan struct{} { return always }
+
+// Close implements Cursor.
+func (c *storedCursor) Close() {
+	c.closePlain()
+	var err error
+	if c.runs != nil {
+		err = c.runs.Close()
+	}
+	_ = errors.Join(err, c.content.Close()) // read only: nothing can be lost
+}
+
+var always = func() chan struct{} { c := make(chan struct{}); close(c); return c }()

@@ -1,0 +1,152 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/logs"
+)
+
+const (
+	// Retries of a failed job: the store's trouble is over in seconds, or
+	// takes minutes.
+	firstRetry = 250 * time.Millisecond
+	lastRetry  = 30 * time.Second
+	// claimedRetry is how soon a job looks again at a stream that another
+	// service archives, for those who wait for that.
+	claimedRetry = 250 * time.Millisecond
+	// releaseTime bounds giving a claim up.
+	releaseTime = 2 * time.Second
+)
+
+// resume starts a job for each closed stream of infos that has none.
+//
+// Since infos were made, a job may have deleted such a stream, and another
+// may have been opened under its identity: that one must not be touched. So
+// the identities are claimed first, and then the streams: what is closed then
+// stays so, since only whoever claimed it may delete it.
+func (c *closer) resume(ctx context.Context, infos []logs.Info) (err error) {
+	for i := range infos {
+		if !infos[i].Closed {
+			continue
+		}
+		if c.jobs.full() {
+			c.backlog.Store(true)
+			break
+		}
+		id := infos[i].ID
+		j, mine, _ := c.jobs.claim(id, infos[i].How)
+		if !mine {
+			continue
+		}
+		stream, claimErr := c.streams.Claim(ctx, id)
+		if claimErr != nil {
+			if !errors.Is(claimErr, logservice.ErrStreamNotFound) && !errors.Is(claimErr, logs.ErrClaimed) {
+				c.backlog.Store(true)
+				err = claimErr
+			}
+			c.drop(id, j, claimErr)
+			continue
+		}
+		j.how, j.stream = stream.How(), stream
+		c.start(id, j)
+	}
+	return err
+}
+
+// start lets the claimed job of a closed stream work. Where there are too
+// many, or the service stops, the job ends at once and the stream waits.
+func (c *closer) start(id logservice.ID, j *job) {
+	close(j.closed)
+	c.quota.opened(id.Account, -1)
+	if !c.jobs.admit() {
+		c.backlog.Store(true)
+		c.jobs.finish(id, j)
+		return
+	}
+	go func() {
+		defer c.jobs.running.Done()
+		c.work(id, j)
+		if left := c.jobs.finish(id, j); left <= maxJobs/2 && c.backlog.Load() {
+			select {
+			case c.capacity <- struct{}{}:
+			default: // maintenance knows already
+			}
+		}
+	}()
+}
+
+// work repeats the job until it succeeds, its log is replaced or deleted, or
+// the service stops.
+func (c *closer) work(id logservice.ID, j *job) {
+	b := backoff.NewExponentialBackOff()
+	b.InitialInterval, b.MaxInterval = firstRetry, lastRetry
+	_, err := backoff.Retry(j.ctx, func() (struct{}, error) {
+		return struct{}{}, c.attempt(c.jobs.working, id, j)
+	}, backoff.WithBackOff(b), backoff.WithMaxElapsedTime(0), backoff.WithNotify(func(err error, next time.Duration) {
+		if errors.Is(err, logs.ErrClaimed) {
+			return // another service is at it
+		}
+		c.metrics.failed.Inc()
+		c.jobs.failed(id, j, err, next)
+	}))
+	switch {
+	case err != nil && c.jobs.retrying.Err() == nil: // a user has replaced or deleted the log
+	case err != nil:
+		c.backlog.Store(true)
+		c.log.Info("a closed stream is left for the next start", "account", id.Account, "key", id.Key, "error", err)
+		if j.stream != nil {
+			ctx, cancel := context.WithTimeout(context.Background(), releaseTime)
+			defer cancel()
+			j.stream.Release(ctx)
+		}
+	case j.archived:
+		c.metrics.archived.Inc()
+	}
+}
+
+// attempt is one try at the job: nil where nothing is left to do.
+func (c *closer) attempt(ctx context.Context, id logservice.ID, j *job) error {
+	err := c.finishStream(ctx, id, j)
+	switch {
+	case errors.Is(err, logservice.ErrStreamNotFound):
+		return nil // gone already: nothing is left to do
+	case errors.Is(err, logs.ErrClaimed):
+		// The other service will delete the stream, and then there may be
+		// another one of that name.
+		j.stream = nil
+		c.jobs.setDeleting(j)
+		return errors.Join(err, &backoff.RetryAfterError{Duration: claimedRetry})
+	}
+	return err
+}
+
+// finishStream claims, archives and deletes a closed stream; called again, it
+// continues where it failed.
+func (c *closer) finishStream(ctx context.Context, id logservice.ID, j *job) (err error) {
+	if j.stream == nil {
+		if j.stream, err = c.streams.Claim(ctx, id); err != nil {
+			j.stream = nil
+			return err
+		}
+	}
+	if !j.archived {
+		if err := c.archiver.archive(ctx, id, j.stream); err != nil {
+			return err
+		}
+		j.archived = true
+	}
+	c.jobs.setDeleting(j)
+	return j.stream.Delete(ctx)
+}
+
+// drop ends a claimed job whose stream could not be closed, or needs nothing.
+func (c *closer) drop(id logservice.ID, j *job, err error) {
+	j.err = err
+	close(j.closed)
+	c.jobs.finish(id, j)
+}
