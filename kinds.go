@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"syscall"
 )
 
 // Kind is how errors of one kind appear on the wire, the same for servers and
@@ -42,6 +43,7 @@ const (
 var (
 	errSequenceGap = Errorf(ErrConflict, "lines between are missing")
 	errEndedEarly  = Errorf(ErrInvalid, "the request ended early")
+	errNoSpace     = Errorf(ErrUnavailable, "no space left on the server's disk")
 )
 
 // kinds is the only table of errors. If several rows match, the first is the
@@ -69,6 +71,9 @@ var kinds = []Kind{
 	{Err: ErrUnavailable, Code: "unavailable", Status: 503, GRPC: grpcUnavailable,
 		Hint:     "the same request may succeed later",
 		statuses: []int{429, 502}},
+	{Err: errNoSpace, Code: "unavailable", Status: 503, GRPC: grpcUnavailable,
+		Hint: "deleting logs frees space; the same request may succeed later",
+		from: []error{syscall.ENOSPC, syscall.EDQUOT}},
 	{Err: ErrLimit, Code: "limit", Status: 503, GRPC: grpcUnavailable, Own: true},
 }
 

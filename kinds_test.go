@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -58,6 +59,10 @@ func TestAnErrorIsOfItsMostSpecificKind(t *testing.T) {
 		if got := KindOf(tc.err); got.Code != tc.want {
 			t.Errorf("%v is %s, want %s", tc.err, got.Code, tc.want)
 		}
+	}
+	full := &UnavailableError{Cause: &os.PathError{Op: "write", Path: "/data/1.wal", Err: syscall.ENOSPC}}
+	if k := KindOf(full); k.Code != "unavailable" || !k.Temporary() || k.Err.Error() != "no space left on the server's disk" {
+		t.Errorf("a full disk is %+v", k)
 	}
 	if !errors.Is(&SequenceError{}, ErrConflict) {
 		t.Error("a gap is no conflict")
