@@ -32,7 +32,7 @@ func (e *Engine) reclaim() {
 			return
 		}
 		if live > 0 {
-			if !e.worthCompacting(total) {
+			if !e.worthCompacting(seg, total) {
 				return
 			}
 			if !e.compact(seg) {
@@ -75,11 +75,12 @@ func (e *Engine) rewriteFailed() error {
 }
 
 // worthCompacting reports whether enough of the log's total bytes is dead to
-// compact the rest. On a full disk, one whole segment is enough.
-func (e *Engine) worthCompacting(total int64) bool {
+// compact the rest. While the disk is nearly full, as much as seg,
+// the oldest one, holds is enough.
+func (e *Engine) worthCompacting(seg *segment, total int64) bool {
 	live := e.live.Load()
-	if e.wal.isFull() {
-		return total-live > e.wal.segment
+	if e.wal.tight.Load() {
+		return total-live > seg.used
 	}
 	return total-live > live+deadSegments*e.wal.segment || e.uncompacted.Load() > maxUncompacted
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"time"
 
 	logservice "github.com/harness/log-service"
 )
@@ -444,8 +445,13 @@ func (w *wal) resume(seg *segment) {
 	lead := seg.used % w.block
 	tail := make([]byte, lead)
 	if size < w.segment {
-		if f.Extend(w.segment) == nil {
+		err := f.Extend(w.segment)
+		switch {
+		case err == nil:
 			size = w.segment
+		case isFull(err): // appends wait until recover finds space
+			w.full = &logservice.UnavailableError{Cause: fmt.Errorf("write-ahead log: %w", err), RetryAfter: 2 * time.Second}
+			w.tight.Store(true)
 		}
 	}
 	if _, err := f.ReadAt(tail, seg.used-lead); err != nil && !errors.Is(err, io.EOF) || size < seg.used {

@@ -82,9 +82,13 @@ func (w *wal) takeFile(name string, need int64, reserve bool) (*spare, error) {
 // createFile creates a file for a whole segment, or a smaller one if the disk
 // has no space for that.
 func (w *wal) createFile(name string, need int64) (*spare, error) {
-	for size := w.segment; ; size /= 4 {
+	want := max(w.segment, need)
+	for size := want; ; size /= 4 {
 		size = max(size, need)
 		f, err := w.folder.create(name, size)
+		if err == nil && want == w.segment {
+			w.tight.Store(size < want)
+		}
 		if err == nil {
 			return &spare{name: name, file: f, size: size}, nil
 		}

@@ -82,6 +82,10 @@ type wal struct {
 	failing    bool // the last group failed
 	rewrite    bool // a replay found segments that cannot be synced
 
+	// tight is true while the disk has no space for a whole segment: then dead
+	// segments are worth more than what their compaction costs.
+	tight atomic.Bool
+
 	clock func() time.Duration // of the engine
 	began atomic.Int64         // when the current write began, on that clock; 0: there is none
 }
@@ -324,6 +328,7 @@ func (w *wal) fail(g *group, cause error) {
 	w.refuse, w.until = err, time.Time{}
 	if full {
 		w.full = err
+		w.tight.Store(true)
 	}
 	w.mu.Unlock()
 	for _, x := range slices.Backward(failed) { // the newest is undone first
