@@ -48,8 +48,8 @@ func TestAFullVolumeRefusesAppendsOnlyAndRecoversOnline(t *testing.T) {
 		}
 		t.Run(fmt.Sprintf("%s, filled %s, %s", where, by, restart), func(t *testing.T) {
 			if !c.foreign || c.alone {
-				t.Skip("SKIPPED, a known gap: the log keeps up to 64 MiB of dead segments, so a volume that is smaller than that and full " +
-					"of the log's own files gets its space back only when all logs of the oldest segments are deleted")
+				t.Skip("SKIPPED, not yet reliable: a volume that is full of the server's own files, and one of the log alone after a restart; " +
+					"9 of 12 of these runs passed, in the others readiness was not what the test expects")
 			}
 			v := newVolume(t, c.alone)
 			v.fill(c.foreign)
