@@ -233,10 +233,10 @@ func (s *stream) reopen(ttl time.Duration, truncate bool) (g *group, kept bool, 
 	return s.staging, true, err
 }
 
-// openRecord contains the identity; neither half of it can contain a NUL.
+// openRecord contains the identity.
 func (s *stream) openRecord() staged {
-	name := []byte(s.id.Account + "\x00" + string(s.id.Key))
-	return staged{data: name, rec: record{
-		kind: kindOpen, first: int64(s.ttl), next: s.end, dataCRC: checksum(name),
+	data := []byte(name(s.id))
+	return staged{data: data, rec: record{
+		kind: kindOpen, first: int64(s.ttl), next: s.end, dataCRC: checksum(data),
 	}}
 }

@@ -2,6 +2,7 @@ package stream
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -288,5 +289,71 @@ func TestADamagedGroupWithoutARosterGivesUpOnlyTheDamagedRecord(t *testing.T) {
 				t.Errorf("b: %d lines lost, next %d", lost, next)
 			}
 		})
+	}
+}
+
+// TestBytesThatLookLikeAnUnknownRecordStopNoStart: in a damaged group records are
+// searched for byte by byte, also in what lines and compacted blocks hold.
+func TestBytesThatLookLikeAnUnknownRecordStopNoStart(t *testing.T) {
+	inner := appendRecord(nil, record{kind: maxKind + 1, stream: 9}, nil)
+	g := make([]byte, groupHeader)
+	add := func(r record, data []byte) {
+		r.size, r.dataCRC = uint32(len(data)), checksum(data)
+		g = appendRecord(g, r, data)
+	}
+	add(record{kind: kindOpen, stream: 1, next: 1}, []byte("a\x00a"))
+	damaged := len(g)
+	add(record{kind: kindLines, stream: 1, first: 1, count: 2}, inner)
+	add(record{kind: kindLines, stream: 1, first: 3, count: 2}, lines("a", 3, 2).Data)
+	putGroup(g, 1, 1)
+	b := append(segmentHead{number: 1, firstGroup: 1, nextStream: 2}.appendTo(nil), g...)
+	b[segmentHeader+damaged+20] ^= 1
+	last := appendRecord(make([]byte, groupHeader), record{kind: kindPad}, nil)
+	putGroup(last, 1, 2)
+	d := newDisk()
+	f, _ := d.create(segmentName(1), 0)
+	_, _ = f.WriteAt(append(b, last...), 0)
+	_, _ = f.Sync(), d.sync()
+	e := openOn(t, d, 4<<10)
+	defer e.Stop()
+	if data, lost, next := readAll(t, e, "a"); lost != 2 || next != 5 || data != string(lines("a", 3, 2).Data) {
+		t.Errorf("%d lines lost, next %d: %q", lost, next, data)
+	}
+	if n := e.lastNum.Load(); n >= 9 {
+		t.Errorf("the bytes count as a record of stream %d", n)
+	}
+}
+
+func TestAFailedSyncIsReportedUntilAWriteSucceeds(t *testing.T) {
+	d := newDisk()
+	e := openOn(t, d, 4<<10)
+	defer e.Stop()
+	mustOpen(t, e, "k")
+	d.mu.Lock()
+	d.fault = func(op, _ string) error {
+		if op == "sync" {
+			return syscall.EIO
+		}
+		return nil
+	}
+	d.mu.Unlock()
+	if _, err := e.Append(t.Context(), id("k"), lines("k", 1, 4)); err == nil {
+		t.Fatal("a failed sync was acknowledged")
+	}
+	e.wal.mu.Lock()
+	e.wal.until = e.wal.until.Add(-retryPause) // the next write may be tried
+	e.wal.mu.Unlock()
+	if err := e.Check(t.Context()); !errors.Is(err, syscall.EIO) {
+		t.Fatalf("before a write has succeeded the health is %v", err)
+	}
+	d.mu.Lock()
+	d.fault = nil
+	d.mu.Unlock()
+	e.wal.mu.Lock()
+	e.wal.until = e.wal.until.Add(-retryPause)
+	e.wal.mu.Unlock()
+	mustAppend(t, e, "k", 1, 4)
+	if err := e.Check(t.Context()); err != nil {
+		t.Fatalf("after a write: %v", err)
 	}
 }

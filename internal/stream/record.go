@@ -94,6 +94,9 @@ func parseRecord(h []byte) (r record, ok bool) {
 	}, true
 }
 
+// known reports whether the record's kind is one of ours.
+func (r record) known() bool { return r.kind > 0 && r.kind <= maxKind }
+
 // parseData returns the data of r, which follows its header in b; ok is false
 // if it is damaged or truncated.
 func (r record) parseData(b []byte) (data []byte, ok bool) {

@@ -2,6 +2,7 @@ package stream
 
 import (
 	"encoding/binary"
+	"strings"
 	"time"
 
 	logservice "github.com/harness/log-service"
@@ -169,19 +170,18 @@ func (s *stream) rosterEntry() rosterEntry {
 		x.flags = rosterDeleted
 		return x
 	}
-	x.next, x.ttl, x.name = s.end, s.ttl, s.id.Account+"\x00"+string(s.id.Key)
+	x.next, x.ttl, x.name = s.end, s.ttl, name(s.id)
 	if s.closed {
 		x.flags = rosterClosed | closingFlags(s.how)
 	}
 	return x
 }
 
-// identity parses the name in an open record or a roster.
+// name is how open records and rosters spell an identity, neither half of which
+// can contain a NUL. identity parses it.
+func name(id logservice.ID) string { return id.Account + "\x00" + string(id.Key) }
+
 func identity(name string) logservice.ID {
-	for i := range len(name) {
-		if name[i] == 0 {
-			return logservice.ID{Account: name[:i], Key: logservice.Key(name[i+1:])}
-		}
-	}
-	return logservice.ID{}
+	account, key, _ := strings.Cut(name, "\x00")
+	return logservice.ID{Account: account, Key: logservice.Key(key)}
 }

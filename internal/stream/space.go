@@ -185,8 +185,6 @@ func (w *wal) check(now time.Duration) error {
 		return &logservice.UnavailableError{Cause: errors.New("the server is stopping")}
 	case w.full != nil:
 		return w.full
-	case w.refuse != nil && (w.until.IsZero() || time.Now().Before(w.until)):
-		return w.refuse
 	}
-	return nil
+	return w.failure
 }

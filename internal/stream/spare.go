@@ -96,7 +96,7 @@ func (w *wal) spareName() string {
 func (w *wal) recycle(seg *segment) (*spare, error) {
 	w.segMu.Lock()
 	name := w.spareName()
-	keep := len(w.spares) < maxSpares && seg.size == w.segment && !seg.failed
+	keep := len(w.spares) < maxSpares && seg.size == w.segment && !seg.failed && !w.tight.Load()
 	w.segMu.Unlock()
 	if !keep {
 		return nil, w.folder.remove(seg.name)

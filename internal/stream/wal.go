@@ -53,8 +53,8 @@ type wal struct {
 	queue    []*group   // oldest first; the last one fills. Never empty
 	writing  *group     // by the committer; nil: none
 	buffers  [][]byte   // of groups that were written
-	refuse   error      // why nothing can be staged now
-	until    time.Time  // when that ends; zero: not yet known
+	failure  error      // of the last write, until one succeeds; not of a full disk
+	until    time.Time  // nothing can be staged before; zero: not yet known
 	full     error      // why only what frees space can be staged
 	stopping bool
 	want     int // appends that the committer waits for; 0: it does not wait
@@ -79,7 +79,6 @@ type wal struct {
 	nextStream func() uint64
 	tail       []byte // the contents of the last block of current, which the next group rewrites
 	roster     roster
-	failing    bool // the last group failed
 	rewrite    bool // a replay found segments that cannot be synced
 
 	// tight is true while the disk has no space for a whole segment: then dead
@@ -98,11 +97,8 @@ func (w *wal) stage(items ...staged) (*group, error) {
 	if w.stopping {
 		return nil, &logservice.UnavailableError{Cause: errors.New("the server is stopping")}
 	}
-	if w.refuse != nil {
-		if w.until.IsZero() || time.Now().Before(w.until) {
-			return nil, w.refuse
-		}
-		w.refuse = nil
+	if w.failure != nil && (w.until.IsZero() || time.Now().Before(w.until)) {
+		return nil, w.failure
 	}
 	if w.full != nil && !freeing(items) {
 		return nil, w.full
@@ -145,7 +141,7 @@ func (w *wal) run() {
 		case <-idle.C:
 			w.commitRoster()
 		}
-		if w.failing {
+		if w.isFailing() {
 			idle.Reset(retryPause)
 		} else if len(w.roster.changed) > 0 {
 			idle.Reset(rosterIdle)
@@ -173,7 +169,7 @@ func (w *wal) drain() (stopping bool) {
 // commitRoster writes the changes in a group of its own. After a failure it
 // also finds out whether the log can be written again.
 func (w *wal) commitRoster() {
-	if len(w.roster.changed) == 0 && !w.failing || w.isFull() {
+	if len(w.roster.changed) == 0 && !w.isFailing() || w.isFull() {
 		return
 	}
 	w.mu.Lock()
@@ -233,6 +229,12 @@ func (w *wal) isFull() bool {
 	return w.full != nil
 }
 
+func (w *wal) isFailing() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.failure != nil
+}
+
 // waiting is how many appends are staged. The caller holds w.mu.
 func (w *wal) waiting() (calls int) {
 	for _, g := range w.queue {
@@ -253,11 +255,11 @@ func (w *wal) commit(g *group) {
 		w.fail(g, err)
 		return
 	}
-	w.failing = false
 	w.roster.written(now)
 	w.metrics.committed(g.calls, int(g.size()), now-began)
 	w.applied(g)
 	w.mu.Lock()
+	w.failure = nil
 	if cap(g.buf) <= keepBuffer && len(w.buffers) < keepBuffers {
 		w.buffers = append(w.buffers, g.buf)
 	}
@@ -320,12 +322,11 @@ func (w *wal) fail(g *group, cause error) {
 	err := &logservice.UnavailableError{Cause: fmt.Errorf("write-ahead log: %w", cause), RetryAfter: 2 * time.Second}
 	w.log.Error("cannot write the write-ahead log: appends are refused until it can be written", "error", cause)
 	full := isFull(cause)
-	w.failing = !full
 	w.mu.Lock()
 	failed := append([]*group{g}, w.queue...)
 	w.queue = nil
 	w.begin(0)
-	w.refuse, w.until = err, time.Time{}
+	w.failure, w.until = err, time.Time{}
 	if full {
 		w.full = err
 		w.tight.Store(true)
@@ -338,7 +339,7 @@ func (w *wal) fail(g *group, cause error) {
 	}
 	w.mu.Lock()
 	if full { // the maintenance goroutine finds out when it no longer is
-		w.refuse = nil
+		w.failure = nil
 	}
 	w.until = time.Now().Add(retryPause)
 	w.mu.Unlock()
