@@ -19,6 +19,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/harness/log-service/internal/proctest"
 	"github.com/harness/log-service/internal/stream/streamtest"
 )
 
@@ -93,7 +94,7 @@ type volume struct {
 }
 
 func newVolume(t *testing.T, alone bool) *volume {
-	v := &volume{t: t, dir: smallVolume(t, "72m"), alone: alone, open: map[string][]string{}, closed: map[string][]string{},
+	v := &volume{t: t, dir: proctest.SmallVolume(t, "72m"), alone: alone, open: map[string][]string{}, closed: map[string][]string{},
 		uploads: map[string][]byte{}, rand: rand.NewChaCha8([32]byte{1})}
 	addr := freeAddr(t)
 	env := []string{"LOG_SERVICE_HTTP_BIND=" + addr, "LOG_SERVICE_GRPC_BIND=off", "LOG_SERVICE_DATA=" + filepath.Join(v.dir, "data")}
@@ -103,17 +104,6 @@ func newVolume(t *testing.T, alone bool) *volume {
 	v.s = startProcess(t, program(t), addr, t.TempDir(), env...)
 	v.wire = newWire(v.s.url)
 	return v
-}
-
-// smallVolume mounts a file system of its own.
-func smallVolume(t *testing.T, size string) string {
-	t.Helper()
-	dir := t.TempDir()
-	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size="+size); err != nil {
-		t.Skipf("SKIPPED: no small file system can be mounted here, so a full volume is NOT TESTED: %v", err)
-	}
-	t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
-	return dir
 }
 
 func (v *volume) foreign() string { return filepath.Join(v.dir, "foreign") }

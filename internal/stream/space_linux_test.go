@@ -5,16 +5,14 @@ import (
 	"os"
 	"syscall"
 	"testing"
+
+	"github.com/harness/log-service/internal/proctest"
 )
 
 // TestASmallVolumeIsUsedAndRecovers fills a real volume that a whole segment does
 // not fit on.
 func TestASmallVolumeIsUsedAndRecovers(t *testing.T) {
-	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=3m"); err != nil {
-		t.Skipf("SKIPPED: no volume of its own can be mounted here: %v", err)
-	}
-	defer func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) }()
+	dir := proctest.SmallVolume(t, "3m")
 	open := func() *Engine {
 		e, err := Open(Config{Dir: dir, Logger: quiet()})
 		if err != nil {
