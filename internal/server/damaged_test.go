@@ -12,9 +12,9 @@ import (
 	"github.com/harness/log-service/client"
 )
 
-// TestADamagedCatalogueDoesNotAffectLiveLogs overwrites the catalogue of finished
+// TestADamagedCatalogDoesNotAffectLiveLogs overwrites the catalog of finished
 // logs: a header, all of it, or nothing is left.
-func TestADamagedCatalogueDoesNotAffectLiveLogs(t *testing.T) {
+func TestADamagedCatalogDoesNotAffectLiveLogs(t *testing.T) {
 	noise := make([]byte, 300<<10)
 	_, _ = rand.NewChaCha8([32]byte{}).Read(noise)
 	for name, damage := range map[string]func(path string) error{
@@ -40,7 +40,7 @@ func TestADamagedCatalogueDoesNotAffectLiveLogs(t *testing.T) {
 			if _, err := c.AppendBody(t.Context(), "live", client.Text, []byte("one\ntwo\n")); err != nil {
 				t.Fatal(err)
 			}
-			log, err := c.Download(t.Context(), "finished") // retries while the catalogue is rebuilt
+			log, err := c.Download(t.Context(), "finished") // retries while the catalog is rebuilt
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -54,7 +54,7 @@ func TestADamagedCatalogueDoesNotAffectLiveLogs(t *testing.T) {
 			srv.ended(t)
 			kept, _ := filepath.Glob(config.BoltPath + ".damaged-*")
 			if want := name != "missing"; (len(kept) == 1) != want {
-				t.Errorf("the damaged catalogue is kept as %v", kept)
+				t.Errorf("the damaged catalog is kept as %v", kept)
 			}
 		})
 	}

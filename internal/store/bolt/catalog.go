@@ -55,7 +55,7 @@ func (s *Store) fail(cause error, f failure) error {
 	if !s.failed.CompareAndSwap(nil, &f) {
 		return s.failed.Load().err
 	}
-	s.log.Error("the catalogue of the blob store is out of use; trying to recover", "file", s.path, "error", cause)
+	s.log.Error("the catalog of the blob store is out of use; trying to recover", "file", s.path, "error", cause)
 	return f.err
 }
 

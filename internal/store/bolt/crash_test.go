@@ -113,7 +113,7 @@ func TestASlowReaderBlocksNoWriter(t *testing.T) {
 	}
 	if err := s.view(func(tx *bbolt.Tx) error {
 		if most := int64(40 * pageSize); tx.Size() > most {
-			return fmt.Errorf("the catalogue has grown to %d bytes, over %d", tx.Size(), most)
+			return fmt.Errorf("the catalog has grown to %d bytes, over %d", tx.Size(), most)
 		}
 		return nil
 	}); err != nil {

@@ -211,7 +211,7 @@ func TestABadPageOfTheCatalogCostsItsSmallBlobsOnly(t *testing.T) {
 		tried++
 		lost, worst = lost+n, max(worst, n)
 		if aside, _ := filepath.Glob(path + ".damaged-*"); len(aside) != 1 {
-			t.Errorf("page %d: the damaged catalogue is kept %d times, want once", page, len(aside))
+			t.Errorf("page %d: the damaged catalog is kept %d times, want once", page, len(aside))
 		}
 	}
 	t.Logf("%d bad pages tried: %d of %d small blobs lost, by one page at most %d; large ones lost 0, deleted ones back 0", tried, lost, tried*40, worst)
@@ -381,8 +381,8 @@ func TestWhatIsNoDataFileIsRefusedWithAReason(t *testing.T) {
 		prepare func(string) error
 		want    string
 	}{
-		"a text file":       {write([]byte(strings.Repeat("hello\n", 5000))), "not a catalogue"},
-		"zeros":             {write(make([]byte, 1<<20)), "not a catalogue"},
+		"a text file":       {write([]byte(strings.Repeat("hello\n", 5000))), "not a catalog"},
+		"zeros":             {write(make([]byte, 1<<20)), "not a catalog"},
 		"a folder":          {func(p string) error { return os.Mkdir(p, 0o700) }, "is not a file"},
 		"another bolt file": {withBolt(func(tx *bbolt.Tx) error { _, err := tx.CreateBucket([]byte("x")); return err }), "another program"},
 		"a later layout":    {withBolt(func(tx *bbolt.Tx) error { return putSchema(tx, schema+1) }), "layout 3, this program knows 2"},

@@ -43,11 +43,11 @@ func (s *Store) Check(context.Context) error {
 	case took > hangTime:
 		why = fmt.Errorf("the disk of the blob store has not answered for %d s", int(took.Seconds()))
 	case f != nil && f.damaged:
-		why = errors.New("the catalogue of the blob store is damaged and is being made anew")
+		why = errors.New("the catalog of the blob store is damaged and is being made anew")
 	case trouble != nil && isFull(*trouble):
 		why = fmt.Errorf("the disk of the blob store is full: %w", syscall.ENOSPC)
 	case f != nil:
-		why = errors.New("the catalogue of the blob store is out of use after a failed sync")
+		why = errors.New("the catalog of the blob store is out of use after a failed sync")
 	default:
 		why = errors.New("a write of the blob store failed")
 	}

@@ -57,7 +57,7 @@ func (s *Store) open() (err error) {
 	}
 	switch err = s.attach(); {
 	case errors.Is(err, bolterrors.ErrInvalid) && !s.known:
-		return fmt.Errorf("%s is not a catalogue of this program, or both of its headers are damaged: name another path for the blobs, or restore it from a backup", s.path)
+		return fmt.Errorf("%s is not a catalog of this program, or both of its headers are damaged: name another path for the blobs, or restore it from a backup", s.path)
 	case errors.Is(err, logs.ErrDamaged):
 		_ = s.fail(err, failure{damaged: true})
 		return nil

@@ -38,7 +38,7 @@ func (s *Store) punchHoles() {
 	for from := 2; from > 0; tries++ { // after the headers
 		next, err := s.punch(h, from)
 		if err != nil {
-			s.log.Warn("free space of the catalogue is not given back to the disk", "file", s.path, "error", err)
+			s.log.Warn("free space of the catalog is not given back to the disk", "file", s.path, "error", err)
 			break // not worth an attempt every second
 		}
 		if next != from {

@@ -42,12 +42,12 @@ func (s *Store) recover() {
 	})
 	if err == nil {
 		s.failed.Store(nil)
-		s.log.Info("the catalogue of the blob store is in use again", "file", s.path)
+		s.log.Info("the catalog of the blob store is in use again", "file", s.path)
 		return
 	}
 	again.damaged = f.damaged || errors.Is(err, logs.ErrDamaged)
 	if f.attempts == 0 || again.damaged != f.damaged {
-		s.log.Error("the catalogue of the blob store stays out of use for now", "file", s.path, "error", err)
+		s.log.Error("the catalog of the blob store stays out of use for now", "file", s.path, "error", err)
 	}
 	again.err = &logservice.UnavailableError{Cause: fmt.Errorf("%s is out of use: %w", s.path, err)}
 	again.next = time.Now().Add(s.pause << again.attempts)
@@ -113,7 +113,7 @@ func (s *Store) rebuild() error {
 	if err := errors.Join(os.Rename(temp, s.path), s.disk.SyncDir(filepath.Dir(s.path))); err != nil {
 		return err
 	}
-	s.log.Error("the catalogue of the blob store was damaged and has been made anew: small blobs on its damaged pages are lost",
+	s.log.Error("the catalog of the blob store was damaged and has been made anew: small blobs on its damaged pages are lost",
 		"file", s.path, "damaged", aside, "blob files kept", kept, "blob files found again", found,
 		"hint", "check the disk; keep the damaged file, or restore the data folder from a backup")
 	old := s.db.Load()
