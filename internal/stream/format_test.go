@@ -18,7 +18,7 @@ func TestAFormatOfAnotherVersionIsRefusedAndKept(t *testing.T) {
 		want   string
 	}{
 		"segment": {func(b []byte) {
-			head := segmentHead{number: 1, firstGroup: 1, nextStream: 1}.appendTo(nil)
+			head := segmentHead{number: 1, firstGroup: 1, nextStream: 1}.encode()
 			copy(head, "LOGSWAL3")
 			sum := checksum(head[:60])
 			head[60], head[61], head[62], head[63] = byte(sum), byte(sum>>8), byte(sum>>16), byte(sum>>24)
@@ -237,7 +237,7 @@ func TestRestartsGoOnInTheLastSegment(t *testing.T) {
 // groups that no roster lists.
 func TestADamagedGroupWithoutARosterGivesUpOnlyTheDamagedRecord(t *testing.T) {
 	build := func() (d *disk, at map[string]int) {
-		b, at := segmentHead{number: 1, firstGroup: 1, nextStream: 3}.appendTo(nil), map[string]int{}
+		b, at := segmentHead{number: 1, firstGroup: 1, nextStream: 3}.encode(), map[string]int{}
 		group := func(number uint64, records func(add func(name string, r record, data []byte))) {
 			g := make([]byte, groupHeader)
 			base := len(b)
@@ -306,7 +306,7 @@ func TestBytesThatLookLikeAnUnknownRecordStopNoStart(t *testing.T) {
 	add(record{kind: kindLines, stream: 1, first: 1, count: 2}, inner)
 	add(record{kind: kindLines, stream: 1, first: 3, count: 2}, lines("a", 3, 2).Data)
 	putGroup(g, 1, 1)
-	b := append(segmentHead{number: 1, firstGroup: 1, nextStream: 2}.appendTo(nil), g...)
+	b := append(segmentHead{number: 1, firstGroup: 1, nextStream: 2}.encode(), g...)
 	b[segmentHeader+damaged+20] ^= 1
 	last := appendRecord(make([]byte, groupHeader), record{kind: kindPad}, nil)
 	putGroup(last, 1, 2)

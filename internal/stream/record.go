@@ -147,8 +147,8 @@ type segmentHead struct {
 	reused     bool // the file was another segment's: its old bytes follow the last group
 }
 
-// appendTo appends the encoded header to dst.
-func (h segmentHead) appendTo(dst []byte) []byte {
+// encode returns the header as it is on disk.
+func (h segmentHead) encode() []byte {
 	var b [segmentHeader]byte
 	copy(b[:], segmentMagic)
 	le := binary.LittleEndian
@@ -159,7 +159,7 @@ func (h segmentHead) appendTo(dst []byte) []byte {
 		b[32] = 1
 	}
 	le.PutUint32(b[60:], checksum(b[:60]))
-	return append(dst, b[:]...)
+	return b[:]
 }
 
 func parseSegment(b []byte) (segmentHead, bool) {

@@ -47,7 +47,7 @@ func (w *wal) rotate(g *group) error {
 	}
 	head := segmentHead{
 		number: seg.number, firstGroup: w.nextGroup, nextStream: w.nextStream(), reused: from.name != seg.name,
-	}.appendTo(nil)
+	}.encode()
 	if err := w.writeHead(seg, from.name, head); err != nil {
 		return err
 	}
