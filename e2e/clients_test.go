@@ -17,18 +17,10 @@ import (
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/client"
 	"github.com/harness/log-service/client/rpc"
+	"github.com/harness/log-service/internal/proctest"
 )
 
 // Other people's clients of gRPC, which make test installs.
-
-// missing skips a test whose program is not installed; with CI=true it fails.
-func missing(t *testing.T, what string) {
-	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatalf("%s is missing: make test-servers installs it", what)
-	}
-	t.Skipf("SKIPPED, NOT TESTED: %s is missing: make test-servers installs it", what)
-}
 
 // pinned returns the path of a tool that the Makefile installs.
 func pinned(t *testing.T, tool, variable string) string {
@@ -46,7 +38,7 @@ func pinned(t *testing.T, tool, variable string) string {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(path); err != nil {
-		missing(t, tool)
+		proctest.Missing(t, tool+" (run make test-servers)")
 	}
 	return path
 }
@@ -192,16 +184,13 @@ func timeless(v any) any {
 // A client in another language, with an independent implementation of gRPC, pushes
 // and tails; the Go client and HTTP agree with it.
 func TestAClientInNode(t *testing.T) {
-	node, err := exec.LookPath("node")
-	if err != nil {
-		missing(t, "node")
-	}
+	node := proctest.Program(t, "node", "nodejs npm")
 	modules, err := filepath.Abs("../.cache/node-grpc/node_modules")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(filepath.Join(modules, "@grpc", "grpc-js")); err != nil {
-		missing(t, "the package @grpc/grpc-js")
+		proctest.Missing(t, "the package @grpc/grpc-js (run make test-servers)")
 	}
 	srv, grpcAddr := startWithGRPC(t)
 	run := func(args ...string) []byte {

@@ -14,6 +14,9 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/harness/log-service/internal/proctest"
+	"github.com/harness/log-service/internal/stream/redis/redistest"
 )
 
 // composition runs what compose.yaml describes as local processes, with the command,
@@ -78,7 +81,7 @@ func compose(t *testing.T, between func(redis string) string) *composition {
 	if err := yaml.Unmarshal(text, &c.file); err != nil {
 		t.Fatal(err)
 	}
-	nginx, minio, redis := installed(t, "nginx"), pinned(t, "minio", "MINIO_VERSION"), installed(t, "redis-server")
+	nginx, minio, redis := proctest.Program(t, "nginx", "nginx-light"), pinned(t, "minio", "MINIO_VERSION"), redistest.Program(t, "redis-server")
 	for name := range c.file.Services {
 		if ports[name] == "" {
 			t.Fatalf("compose.yaml has a service %q that this test does not start", name)
@@ -91,24 +94,6 @@ func compose(t *testing.T, between func(redis string) string) *composition {
 	c.two = c.startServer("two", strings.NewReplacer())
 	c.startBalancer(nginx)
 	return c
-}
-
-// installed finds a program from the system's packages.
-func installed(t *testing.T, name string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		path, err = exec.LookPath("/usr/sbin/" + name) // not in every user's PATH
-	}
-	if err == nil {
-		return path
-	}
-	const how = "%s is missing (Debian: apt-get install redis-server nginx-light)"
-	if os.Getenv("CI") == "true" {
-		t.Fatalf(how, name)
-	}
-	t.Skipf("SKIPPED, NOT TESTED: "+how, name)
-	return ""
 }
 
 // here replaces the addresses of services, and those that compose.yaml publishes, by

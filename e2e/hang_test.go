@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/harness/log-service/internal/config"
+	"github.com/harness/log-service/internal/proctest"
 	"github.com/harness/log-service/internal/stream/redis/redistest"
 )
 
@@ -20,7 +21,7 @@ import (
 // server hang, like a disk that has lost its controller.
 func TestADiskThatHangsIsReportedAndDoesNotHoldAStopUp(t *testing.T) {
 	t.Parallel()
-	strace := straceProgram(t)
+	strace := proctest.Program(t, "strace", "strace")
 	s := startHanging(t)
 	w := newWire(s.url)
 	if err := w.open(t.Context(), "k"); err != nil {
@@ -38,7 +39,7 @@ func TestADiskThatHangsIsReportedAndDoesNotHoldAStopUp(t *testing.T) {
 	}
 	t.Cleanup(func() { _, _ = trace.Process.Kill(), trace.Wait() })
 	if line, err := bufio.NewReader(attached).ReadString('\n'); err != nil || !strings.Contains(line, "attached") {
-		t.Skipf("SKIPPED, NOT TESTED: a disk that hangs, since strace cannot trace here: %q, %v", line, err)
+		proctest.Missing(t, fmt.Sprintf("the permission to trace processes (root): %q, %v", line, err))
 	}
 	go func() { _, _ = w.push(t.Context(), "k", "", []string{`{"out":"x\n"}`}) }() // is never answered
 	s.ready(t, http.StatusServiceUnavailable, "live logs: the disk of the write-ahead log hangs")
@@ -68,19 +69,6 @@ func TestARedisThatHangsIsReportedAndDoesNotHoldAStopUp(t *testing.T) {
 	if took := time.Since(begun); took > config.StopTimeout {
 		t.Errorf("the stop took %v", took)
 	}
-}
-
-// straceProgram returns the path of strace.
-func straceProgram(t *testing.T) string {
-	t.Helper()
-	path, err := exec.LookPath("strace")
-	if err != nil && os.Getenv("CI") == "true" {
-		t.Fatalf("strace is missing: %v", err)
-	}
-	if err != nil {
-		t.Skip("SKIPPED, NOT TESTED: failing system calls, since strace is missing")
-	}
-	return path
 }
 
 // hanging is a server whose output is read continuously.

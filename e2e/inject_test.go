@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/harness/log-service/internal/proctest"
 	"github.com/harness/log-service/internal/stream/streamtest"
 )
 
@@ -20,7 +21,7 @@ func TestFailingSystemCallsLoseNothing(t *testing.T) {
 	if os.Getenv(streamtest.LongEnv) == "" {
 		t.Skip("one of the long tests")
 	}
-	path := straceProgram(t)
+	path := proctest.Program(t, "strace", "strace")
 	faults := []string{
 		"fdatasync:error=EIO:when=7+40",
 		"fsync:error=EIO:when=1+2",

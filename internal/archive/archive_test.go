@@ -8,15 +8,15 @@ import (
 	"hash/crc32"
 	"io"
 	"math/rand/v2"
-	"os"
 	"os/exec"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/harness/log-service/internal/logs"
-
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/harness/log-service/internal/logs"
+	"github.com/harness/log-service/internal/proctest"
 )
 
 // file is an in-memory Source that counts the ranges read.
@@ -320,21 +320,8 @@ type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
-// zstdBinary returns the zstd program. If CI requires everything to be
-// installed, its absence fails the test.
-func zstdBinary(t *testing.T) string {
-	path, err := exec.LookPath("zstd")
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("zstd is not installed: ", err)
-		}
-		t.Skip("SKIPPED: the zstd program is not installed; that it reads archives was not tested")
-	}
-	return path
-}
-
 func TestTheZstdProgramReadsArchives(t *testing.T) {
-	zstd := zstdBinary(t)
+	zstd := proctest.Program(t, "zstd", "zstd")
 	c := NewCodec()
 	for _, n := range []int{0, 1, 100, 20000} {
 		data := buildLog(n)

@@ -1,4 +1,4 @@
-// Package proctest is for tests of what the system does to a server: it suspends
-// processes, so that a server accepts connections but never responds, and mounts
-// volumes that are soon full.
+// Package proctest gives tests what they need from the system: programs, volumes
+// that are soon full, and suspended processes, so that a server accepts connections
+// but never responds.
 package proctest

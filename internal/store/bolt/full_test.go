@@ -17,6 +17,7 @@ import (
 
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/internal/logs"
+	"github.com/harness/log-service/internal/proctest"
 	"github.com/harness/log-service/internal/store/storetest"
 )
 
@@ -39,17 +40,6 @@ func holds(ctx context.Context, s *Store, key string, want []byte) error {
 		return fmt.Errorf("%s holds %d bytes, want %d or other bytes", key, got.Len(), len(want))
 	}
 	return nil
-}
-
-// smallVolume mounts a file system of its own.
-func smallVolume(t *testing.T, size string) string {
-	t.Helper()
-	dir := t.TempDir()
-	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size="+size); err != nil {
-		t.Skipf("SKIPPED: no small file system can be mounted here: %v", err)
-	}
-	t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
-	return dir
 }
 
 func freeBytes(t *testing.T, dir string) int64 {
@@ -94,7 +84,7 @@ func TestAFullVolumeTakesDeletionsAndThenWritesAgainWithoutARestart(t *testing.T
 	for name, size := range map[string]int{"small blobs": 6000, "large blobs": 900 << 10} {
 		for _, restart := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, restart %v", name, restart), func(t *testing.T) {
-				dir := smallVolume(t, "40m")
+				dir := proctest.SmallVolume(t, "40m")
 				open := func() *Store {
 					s, err := Open(filepath.Join(dir, "blobs.db"), Options{Logger: slog.New(slog.DiscardHandler), pause: time.Millisecond})
 					if err != nil {
@@ -143,7 +133,7 @@ func TestAFullVolumeTakesDeletionsAndThenWritesAgainWithoutARestart(t *testing.T
 // TestDeletingOnAFullDiskUsesTheReserve takes from the catalog all free
 // pages that have blocks on the disk.
 func TestDeletingOnAFullDiskUsesTheReserve(t *testing.T) {
-	dir := smallVolume(t, "40m")
+	dir := proctest.SmallVolume(t, "40m")
 	s, err := Open(filepath.Join(dir, "blobs.db"), Options{Logger: slog.New(slog.DiscardHandler), pause: time.Millisecond})
 	if err != nil {
 		t.Fatal(err)

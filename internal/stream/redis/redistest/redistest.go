@@ -39,19 +39,10 @@ type Server struct {
 	exited chan error
 }
 
-// Program finds redis-server or redis-sentinel. Where it is missing the test
-// is skipped, and fails where CI=true.
+// Program finds one of the programs of Redis.
 func Program(t testing.TB, name string) string {
 	t.Helper()
-	path, err := exec.LookPath(name)
-	if err == nil {
-		return path
-	}
-	if os.Getenv("CI") == "true" {
-		t.Fatalf("%s is missing: install it (Debian: apt-get install redis-server redis-sentinel)", name)
-	}
-	t.Skipf("SKIPPED, NOT TESTED: %s is missing (Debian: apt-get install redis-server redis-sentinel)", name)
-	return ""
+	return proctest.Program(t, name, "redis-server redis-sentinel")
 }
 
 // Start starts a Redis that keeps an append-only file, with more arguments as
