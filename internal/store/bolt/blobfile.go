@@ -57,6 +57,9 @@ type blobWriter struct {
 const flushStep = 8 << 20
 
 func (s *Store) createBlob() (*blobWriter, error) {
+	if f := s.failed.Load(); f != nil && f.starting {
+		return nil, f.err // the last generation is not known yet
+	}
 	w := &blobWriter{store: s, generation: s.generation.Add(1)}
 	err := s.watch.do(func() (err error) {
 		w.file, err = s.disk.Create(s.blobFile(w.generation))

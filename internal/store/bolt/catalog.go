@@ -42,7 +42,8 @@ type handle struct {
 // recover.go.
 type failure struct {
 	err      error // for callers: ErrUnavailable
-	damaged  bool  // it must be rebuilt; otherwise reopening it suffices
+	damaged  bool  // it must be rebuilt
+	starting bool  // start has not succeeded yet; otherwise reopening it suffices
 	readable bool  // its readable parts are still being read
 	poisoned bool  // a panic may have left bbolt's locks locked: its Close would hang
 	attempts int   // failed attempts to recover

@@ -237,6 +237,50 @@ func TestAFaultOfABlobFileAtEveryStepLosesNothing(t *testing.T) {
 	}
 }
 
+// TestAFaultDuringAStartDoesNotPreventIt fails each call in turn of the first
+// start in a folder and of a later one.
+func TestAFaultDuringAStartDoesNotPreventIt(t *testing.T) {
+	tried := 0
+	for _, later := range []bool{false, true} {
+		for i, f := range faults {
+			for step, steps := 1, 1; step <= steps; step++ {
+				if os.Getenv(longVariable) == "" && step > len(faults) && step%len(faults) != i {
+					continue // the quick run gives each later step one of the faults
+				}
+				d := &faultDisk{err: f.err, short: f.short}
+				l := &life{t: t, path: filepath.Join(fastFolder(t), "data", "blobs.db"), disk: d, want: map[string][][]byte{}, before: func() {}}
+				if later {
+					l.open()
+					l.put("large", storetest.Noise(chunkSize))
+					l.close()
+					if err := os.WriteFile(l.s.blobFile(9), []byte("left by a crash"), 0o600); err != nil {
+						t.Fatal(err)
+					}
+				}
+				d.arm(step)
+				l.open()
+				if err := untilHealthy(l.s); err != nil {
+					t.Fatalf("%s at step %d: %v", f.name, step, err)
+				}
+				var hit string
+				if steps, hit = d.arm(0); steps >= step && hit == "" {
+					t.Fatalf("nothing failed at step %d of %d", step, steps)
+				}
+				l.put("next", storetest.Noise(chunkSize+1))
+				if l.failed > 0 {
+					t.Errorf("%s at step %d, %s: a call failed after the start", f.name, step, hit)
+				}
+				if hit != "remove" && hit != "names" {
+					awaitFiles(t, l.path, l.large())
+				}
+				l.end(fmt.Sprintf("%s at step %d, %s", f.name, step, hit), hit == "remove" || hit == "names")
+				tried++
+			}
+		}
+	}
+	t.Logf("%d faults of a start tried: it succeeds each time", tried)
+}
+
 // TestAFaultOfTheCatalogAtEveryChangeLosesNothing puts another file in the
 // place of the catalog's handle before a change: one that takes no byte, one
 // that takes all and syncs none, one that may not be written.

@@ -86,6 +86,20 @@ func (d *faultDisk) Rename(from, to string) error {
 	return d.system.Rename(from, to)
 }
 
+func (d *faultDisk) Mkdir(name string) error {
+	if err := d.step("mkdir"); err != nil {
+		return err
+	}
+	return d.system.Mkdir(name)
+}
+
+func (d *faultDisk) Names(dir string, yield func(name string) error) error {
+	if err := d.step("names"); err != nil {
+		return err
+	}
+	return d.system.Names(dir, yield)
+}
+
 func (d *faultDisk) SyncDir(name string) error {
 	if err := d.step("sync of a folder"); err != nil {
 		return err

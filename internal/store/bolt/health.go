@@ -44,8 +44,10 @@ func (s *Store) Check(context.Context) error {
 		why = fmt.Errorf("the disk of the blob store has not answered for %d s", int(took.Seconds()))
 	case f != nil && f.damaged:
 		why = errors.New("the catalog of the blob store is damaged and is being made anew")
-	case trouble != nil && isFull(*trouble):
+	case trouble != nil && isFull(*trouble), f != nil && isFull(f.err):
 		why = fmt.Errorf("the disk of the blob store is full: %w", syscall.ENOSPC)
+	case f != nil && f.starting:
+		why = errors.New("the catalog of the blob store could not be opened yet")
 	case f != nil:
 		why = errors.New("the catalog of the blob store is out of use after a failed sync")
 	default:
@@ -94,7 +96,7 @@ func (s *Store) alarmIf(err error) error {
 // for it.
 func (s *Store) maintain() {
 	defer close(s.maintenanceDone)
-	s.removeUnreferenced()
+	swept := s.removeUnreferenced()
 	s.wakeRemoveLegacy() // for what the last process left
 	tick := time.NewTicker(s.pause)
 	defer tick.Stop()
@@ -109,6 +111,7 @@ func (s *Store) maintain() {
 			if s.writeError.Load() != nil || !s.reserved.Load() {
 				s.probe()
 			}
+			swept = swept || s.removeUnreferenced()
 			s.punchHoles()
 		case <-s.stop:
 			return

@@ -31,13 +31,43 @@ const (
 	mapSize = 16 << 30
 )
 
-// open opens the catalog, or leaves it to the writer to rebuild it. Store.Open
-// starts the goroutines.
+// open opens the catalog. What waiting or a rebuild may cure is left to the
+// writer: live logs need no catalog. Store.Open starts the goroutines.
 func (s *Store) open() (err error) {
-	if err := os.MkdirAll(filepath.Dir(s.path), 0o700); err != nil {
+	if s.zip, err = newCodec(); err != nil {
 		return err
 	}
-	if s.zip, err = newCodec(); err != nil {
+	err = s.start()
+	if err == nil || isRefusal(err) {
+		return err
+	}
+	damaged := errors.Is(err, logs.ErrDamaged)
+	_ = s.fail(err, failure{damaged: damaged, starting: !damaged})
+	return nil
+}
+
+// refusal is an error of Open that only the operator can resolve.
+type refusal struct{ error }
+
+func (r refusal) Unwrap() error { return r.error }
+
+func refusef(format string, args ...any) error { return refusal{fmt.Errorf(format, args...)} }
+
+// isRefusal reports whether the operator must act: the file is not a catalog
+// for this process, or the path cannot be used.
+func isRefusal(err error) bool {
+	for _, about := range []error{fs.ErrPermission, syscall.EROFS, syscall.ENOTDIR, syscall.ELOOP, syscall.ENAMETOOLONG} {
+		if errors.Is(err, about) {
+			return true
+		}
+	}
+	return errors.As(err, new(refusal))
+}
+
+// start finds or creates the catalog and opens it. Until it has succeeded once,
+// or found damage, no blob file is created.
+func (s *Store) start() (err error) {
+	if err := s.disk.Mkdir(filepath.Dir(s.path)); err != nil {
 		return err
 	}
 	if s.known, err = s.scanFiles(); err != nil {
@@ -46,24 +76,20 @@ func (s *Store) open() (err error) {
 	s.first = s.generation.Load()
 	switch info, err := os.Stat(s.path); {
 	case err == nil && !info.Mode().IsRegular():
-		return fmt.Errorf("%s is not a file: name another path for the blobs", s.path)
-	case errors.Is(err, fs.ErrNotExist) && s.first == 0:
+		return refusef("%s is not a file: name another path for the blobs", s.path)
+	case err == nil:
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	case s.first > 0:
+		return fmt.Errorf("%w: it is missing, but there are blob files in %s", logs.ErrDamaged, s.folder)
+	default:
 		if err := s.create(); err != nil {
 			return fmt.Errorf("create %s: %w", s.path, err)
 		}
-	case errors.Is(err, fs.ErrNotExist):
-		_ = s.fail(fmt.Errorf("%w: it is missing, but there are blob files in %s", logs.ErrDamaged, s.folder), failure{damaged: true})
-		return nil
 	}
-	switch err = s.attach(); {
-	case errors.Is(err, bolterrors.ErrInvalid) && !s.known:
-		return fmt.Errorf("%s is not a catalog of this program, or both of its headers are damaged: name another path for the blobs, or restore it from a backup", s.path)
-	case errors.Is(err, logs.ErrDamaged):
-		_ = s.fail(err, failure{damaged: true})
-		return nil
-	case isFull(err): // an upgrade of the layout must wait for space
-		_ = s.fail(err, failure{})
-		return nil
+	err = s.attach()
+	if errors.Is(err, bolterrors.ErrInvalid) && !s.known {
+		return refusef("%s is not a catalog of this program, or both of its headers are damaged: name another path for the blobs, or restore it from a backup", s.path)
 	}
 	return err
 }
@@ -73,7 +99,7 @@ func (s *Store) open() (err error) {
 func (s *Store) scanFiles() (known bool, err error) {
 	err = s.disk.Names(s.folder, func(name string) error {
 		if g, ok := generationOf(strings.TrimSuffix(name, unreadable)); ok {
-			s.generation.Store(max(s.generation.Load(), g))
+			s.raiseGeneration(g)
 		}
 		return nil
 	})
@@ -81,6 +107,13 @@ func (s *Store) scanFiles() (known bool, err error) {
 		return false, nil
 	}
 	return err == nil, err
+}
+
+// raiseGeneration makes the next generation a later one than g. Uploads may be
+// taking generations at the same time.
+func (s *Store) raiseGeneration(g uint64) {
+	for last := s.generation.Load(); last < g && !s.generation.CompareAndSwap(last, g); last = s.generation.Load() {
+	}
 }
 
 func generationOf(name string) (generation uint64, ok bool) {
@@ -97,7 +130,7 @@ func (s *Store) attach() error {
 	h, err := openBolt(s.path, false)
 	switch {
 	case errors.Is(err, bolterrors.ErrTimeout):
-		return fmt.Errorf("%s is in use by another process: stop that one, or give this one a data folder of its own", s.path)
+		return refusef("%s is in use by another process: stop that one, or give this one a data folder of its own", s.path)
 	case err != nil:
 		return err
 	}
@@ -149,7 +182,7 @@ func openBolt(path string, readOnly bool) (*handle, error) {
 		return checkLength(h)
 	})
 	for _, about := range []error{bolterrors.ErrInvalid, bolterrors.ErrChecksum, bolterrors.ErrVersionMismatch, syscall.EIO} {
-		if errors.Is(err, about) {
+		if h.file != nil && errors.Is(err, about) { // opening it says nothing about its pages
 			err = fmt.Errorf("%w: %w", logs.ErrDamaged, err)
 			break
 		}
@@ -218,7 +251,7 @@ func (s *Store) checkSchema(tx *bbolt.Tx) (old bool, err error) {
 		return false, fmt.Errorf("%w: it has no bucket %q", logs.ErrDamaged, bucketAbout)
 	}
 	if about == nil || len(about.Get(keySchema)) != 4 {
-		return false, fmt.Errorf("%s is a bolt file of another program: name another path for the blobs", s.path)
+		return false, refusef("%s is a bolt file of another program: name another path for the blobs", s.path)
 	}
 	needs := [][]byte{bucketBlobs, bucketFiles}
 	switch v := binary.BigEndian.Uint32(about.Get(keySchema)); v {
@@ -226,7 +259,7 @@ func (s *Store) checkSchema(tx *bbolt.Tx) (old bool, err error) {
 	case chunkSchema:
 		old, needs = true, [][]byte{bucketBlobs, bucketChunks, bucketGarbage}
 	default:
-		return false, fmt.Errorf("%s has layout %d, this program knows %d: run the version that wrote it, or a newer one", s.path, v, schema)
+		return false, refusef("%s has layout %d, this program knows %d: run the version that wrote it, or a newer one", s.path, v, schema)
 	}
 	for _, name := range needs {
 		if tx.Bucket(name) == nil {
@@ -235,7 +268,7 @@ func (s *Store) checkSchema(tx *bbolt.Tx) (old bool, err error) {
 	}
 	if !old {
 		if key, _ := tx.Bucket(bucketFiles).Cursor().Last(); len(key) == 8 {
-			s.generation.Store(max(s.generation.Load(), binary.BigEndian.Uint64(key)))
+			s.raiseGeneration(binary.BigEndian.Uint64(key))
 		}
 	}
 	return old, nil

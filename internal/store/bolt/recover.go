@@ -20,23 +20,26 @@ import (
 // rebuilding a large catalog on a disk that stays full is useless work.
 const maxAttempts = 6
 
-// recover restores the catalog after a failure: it reopens it or, if it is
-// damaged, rebuilds it. The writer calls it, and calls it again after a pause
+// recover restores the catalog after a failure: it repeats the start, reopens
+// the catalog or, if it is damaged, rebuilds it. The writer calls it, and calls it again after a pause
 // if it fails.
 func (s *Store) recover() {
 	f := s.failed.Load()
 	if time.Now().Before(f.next) {
 		return
 	}
-	again := failure{damaged: f.damaged, readable: f.readable, attempts: min(f.attempts+1, maxAttempts)}
+	again := failure{readable: f.readable, attempts: min(f.attempts+1, maxAttempts)}
 	err := s.watch.do(func() error {
 		if !f.readable {
 			if err := s.release(f.poisoned); err != nil {
 				return err
 			}
 		}
-		if f.damaged {
+		switch {
+		case f.damaged:
 			return s.rebuild()
+		case f.starting:
+			return s.start()
 		}
 		return s.reopen()
 	})
@@ -46,6 +49,7 @@ func (s *Store) recover() {
 		return
 	}
 	again.damaged = f.damaged || errors.Is(err, logs.ErrDamaged)
+	again.starting = f.starting && !again.damaged
 	if f.attempts == 0 || again.damaged != f.damaged {
 		s.log.Error("the catalog of the blob store stays out of use for now", "file", s.path, "error", err)
 	}
@@ -367,8 +371,11 @@ func (s *Store) trailerOf(generation uint64) (*trailer, error) {
 }
 
 // removeUnreferenced removes the blob files that no record names, left by a
-// crash.
-func (s *Store) removeUnreferenced() {
+// crash. It reports false if there is no catalog yet that says so.
+func (s *Store) removeUnreferenced() bool {
+	if s.failed.Load() != nil {
+		return false
+	}
 	err := s.eachFile(func(generation uint64) error {
 		if generation > s.first {
 			return nil
@@ -386,4 +393,5 @@ func (s *Store) removeUnreferenced() {
 	if err != nil {
 		s.log.Warn("files that a crash left stay until the next start", "folder", s.folder, "error", err)
 	}
+	return true
 }

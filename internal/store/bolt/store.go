@@ -119,7 +119,9 @@ var (
 // that is in use by another process, or was written by another program, is
 // rejected with an error that names the remedy. A damaged one is rebuilt in the
 // background: until then calls fail with ErrUnavailable, and Check reports it.
-// Leftovers of a crash are removed in the background. Close must be called.
+// One that cannot be opened because of the disk or a limit of the system is tried
+// again in the same way. Leftovers of a crash are removed in the background.
+// Close must be called.
 func Open(path string, o Options) (*Store, error) {
 	s := &Store{
 		path:            path,
