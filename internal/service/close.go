@@ -34,8 +34,8 @@ type closer struct {
 	log      *slog.Logger
 	metrics  *metrics
 
-	backlog  atomic.Bool   // there may be closed streams without a job
-	capacity chan struct{} // wakes maintenance: there is capacity for the backlog
+	left     atomic.Bool   // there may be closed streams without a job
+	capacity chan struct{} // wakes maintenance: there is capacity for those
 }
 
 func newCloser(c Config, a *archiver, q *quota, m *metrics) *closer {
@@ -43,8 +43,26 @@ func newCloser(c Config, a *archiver, q *quota, m *metrics) *closer {
 		streams: c.Streams, jobs: newJobs(c), archiver: a, quota: q, log: c.Logger, metrics: m,
 		capacity: make(chan struct{}, 1),
 	}
-	x.backlog.Store(true) // what a former run left
+	x.leave() // what a former run left
 	return x
+}
+
+// leave notes that a closed stream may be left without a job.
+func (c *closer) leave() { c.left.Store(true) }
+
+// takeLeft is called before all closed streams are listed to be resumed:
+// whoever leaves one from then on calls leave again.
+func (c *closer) takeLeft() { c.left.Store(false) }
+
+// wake makes maintenance resume what is left without a job.
+func (c *closer) wake() {
+	if !c.left.Load() {
+		return
+	}
+	select {
+	case c.capacity <- struct{}{}:
+	default: // it is awake already
+	}
 }
 
 // Close ends the stream of id, durably, and then archives and deletes it as
@@ -141,7 +159,7 @@ func (c *closer) close(ctx context.Context, id logservice.ID, how logs.Closing) 
 // closeClaimed closes the stream of a job that this call has claimed.
 func (c *closer) closeClaimed(ctx context.Context, id logservice.ID, j *job) error {
 	err := c.streams.Close(ctx, id, j.how)
-	if err == nil && c.backlog.Load() {
+	if err == nil && c.left.Load() {
 		// It may have been closed before, in another way.
 		var info logs.Info
 		if info, err = c.streams.Stat(ctx, id); err == nil {
@@ -150,7 +168,7 @@ func (c *closer) closeClaimed(ctx context.Context, id logservice.ID, j *job) err
 	}
 	if err != nil {
 		if !errors.Is(err, logservice.ErrStreamNotFound) {
-			c.backlog.Store(true) // closed for all we know
+			c.leave() // closed for all we know
 		}
 		if ctx.Err() != nil {
 			err = &logservice.UnavailableError{Cause: err}

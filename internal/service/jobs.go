@@ -92,15 +92,15 @@ func (t *jobs) full() bool {
 	return t.stopping || len(t.byID) >= maxJobs
 }
 
-// admit lets a claimed job run, which then calls running.Done. It is false
-// where there are too many, or the service stops.
-func (t *jobs) admit() bool {
+// run starts the work of a claimed job, which stop waits for. It is false, and
+// nothing starts, where there are too many, or the service stops.
+func (t *jobs) run(work func()) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.stopping || len(t.byID) > maxJobs {
 		return false
 	}
-	t.running.Add(1)
+	t.running.Go(work)
 	return true
 }
 
@@ -130,16 +130,16 @@ func (t *jobs) failed(id logservice.ID, j *job, err error, next time.Duration) {
 		"account", id.Account, "key", id.Key, "error", err, "retry_in", next)
 }
 
-// finish ends a job and removes it; left is how many remain.
-func (t *jobs) finish(id logservice.ID, j *job) (left int) {
+// finish ends a job and removes it; others is how many remain.
+func (t *jobs) finish(id logservice.ID, j *job) (others int) {
 	t.mu.Lock()
 	delete(t.byID, id)
-	left = len(t.byID)
+	others = len(t.byID)
 	t.setFailing(j, false)
 	t.mu.Unlock()
 	j.cancel()
 	close(j.done)
-	return left
+	return others
 }
 
 // setFailing notes how the last attempt of a job went. The caller holds mu.

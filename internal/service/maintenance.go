@@ -13,11 +13,6 @@ import (
 	"github.com/harness/log-service/internal/logs"
 )
 
-// DefaultSweep is how often Run looks at all streams: often enough that
-// an abandoned log is archived soon after its time, seldom enough that
-// 100,000 streams cost nothing.
-const DefaultSweep = 5 * time.Second
-
 // maintenance is the background work of a service: it closes abandoned
 // streams and resumes what was left.
 type maintenance struct {
@@ -70,10 +65,10 @@ func (m *maintenance) Run(ctx context.Context) error {
 // once closes the streams whose time to live is over, and starts a job for
 // every closed stream that has none, here or at another service.
 func (m *maintenance) once(ctx context.Context) error {
-	m.closer.backlog.Store(false) // whoever leaves a stream from here on sets it again
+	m.closer.takeLeft()
 	infos, err := m.streams.Due(ctx)
 	if err != nil {
-		m.closer.backlog.Store(true)
+		m.closer.leave()
 		return err
 	}
 	b := m.closer.jobs.Backlog(infos)

@@ -82,7 +82,7 @@ func (c *closer) supersede(ctx context.Context, id logservice.ID, old logs.Claim
 		err = nil // the archiver was faster: it is gone all the same
 	}
 	if err != nil {
-		c.backlog.Store(true)
+		c.leave()
 		return err
 	}
 	j.cancel()

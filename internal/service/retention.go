@@ -18,15 +18,6 @@ const (
 	maxStartJump = 24 * time.Hour
 )
 
-// ClockStore keeps the retention's clock over restarts.
-type ClockStore interface {
-	// LoadClock returns what SaveClock was given last; the zero time where
-	// that is nothing.
-	LoadClock() (time.Time, error)
-	// SaveClock returns when t is durable.
-	SaveClock(t time.Time) error
-}
-
 // retention deletes what the store has kept for long enough.
 type retention struct {
 	store   logs.Expirer // nil: the store cannot

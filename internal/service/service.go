@@ -5,10 +5,8 @@
 package service
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"log/slog"
 	"time"
 
 	logservice "github.com/harness/log-service"
@@ -19,31 +17,6 @@ import (
 // its identity: a small log takes milliseconds, and clients give up an
 // answer after 10 s.
 const openWait = 5 * time.Second
-
-// Config of a Service. Streams and Store are required.
-type Config struct {
-	Streams logs.Streams
-	Store   logs.Store
-	Logger  *slog.Logger // nil: slog.Default
-	// LinkKey signs links; see SignLink. 32 random bytes that stay the same
-	// over restarts. Without it the service signs and accepts no links.
-	LinkKey []byte
-	// Plain archives logs as their lines alone, for other programs to read,
-	// where the store is an Indexer.
-	Plain bool
-	// Sweep is how often Run looks for abandoned streams; zero is
-	// DefaultSweep.
-	Sweep time.Duration
-	// Retention is how long a stored log is kept, where the store is an
-	// Expirer; zero is for ever.
-	Retention time.Duration
-	// Clock keeps the retention's clock over restarts. Nil: it begins anew.
-	Clock ClockStore
-	// Now is the system's clock, for the retention; nil is time.Now.
-	Now func() time.Time
-	// Limits are those of each account.
-	Limits Limits
-}
 
 // Service holds the rules of the log service over one engine and one store.
 // Make one with New, and let Run go for as long as it serves. All methods may
@@ -69,11 +42,7 @@ type Service struct {
 
 // New returns a Service over c. It does no I/O.
 func New(c Config) *Service {
-	c.Logger = cmp.Or(c.Logger, slog.Default())
-	c.Sweep = cmp.Or(c.Sweep, DefaultSweep)
-	if c.Now == nil {
-		c.Now = time.Now
-	}
+	c = c.withDefaults()
 	m := newMetrics()
 	q := newQuota(c, m)
 	locks := &keyLocks{}

@@ -35,7 +35,7 @@ func (c *closer) resume(ctx context.Context, infos []logs.Info) (err error) {
 			continue
 		}
 		if c.jobs.full() {
-			c.backlog.Store(true)
+			c.leave()
 			break
 		}
 		id := infos[i].ID
@@ -46,7 +46,7 @@ func (c *closer) resume(ctx context.Context, infos []logs.Info) (err error) {
 		stream, claimErr := c.streams.Claim(ctx, id)
 		if claimErr != nil {
 			if !errors.Is(claimErr, logservice.ErrStreamNotFound) && !errors.Is(claimErr, logs.ErrClaimed) {
-				c.backlog.Store(true)
+				c.leave()
 				err = claimErr
 			}
 			c.drop(id, j, claimErr)
@@ -63,21 +63,16 @@ func (c *closer) resume(ctx context.Context, infos []logs.Info) (err error) {
 func (c *closer) start(id logservice.ID, j *job) {
 	close(j.closed)
 	c.quota.opened(id.Account, -1)
-	if !c.jobs.admit() {
-		c.backlog.Store(true)
-		c.jobs.finish(id, j)
-		return
-	}
-	go func() {
-		defer c.jobs.running.Done()
+	admitted := c.jobs.run(func() {
 		c.work(id, j)
-		if left := c.jobs.finish(id, j); left <= maxJobs/2 && c.backlog.Load() {
-			select {
-			case c.capacity <- struct{}{}:
-			default: // maintenance knows already
-			}
+		if others := c.jobs.finish(id, j); others <= maxJobs/2 {
+			c.wake()
 		}
-	}()
+	})
+	if !admitted {
+		c.leave()
+		c.jobs.finish(id, j)
+	}
 }
 
 // work repeats the job until it succeeds, its log is replaced or deleted, or
@@ -97,7 +92,7 @@ func (c *closer) work(id logservice.ID, j *job) {
 	switch {
 	case err != nil && c.jobs.retrying.Err() == nil: // a user has replaced or deleted the log
 	case err != nil:
-		c.backlog.Store(true)
+		c.leave()
 		c.log.Info("a closed stream is left for the next start", "account", id.Account, "key", id.Key, "error", err)
 		if j.stream != nil {
 			ctx, cancel := context.WithTimeout(context.Background(), releaseTime)
