@@ -25,12 +25,13 @@ const refusedEvery = 10 * time.Second
 // connections limits the open connections of all listeners together, including
 // those of tails.
 type connections struct {
+	prometheus.Collector // of refused and open
+
 	most    int64
 	log     *slog.Logger
 	open    atomic.Int64
 	last    atomic.Int64 // when rejections were last logged, Unix seconds
 	refused prometheus.Counter
-	gauge   prometheus.Collector
 }
 
 // newConnections limits connections to wanted (0 for no limit), and to what the
@@ -48,23 +49,13 @@ func newConnections(wanted, descriptors int64, log *slog.Logger) *connections {
 		Name: "log_service_connections_refused_total",
 		Help: "Connections closed at once because the limit was reached.",
 	})
-	c.gauge = prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+	all := prometheus.NewRegistry()
+	all.MustRegister(c.refused, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "log_service_connections",
 		Help: "Open connections on all listeners.",
-	}, func() float64 { return float64(c.open.Load()) })
+	}, func() float64 { return float64(c.open.Load()) }))
+	c.Collector = all
 	return c
-}
-
-// Describe implements prometheus.Collector.
-func (c *connections) Describe(d chan<- *prometheus.Desc) {
-	c.refused.Describe(d)
-	c.gauge.Describe(d)
-}
-
-// Collect implements prometheus.Collector.
-func (c *connections) Collect(m chan<- prometheus.Metric) {
-	c.refused.Collect(m)
-	c.gauge.Collect(m)
 }
 
 // on returns l with its connections counted. Excess connections are closed, after

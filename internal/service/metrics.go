@@ -5,6 +5,7 @@ import "github.com/prometheus/client_golang/prometheus"
 // metrics are what a Service counts, for all dialects together. Nothing of a
 // log's identity is a label.
 type metrics struct {
+	prometheus.Collector                    // of all of them
 	lines, bytes         prometheus.Counter // received
 	sentLines, sentBytes prometheus.Counter
 	readers              prometheus.Gauge
@@ -28,7 +29,7 @@ func newMetrics() *metrics {
 	gauge := func(name, help string) prometheus.Gauge {
 		return prometheus.NewGauge(prometheus.GaugeOpts{Name: "log_service_" + name, Help: help})
 	}
-	return &metrics{
+	m := &metrics{
 		lines:     counter("received_lines_total", "Lines acknowledged to their writers, recognised retries included."),
 		bytes:     counter("received_bytes_total", "Bytes of JSON of those lines."),
 		sentLines: counter("sent_lines_total", "Lines read by those who follow a log, live or archived."),
@@ -42,22 +43,8 @@ func newMetrics() *metrics {
 		waiting:   gauge("archive_backlog", "Closed logs that are not archived yet, as of some seconds ago."),
 		failing:   gauge("archive_failing", "Of these, those whose archiving failed and is tried again."),
 	}
-}
-
-func (m *metrics) all() []prometheus.Collector {
-	return []prometheus.Collector{m.lines, m.bytes, m.sentLines, m.sentBytes, m.readers, m.archived, m.failed, m.abandoned, m.refused, m.waiting, m.failing, m.expired}
-}
-
-// Describe implements prometheus.Collector.
-func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, c := range m.all() {
-		c.Describe(ch)
-	}
-}
-
-// Collect implements prometheus.Collector.
-func (m *metrics) Collect(ch chan<- prometheus.Metric) {
-	for _, c := range m.all() {
-		c.Collect(ch)
-	}
+	all := prometheus.NewRegistry()
+	all.MustRegister(m.lines, m.bytes, m.sentLines, m.sentBytes, m.readers, m.archived, m.failed, m.abandoned, m.refused, m.waiting, m.failing, m.expired)
+	m.Collector = all
+	return m
 }

@@ -8,12 +8,13 @@ import (
 
 // metrics are what an Engine counts.
 type metrics struct {
+	prometheus.Collector // of all of them
+
 	commits  prometheus.Histogram // seconds of a write and its sync
 	changes  prometheus.Counter   // in those groups
 	bytes    prometheus.Counter
 	failures prometheus.Counter
 	damaged  prometheus.Counter
-	gauges   []prometheus.Collector
 }
 
 func newMetrics(e *Engine) metrics {
@@ -40,8 +41,11 @@ func newMetrics(e *Engine) metrics {
 			Help: "Reads that met a damaged or unreadable record of the write-ahead log; readers get a gap for its lines.",
 		}),
 	}
+	all := prometheus.NewRegistry()
+	m.Collector = all
+	all.MustRegister(m.commits, m.changes, m.bytes, m.failures, m.damaged)
 	gauge := func(name, help string, value func() float64) {
-		m.gauges = append(m.gauges, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "log_service_" + name, Help: help}, value))
+		all.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "log_service_" + name, Help: help}, value))
 	}
 	gauge("streams", "Live streams, those being archived included.", func() float64 {
 		e.mu.RLock()
@@ -81,20 +85,8 @@ func (m *metrics) committed(changes, size int, took time.Duration) {
 	m.bytes.Add(float64(size))
 }
 
-func (m *metrics) all() []prometheus.Collector {
-	return append([]prometheus.Collector{m.commits, m.changes, m.bytes, m.failures, m.damaged}, m.gauges...)
-}
-
 // Describe implements prometheus.Collector.
-func (e *Engine) Describe(ch chan<- *prometheus.Desc) {
-	for _, c := range e.metrics.all() {
-		c.Describe(ch)
-	}
-}
+func (e *Engine) Describe(ch chan<- *prometheus.Desc) { e.metrics.Describe(ch) }
 
 // Collect implements prometheus.Collector.
-func (e *Engine) Collect(ch chan<- prometheus.Metric) {
-	for _, c := range e.metrics.all() {
-		c.Collect(ch)
-	}
-}
+func (e *Engine) Collect(ch chan<- prometheus.Metric) { e.metrics.Collect(ch) }

@@ -8,13 +8,14 @@ import (
 
 // metrics are what an Engine counts about itself and its Redis.
 type metrics struct {
+	prometheus.Collector // of all of them
+
 	seconds  prometheus.Histogram
 	failures prometheus.Counter
-	memory   prometheus.GaugeFunc
 }
 
-func newMetrics(m *batches.Memory) *metrics {
-	return &metrics{
+func newMetrics(memory *batches.Memory) *metrics {
+	m := &metrics{
 		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "log_service_redis_call_seconds",
 			Help:    "Duration of Redis calls that change or read a stream.",
@@ -24,27 +25,12 @@ func newMetrics(m *batches.Memory) *metrics {
 			Name: "log_service_redis_failures_total",
 			Help: "Redis calls that failed or timed out.",
 		}),
-		memory: prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "log_service_stream_memory_bytes",
-			Help: "Lines of live streams in memory.",
-		}, func() float64 { return float64(m.Used()) }),
 	}
-}
-
-func (m *metrics) all() []prometheus.Collector {
-	return []prometheus.Collector{m.seconds, m.failures, m.memory}
-}
-
-// Describe implements prometheus.Collector.
-func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, c := range m.all() {
-		c.Describe(ch)
-	}
-}
-
-// Collect implements prometheus.Collector.
-func (m *metrics) Collect(ch chan<- prometheus.Metric) {
-	for _, c := range m.all() {
-		c.Collect(ch)
-	}
+	all := prometheus.NewRegistry()
+	all.MustRegister(m.seconds, m.failures, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "log_service_stream_memory_bytes",
+		Help: "Lines of live streams in memory.",
+	}, func() float64 { return float64(memory.Used()) }))
+	m.Collector = all
+	return m
 }
