@@ -341,7 +341,7 @@ func TestACachedTokenExpires(t *testing.T) {
 	})
 }
 
-// await retries until f is true, for longer than reloadEvery.
+// await retries until f is true, for longer than files stay unchecked.
 func await(t *testing.T, what string, f func() bool) {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)

@@ -13,6 +13,7 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 
 	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/reload"
 )
 
 const (
@@ -54,8 +55,8 @@ type Config struct {
 type Verifier struct {
 	secrets [][]byte
 	global  [][sha256.Size]byte
-	keys    *reloaded[keySet]
-	revoked *reloaded[revokedSet]
+	keys    *reload.Files[keySet]
+	revoked *reload.Files[revokedSet]
 	oidc    *identities // nil if no issuer is trusted
 	known   *lru.Cache[[sha256.Size]byte, knownToken]
 }
@@ -81,14 +82,14 @@ func New(c Config) (*Verifier, error) {
 		v.global = append(v.global, sha256.Sum256([]byte(t)))
 	}
 	var err error
-	if v.keys, err = reload(c.Logger, v.readKeys, c.KeyFiles...); err != nil {
+	if v.keys, err = reload.New(c.Logger, v.readKeys, c.KeyFiles...); err != nil {
 		return nil, fmt.Errorf("keys for tokens: %w", err)
 	}
 	var lists []string
 	if c.RevokedFile != "" {
 		lists = append(lists, c.RevokedFile)
 	}
-	if v.revoked, err = reload(c.Logger, readRevoked, lists...); err != nil {
+	if v.revoked, err = reload.New(c.Logger, readRevoked, lists...); err != nil {
 		return nil, err
 	}
 	if c.OIDC != nil {
@@ -128,7 +129,7 @@ func (v *Verifier) Verify(ctx context.Context, token string) (Grant, error) {
 	now := time.Now()
 	var buf [usualToken]byte
 	sum := sha256.Sum256(append(buf[:0], token...))
-	keys := v.keys.get(now)
+	keys := v.keys.Get(now)
 	known, ok := v.known.Get(sum)
 	if !ok || known.keys != keys || !now.Before(known.until) {
 		g, err := v.verify(ctx, token, sum, keys, now)
@@ -138,7 +139,7 @@ func (v *Verifier) Verify(ctx context.Context, token string) (Grant, error) {
 		known = remember(g, keys, now)
 		v.known.Add(sum, known)
 	}
-	if v.revoked.get(now).has(known.grant.ID) {
+	if v.revoked.Get(now).has(known.grant.ID) {
 		return Grant{}, refuse("the token has been revoked")
 	}
 	return known.grant, nil

@@ -165,7 +165,7 @@ func TestCertificatesAreRenewedWithoutARestart(t *testing.T) {
 	cert, key := ca.Leaf("server 2")
 	// Half a renewal: the new certificate with the old key.
 	write(t, c.TLSCert, string(cert))
-	stays := time.Now().Add(1500 * time.Millisecond) // longer than checkFiles
+	stays := time.Now().Add(1500 * time.Millisecond) // longer than files stay unchecked
 	eventually(t, "the half renewal is over", func() bool {
 		if name, err := handshake(addr, trust); err != nil || name != "server 1" {
 			t.Fatalf("during half a renewal: %q, %v; want the old certificate", name, err)
