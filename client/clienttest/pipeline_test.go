@@ -24,16 +24,22 @@ func texts(t *testing.T, c *client.Client) string {
 	return b.String()
 }
 
+// flushed returns a writer of an open log whose text the server has acknowledged.
+func (p protocol) flushed(t *testing.T, text string) (*client.Client, *client.Writer) {
+	t.Helper()
+	c := p.client(t, clienttest.NewServer(t), hasty())
+	opened(t, c, key)
+	w := c.Writer(t.Context(), key)
+	fmt.Fprint(w, text)
+	if err := w.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return c, w
+}
+
 func TestAWriterReportsThatItsLogWasEmptied(t *testing.T) {
 	overBoth(t, func(t *testing.T, p protocol) {
-		srv := clienttest.NewServer(t)
-		c := p.client(t, srv, hasty())
-		opened(t, c, key)
-		w := c.Writer(t.Context(), key)
-		fmt.Fprint(w, "a\nb\nc\n")
-		if err := w.Flush(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		c, w := p.flushed(t, "a\nb\nc\n")
 		if err := c.Open(t.Context(), key, client.Truncate()); err != nil {
 			t.Fatal(err)
 		}
@@ -52,14 +58,7 @@ func TestAWriterReportsThatItsLogWasEmptied(t *testing.T) {
 
 func TestAWriterNoticesThatOthersWrite(t *testing.T) {
 	overBoth(t, func(t *testing.T, p protocol) {
-		srv := clienttest.NewServer(t)
-		c := p.client(t, srv, hasty())
-		opened(t, c, key)
-		w := c.Writer(t.Context(), key)
-		fmt.Fprint(w, "a\n")
-		if err := w.Flush(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		c, w := p.flushed(t, "a\n")
 		if _, err := c.Append(t.Context(), key, make([]logservice.Line, 3)); err != nil {
 			t.Fatal(err)
 		}
