@@ -17,26 +17,26 @@ import (
 	"github.com/harness/log-service/internal/stream/streamtest"
 )
 
-// Two nodes whose calls are made at one and the other in turn are one engine:
-// any sequence of calls, with nearly all lines in parts, and in the long run
-// all of the suite, with restarts.
-func TestTwoNodesInTurnConform(t *testing.T) {
+// Two nodes that are called alternately are one engine: any sequence of calls,
+// with nearly all lines in segments, and in the long run all of the suite, with
+// restarts.
+func TestTwoAlternatingNodesConform(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
-	parts := inTurn(redis.Config{Addresses: []string{s.Addr}, StreamMemory: 2 << 10, Memory: 64 << 10})
+	segments := alternate(redis.Config{Addresses: []string{s.Addr}, StreamMemory: 2 << 10, Memory: 64 << 10})
 	if os.Getenv(streamtest.LongEnv) == "" {
-		parts.Reopen = nil
-		streamtest.RunModel(t, parts)
+		segments.Reopen = nil
+		streamtest.RunModel(t, segments)
 		return
 	}
-	t.Run("in Redis", func(t *testing.T) { streamtest.Run(t, inTurn(redis.Config{Addresses: []string{s.Addr}})) })
-	t.Run("in parts", func(t *testing.T) { streamtest.Run(t, parts) })
+	t.Run("in Redis", func(t *testing.T) { streamtest.Run(t, alternate(redis.Config{Addresses: []string{s.Addr}})) })
+	t.Run("in segments", func(t *testing.T) { streamtest.Run(t, segments) })
 }
 
-func inTurn(c redis.Config) streamtest.Backend {
+func alternate(c redis.Config) streamtest.Backend {
 	return streamtest.Backend{
 		Open: func(t *testing.T) logs.Streams {
-			c.Prefix = fmt.Sprintf("turns-%d:", runs.Add(1))
+			c.Prefix = fmt.Sprintf("alternate-%d:", runs.Add(1))
 			c.Logger = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 			return &alternating{nodes: newNodes(t, 2, c), logs: map[logservice.ID]*ackedLog{}}
 		},
@@ -144,11 +144,11 @@ func (x *alternating) List(ctx context.Context, f logs.Filter) ([]logs.Info, err
 	n := x.next()
 	for end := time.Now().Add(patience); ; {
 		infos, err := n.List(ctx, f)
-		told := true
+		agree := true
 		for _, in := range infos {
-			x.log(in.ID, func(l *ackedLog) { told = told && in.Subscribers == l.readers })
+			x.log(in.ID, func(l *ackedLog) { agree = agree && in.Subscribers == l.readers })
 		}
-		if err != nil || told || time.Now().After(end) {
+		if err != nil || agree || time.Now().After(end) {
 			return infos, err
 		}
 	}

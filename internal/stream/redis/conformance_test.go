@@ -27,7 +27,7 @@ func TestOneRedisConforms(t *testing.T) {
 	streamtest.Run(t, backend(t, redis.Config{Addresses: []string{s.Addr}}))
 }
 
-// With this little, nearly every line is read from a part in the blob store.
+// With this little, nearly every line is read from a segment in the blob store.
 func TestOneRedisConformsWhenItHoldsHardlyAnything(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)

@@ -29,7 +29,7 @@ func TestARedisThatGoesAwayIsNoEndOfALog(t *testing.T) {
 		}
 	}
 	if err := n.Check(t.Context()); err == nil || err.Error() != "Redis cannot be reached" {
-		t.Errorf("its state is told as %v", err)
+		t.Errorf("its state is %v", err)
 	}
 	s.Restart()
 	l.expect(c, 0)
@@ -37,11 +37,11 @@ func TestARedisThatGoesAwayIsNoEndOfALog(t *testing.T) {
 	l.expect(c, 10)
 	s.Pause()
 	if err := n.Check(t.Context()); err == nil || err.Error() != "Redis does not answer" {
-		t.Errorf("the state of one that hangs is told as %v", err)
+		t.Errorf("the state of one that hangs is %v", err)
 	}
 	s.Resume()
 	// Calls of before may still time out, and their connection ends with them.
-	eventually(t, "one that works is told to work", func() bool { return n.Check(t.Context()) == nil })
+	eventually(t, "one that works is healthy", func() bool { return n.Check(t.Context()) == nil })
 	l.write(1)
 	l.expect(c, 11)
 }

@@ -54,7 +54,7 @@ func TestAFullRedisEmptiesItself(t *testing.T) {
 	fill()
 	s.Do("CONFIG", "SET", "maxmemory", fmt.Sprint(used+4<<20)) // answers that were under way took some, too
 	if err := n.Check(t.Context()); err == nil || err.Error() != "Redis is full" {
-		t.Errorf("its state is told as %v", err)
+		t.Errorf("its state is %v", err)
 	}
 	all[0].read(n, 0)
 	again := logs.Lines{Data: []byte(all[0].lines[0] + "\n"), Count: 1, Offset: 1}
@@ -69,7 +69,7 @@ func TestAFullRedisEmptiesItself(t *testing.T) {
 	// All logs hold as much as they may: what frees memory now is their end.
 	s.Do("CONFIG", "SET", "maxmemory", "1mb")
 	if err := n.Check(t.Context()); err == nil || err.Error() != "Redis is full" {
-		t.Errorf("its state is told as %v", err)
+		t.Errorf("its state is %v", err)
 	}
 	for _, l := range all {
 		l.close(n)
@@ -88,7 +88,7 @@ func TestAFullRedisEmptiesItself(t *testing.T) {
 	l.write(10)
 	l.read(n, 0)
 	if err := n.Check(t.Context()); err != nil {
-		t.Errorf("its state is told as %v", err)
+		t.Errorf("its state is %v", err)
 	}
 }
 

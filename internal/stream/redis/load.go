@@ -78,7 +78,7 @@ func (f *follower) loaded(entries []entry, after int64) []*logs.Batch {
 	size := 0
 	for i, x := range entries {
 		if i > 0 && x.first != entries[i-1].next() {
-			entries = entries[:i] // what follows is asked for by itself
+			entries = entries[:i] // what follows is asked for separately
 			break
 		}
 		size += len(x.data) + 1

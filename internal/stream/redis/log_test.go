@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -72,7 +73,7 @@ func (l *log) follow(from *node, after int64) logs.Cursor {
 	return c
 }
 
-// read reads all lines behind after from a node.
+// read reads all lines after the sequence after from a node.
 func (l *log) read(from *node, after int64) {
 	l.t.Helper()
 	c := l.follow(from, after)
@@ -80,14 +81,14 @@ func (l *log) read(from *node, after int64) {
 	l.expect(c, after)
 }
 
-// expect reads from a cursor behind after all lines there are.
+// expect reads from a cursor all lines after the sequence after.
 func (l *log) expect(c logs.Cursor, after int64) {
 	l.t.Helper()
 	limit := time.After(patience)
 	for after < int64(len(l.lines)) {
 		found, err := c.Next(l.t.Context())
 		if err != nil {
-			l.t.Fatalf("read behind %d: %v", after, err)
+			l.t.Fatalf("read after %d: %v", after, err)
 		}
 		for _, b := range found {
 			if b.First != after+1 {
@@ -112,8 +113,28 @@ func (l *log) expect(c logs.Cursor, after int64) {
 		select {
 		case <-c.Ready():
 		case <-limit:
-			l.t.Fatalf("nothing behind %d of %d within %v", after, len(l.lines), patience)
+			l.t.Fatalf("nothing after %d of %d within %v", after, len(l.lines), patience)
 		}
+	}
+}
+
+// wantGap reads the log from its start at every node, with one gap.
+func (l *log) wantGap(nodes []*node, first, count int64) {
+	l.t.Helper()
+	for _, n := range nodes {
+		l.gaps = nil
+		l.read(n, 0)
+		if !slices.Equal(l.gaps, [][2]int64{{first, count}}) {
+			l.t.Errorf("a late reader got gaps %v, want one of %d lines from %d on", l.gaps, count, first)
+		}
+	}
+}
+
+// wantNoGap is about all that was read so far.
+func (l *log) wantNoGap() {
+	l.t.Helper()
+	if len(l.gaps) != 0 {
+		l.t.Errorf("readers got gaps %v, though no line that they lacked is lost", l.gaps)
 	}
 }
 
@@ -126,7 +147,7 @@ func (l *log) close(from *node) {
 	c := l.follow(from, int64(len(l.lines)))
 	defer c.Close()
 	if _, err := c.Next(l.t.Context()); !errors.Is(err, io.EOF) {
-		l.t.Fatalf("behind the last line of a closed log: %v", err)
+		l.t.Fatalf("after the last line of a closed log: %v", err)
 	}
 }
 

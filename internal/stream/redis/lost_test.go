@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -50,7 +51,7 @@ func (l *log) plain(to *node, n int) (next int64) {
 
 // Redis lost lines; one node goes on where they were, and the one that had
 // stored them does not go on in the middle of that.
-func TestNoSequenceIsGivenTwiceBehindAFailOver(t *testing.T) {
+func TestNoSequenceIsGivenTwiceAfterAFailOver(t *testing.T) {
 	s := redistest.Start(t)
 	nodes := newNodes(t, 2, redis.Config{Addresses: []string{s.Addr}, Logger: slog.New(slog.DiscardHandler)})
 	for _, how := range []string{"found out by the append", "found out before", "found out in between"} {
@@ -75,10 +76,10 @@ func TestNoSequenceIsGivenTwiceBehindAFailOver(t *testing.T) {
 				eventually(t, "Redis is back", func() bool { return nodes[0].Check(t.Context()) == nil })
 			}
 			if next := l.plain(nodes[1], 20); next != 31 {
-				t.Fatalf("next is %d behind 10 lines that were left and 20 more", next)
+				t.Fatalf("next is %d after 10 lines that were left and 20 more", next)
 			}
 			if next := l.plain(nodes[0], 5); next != 36 {
-				t.Errorf("next is %d behind 30 lines and 5 more", next)
+				t.Errorf("next is %d after 30 lines and 5 more", next)
 			}
 			l.plain(nodes[1], 5)
 			for _, n := range nodes {
@@ -97,7 +98,7 @@ func TestNoSequenceIsGivenTwiceBehindAFailOver(t *testing.T) {
 
 // Two nodes that see more than what they know of by appending take it for lost
 // at once: each goes on when the other was faster.
-func TestTwoNodesTellALossAtOnce(t *testing.T) {
+func TestTwoNodesReportALossAtOnce(t *testing.T) {
 	s := redistest.Start(t)
 	nodes := newNodes(t, 2, redis.Config{Addresses: []string{s.Addr}, Logger: slog.New(slog.DiscardHandler)})
 	for range 20 {
@@ -144,9 +145,7 @@ func TestTwoNodesTellALossAtOnce(t *testing.T) {
 			l.expect(calm{c}, 17)
 			c.Close()
 		}
-		if len(l.gaps) != 0 {
-			t.Errorf("who has seen the lines is told that they are lost: %v", l.gaps)
-		}
+		l.wantNoGap()
 		err = nodes[0].Delete(t.Context(), l.id)
 		for errors.Is(err, logservice.ErrUnavailable) && t.Context().Err() == nil { // a connection of before the restart
 			err = nodes[0].Delete(t.Context(), l.id)
@@ -170,7 +169,7 @@ func (c calm) Next(ctx context.Context) ([]*logs.Batch, error) {
 }
 
 // A node has not seen what Redis lost, and ends the log: those who have seen
-// more than that reach the end, and nothing comes behind it.
+// more than that reach the end, and nothing comes after it.
 func TestTheEndIsSeenByWhoHasSeenMore(t *testing.T) {
 	s := redistest.Start(t)
 	for name, end := range map[string]func(*node, context.Context, logservice.ID) error{
@@ -195,7 +194,7 @@ func TestTheEndIsSeenByWhoHasSeenMore(t *testing.T) {
 			if err := end(nodes[2], t.Context(), l.id); err != nil {
 				t.Fatal(err)
 			}
-			ended(t, tail)
+			ended(t, tail, io.EOF)
 			for range 20 { // what that node has in memory, and the end
 				if _, err := late.Next(t.Context()); errors.Is(err, io.EOF) {
 					break
@@ -205,7 +204,7 @@ func TestTheEndIsSeenByWhoHasSeenMore(t *testing.T) {
 			}
 			_, err := nodes[0].Append(t.Context(), l.id, logs.Lines{Data: []byte("{}\n"), Count: 1})
 			if name != "truncate" && !errors.Is(err, logservice.ErrStreamNotFound) {
-				t.Errorf("appending behind the end: %v", err)
+				t.Errorf("appending after the end: %v", err)
 			}
 			if name == "truncate" {
 				if err != nil {
@@ -218,17 +217,17 @@ func TestTheEndIsSeenByWhoHasSeenMore(t *testing.T) {
 	}
 }
 
-// ended waits for the end of a cursor that has read all lines.
-func ended(t *testing.T, c logs.Cursor) {
+// ended waits until a cursor that has read all lines ends with one of errs.
+func ended(t *testing.T, c logs.Cursor, errs ...error) {
 	t.Helper()
-	limit := time.After(20 * time.Second)
+	limit := time.After(patience)
 	for {
 		found, err := c.Next(t.Context())
-		if errors.Is(err, io.EOF) {
+		if slices.ContainsFunc(errs, func(want error) bool { return errors.Is(err, want) }) {
 			return
 		}
 		if err != nil || len(found) > 0 {
-			t.Fatalf("behind the last line: %v, %v", found, err)
+			t.Fatalf("after the last line: %v, %v", found, err)
 		}
 		select {
 		case <-c.Ready():
@@ -252,8 +251,8 @@ func TestReadersThatLeaveWhileRedisIsAwayAreForgotten(t *testing.T) {
 	}
 	s.Do("ACL", "SETUSER", "default", "-evalsha")
 	c.Close()
-	// Told at once, and refused; a heartbeat is, at times, later.
-	eventually(t, "Redis could not be told", func() bool { return rejected(s, "evalsha") > 1 })
+	// The report comes at once and is refused; a heartbeat may come later.
+	eventually(t, "Redis refused the report", func() bool { return rejected(s, "evalsha") > 1 })
 	s.Do("ACL", "SETUSER", "default", "+@all")
 	eventually(t, "no reader is known", func() bool { return readers() == "0" })
 }
@@ -266,7 +265,7 @@ func rejected(s *redistest.Server, command string) (n int) {
 	return n
 }
 
-// What no replica got is neither acknowledged nor told to be lost, whatever
+// What no replica got is neither acknowledged nor reported as lost, whatever
 // else happens meanwhile: its writer tries again, and it is stored once.
 func TestWhatNoReplicaGotIsStoredByTheRetry(t *testing.T) {
 	s := redistest.StartSentinels(t)
@@ -315,7 +314,5 @@ func TestWhatNoReplicaGotIsStoredByTheRetry(t *testing.T) {
 	for _, n := range nodes {
 		l.read(n, 0)
 	}
-	if len(l.gaps) != 0 {
-		t.Errorf("readers are told of gaps %v", l.gaps)
-	}
+	l.wantNoGap()
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -109,7 +108,7 @@ func TestInfoIsOfAllNodes(t *testing.T) {
 	l.to = nodes[1]
 	l.write(1)
 	if info, err := nodes[0].Stat(t.Context(), l.id); err != nil || info.Node != "node 1" {
-		t.Errorf("written through node 1, told %+v, %v", info, err)
+		t.Errorf("written through node 1, it is %+v, %v", info, err)
 	}
 }
 
@@ -237,7 +236,7 @@ func TestOldLinesMoveToTheStoreAndBack(t *testing.T) {
 	}
 	eventually(t, "Redis holds little", func() bool { return held() < 400<<10 })
 	if n := stored(t, nodes[0].config.Store); n < 10 {
-		t.Errorf("%d parts are in the store", n)
+		t.Errorf("%d segments are in the store", n)
 	}
 	l.expect(early, 0)
 	early.Close()
@@ -250,7 +249,7 @@ func TestOldLinesMoveToTheStoreAndBack(t *testing.T) {
 	}
 	l.expect(late, 100) // also when it is deleted
 	if _, err := late.Next(t.Context()); !errors.Is(err, io.EOF) {
-		t.Errorf("behind the last line: %v", err)
+		t.Errorf("after the last line: %v", err)
 	}
 	late.Close()
 	eventually(t, "nothing is left in the store", func() bool { return stored(t, nodes[0].config.Store) == 0 })
@@ -298,13 +297,6 @@ func TestWhatAFailOverLostIsAGap(t *testing.T) {
 	s.AwaitMaster(s.Replica)
 	l.write(5) // goes on at the next sequence: none is given twice
 	l.expect(tail, 17)
-	if len(l.gaps) != 0 {
-		t.Errorf("who has seen the lines is told that they are lost: %v", l.gaps)
-	}
-	late := l.follow(nodes[0], 0)
-	defer late.Close()
-	l.expect(late, 0)
-	if !slices.Equal(l.gaps, [][2]int64{{11, 7}}) {
-		t.Errorf("a late reader is told of gaps %v, want one of 7 lines from 11 on", l.gaps)
-	}
+	l.wantNoGap()
+	l.wantGap(nodes[:1], 11, 7)
 }

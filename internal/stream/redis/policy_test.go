@@ -15,11 +15,11 @@ import (
 const blind = " -info -config"
 
 // A Redis that drops live logs when it is full is refused at the start, by
-// whatever tells its policy.
+// whatever reveals its policy.
 func TestARedisThatEvictsIsRefused(t *testing.T) {
 	for name, tc := range map[string]struct{ policy, rights string }{
-		"told by INFO":        {"volatile-lru", redis.Rights},
-		"told by CONFIG":      {"allkeys-random", redis.Rights + " -info +config|get"},
+		"known by INFO":       {"volatile-lru", redis.Rights},
+		"known by CONFIG":     {"allkeys-random", redis.Rights + " -info +config|get"},
 		"counts uses of keys": {"allkeys-lfu", redis.Rights + blind},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -53,13 +53,13 @@ func TestTheRightsOfTheDocumentationAreEnough(t *testing.T) {
 	})
 }
 
-// A start that fails halfway, perhaps again and again, leaves nothing behind.
+// A start that fails halfway, perhaps again and again, leaves nothing in Redis.
 func TestAStartThatFailsLeavesNothing(t *testing.T) {
 	s := redistest.Start(t)
 	grant(redis.Rights+" -xtrim", s)
 	refused(t, redis.Config{Addresses: []string{s.Addr}, Username: "logs", Password: "pass", Logger: slog.New(slog.DiscardHandler)})
 	if left := s.Do("KEYS", "*check*"); left != "" {
-		t.Errorf("left behind: %s", left)
+		t.Errorf("left in Redis: %s", left)
 	}
 }
 
@@ -77,12 +77,12 @@ func refused(t *testing.T, c redis.Config) {
 		_ = e.Stop()
 		t.Error("a node starts without a right that the documentation asks for")
 	} else if !strings.Contains(err.Error(), "ACL SETUSER logs") {
-		t.Errorf("what is missing is told as: %v", err)
+		t.Errorf("the error is: %v", err)
 	}
 }
 
 // writeAndRead does with many logs, so that they are everywhere in a Cluster,
-// all that is done with logs: on two nodes, with parts in the store.
+// all that is done with logs: on two nodes, with segments in the store.
 func writeAndRead(t *testing.T, c redis.Config) {
 	t.Helper()
 	nodes := newNodes(t, 2, c)

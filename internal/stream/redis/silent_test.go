@@ -9,8 +9,8 @@ import (
 	"github.com/harness/log-service/internal/stream/redis/redistest"
 )
 
-// A node hangs while it stores a part, for longer than its lease. Another one
-// goes on, and what the first stores at last is no part and does not stay: when
+// A node hangs while it stores a segment, for longer than its lease. Another one
+// goes on, and what the first stores at last is no segment and does not stay: when
 // the log goes on, and when it is deleted and buried meanwhile.
 func TestAPartThatIsStoredTooLateIsRemoved(t *testing.T) {
 	s := redistest.Start(t)
@@ -30,7 +30,7 @@ func TestAPartThatIsStoredTooLateIsRemoved(t *testing.T) {
 			}
 			key := redis.DataKey(silent.Engine, l.id)
 			unrecorded := func() string { return s.Do("HLEN", strings.Replace(key, "}:d:", "}:q:", 1)) }
-			eventually(t, "a part is being stored", func() bool { return unrecorded() == "1" })
+			eventually(t, "a segment is being stored", func() bool { return unrecorded() == "1" })
 			l.to = nodes[0]
 			eventually(t, "another node moves", func() bool {
 				s.Do("ZADD", redis.NodesKey(c), "-1000000", redis.NodeRun(silent.Engine))
@@ -47,7 +47,7 @@ func TestAPartThatIsStoredTooLateIsRemoved(t *testing.T) {
 				})
 			}
 			close(late.open)
-			eventually(t, "the part that came late is removed", func() bool { return late.puts.Load() > 0 && late.deletes.Load() > 0 })
+			eventually(t, "the segment that came late is removed", func() bool { return late.puts.Load() > 0 && late.deletes.Load() > 0 })
 			if deleted {
 				eventually(t, "nothing is left", func() bool { return stored(t, store) == 0 && !strings.Contains(s.Do("KEYS", "*"), string(l.id.Key)) })
 				return

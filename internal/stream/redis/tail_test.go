@@ -36,13 +36,13 @@ func TestAWriterWhoseBatchesGoToAllNodesInTurn(t *testing.T) {
 }
 
 // Writers at several nodes at once: each append is there once, whole, and at
-// the sequence that it was told.
+// the sequence that it was answered.
 func TestNodesThatAppendToOneLogAtOnce(t *testing.T) {
 	s := redistest.Start(t)
 	nodes := newNodes(t, 3, redis.Config{Addresses: []string{s.Addr}, StreamMemory: 1 << 20})
 	l := newLog(t, nodes[0])
 	const writers, appends = 9, 40
-	var got [writers][appends]int64 // the sequence behind each append
+	var got [writers][appends]int64 // the next sequence after each append
 	lines := func(w, i int) []string {
 		n := 1 + i%5
 		if i%10 == 9 {
@@ -100,7 +100,7 @@ func TestNodesThatAppendToOneLogAtOnce(t *testing.T) {
 	}
 	info, err := nodes[2].Stat(t.Context(), l.id)
 	if size := int64(len(strings.Join(l.lines, "\n")) + 1); err != nil || info.Lines != int64(len(l.lines)) || info.Bytes != size {
-		t.Errorf("told %+v, %v; want %d lines of %d bytes", info, err, len(l.lines), size)
+		t.Errorf("the log is %+v, %v; want %d lines of %d bytes", info, err, len(l.lines), size)
 	}
 }
 
@@ -117,7 +117,7 @@ func TestARetryAtAnotherNodeIsRecognised(t *testing.T) {
 			t.Fatalf("append %d: %d, %v", i, next, err)
 		}
 	}
-	eventually(t, "older lines are in parts", func() bool { return stored(t, nodes[0].config.Store) > 1 })
+	eventually(t, "older lines are in segments", func() bool { return stored(t, nodes[0].config.Store) > 1 })
 	again := func(n *node) {
 		t.Helper()
 		for i, a := range sent {
@@ -133,11 +133,11 @@ func TestARetryAtAnotherNodeIsRecognised(t *testing.T) {
 	again(nodes[1])
 }
 
-// Redis lost lines and no connection broke: nobody was told. The lines that a
-// writer adds behind them are not taken for them, here and in parts.
+// Redis lost lines and no connection broke: no node noticed. The lines that a
+// writer adds afterwards are not taken for them, in Redis and in segments.
 func TestWhatRedisLostUnnoticedIsAGap(t *testing.T) {
 	s := redistest.Start(t)
-	for name, memory := range map[string]int64{"in Redis": 1 << 20, "in parts": 2 << 10} {
+	for name, memory := range map[string]int64{"in Redis": 1 << 20, "in segments": 2 << 10} {
 		t.Run(name, func(t *testing.T) {
 			c := redis.Config{Addresses: []string{s.Addr}, Prefix: name + ":", StreamMemory: memory}
 			nodes := newNodes(t, 2, c)
@@ -155,26 +155,18 @@ func TestWhatRedisLostUnnoticedIsAGap(t *testing.T) {
 			}
 			l.expect(tail, 17)
 			tail.Close()
-			if len(l.gaps) != 0 {
-				t.Errorf("who has seen the lines is told that they are lost: %v", l.gaps)
-			}
+			l.wantNoGap()
 			if memory == 2<<10 {
-				eventually(t, "older lines are in parts", func() bool { return stored(t, nodes[0].config.Store) > 0 })
+				eventually(t, "older lines are in segments", func() bool { return stored(t, nodes[0].config.Store) > 0 })
 			}
-			for _, n := range nodes {
-				l.gaps = nil
-				l.read(n, 0)
-				if !slices.Equal(l.gaps, [][2]int64{{11, 7}}) {
-					t.Errorf("a late reader is told of gaps %v, want one of 7 lines from 11 on", l.gaps)
-				}
-			}
+			l.wantGap(nodes, 11, 7)
 			l.close(nodes[1])
 		})
 	}
 }
 
 // What Redis lost and its writer still has is stored, whoever has seen it: a
-// writer that says the offset again has not been told that it was stored.
+// writer that repeats an offset was not answered that it was stored.
 func TestWhatRedisLostAndTheWriterHasIsStored(t *testing.T) {
 	s := redistest.Start(t)
 	for i := range 2 {
@@ -197,14 +189,12 @@ func TestWhatRedisLostAndTheWriterHasIsStored(t *testing.T) {
 			late := l.follow(nodes[1-i], 0)
 			defer late.Close()
 			l.expect(late, 0)
-			if len(l.gaps) != 0 {
-				t.Errorf("readers are told of gaps %v", l.gaps)
-			}
+			l.wantNoGap()
 		})
 	}
 }
 
-// What Redis lost and nobody has any more is told when the log is closed.
+// What Redis lost and nobody has any more is reported when the log is closed.
 func TestWhatIsLostBeforeTheEndIsAGap(t *testing.T) {
 	s := redistest.Start(t)
 	for i := range 2 {
@@ -222,11 +212,7 @@ func TestWhatIsLostBeforeTheEndIsAGap(t *testing.T) {
 			l.close(nodes[i])
 			l.expect(tail, 17)
 			tail.Close()
-			l.gaps = nil
-			l.read(nodes[1-i], 0)
-			if !slices.Equal(l.gaps, [][2]int64{{11, 7}}) {
-				t.Errorf("a late reader is told of gaps %v, want one of 7 lines from 11 on", l.gaps)
-			}
+			l.wantGap(nodes[1-i:2-i], 11, 7)
 		})
 	}
 }

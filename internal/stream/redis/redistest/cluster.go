@@ -86,7 +86,7 @@ func (s *Server) clusterID() string {
 func (c *Cluster) FailOver(i int) {
 	c.t.Helper()
 	if strings.Contains(c.Masters[i].Do("INFO", "replication"), "role:slave") {
-		// On a busy machine it was taken for dead when it waited for its turn.
+		// On a busy machine it was taken for dead while it waited for the CPU.
 		c.Masters[i], c.Replicas[i] = c.Replicas[i], c.Masters[i]
 		c.awaitReplica(i)
 	}
@@ -155,7 +155,7 @@ func (c *Cluster) MoveSlot(slot int, from, to *Server, each func()) {
 	}
 }
 
-// ok sends a command that answers OK, or NOKEY where a key is gone by itself.
+// ok sends a command that answers OK, or NOKEY where a key has expired.
 func (c *Cluster) ok(s *Server, args ...string) {
 	c.t.Helper()
 	if out := s.Do(args...); out != "OK" && out != "NOKEY" {

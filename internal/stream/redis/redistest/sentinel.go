@@ -94,7 +94,7 @@ func (s *Sentinels) FailOver() {
 }
 
 // settle waits until all agree who is the master. On a busy machine sentinels
-// may take one for dead that only waits for its turn.
+// may take one for dead that only waits for the CPU.
 func (s *Sentinels) settle() {
 	s.Master.t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)

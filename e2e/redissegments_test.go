@@ -21,11 +21,11 @@ import (
 	"github.com/harness/log-service/internal/stream/streamtest"
 )
 
-// TestHalfMovedPartsSurviveTheDeathOfTheirServer kills the server that is offloading
+// TestHalfOffloadedSegmentsSurviveTheDeathOfTheirServer kills the server that is offloading
 // a segment of a log to the bucket: before the segment is stored, or after it is
 // stored but before the server knows. The log must remain complete, and once it is
 // archived no segment may be left.
-func TestHalfMovedPartsSurviveTheDeathOfTheirServer(t *testing.T) {
+func TestHalfOffloadedSegmentsSurviveTheDeathOfTheirServer(t *testing.T) {
 	t.Parallel()
 	logs := streamtest.Scale(1, 2, 6)
 	kills := streamtest.Scale(1, 1, 4) // of each kind; from the second on, each waits for the dead server's lease
@@ -39,15 +39,15 @@ func TestHalfMovedPartsSurviveTheDeathOfTheirServer(t *testing.T) {
 		return []string{"LOG_SERVICE_S3_ENDPOINT=" + doors[i].url}
 	}, "LOG_SERVICE_REDIS_ENDPOINT="+redis.Addr)
 	for i := range logs {
-		f.killMovers(ctx, fmt.Sprint("parts/", i), kills, doors, i%2 == 0)
+		f.killOffloaders(ctx, fmt.Sprint("segments/", i), kills, doors, i%2 == 0)
 	}
-	f.awaitNoParts(ctx)
+	f.awaitNoSegments(ctx)
 }
 
-// killMovers writes and follows a log, and repeatedly kills the server that is
+// killOffloaders writes and follows a log, and repeatedly kills the server that is
 // offloading its lines. Kills alternate between after a segment is stored and
 // before; stored says whether the first one is after.
-func (f *fleet) killMovers(ctx context.Context, key string, kills int, doors [2]*bucketDoor, stored bool) {
+func (f *fleet) killOffloaders(ctx context.Context, key string, kills int, doors [2]*bucketDoor, stored bool) {
 	t := f.t
 	t.Helper()
 	if err := newWire(f.door.url()).open(ctx, key); err != nil {
@@ -78,7 +78,7 @@ func (f *fleet) killMovers(ctx context.Context, key string, kills int, doors [2]
 			}
 			f.servers[i].start()
 		case <-ctx.Done():
-			t.Fatalf("%s: no part is moved before kill %d: %v %v", key, k, context.Cause(ctx), work.Wait())
+			t.Fatalf("%s: no segment is offloaded before kill %d: %v %v", key, k, context.Cause(ctx), work.Wait())
 		}
 	}
 	close(enough)
@@ -116,11 +116,11 @@ func writeUntil(ctx context.Context, w *wire, key string, enough <-chan struct{}
 	}
 }
 
-// partsFolder is the prefix of the segments of live logs in a bucket.
-const partsFolder = ".internal/"
+// segmentsFolder is the prefix of the segments of live logs in a bucket.
+const segmentsFolder = ".internal/"
 
-// awaitNoParts waits until the bucket holds no segment of any log.
-func (f *fleet) awaitNoParts(ctx context.Context) {
+// awaitNoSegments waits until the bucket holds no segment of any log.
+func (f *fleet) awaitNoSegments(ctx context.Context) {
 	f.t.Helper()
 	c, err := f.s3.Client()
 	if err != nil {
@@ -131,7 +131,7 @@ func (f *fleet) awaitNoParts(ctx context.Context) {
 	limit := time.After(60 * time.Second)
 	for {
 		var left []string
-		for o := range c.ListObjectsIter(ctx, f.bucket, minio.ListObjectsOptions{Prefix: partsFolder, Recursive: true}) {
+		for o := range c.ListObjectsIter(ctx, f.bucket, minio.ListObjectsOptions{Prefix: segmentsFolder, Recursive: true}) {
 			if o.Err != nil {
 				f.t.Fatal(o.Err)
 			}
@@ -143,7 +143,7 @@ func (f *fleet) awaitNoParts(ctx context.Context) {
 		select {
 		case <-tick.C:
 		case <-limit:
-			f.t.Fatalf("no log lives any more, and these parts are left: %v", left)
+			f.t.Fatalf("no log is live any more, and these segments are left: %v", left)
 		}
 	}
 }
@@ -187,7 +187,7 @@ func (d *bucketDoor) let() { d.keep(false, nil) }
 
 // RoundTrip implements http.RoundTripper.
 func (d *bucketDoor) RoundTrip(req *http.Request) (*http.Response, error) {
-	if req.Method != http.MethodPut || !strings.Contains(req.URL.Path, "/"+partsFolder) {
+	if req.Method != http.MethodPut || !strings.Contains(req.URL.Path, "/"+segmentsFolder) {
 		return http.DefaultTransport.RoundTrip(req)
 	}
 	d.mu.Lock()
