@@ -143,9 +143,9 @@ func (k *marks) set(now mark) {
 	defer k.mu.Unlock()
 	m := k.m[now.gen]
 	if m == nil {
-		m = &now
-		k.put(m)
-		k.write(m, true)
+		added := now // a copy here, so that now need not be allocated for each append
+		k.put(&added)
+		k.write(&added, true)
 		return
 	}
 	if now.state > m.state {

@@ -48,8 +48,8 @@ func TestMarksSurviveARestart(t *testing.T) {
 	}
 }
 
-// A file that is torn or damaged anywhere yields marks that were set, and none
-// else, and can be written on.
+// A file that is torn or damaged anywhere yields marks that were set and no
+// others, among them all that are before the damage.
 func TestDamagedMarksAreLeftOut(t *testing.T) {
 	dir := t.TempDir()
 	k := reopenMarks(t, nil, dir)
@@ -63,20 +63,28 @@ func TestDamagedMarksAreLeftOut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	check := func(what string, file []byte) {
+	const record = 48 // bytes
+	check := func(what string, file []byte, damage int) {
 		t.Helper()
-		for _, m := range parseMarks(file) {
+		all := parseMarks(file)
+		for i := range max(0, damage-len(marksMagic)) / record {
+			if i >= len(all) || all[i].next != int64(i+2) {
+				t.Fatalf("%s: mark %d is missing", what, i)
+			}
+		}
+		for _, m := range all {
 			if i := m.next - 2; m.next != 0 && (i < 0 || i > 3 || m.name != fmt.Sprint("acme/", i) || m.gen != fmt.Sprint(i) || m.state != markOpen) {
 				t.Errorf("%s: %+v", what, m)
 			}
 		}
 	}
+	check("whole", whole, len(whole))
 	for i := range whole {
-		check(fmt.Sprint("cut after ", i), whole[:i])
+		check(fmt.Sprint("cut after ", i), whole[:i], i)
 		for bit := range 8 {
 			file := append([]byte(nil), whole...)
 			file[i] ^= 1 << bit
-			check(fmt.Sprintf("bit %d of byte %d", bit, i), file)
+			check(fmt.Sprintf("bit %d of byte %d", bit, i), file, i)
 		}
 	}
 }
@@ -98,5 +106,33 @@ func TestMarksAreBounded(t *testing.T) {
 	}
 	if info, err := os.Stat(filepath.Join(dir, marksFile)); err != nil || info.Size() > 3*maxMarks*64 {
 		t.Errorf("the file is %+v, %v", info, err)
+	}
+}
+
+// BenchmarkMark is what marks add to an append of one of a thousand logs.
+func BenchmarkMark(b *testing.B) {
+	for name, dir := range map[string]func(*testing.B) string{
+		"in memory":   func(*testing.B) string { return "" },
+		"in the file": func(b *testing.B) string { return b.TempDir() },
+	} {
+		b.Run(name, func(b *testing.B) {
+			k, err := openMarks(dir(b), slog.New(slog.DiscardHandler))
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer func() { _ = k.close() }()
+			var gens [1000]string
+			for i := range gens {
+				gens[i] = fmt.Sprint(i)
+			}
+			next := int64(1)
+			for b.Loop() {
+				next++
+				k.set(mark{name: "acme/a", gen: gens[next%1000], next: next})
+			}
+			if k.path != "" && k.file == nil {
+				b.Error("the file was given up")
+			}
+		})
 	}
 }
