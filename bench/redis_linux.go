@@ -75,7 +75,7 @@ func redisNode(ctx context.Context, s *redisServer, dir string, held int64) (*re
 	if err != nil {
 		return nil, nil, err
 	}
-	e, err := redis.Open(ctx, redis.Config{Addresses: []string{s.addr}, StreamMemory: held, Store: store, Logger: slog.New(slog.DiscardHandler)})
+	e, err := redis.Open(ctx, redis.Config{Addresses: []string{s.addr}, StreamMemory: held, Dir: dir, Store: store, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return nil, nil, errors.Join(err, store.Close())
 	}
