@@ -30,7 +30,8 @@ func newBucket(n *node, index int, root string, streamMemory int64) *bucket {
 
 // run starts the work in the background.
 func (b *bucket) run() {
-	for _, f := range []func(ctx context.Context){b.reader.run, b.reader.wake, b.followers.report, b.monitor.run} {
+	for _, f := range []func(ctx context.Context){b.reader.run, b.reader.wake, b.followers.report} {
 		b.work.loop(f)
 	}
+	b.work.every(heartbeat, b.monitor.observe)
 }

@@ -89,9 +89,10 @@ func (e *Engine) begin(ctx context.Context) error {
 		first.reader.interrupt()
 		e.links.restore(n.work.ctx)
 	}
-	for _, f := range []func(ctx context.Context){n.members.run, n.policy.run, n.marks.run, e.evict} {
-		n.work.loop(f)
-	}
+	n.work.every(heartbeat, n.members.beat)
+	n.work.every(heartbeat, n.marks.sync)
+	n.work.every(policyRefresh, n.policy.recheck)
+	n.work.every(time.Second, e.evict)
 	for _, b := range e.buckets {
 		b.run()
 	}
@@ -124,19 +125,10 @@ func (e *Engine) end() error {
 	return e.node.marks.close()
 }
 
-// evict releases memory that nobody needs, until ctx ends.
-func (e *Engine) evict(ctx context.Context) {
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			e.node.memory.Shrink()
-			e.node.memory.Idle(max(0, time.Since(e.start)-idleMemory))
-		}
-	}
+// evict releases memory that nobody needs.
+func (e *Engine) evict(context.Context) {
+	e.node.memory.Shrink()
+	e.node.memory.Idle(max(0, time.Since(e.start)-idleMemory))
 }
 
 // bucket finds the bucket of a stream, and its name there.

@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"time"
 
 	"github.com/harness/log-service/internal/logs"
 )
@@ -110,7 +109,7 @@ func (k *marks) close() error {
 }
 
 // sync makes what was marked so far survive a power failure.
-func (k *marks) sync() {
+func (k *marks) sync(context.Context) {
 	k.mu.Lock()
 	file, dirty := k.file, k.dirty
 	k.dirty = false
@@ -120,20 +119,6 @@ func (k *marks) sync() {
 	}
 	if err := file.Sync(); err != nil && !errors.Is(err, os.ErrClosed) {
 		k.log.Warn("this node's knowledge of live logs may not survive a power failure", "error", err)
-	}
-}
-
-// run syncs the file every few seconds, until ctx ends.
-func (k *marks) run(ctx context.Context) {
-	tick := time.NewTicker(heartbeat)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			k.sync()
-		}
 	}
 }
 

@@ -40,19 +40,10 @@ type members struct {
 	alive map[string]bool
 }
 
-// run sends heartbeats until ctx ends.
-func (m *members) run(ctx context.Context) {
-	tick := time.NewTicker(heartbeat)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			if err := m.heartbeat(ctx); err != nil && ctx.Err() == nil {
-				m.log.Debug("no heartbeat", "error", err)
-			}
-		}
+// beat sends a heartbeat, in the background.
+func (m *members) beat(ctx context.Context) {
+	if err := m.heartbeat(ctx); err != nil && ctx.Err() == nil {
+		m.log.Debug("no heartbeat", "error", err)
 	}
 }
 

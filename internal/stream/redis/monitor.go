@@ -1,9 +1,6 @@
 package redis
 
-import (
-	"context"
-	"time"
-)
+import "context"
 
 // maxReconcile is how many streams one script reconciles: some milliseconds.
 const maxReconcile = 100
@@ -33,23 +30,15 @@ func (m *monitor) start(ctx context.Context) error {
 	return m.reconcile(ctx)
 }
 
-// run sends heartbeats until ctx ends.
-func (m *monitor) run(ctx context.Context) {
-	tick := time.NewTicker(heartbeat)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		err := m.heartbeat(ctx)
-		if err == nil {
-			err = m.reconcile(ctx)
-		}
-		if err != nil && ctx.Err() == nil {
-			m.log.Debug("no heartbeat in a bucket", "error", err)
-		}
+// observe sends a heartbeat and reconciles what it shows to be lost, in the
+// background.
+func (m *monitor) observe(ctx context.Context) {
+	err := m.heartbeat(ctx)
+	if err == nil {
+		err = m.reconcile(ctx)
+	}
+	if err != nil && ctx.Err() == nil {
+		m.log.Debug("no heartbeat in a bucket", "error", err)
 	}
 }
 

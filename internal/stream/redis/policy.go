@@ -62,19 +62,10 @@ func (p *policy) check(ctx context.Context) error {
 	return refused
 }
 
-// run reads the policy again and again, until ctx ends.
-func (p *policy) run(ctx context.Context) {
-	tick := time.NewTicker(policyRefresh)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			if err := p.check(ctx); err != nil {
-				p.log.Error("Redis evicts live logs when it is full", "error", err)
-			}
-		}
+// recheck reads the policy again, in the background.
+func (p *policy) recheck(ctx context.Context) {
+	if err := p.check(ctx); err != nil {
+		p.log.Error("Redis evicts live logs when it is full", "error", err)
 	}
 }
 

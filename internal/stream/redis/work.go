@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"sync"
+	"time"
 )
 
 // maxBackground bounds the jobs of a node at once that offload or remove lines.
@@ -25,6 +26,22 @@ func newWork() *work {
 
 // loop runs f, which returns when its context ends.
 func (w *work) loop(f func(ctx context.Context)) { w.wg.Go(func() { f(w.ctx) }) }
+
+// every runs f at intervals of d, for as long as the engine runs.
+func (w *work) every(d time.Duration, f func(ctx context.Context)) {
+	w.loop(func(ctx context.Context) {
+		tick := time.NewTicker(d)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				f(ctx)
+			}
+		}
+	})
+}
 
 // job runs f once a slot is free, unless the engine stops before.
 func (w *work) job(f func(ctx context.Context)) {
