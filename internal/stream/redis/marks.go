@@ -143,8 +143,13 @@ func (k *marks) set(now mark) {
 }
 
 // put adds a mark in memory. The bucket's oldest is dropped where there are
-// too many: one that is still written to returns with its next append.
+// too many: one that is still written to returns with its next append, and may
+// so be in the file twice.
 func (k *marks) put(m *mark) {
+	if old := k.m[m.gen]; old != nil {
+		*old = *m
+		return
+	}
 	o := &k.oldest[m.bucket]
 	if len(*o) >= maxMarks {
 		delete(k.m, (*o)[0])

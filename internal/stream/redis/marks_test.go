@@ -89,6 +89,23 @@ func TestDamagedMarksAreLeftOut(t *testing.T) {
 	}
 }
 
+// A generation that was dropped and returned is in the file twice.
+func TestTheLaterOfTwoMarksCounts(t *testing.T) {
+	dir := t.TempDir()
+	file := []byte(marksMagic)
+	for _, m := range []mark{{gen: "a", next: 2}, {gen: "b", next: 3}, {gen: "a", next: 4}} {
+		file = m.appendName(m.appendState(file))
+	}
+	if err := os.WriteFile(filepath.Join(dir, marksFile), file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	k := reopenMarks(t, nil, dir)
+	defer func() { _ = k.close() }()
+	if all := k.since(0, 0); len(all) != 2 || all[0].gen != "a" || all[0].next != 4 || all[1].next != 3 {
+		t.Errorf("the marks are %+v", all)
+	}
+}
+
 func TestMarksAreBounded(t *testing.T) {
 	dir := t.TempDir()
 	k := reopenMarks(t, nil, dir)
