@@ -12,31 +12,37 @@ import (
 	"github.com/harness/log-service/internal/service"
 )
 
-// clockFile holds the retention's clock, as RFC 3339 text.
+// clockFile holds the retention's clock: its time (RFC 3339) and the jump that the
+// next start may make, separated by a space.
 const clockFile = "retention.clock"
 
 var _ service.ClockStore = (*folder)(nil)
 
 // LoadClock implements service.ClockStore.
-func (d *folder) LoadClock() (time.Time, error) {
+func (d *folder) LoadClock() (c service.Clock, err error) {
 	path := filepath.Join(d.path, clockFile)
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return time.Time{}, nil
+		return c, nil
 	}
 	if err != nil {
-		return time.Time{}, err
+		return c, err
 	}
-	t, err := time.Parse(time.RFC3339, strings.TrimSpace(string(text)))
+	at, jump, ok := strings.Cut(strings.TrimSpace(string(text)), " ")
+	c.At, err = time.Parse(time.RFC3339, at)
+	if err == nil && ok { // an older version wrote the time only
+		c.Jump, err = time.ParseDuration(jump)
+	}
 	if err != nil {
-		return t, fmt.Errorf("%s: %w: remove the file to restart the clock", path, err)
+		return service.Clock{}, fmt.Errorf("%s: %w: remove the file to restart the clock", path, err)
 	}
-	return t, nil
+	return c, nil
 }
 
 // SaveClock implements service.ClockStore.
-func (d *folder) SaveClock(t time.Time) error {
-	return writeWhole(filepath.Join(d.path, clockFile), []byte(t.UTC().Format(time.RFC3339)+"\n"))
+func (d *folder) SaveClock(c service.Clock) error {
+	text := fmt.Sprintf("%s %s\n", c.At.UTC().Format(time.RFC3339), c.Jump)
+	return writeWhole(filepath.Join(d.path, clockFile), []byte(text))
 }
 
 // notBefore returns wall, but never a time before the one that the retention clock
@@ -50,7 +56,7 @@ func (d *folder) notBefore(wall func() time.Time) func() time.Time {
 	}
 	began := time.Now()
 	return func() time.Time {
-		t, least := wall(), saved.Add(time.Since(began))
+		t, least := wall(), saved.At.Add(time.Since(began))
 		if t.Before(least) {
 			return least
 		}

@@ -9,33 +9,36 @@ import (
 
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/internal/logs"
+	"github.com/harness/log-service/internal/service"
 	"github.com/harness/log-service/internal/store/bolt"
 )
 
 func TestTheRetentionsClockIsKept(t *testing.T) {
 	d := &folder{path: t.TempDir()}
-	if at, err := d.LoadClock(); err != nil || !at.IsZero() {
-		t.Errorf("of a new folder: %v, %v", at, err)
+	if c, err := d.LoadClock(); err != nil || c != (service.Clock{}) {
+		t.Errorf("of a new folder: %v, %v", c, err)
 	}
-	want := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	want := service.Clock{At: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Jump: 90 * time.Minute}
 	if err := d.SaveClock(want); err != nil {
 		t.Fatal(err)
 	}
-	if at, err := d.LoadClock(); err != nil || !at.Equal(want) {
-		t.Errorf("%v, %v; want %v", at, err, want)
+	if c, err := d.LoadClock(); err != nil || c != want {
+		t.Errorf("%v, %v; want %v", c, err, want)
 	}
-	if err := os.WriteFile(filepath.Join(d.path, clockFile), []byte("soon"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := d.LoadClock(); err == nil {
-		t.Error("a damaged file is believed")
+	for _, damaged := range []string{"soon", "2026-01-02T03:04:05Z soon"} {
+		if err := os.WriteFile(filepath.Join(d.path, clockFile), []byte(damaged), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if c, err := d.LoadClock(); err == nil {
+			t.Errorf("%q is read as %v", damaged, c)
+		}
 	}
 }
 
 func TestALogStoredWhileTheClockIsSlowIsNotOld(t *testing.T) {
 	d := &folder{path: t.TempDir()}
 	reached := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
-	if err := d.SaveClock(reached); err != nil {
+	if err := d.SaveClock(service.Clock{At: reached}); err != nil {
 		t.Fatal(err)
 	}
 	wall := time.Unix(0, 0)

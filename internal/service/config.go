@@ -49,9 +49,16 @@ func (c Config) withDefaults() Config {
 
 // ClockStore keeps the retention's clock over restarts.
 type ClockStore interface {
-	// LoadClock returns what SaveClock was given last; the zero time where
-	// that is nothing.
-	LoadClock() (time.Time, error)
-	// SaveClock returns when t is durable.
-	SaveClock(t time.Time) error
+	// LoadClock returns what SaveClock was given last; zero where that is
+	// nothing.
+	LoadClock() (Clock, error)
+	// SaveClock returns when c is durable.
+	SaveClock(c Clock) error
+}
+
+// Clock is what a restart needs of the retention's clock.
+type Clock struct {
+	At time.Time
+	// Jump is how far the next start may follow a system's clock that is ahead.
+	Jump time.Duration
 }

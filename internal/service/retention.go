@@ -13,8 +13,7 @@ import (
 const (
 	// maxExpireInterval is the longest time between two searches for old logs.
 	maxExpireInterval = time.Hour
-	// maxStartJump is how far a start believes a clock that is ahead of what
-	// the last run has seen.
+	// maxStartJump bounds Clock.Jump.
 	maxStartJump = 24 * time.Hour
 )
 
@@ -51,10 +50,14 @@ func (r *retention) run(ctx context.Context) {
 		select {
 		case <-t.C:
 		case <-ctx.Done():
+			clock.now(r.now())
+			if err := r.saveClock(clock.Clock); err != nil {
+				r.log.Warn("cannot store the retention clock; the next start goes on from its last value", "error", err)
+			}
 			return
 		}
 		now := clock.now(r.now())
-		if err := r.saveClock(clock.at); err != nil {
+		if err := r.saveClock(clock.Clock); err != nil {
 			r.log.Warn("deleting old logs is postponed: cannot store the retention clock", "error", err)
 			continue
 		}
@@ -77,7 +80,7 @@ func (r *retention) run(ctx context.Context) {
 // caught up when the first of it is.
 func (r *retention) startClock() (*retentionClock, error) {
 	wall := r.now().Round(0)
-	c := &retentionClock{at: wall, mark: time.Now()}
+	c := &retentionClock{Clock: Clock{At: wall}, mark: time.Now()}
 	if r.clock == nil {
 		return c, nil
 	}
@@ -85,31 +88,33 @@ func (r *retention) startClock() (*retentionClock, error) {
 	switch {
 	case err != nil:
 		return nil, err
-	case saved.IsZero():
-		c.at = wall.Add(-r.keep)
+	case saved.At.IsZero():
+		c.At = wall.Add(-r.keep)
 	default:
-		c.at = saved.Add(min(max(0, wall.Sub(saved)), maxStartJump))
-		if ahead := wall.Sub(c.at); ahead > 0 {
+		c.Clock = saved.jump(wall)
+		if ahead := wall.Sub(c.At); ahead > 0 {
 			r.log.Warn("the system clock is far ahead of the last run: deleting old logs is delayed in case that is a mistake",
 				"ahead", ahead.Round(time.Second))
 		}
 	}
-	return c, r.saveClock(c.at)
+	return c, r.saveClock(c.Clock)
 }
 
-func (r *retention) saveClock(t time.Time) error {
+func (r *retention) saveClock(c Clock) error {
 	if r.clock == nil {
 		return nil
 	}
-	return r.clock.SaveClock(t)
+	return r.clock.SaveClock(c)
 }
 
 // retentionClock says what is old. A system whose clock is a year ahead must
 // not delete everything: so it counts the time that passes, and follows a
-// clock that is ahead of it by as much again at most, and by a day at a start.
+// clock that is ahead of it by as much again at most. What it did not follow
+// while it ran may be made up for at a start, up to a day: so restarts, however
+// many, add nothing.
 type retentionClock struct {
-	at   time.Time // never goes back
-	mark time.Time // when it was so, by the process's own clock
+	Clock           // At never goes back
+	mark  time.Time // when it was At, by the process's own clock
 }
 
 // now is the time that counts when the system's clock says wall: the earlier
@@ -117,11 +122,19 @@ type retentionClock struct {
 func (c *retentionClock) now(wall time.Time) time.Time {
 	passed := time.Since(c.mark)
 	c.mark = c.mark.Add(passed)
-	c.at = c.at.Add(passed)
+	c.At = c.At.Add(passed)
 	wall = wall.Round(0)
-	if ahead := wall.Sub(c.at); ahead > 0 {
-		c.at = c.at.Add(min(ahead, passed))
-		return c.at
+	followed := min(max(0, wall.Sub(c.At)), passed)
+	c.At = c.At.Add(followed)
+	c.Jump = min(c.Jump+passed-followed, maxStartJump)
+	if wall.Before(c.At) {
+		return wall
 	}
-	return wall
+	return c.At
+}
+
+// jump follows a clock that is ahead at a start.
+func (c Clock) jump(wall time.Time) Clock {
+	by := max(0, min(wall.Sub(c.At), c.Jump, maxStartJump))
+	return Clock{At: c.At.Add(by), Jump: c.Jump - by}
 }

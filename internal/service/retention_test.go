@@ -25,10 +25,10 @@ func (e *expirer) Expire(_ context.Context, before time.Time) (int, error) {
 }
 
 // clockFile is a ClockStore in memory.
-type clockFile struct{ at time.Time }
+type clockFile struct{ last service.Clock }
 
-func (c *clockFile) LoadClock() (time.Time, error) { return c.at, nil }
-func (c *clockFile) SaveClock(t time.Time) error   { c.at = t; return nil }
+func (c *clockFile) LoadClock() (service.Clock, error)  { return c.last, nil }
+func (c *clockFile) SaveClock(last service.Clock) error { c.last = last; return nil }
 
 type noStreams struct{ logs.Streams }
 
@@ -99,6 +99,38 @@ func TestAStartWithAClockAheadDeletesNoMoreThanADaysWorth(t *testing.T) {
 			if off := got.Sub(time.Now().Add(-keep)); off > 0 || off < -2*time.Hour {
 				t.Errorf("after a clock %v ahead: %v off", ahead, off)
 			}
+		}
+	})
+}
+
+func TestRestartsWithAClockAheadAddNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &clockFile{}
+		serve(t, c, 0, keep+day)
+		began := time.Now()
+		var got time.Time
+		for range 20 {
+			got = serve(t, c, 365*day, 2*time.Hour)
+		}
+		// A day, and as much as the clock has run.
+		if early, most := got.Sub(time.Now().Add(-keep)), day+time.Since(began); early > most {
+			t.Errorf("twenty restarts: deleted %v early, at most %v", early, most)
+		}
+	})
+}
+
+// Each run but the last ends before its first search.
+func TestRestartsWithARightClockStayOnSchedule(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &clockFile{}
+		serve(t, c, 0, keep+day)
+		for range 40 {
+			time.Sleep(25 * time.Minute)
+			serve(t, c, 0, 30*time.Minute)
+		}
+		got := serve(t, c, 0, 2*time.Hour)
+		if late := time.Now().Add(-keep).Sub(got); late < 0 || late > 2*time.Hour {
+			t.Errorf("deleted is what is older than %v, %v late", got, late)
 		}
 	})
 }
