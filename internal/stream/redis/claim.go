@@ -53,7 +53,7 @@ func (c *claim) Rollback(ctx context.Context) {
 	}
 }
 
-// change changes the claim if it stands.
+// change changes the claim if this node still has it.
 func (c *claim) change(ctx context.Context, to string) error {
 	a, err := c.call(ctx, c.redis.scripts.held, c.name, c.members.now(), c.id(), c.gen, to)
 	if err == nil && a.int(0) == 0 {

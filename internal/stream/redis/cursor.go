@@ -7,7 +7,7 @@ import (
 	"github.com/harness/log-service/internal/logs"
 )
 
-// cursor stands after the line pos of its stream.
+// cursor is after the line pos of its stream.
 type cursor struct {
 	f         *follower
 	followers *followers

@@ -65,8 +65,8 @@
 // The newest entry never leaves Redis. An entry after lines that Redis has lost
 // in a fail-over leaves them out; what is between two entries and in no segment is
 // a gap. An ID that is above the last one proves nothing to a node that knew of
-// more: so a node looks again at every stream once it has connected anew, and
-// where it did so during an append, at what its entry follows, before it
+// more: so a node reads the tail of every stream again once it has connected anew,
+// and where it did so during an append, what its entry follows, before it
 // acknowledges that. The mark of the end has the highest ID there is.
 //
 // # What Redis loses

@@ -35,8 +35,8 @@ func newOffloader(k *keyspace, limit int64, t *tails) *offloader {
 	return &offloader{keyspace: k, limit: limit, tails: t, running: map[string]bool{}}
 }
 
-// begin reports whether the caller is to offload; whoever does already will look
-// again.
+// begin reports whether the caller is to offload; whoever does already will
+// check again.
 func (o *offloader) begin(gen string) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()

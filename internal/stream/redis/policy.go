@@ -69,7 +69,7 @@ func (p *policy) recheck(ctx context.Context) {
 	}
 }
 
-// readPolicy asks one Redis for its policy, empty where it does not tell; info
+// readPolicy asks one Redis for its policy, empty where it may not be read; info
 // reports whether INFO may be called.
 func readPolicy(ctx context.Context, c rueidis.Client) (name string, info bool) {
 	text, err := c.Do(ctx, c.B().Info().Section("memory").Build()).ToString()

@@ -33,8 +33,7 @@ const (
 type reader struct {
 	*followers
 
-	// Of run.
-	verified time.Time // when the keys of followers were looked for
+	verified time.Time // when the keys of followers were last checked; used by run alone
 
 	mu      sync.Mutex // guards what follows
 	cancel  func()     // ends the read that waits in Redis; nil: none does

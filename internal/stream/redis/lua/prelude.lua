@@ -7,8 +7,8 @@ local function key(kind, gen)
 	return root .. kind .. ':' .. gen .. ':' .. name
 end
 
--- tail returns where a generation stands: the next sequence and the header of
--- its newest entry, as header.go lays it out.
+-- tail returns the end of a generation: the next sequence and the header of its
+-- newest entry, as header.go lays it out.
 local function tail(gen)
 	local e = redis.call('XREVRANGE', key('d', gen), '+', '-', 'COUNT', 1)[1]
 	if not e then -- a Redis that evicts has dropped the lines
