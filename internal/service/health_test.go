@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"os"
 	"runtime"
 	"strings"
 	"testing"
@@ -45,6 +46,7 @@ func TestAServiceWorksWhileItsPartsDo(t *testing.T) {
 		{nil, errors.New("a sync failed"), "stored logs: a sync failed"},
 		{errors.New("the disk is full"), errors.New("a sync failed"), "live logs: the disk is full\nstored logs: a sync failed"},
 		{&logservice.UnavailableError{Cause: &fs.PathError{Op: "write", Path: "/secret", Err: errors.New("no space")}}, nil, "live logs: write: no space"},
+		{nil, &os.LinkError{Op: "rename", Old: "/secret", New: "/secret2", Err: errors.New("no space")}, "stored logs: rename: no space"},
 		{nil, nil, ""}, // nothing is remembered
 	} {
 		engine, store = c.engine, c.store
