@@ -111,7 +111,7 @@ func TestATailOverTLSEndsWithAStop(t *testing.T) {
 		defer tail.Body.Close()
 		srv.ended(t)
 		if text, _ := io.ReadAll(tail.Body); strings.Contains(string(text), "eof") {
-			t.Errorf("%s: an open log was told to have ended: %q", tail.Proto, text)
+			t.Errorf("%s: an open log was reported as ended: %q", tail.Proto, text)
 		}
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/harness/log-service/internal/logs"
 )
 
-// DefaultSweep is how often Run looks at all streams: often enough that
+// DefaultSweep is how often Run checks all streams: often enough that
 // an abandoned log is archived soon after its time, seldom enough that
 // 100,000 streams cost nothing.
 const DefaultSweep = 5 * time.Second
@@ -24,7 +24,7 @@ type Config struct {
 	// Plain archives logs as their lines alone, for other programs to read,
 	// where the store is an Indexer.
 	Plain bool
-	// Sweep is how often Run looks for abandoned streams; zero is
+	// Sweep is how often Run checks for abandoned streams; zero is
 	// DefaultSweep.
 	Sweep time.Duration
 	// Retention is how long a stored log is kept, where the store is an

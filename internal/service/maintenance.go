@@ -50,7 +50,7 @@ func (m *maintenance) Run(ctx context.Context) error {
 	others.Go(func() { m.quota.run(ctx) })
 	for {
 		if err := m.once(ctx); err != nil && ctx.Err() == nil {
-			m.log.Warn("looking for abandoned streams failed", "error", err)
+			m.log.Warn("searching for abandoned streams failed", "error", err)
 		}
 		select {
 		case <-t.C:

@@ -121,7 +121,7 @@ func TestInABucketAnArchiveIsPlainLinesOrSeekableZstd(t *testing.T) {
 				}
 				for _, after := range []int{0, 1, tc.lines / 2, max(tc.lines-1, 0)} {
 					if got, tail := r.follow(id, int64(after)), jsonLines(after, tc.lines-min(after, tc.lines)); !bytes.Equal(got, tail) {
-						t.Errorf("behind %d: %d bytes, want %d", after, len(got), len(tail))
+						t.Errorf("after %d: %d bytes, want %d", after, len(got), len(tail))
 					}
 				}
 				c, err := r.Blob(t.Context(), id)
@@ -241,7 +241,7 @@ func wantLines(t *testing.T, r *rig, id logservice.ID, name string, packed []byt
 		t.Errorf("%s: encoding %q", name, c.Encoding)
 	}
 	if got := r.follow(id, 4000); !bytes.Equal(got, jsonLines(4000, 1000)) {
-		t.Errorf("%s: %d bytes behind line 4000", name, len(got))
+		t.Errorf("%s: %d bytes after line 4000", name, len(got))
 	}
 	if name != "raw" {
 		again, err := r.Blob(t.Context(), id)

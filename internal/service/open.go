@@ -36,7 +36,7 @@ func (b *blobs) Blob(ctx context.Context, id logservice.ID) (*Content, error) {
 	return nil, logservice.ErrBlobNotFound
 }
 
-// BlobExists tells whether Blob would find something.
+// BlobExists reports whether Blob would find something.
 func (b *blobs) BlobExists(ctx context.Context, id logservice.ID) (bool, error) {
 	exists, err := b.stored.exists(ctx, id)
 	if err != nil || exists {

@@ -20,8 +20,7 @@ const (
 	recountPause = time.Second
 	// idleAccount is how long an account that does nothing is remembered.
 	idleAccount = 10 * time.Minute
-	// retryStored is how long clients are told to wait where the account is
-	// full: somebody must delete something.
+	// retryStored is the Retry-After where the account is full: somebody must delete something.
 	retryStored = 30 * time.Second
 	// retryCount is the same where somebody must close or go away.
 	retryCount = 5 * time.Second

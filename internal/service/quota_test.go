@@ -50,7 +50,7 @@ func TestAnAccountOpensAsManyStreamsAsItMay(t *testing.T) {
 			break
 		}
 		if atLimit(t, err, "flood"); time.Since(begun) > 10*time.Second {
-			t.Fatal("a closed stream makes no room for another")
+			t.Fatal("a closed stream frees no capacity for another")
 		}
 	}
 }
@@ -122,7 +122,7 @@ func TestAnAccountAppendsAsFastAsItMay(t *testing.T) {
 		atLimit(t, err, "more than the 1000 bytes a second")
 		var u *logservice.UnavailableError
 		if errors.As(err, &u) && u.RetryAfter != 3*time.Second {
-			t.Errorf("told to wait %v, want 3 s", u.RetryAfter)
+			t.Errorf("retry after %v, want 3 s", u.RetryAfter)
 		}
 		if err := push(other, 5000); err != nil {
 			t.Errorf("another account is refused, too: %v", err)

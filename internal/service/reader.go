@@ -79,7 +79,7 @@ func (r *reader) FirstLine(ctx context.Context, id logservice.ID) ([]byte, error
 }
 
 func (r *reader) follow(ctx context.Context, id logservice.ID, after int64) (c logs.Reader, state string, err error) {
-	// Between the two looks a live log may become a stored one; the second
+	// Between the two steps a live log may become a stored one; the second
 	// round finds what the first one missed.
 	for range 2 {
 		c, err := r.streams.Follow(ctx, id, after)

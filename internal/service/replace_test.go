@@ -20,8 +20,8 @@ import (
 	"github.com/harness/log-service/internal/stream"
 )
 
-// noArchives is a store that takes uploads and no archives, while it is told
-// so: what is closed then waits.
+// noArchives is a store that takes uploads and, while refuse is set, no
+// archives: what is closed then waits.
 type noArchives struct {
 	logs.Store
 	refuse atomic.Pointer[func() error]

@@ -11,7 +11,7 @@ import (
 	"github.com/harness/log-service/internal/service"
 )
 
-// expirer is a store that notes what it was told to delete.
+// expirer is a store that records what it was asked to delete.
 type expirer struct {
 	logs.Store
 	before time.Time // the latest; zero: nothing was asked
@@ -140,7 +140,7 @@ func TestAClockBehindDeletesNothingEarly(t *testing.T) {
 		c := &clockFile{}
 		serve(t, c, 0, keep+day)
 		if got := serve(t, c, -365*day, 2*day); got.After(time.Now().Add(-365*day - keep)) {
-			t.Errorf("a clock a year behind deletes what is older than %v", got)
+			t.Errorf("a clock that is a year slow deletes what is older than %v", got)
 		}
 		got := serve(t, c, 0, 2*day)
 		if off := got.Sub(time.Now().Add(-keep)); off > 0 || off < -2*time.Hour {

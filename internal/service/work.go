@@ -16,7 +16,7 @@ const (
 	// takes minutes.
 	firstRetry = 250 * time.Millisecond
 	lastRetry  = 30 * time.Second
-	// claimedRetry is how soon a job looks again at a stream that another
+	// claimedRetry is how soon a job checks a stream again that another
 	// service archives, for those who wait for that.
 	claimedRetry = 250 * time.Millisecond
 	// releaseTime bounds giving a claim up.
@@ -84,7 +84,7 @@ func (c *closer) work(id logservice.ID, j *job) {
 		return struct{}{}, c.attempt(c.jobs.working, id, j)
 	}, backoff.WithBackOff(b), backoff.WithMaxElapsedTime(0), backoff.WithNotify(func(err error, next time.Duration) {
 		if errors.Is(err, logs.ErrClaimed) {
-			return // another service is at it
+			return // another service archives it
 		}
 		c.metrics.failed.Inc()
 		c.jobs.failed(id, j, err, next)

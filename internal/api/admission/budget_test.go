@@ -78,7 +78,7 @@ func TestFreedMemoryGoesToTheOldestEligibleWaiter(t *testing.T) {
 		mu.Lock()
 		defer mu.Unlock()
 		if len(order) != 3 {
-			t.Errorf("with room for all, %v were served", order)
+			t.Errorf("with capacity for all, %v were served", order)
 		}
 		if len(b.queue) != 0 {
 			t.Errorf("%d left waiting", len(b.queue))

@@ -146,7 +146,7 @@ func TestEveryCallAsksForItsToken(t *testing.T) {
 					t.Errorf("%s with the token %s (%s): %v, want %v", name, tc.name, how, err, want)
 				}
 				if tc.token != "" && err != nil && strings.Contains(err.Error(), tc.token) {
-					t.Errorf("%s tells the token: %v", name, err)
+					t.Errorf("%s reveals the token: %v", name, err)
 				}
 			}
 		}

@@ -20,7 +20,7 @@ import (
 	"github.com/harness/log-service/internal/stream"
 )
 
-// failing is an engine whose Append fails as it is told.
+// failing is an engine whose Append fails with a given error.
 type failing struct {
 	logs.Streams
 	err error

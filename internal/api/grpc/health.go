@@ -18,7 +18,7 @@ import (
 const reasonHeader = "log-service-reason"
 
 // healthService answers checks with the state of that moment; those who watch
-// are told of changes soon after, see Server.SetServing.
+// receive changes soon after, see Server.SetServing.
 type healthService struct {
 	*health.Server
 	check    func(context.Context) error
@@ -53,7 +53,7 @@ func printable(text string) string {
 	}, text)
 }
 
-// SetServing tells those who watch the health service whether the server takes
+// SetServing notifies those who watch the health service whether the server takes
 // work.
 func (s *Server) SetServing(serving bool) {
 	status := grpc_health_v1.HealthCheckResponse_NOT_SERVING

@@ -56,7 +56,7 @@ type push struct {
 	*Server
 	send  func(any) error
 	queue chan batch
-	ended chan struct{} // closed by receive, behind err
+	ended chan struct{} // closed by receive, after err is set
 	err   error         // why nothing more comes; io.EOF: the client is done
 
 	id    logservice.ID // of requests that name none; receive's own
@@ -247,7 +247,7 @@ func (p *push) release(batches []batch) {
 	clear(batches)
 }
 
-// drop lets go what will not be appended, once nothing else works on p.
+// drop releases what will not be appended, after nothing else works on p.
 func (p *push) drop() {
 	p.release(p.group)
 	p.release(p.aside)

@@ -97,7 +97,7 @@ func (r *reader) end() {
 		r.t.Fatalf("%q, %v where the end should come", l, err)
 	}
 	if _, err := r.stream.Recv(); !errors.Is(err, io.EOF) {
-		r.t.Fatalf("behind the end: %v", err)
+		r.t.Fatalf("after the end: %v", err)
 	}
 }
 

@@ -39,7 +39,7 @@ func TestABatchOfAStepIsStoredOnceAlsoByAnotherServer(t *testing.T) {
 		times = append(times, at)
 	}
 	if len(times) != 3 || times[1].Sub(times[0]) != 2*time.Second || times[2].Sub(times[0]) != 9*time.Second {
-		t.Errorf("times %v, want 0, 2 and 9 s behind the first", times)
+		t.Errorf("times %v, want 0, 2 and 9 s after the first", times)
 	}
 	if age := time.Since(times[0]); age < 2*time.Second || age > time.Minute {
 		t.Errorf("the step began %v ago, want 2 s before its first batch", age)
@@ -63,6 +63,6 @@ func TestMetricsTakeTheGlobalToken(t *testing.T) {
 	account := authcookie.NewSinceNow("A", time.Hour, []byte(testSecret))
 	s.must(400, "GET", "/metrics", "")
 	s.must(400, "GET", "/metrics", "", "Authorization", "Bearer "+account)
-	// This server collects none, which only the operator is told.
+	// This server collects none, which only the log of the server says.
 	s.must(501, "GET", "/metrics", "", "Authorization", "Bearer "+globalToken)
 }

@@ -29,7 +29,7 @@ import (
 // rule is what the test knows of a route.
 type rule struct {
 	needs auth.Verbs
-	// key is the key of the log, where the path names it: {name} stands for the
+	// key is the key of the log, where the path names it: {name} is the
 	// segment of that name.
 	key string
 	// own: the log is in the account that the token is for.
@@ -434,7 +434,7 @@ func (m *matrix) keepsTokensSecret() {
 	}
 	for _, word := range []string{"X-Harness-Token", "Bearer ", "signature=", "ticket="} {
 		if strings.Contains(log, word) {
-			m.t.Errorf("the log holds %q: what stands behind it may be a secret", word)
+			m.t.Errorf("the log holds %q: what follows it may be a secret", word)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-// Package httpapi is the HTTP API of the service: every route stands in the
+// Package httpapi is the HTTP API of the service: every route is in the
 // table below, as on(harness.Log, api.Push): a function of a dialect, which is
 // a folder beside this file, finds the log that is meant, and a method of
 // package endpoint does what is asked.
@@ -131,7 +131,7 @@ func New(c Config) http.Handler {
 	})
 }
 
-// otherMethod stands in metrics for all that clients may think of.
+// otherMethod is the label in metrics of all methods that clients may think of.
 const otherMethod = "other"
 
 // methods are the routes of one pattern.

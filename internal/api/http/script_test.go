@@ -29,7 +29,7 @@ import (
 //	the body of the answer, byte for byte, up to the line break before ###
 //
 // Headers of the answer that are not named do not matter; one named without a
-// value must be absent. In an answer <any> stands for anything, <name> for
+// value must be absent. In an answer <any> matches anything, <name> for
 // anything that is then {{name}} in later exchanges; {{server}} is the address.
 //
 // The server of auth.http asks for tokens; {{global}} is the global one, others
@@ -163,7 +163,7 @@ type readCloser struct{ *strings.Reader }
 func (readCloser) Close() error { return nil }
 
 // capture matches text against a pattern with <names>, and keeps what they
-// stand for.
+// match.
 func capture(pattern, text string, vars map[string]string) bool {
 	name := regexp.MustCompile(`<[a-z]+>`)
 	expr := "^"

@@ -25,7 +25,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// testServer is the whole service behind a real listener.
+// testServer is the whole service on a real listener.
 type testServer struct {
 	t       testing.TB
 	url     string
@@ -126,7 +126,7 @@ func (s *testServer) try(method, target string, body io.Reader, headers ...strin
 }
 
 // hangUp lets the connection of a tail go once it has been read. The server
-// closes it, and a request that is not repeated by itself must not be sent just
+// closes it, and a request that is not repeated automatically must not be sent just
 // as it does.
 func (s *testServer) hangUp(resp *http.Response) {
 	if resp.Header.Get("Content-Type") == "text/event-stream" {

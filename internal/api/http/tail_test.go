@@ -158,7 +158,7 @@ func TestALogThatIsArchivedWhileItIsReadIsReadOnFromTheArchive(t *testing.T) {
 		want.WriteString(event(i+1, fmt.Sprintf(`{"pos":%d,"out":"line %d\n","time":"2026-01-02T15:04:05Z"}`, i, i)))
 	}
 	if string(got) != want.String()+eof {
-		t.Errorf("%d bytes behind line %s, want %d", len(got), last, want.Len()+len(eof))
+		t.Errorf("%d bytes after line %s, want %d", len(got), last, want.Len()+len(eof))
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 	"github.com/harness/log-service/internal/service"
 )
 
-// Upload stores the body as the log of l; append=true puts it behind what is
+// Upload stores the body as the log of l; append=true appends it to what is
 // there. A Content-Encoding is undone, the rest is kept byte for byte.
 func (a *API) Upload(c *Call, l Log) error {
 	add, _, err := c.Query.Bool("append")

@@ -151,7 +151,7 @@ func nextSize(n, size, most int64) int64 {
 	return min(2*n, most+1)
 }
 
-// grow makes room for n bytes and the spare one.
+// grow adds capacity for n bytes and the spare one.
 func (b *body) grow(ctx context.Context, n int64) error {
 	size := admission.BufferSize(n + 1)
 	if err := b.hold(ctx, size); err != nil {

@@ -55,7 +55,7 @@ type Config struct {
 	// that clients reconnect. Nil: never.
 	Stop <-chan struct{}
 	// Tails takes the tails, which go on when their handlers have returned:
-	// wait for it behind http.Server.Shutdown. Nil: nobody waits.
+	// wait for it after http.Server.Shutdown. Nil: nobody waits.
 	Tails *Tails
 	// Ping is the longest silence of a tail; zero is DefaultPing.
 	Ping time.Duration

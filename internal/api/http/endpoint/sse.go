@@ -32,7 +32,7 @@ func frames(b *logs.Batch) []byte {
 	out := make([]byte, 0, len(b.Data)+int(lines)*(perLine+digits))
 	seq := b.First
 	if b.Gap {
-		seq = b.Last() // resuming goes on behind the gap
+		seq = b.Last() // resuming continues after the gap
 	}
 	for data := b.Data; len(data) > 0; seq++ {
 		n := bytes.IndexByte(data, '\n') + 1

@@ -12,7 +12,7 @@ import (
 )
 
 // TicketTTL is how long a ticket counts: browsers connect at once, and what
-// stands in an address ends up in histories and in the logs of proxies.
+// is in an address ends up in histories and in the logs of proxies.
 const TicketTTL = time.Minute
 
 type ticketAnswer struct {

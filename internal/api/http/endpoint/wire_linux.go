@@ -117,7 +117,7 @@ func writable(fd uintptr) bool {
 }
 
 // records is a TLS connection, of which a write cannot be taken back: it writes
-// as long as its socket has room for a record.
+// as long as its socket has space for a record.
 type records struct {
 	conn   *tls.Conn
 	socket *socket
