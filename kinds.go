@@ -71,6 +71,8 @@ var kinds = []Kind{
 	{Err: ErrUnavailable, Code: "unavailable", Status: 503, GRPC: grpcUnavailable,
 		Hint:     "the same request may succeed later",
 		statuses: []int{429, 502}},
+	// Whatever returned these errnos was on a disk of this process: Redis and
+	// buckets report their lack of space as text.
 	{Err: errNoSpace, Code: "unavailable", Status: 503, GRPC: grpcUnavailable,
 		Hint: "deleting logs frees space; the same request may succeed later",
 		from: []error{syscall.ENOSPC, syscall.EDQUOT}},
