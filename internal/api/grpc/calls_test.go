@@ -1,13 +1,11 @@
 package grpcapi_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -19,6 +17,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/harness/log-service/internal/api/apitest"
 	grpcapi "github.com/harness/log-service/internal/api/grpc"
 	pb "github.com/harness/log-service/proto/logservice/v1"
 )
@@ -222,7 +221,7 @@ func TestACallHasARequestID(t *testing.T) {
 // What a call was about is in its line of log, which is written before its
 // status is sent.
 func TestTheLogOfCallsNamesTheLogThatWasActedOn(t *testing.T) {
-	var log lockedBuffer
+	var log apitest.Buffer
 	s := startServer(t, grpcapi.Config{Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))}, 0)
 	for name, call := range s.calls() {
 		ctx, cancel := context.WithCancel(metadata.AppendToOutgoingContext(s.context(), "x-request-id", name))
@@ -238,21 +237,4 @@ func TestTheLogOfCallsNamesTheLogThatWasActedOn(t *testing.T) {
 			t.Errorf("%s: %q", name, line)
 		}
 	}
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }

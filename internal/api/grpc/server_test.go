@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"net"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -13,9 +12,9 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/api/apitest"
 	grpcapi "github.com/harness/log-service/internal/api/grpc"
 	"github.com/harness/log-service/internal/service"
-	"github.com/harness/log-service/internal/store/bolt"
 	"github.com/harness/log-service/internal/stream"
 	pb "github.com/harness/log-service/proto/logservice/v1"
 )
@@ -40,22 +39,11 @@ func startServer(t *testing.T, c grpcapi.Config, memory int64) *testServer {
 	if c.Logger == nil {
 		c.Logger = quiet
 	}
-	engineConfig := stream.Config{Logger: quiet, Memory: memory}
+	engine := stream.Config{Memory: memory}
 	if memory == 0 {
-		engineConfig.Dir = t.TempDir()
+		engine.Dir = t.TempDir()
 	}
-	engine, err := stream.Open(engineConfig)
-	if err != nil {
-		t.Fatal(err)
-	}
-	store, err := bolt.Open(filepath.Join(t.TempDir(), "blobs.db"), bolt.Options{Logger: quiet})
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.Service = service.New(service.Config{Streams: engine, Store: store, Logger: quiet})
-	ctx, end := context.WithCancel(context.Background())
-	ran := make(chan error, 1)
-	go func() { ran <- c.Service.Run(ctx) }()
+	c.Service = apitest.Run(t, engine, service.Config{})
 
 	stopped := make(chan struct{})
 	c.Stop = stopped
@@ -72,16 +60,6 @@ func startServer(t *testing.T, c grpcapi.Config, memory int64) *testServer {
 	t.Cleanup(func() {
 		s.rpc.Stop()
 		if err := <-served; err != nil {
-			t.Error(err)
-		}
-		end()
-		if err := <-ran; err != nil {
-			t.Error(err)
-		}
-		if err := engine.Stop(); err != nil {
-			t.Error(err)
-		}
-		if err := store.Close(); err != nil {
 			t.Error(err)
 		}
 	})

@@ -1,7 +1,6 @@
 package httpapi_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"io"
@@ -15,13 +14,13 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/dchest/authcookie"
 
 	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/api/apitest"
 	httpapi "github.com/harness/log-service/internal/api/http"
 	"github.com/harness/log-service/internal/auth"
 )
@@ -127,25 +126,8 @@ const marker = "SECRET-OF-A"
 // matrix is the server of the test, its log, and every token it was sent.
 type matrix struct {
 	*testServer
-	log    lockedBuffer
+	log    apitest.Buffer
 	tokens []string
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }
 
 // outcome is what a probe was answered.

@@ -1,12 +1,10 @@
 package httpapi_test
 
 import (
-	"context"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -14,12 +12,12 @@ import (
 	"go.uber.org/goleak"
 
 	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/api/apitest"
 	httpapi "github.com/harness/log-service/internal/api/http"
 	"github.com/harness/log-service/internal/api/http/endpoint"
 	"github.com/harness/log-service/internal/auth"
 	"github.com/harness/log-service/internal/logs"
 	"github.com/harness/log-service/internal/service"
-	"github.com/harness/log-service/internal/store/bolt"
 	"github.com/harness/log-service/internal/stream"
 )
 
@@ -41,23 +39,11 @@ func startServer(t testing.TB, c httpapi.Config, limits ...service.Limits) *test
 	if c.Logger == nil {
 		c.Logger = quiet
 	}
-	dir := t.TempDir()
-	engine, err := stream.Open(stream.Config{Dir: filepath.Join(dir, "streams"), Logger: quiet})
-	if err != nil {
-		t.Fatal(err)
-	}
-	store, err := bolt.Open(filepath.Join(dir, "blobs.db"), bolt.Options{Logger: quiet})
-	if err != nil {
-		t.Fatal(err)
-	}
-	rules := service.Config{Streams: engine, Store: store, Logger: quiet, LinkKey: []byte(strings.Repeat("k", 32))}
+	rules := service.Config{LinkKey: []byte(strings.Repeat("k", 32))}
 	for _, l := range limits {
 		rules.Limits = l
 	}
-	c.Service = service.New(rules)
-	ctx, stop := context.WithCancel(context.Background())
-	ran := make(chan error, 1)
-	go func() { ran <- c.Service.Run(ctx) }()
+	c.Service = apitest.Run(t, stream.Config{Dir: t.TempDir()}, rules)
 
 	tails := new(endpoint.Tails)
 	c.Tails = tails
@@ -73,16 +59,6 @@ func startServer(t testing.TB, c httpapi.Config, limits ...service.Limits) *test
 		server.CloseClientConnections()
 		server.Close()
 		tails.Wait()
-		stop()
-		if err := <-ran; err != nil {
-			t.Error(err)
-		}
-		if err := engine.Stop(); err != nil {
-			t.Error(err)
-		}
-		if err := store.Close(); err != nil {
-			t.Error(err)
-		}
 	})
 	return s
 }
