@@ -218,7 +218,7 @@ func (t *trailer) chunk(f file, n int64, dst []byte) ([]byte, error) {
 // data.
 const maxStored = chunkSize + 1<<10
 
-func readAt(f file, b []byte, offset int64) error {
+func readAt(f io.ReaderAt, b []byte, offset int64) error {
 	if offset < 0 {
 		return fmt.Errorf("%w: the file is too short", logs.ErrDamaged)
 	}

@@ -261,7 +261,7 @@ func readAll(t *testing.T, path string) (lost int) {
 }
 
 // usedPages are the pages that the catalog at path uses.
-func usedPages(t *testing.T, path string) (pages []int) {
+func usedPages(t *testing.T, path string) []int64 {
 	t.Helper()
 	db, err := bbolt.Open(path, 0o600, nil)
 	if err != nil {
@@ -273,18 +273,7 @@ func usedPages(t *testing.T, path string) (pages []int) {
 		t.Fatal(err)
 	}
 	defer func() { _ = tx.Rollback() }()
-	for i := 0; i < int(tx.Size()/pageSize); {
-		p, err := tx.Page(i)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if p.Type != "free" {
-			pages = append(pages, i)
-			i += p.OverflowCount
-		}
-		i++
-	}
-	return pages
+	return pagesOf(t, tx, func(kind string) bool { return kind != "free" })
 }
 
 func TestADamagedChunkIsNamedAndNotServed(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"io"
 	"os"
 
 	"github.com/harness/log-service/internal/logs"
@@ -17,35 +18,107 @@ import (
 // catalog with a damaged header counts as damaged. The last commit of a series
 // is followed by an empty one, so that both headers usually agree.
 
+// header is what is used of one. It follows the 16 bytes of its page's header:
+// magic, version, page size, flags (32 bits each), root and its sequence, list
+// of free pages, end of the pages, transaction (64 bits each), and the FNV-1a
+// sum of all that (little-endian).
+type header struct {
+	good     bool
+	pageSize uint32
+	free     uint64 // first page of the list of free pages
+	tx       uint64
+}
+
+func readHeader(f io.ReaderAt, page int64) (h header, err error) {
+	const summed = 56
+	var b [pageHeader + summed + 8]byte
+	if _, err := f.ReadAt(b[:], page*pageSize); err != nil {
+		if err := readFailed(err); !errors.Is(err, logs.ErrDamaged) {
+			return h, err
+		}
+		return h, nil
+	}
+	sum := fnv.New64a()
+	_, _ = sum.Write(b[pageHeader : pageHeader+summed])
+	le, body := binary.LittleEndian, b[pageHeader:]
+	return header{
+		good:     sum.Sum64() == le.Uint64(body[summed:]),
+		pageSize: le.Uint32(body[8:]),
+		free:     le.Uint64(body[32:]),
+		tx:       le.Uint64(body[48:]),
+	}, nil
+}
+
 // checkHeaders reports a damaged header as ErrDamaged. bbolt itself reports if
-// both are damaged. A header follows the 16 bytes of its page's header: magic,
-// version, page size, flags (32 bits each), five numbers (64 bits each), and
-// the FNV-1a sum of all that (little-endian).
+// both are damaged.
 func checkHeaders(path string) error {
 	f, err := os.Open(path) //nolint:gosec // the operator's path
 	if err != nil {
 		return err
 	}
 	defer func() { _ = f.Close() }()
-	const before, summed = 16, 56
-	var b [before + summed + 8]byte
-	var good [2]bool
-	for page := range good {
-		if _, err := f.ReadAt(b[:], int64(page)*pageSize); err != nil {
-			if err := readFailed(err); !errors.Is(err, logs.ErrDamaged) {
-				return err
-			}
-			continue
+	var both [2]header
+	for page := range both {
+		if both[page], err = readHeader(f, int64(page)); err != nil {
+			return err
 		}
-		sum := fnv.New64a()
-		_, _ = sum.Write(b[before : before+summed])
-		good[page] = sum.Sum64() == binary.LittleEndian.Uint64(b[before+summed:])
-		if good[page] && binary.LittleEndian.Uint32(b[before+8:]) != pageSize {
+		if both[page].good && both[page].pageSize != pageSize {
 			return nil // of another program, as will be reported
 		}
 	}
-	if good[0] != good[1] {
+	if both[0].good != both[1].good {
 		return fmt.Errorf("%w: one of its two headers", logs.ErrDamaged)
 	}
 	return nil
 }
+
+// pageHeader precedes each page, or run of pages: its number (64 bits), flags,
+// number of entries (16 bits each), number of further pages (32 bits).
+const pageHeader = 16
+
+// freePages reads the list of free pages that the last commit wrote: their
+// numbers (64 bits each) in ascending order. Its length is the first of them if
+// it does not fit into the page's header.
+func freePages(f io.ReaderAt) ([]int64, error) {
+	first, err := readHeader(f, 0)
+	if err != nil {
+		return nil, err
+	}
+	last, err := readHeader(f, 1)
+	if err != nil {
+		return nil, err
+	}
+	if !last.good || first.good && first.tx > last.tx {
+		last = first
+	}
+	le, at := binary.LittleEndian, int64(last.free)*pageSize
+	var b [pageHeader + 8]byte
+	if err := readAt(f, b[:], at); err != nil {
+		return nil, err
+	}
+	if le.Uint64(b[:]) != last.free || le.Uint16(b[8:]) != freelistFlag {
+		return nil, fmt.Errorf("%w: no list of free pages at page %d", logs.ErrDamaged, last.free)
+	}
+	n, at := int64(le.Uint16(b[10:])), at+pageHeader
+	if n == 0xffff {
+		n, at = int64(le.Uint64(b[pageHeader:])), at+8
+	}
+	if space := (int64(le.Uint32(b[12:])) + 1) * pageSize; n < 0 || n > space/8 {
+		return nil, fmt.Errorf("%w: %d free pages in a list of %d bytes", logs.ErrDamaged, n, space)
+	}
+	list := make([]byte, 8*n)
+	if err := readAt(f, list, at); err != nil {
+		return nil, err
+	}
+	pages := make([]int64, n)
+	for i := range pages {
+		pages[i] = int64(le.Uint64(list[8*i:]))
+		if i > 0 && pages[i] <= pages[i-1] || pages[i] < 2 {
+			return nil, fmt.Errorf("%w: the list of free pages is out of order", logs.ErrDamaged)
+		}
+	}
+	return pages, nil
+}
+
+// freelistFlag marks the list of free pages.
+const freelistFlag = 0x10

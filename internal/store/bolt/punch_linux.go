@@ -1,6 +1,8 @@
 package bolt
 
 import (
+	"slices"
+
 	"go.etcd.io/bbolt"
 	"golang.org/x/sys/unix"
 )
@@ -12,6 +14,11 @@ const (
 	// punchThreshold is how many pages (8 MiB) must have become free to make a
 	// scan of all of them worthwhile.
 	punchThreshold = 2048
+	// punchRest is how many pages (512 KiB) make a scan worthwhile once no more
+	// have become free for quietTicks runs of the maintenance: the rest of a
+	// large deletion.
+	punchRest  = 128
+	quietTicks = 10
 	// punchPages limits the pages of one step, during which nothing can be
 	// written.
 	punchPages = 8192
@@ -23,19 +30,35 @@ const (
 	maxPunchTries = 1000
 )
 
-// punchHoles makes holes if many pages have become free.
+// punched is what punchHoles knows of the free pages.
+type punched struct {
+	free  int // after the last scan; fewer if some have been reused since
+	last  int // at the last call
+	quiet int // calls since their number last changed
+}
+
+// due reports whether free pages make a scan worthwhile.
+func (p *punched) due(free int) bool {
+	if p.quiet++; free != p.last {
+		p.last, p.quiet = free, 0
+	}
+	p.free = min(p.free, free)
+	more := free - p.free
+	return more >= punchThreshold || more >= punchRest && p.quiet >= quietTicks
+}
+
+// punchHoles makes holes if enough pages have become free.
 func (s *Store) punchHoles() {
 	h := s.db.Load()
 	if h == nil {
 		return
 	}
 	free := h.db.Stats().FreePageN
-	s.freeAfterPunch = min(s.freeAfterPunch, free)
-	if free < s.freeAfterPunch+punchThreshold {
+	if !s.punched.due(free) {
 		return
 	}
 	tries := 0
-	for from := 2; from > 0; tries++ { // after the headers
+	for from := int64(0); from >= 0; tries++ {
 		next, err := s.punch(h, from)
 		if err != nil {
 			s.log.Warn("free space of the catalog is not given back to the disk", "file", s.path, "error", err)
@@ -48,52 +71,51 @@ func (s *Store) punchHoles() {
 			return
 		}
 	}
-	s.freeAfterPunch = free
+	s.punched.free = free
 }
 
 // punch makes holes from a page on, and returns the page at which to continue:
-// zero at the end. It runs in a write transaction that changes nothing. A page
+// -1 at the end. It runs in a write transaction that changes nothing. A page
 // that is free in it is unused, unless an older transaction still reads it: the
-// writer's next transaction might write there, too.
-func (s *Store) punch(h *handle, from int) (next int, err error) {
+// writer's next transaction might write there, too. It does not access the
+// pages themselves: in memory file systems that would give a hole its block
+// back.
+func (s *Store) punch(h *handle, from int64) (next int64, err error) {
 	var tx *bbolt.Tx
 	if err := s.begin(&tx, true); err != nil {
-		return 0, err
+		return -1, err
 	}
 	defer func() { _ = guard(tx.Rollback) }()
 	if s.reading.Load() > 0 {
 		return from, nil // only briefly
 	}
-	err = guard(func() error {
-		run, page := 0, from
-		for last := int(tx.Size() / pageSize); page < last && page < from+punchPages; {
-			p, err := tx.Page(page)
-			if err != nil {
-				return err
-			}
-			if p.Type == "free" {
-				run++
-				page++
-				continue
-			}
-			if err := h.hole(page-run, run); err != nil {
-				return err
-			}
-			run = 0
-			page += 1 + p.OverflowCount
+	pages, err := freePages(h.file)
+	if err != nil {
+		return -1, err
+	}
+	at, _ := slices.BinarySearch(pages, from)
+	pages = pages[at:]
+	for done := 0; len(pages) > 0; {
+		if done >= punchPages {
+			return pages[0], nil
 		}
-		if next = page; int64(page) >= tx.Size()/pageSize {
-			next = 0
+		run := 1
+		for run < len(pages) && pages[run] == pages[0]+int64(run) {
+			run++
 		}
-		return h.hole(page-run, run)
-	})
-	return next, err
+		if err := h.hole(pages[0], run); err != nil {
+			return -1, err
+		}
+		done += run
+		pages = pages[run:]
+	}
+	return -1, nil
 }
 
 // hole frees the blocks of pages.
-func (h *handle) hole(page, pages int) error {
+func (h *handle) hole(page int64, pages int) error {
 	if pages < minHole {
 		return nil
 	}
-	return unix.Fallocate(int(h.file.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, int64(page)*pageSize, int64(pages)*pageSize)
+	return unix.Fallocate(int(h.file.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, page*pageSize, int64(pages)*pageSize)
 }

@@ -105,7 +105,7 @@ type Store struct {
 	writerDone      chan struct{}
 	maintenanceDone chan struct{}
 	legacyGarbage   chan struct{} // holds one if there are chunks to delete
-	freeAfterPunch  int           // free pages after the last punchHoles; owned by maintain
+	punched         punched       // owned by maintain
 }
 
 var (
