@@ -19,6 +19,9 @@ const (
 	// before they free space: some pages and the list of free pages, for
 	// thousands of deletions.
 	reserveSize = 4 << 20
+	// probeSize is how much must fit on the disk, in addition to the reserve,
+	// before a disk that was full counts as writable again.
+	probeSize = 1 << 20
 	// maintenancePause is the pause between two runs of the maintenance, and
 	// between two attempts to recover the catalog.
 	maintenancePause = time.Second
@@ -100,6 +103,7 @@ func (s *Store) maintain() {
 	s.wakeRemoveLegacy() // for what the last process left
 	tick := time.NewTicker(s.pause)
 	defer tick.Stop()
+	_ = s.watch.do(s.keepReserve)
 	s.probe()
 	for {
 		select {
@@ -127,21 +131,44 @@ func (s *Store) releaseReserve() bool {
 	return s.reserved.Swap(false) && s.watch.do(func() error { return s.disk.Remove(s.reserveFile()) }) == nil
 }
 
-// probe writes a file of the size of the reserve, to find out whether the disk
-// accepts writes. If it does, the file becomes the reserve.
+// probe finds out whether the disk accepts writes, by filling the reserve or, if
+// that exists, by writing less than it.
 func (s *Store) probe() {
 	trouble := s.writeError.Load()
-	if err := s.watch.do(s.fillReserve); err != nil {
-		_ = s.writeFailed(fmt.Errorf("no space is in reserve for deletions: %w", err))
+	err := s.watch.do(func() error {
+		if s.reserved.Load() {
+			return s.writeProbe(probeSize, s.disk.Remove)
+		}
+		return s.writeProbe(reserveSize, func(temp string) error {
+			err := s.disk.Rename(temp, s.reserveFile())
+			s.reserved.Store(err == nil)
+			return err
+		})
+	})
+	if err != nil {
+		_ = s.writeFailed(fmt.Errorf("a test write: %w", err))
 		return
 	}
-	s.reserved.Store(true)
 	if trouble != nil && s.writeError.CompareAndSwap(trouble, nil) {
 		s.log.Info("the blob store can write again", "folder", s.folder)
 	}
 }
 
-func (s *Store) fillReserve() error {
+// keepReserve takes over the reserve that the last process left: on a full disk
+// there is no space for another one.
+func (s *Store) keepReserve() error {
+	f, err := s.disk.Open(s.reserveFile())
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }()
+	info, err := f.Stat()
+	s.reserved.Store(err == nil && info.Size() == reserveSize)
+	return err
+}
+
+// writeProbe writes and syncs a file of a size, and passes its name to then.
+func (s *Store) writeProbe(size int, then func(temp string) error) error {
 	temp := s.reserveFile() + ".new"
 	if err := s.disk.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -151,14 +178,14 @@ func (s *Store) fillReserve() error {
 		return err
 	}
 	b := make([]byte, 64<<10)
-	for n := 0; n < reserveSize && err == nil; n += len(b) {
+	for n := 0; n < size && err == nil; n += len(b) {
 		_, err = f.Write(b)
 	}
 	if err == nil {
 		err = f.Sync()
 	}
 	if err = errors.Join(err, f.Close()); err == nil {
-		err = s.disk.Rename(temp, s.reserveFile())
+		err = then(temp)
 	}
 	if err != nil {
 		_ = s.disk.Remove(temp) // or the next attempt removes it
