@@ -105,6 +105,10 @@ func (e *Engine) Close(ctx context.Context, id logservice.ID, how logs.Closing) 
 	if err != nil {
 		return err
 	}
+	return despiteFullDisk(func() error { return s.close(ctx, how) })
+}
+
+func (s *stream) close(ctx context.Context, how logs.Closing) (err error) {
 	s.mu.Lock()
 	switch {
 	case s.deleting || s.deleted:
@@ -134,7 +138,11 @@ func (e *Engine) Delete(ctx context.Context, id logservice.ID) error {
 
 // remove deletes s. Unless durable is set, a closed stream is removed without
 // waiting: a crash may bring it back unchanged.
-func (e *Engine) remove(ctx context.Context, s *stream, durable bool) (err error) {
+func (e *Engine) remove(ctx context.Context, s *stream, durable bool) error {
+	return despiteFullDisk(func() error { return e.tryRemove(ctx, s, durable) })
+}
+
+func (e *Engine) tryRemove(ctx context.Context, s *stream, durable bool) (err error) {
 	s.mu.Lock()
 	durable = durable || !s.closed
 	if s.deleting || s.deleted {

@@ -200,4 +200,5 @@ func (w *wal) resume(seg *segment) {
 	_ = seg.file.Close() // read-only: nothing can be lost
 	seg.file, seg.size, seg.sealed = f, size/w.block*w.block, false
 	w.current, w.tail = seg, tail
+	w.left.Store(seg.size - seg.used)
 }

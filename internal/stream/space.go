@@ -24,6 +24,9 @@ const (
 	// freeingBytes limits what is staged at once to free space on a full disk,
 	// so that the reserve suffices for many changes.
 	freeingBytes = 64 << 10
+	// closingBytes of what is left on a full disk are for closes and deletions
+	// alone: a compaction frees space only once it has finished.
+	closingBytes = 128 << 10
 )
 
 // isFull reports whether err means that there is no space.
@@ -36,16 +39,17 @@ func (it *staged) frees() bool {
 	return it.compacts || it.rec.kind == kindClose || it.rec.kind == kindDelete
 }
 
-// freeing reports whether items may be staged while the disk is full.
-func freeing(items []staged) bool {
-	size := 0
+// mayFree reports whether items may be staged while the disk is full.
+func (w *wal) mayFree(items []staged) bool {
+	size, compacts := int64(0), false
 	for i := range items {
 		if !items[i].frees() {
 			return false
 		}
-		size += len(items[i].data)
+		size += recordHeader + int64(len(items[i].data))
+		compacts = compacts || items[i].compacts
 	}
-	return size <= freeingBytes
+	return size <= freeingBytes && (!compacts || w.left.Load()+w.reserved.Load()-size >= closingBytes)
 }
 
 // frees reports whether g takes no space permanently.
@@ -56,6 +60,21 @@ func (g *group) frees() bool {
 		}
 	}
 	return true
+}
+
+// freeTries is how often a change that frees space is tried.
+const freeTries = 3
+
+// despiteFullDisk makes a change that frees space. It fails if it shared a group
+// with a change that the disk had no space for; from then on the log accepts only
+// changes like it.
+func despiteFullDisk(change func() error) (err error) {
+	for range freeTries {
+		if err = change(); !isFull(err) {
+			break
+		}
+	}
+	return err
 }
 
 // takeFile returns a file of at least need bytes: a spare, a new one under name
@@ -107,6 +126,7 @@ func (w *wal) takeReserve(need int64) *spare {
 		return nil
 	}
 	w.reserve = nil
+	w.reserved.Store(0)
 	return s
 }
 
@@ -134,6 +154,7 @@ func (w *wal) makeReserve() error {
 	}
 	w.segMu.Lock()
 	w.reserve = &spare{name: reserveName, file: f, size: have}
+	w.reserved.Store(have)
 	w.segMu.Unlock()
 	return nil
 }

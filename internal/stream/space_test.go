@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -170,4 +171,76 @@ func TestADiskThatHangsIsReportedAndBlocksNothingForever(t *testing.T) {
 		close(release)
 		synctest.Wait()
 	})
+}
+
+// TestACloseIsNotHeldToTheAppendsOfItsGroup lets a close share a group with an
+// append that the full disk has no space for.
+func TestACloseIsNotHeldToTheAppendsOfItsGroup(t *testing.T) {
+	h := &hanging{disk: newDisk()}
+	e := openOn(t, h, 16<<10)
+	defer e.Stop()
+	for _, key := range []string{"first", "big", "small"} {
+		mustOpen(t, e, key)
+	}
+	release := make(chan struct{})
+	h.release.Store(&release)
+	done := make(chan error, 3)
+	go func() { _, err := e.Append(t.Context(), id("first"), lines("first", 1, 1)); done <- err }()
+	staged := func(n int) {
+		for {
+			e.wal.mu.Lock()
+			ready := e.wal.writing != nil && len(e.wal.queue[0].items) >= n
+			e.wal.mu.Unlock()
+			if ready {
+				return
+			}
+			runtime.Gosched()
+		}
+	}
+	staged(0)
+	go func() { _, err := e.Append(t.Context(), id("big"), lines("big", 1, 600)); done <- err }()
+	staged(1)
+	closed := make(chan error, 1)
+	go func() { closed <- e.Close(t.Context(), id("small"), logs.Closing{}) }()
+	staged(2)
+	h.mu.Lock()
+	h.fault = func(op, _ string) error {
+		if op == "create" {
+			return syscall.ENOSPC
+		}
+		return nil
+	}
+	h.mu.Unlock()
+	h.release.Store(nil)
+	close(release)
+	if err := <-done; err != nil {
+		t.Fatalf("the append before: %v", err)
+	}
+	if err := <-done; !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("the append without space: %v", err)
+	}
+	if err := <-closed; err != nil {
+		t.Fatalf("the close in its group: %v", err)
+	}
+}
+
+func TestCompactionLeavesTheReserveToCloses(t *testing.T) {
+	w := &wal{}
+	w.reserved.Store(reserveBytes)
+	items := func(kind recordKind, compacts bool, size int) []staged {
+		return []staged{{rec: record{kind: kind}, compacts: compacts, data: make([]byte, size)}}
+	}
+	for left, want := range map[int64]bool{closingBytes - reserveBytes: false, closingBytes + freeingBytes - reserveBytes: true} {
+		w.left.Store(left)
+		if got := w.mayFree(items(kindCompacted, true, freeingBytes-recordHeader)); got != want {
+			t.Errorf("with %d bytes left a compaction is staged: %v", left+reserveBytes, got)
+		}
+		if !w.mayFree(items(kindClose, false, 0)) {
+			t.Errorf("with %d bytes left no close is staged", left+reserveBytes)
+		}
+	}
+	w.left.Store(1 << 30)
+	if w.mayFree(items(kindLines, false, 1)) || w.mayFree(items(kindCompacted, true, freeingBytes)) {
+		t.Error("a full disk takes lines, or a large compaction")
+	}
 }

@@ -84,6 +84,9 @@ type wal struct {
 	// tight is true while the disk has no space for a whole segment: then dead
 	// segments are worth more than what their compaction costs.
 	tight atomic.Bool
+	// left is how many bytes the current segment has left, reserved those of the
+	// reserve.
+	left, reserved atomic.Int64
 
 	clock func() time.Duration // of the engine
 	began atomic.Int64         // when the current write began, on that clock; 0: there is none
@@ -100,7 +103,7 @@ func (w *wal) stage(items ...staged) (*group, error) {
 	if w.failure != nil && (w.until.IsZero() || time.Now().Before(w.until)) {
 		return nil, w.failure
 	}
-	if w.full != nil && !freeing(items) {
+	if w.full != nil && !w.mayFree(items) {
 		return nil, w.full
 	}
 	g := w.queue[len(w.queue)-1]
@@ -305,10 +308,12 @@ func (w *wal) write(g *group, now time.Duration) error {
 	if err != nil {
 		w.seal(seg, true)
 		w.current = nil
+		w.left.Store(0)
 		return err
 	}
 	g.seg, g.base = seg, seg.used
 	seg.used += g.size()
+	w.left.Store(seg.size - seg.used)
 	w.tail = append(w.tail[:0], g.buf[n-n%int(w.block):]...)
 	w.nextGroup = next
 	w.groups++
