@@ -16,8 +16,10 @@ const (
 	maxUncompacted = 2 << 20
 	// compactedBytes is the size of a compacted block before compression.
 	compactedBytes = 256 << 10
-	// compactStep is how much one step of a compaction stages.
+	// compactStep is how much one step of a compaction stages, and tightStep while
+	// the disk is nearly full.
 	compactStep = 4 << 20
+	tightStep   = 256 << 10
 )
 
 // reclaim releases the oldest segments: those that no stream needs and, while
@@ -206,11 +208,14 @@ func (s *stream) dropSegment(seg *segment) {
 	}
 }
 
-// compactEntries makes compacted blocks of the first entries, about compactStep
-// of them, and returns the rest.
+// compactEntries makes compacted blocks of the first entries, about one step of
+// them, and returns the rest.
 func (s *stream) compactEntries(old []entry) (blocks []staged, rest []entry, err error) {
-	total := 0
-	for len(old) > 0 && total < compactStep {
+	total, step := 0, compactStep
+	if s.eng.wal.tight.Load() {
+		step = tightStep
+	}
+	for len(old) > 0 && total < step {
 		n, size := 1, int(old[0].size)
 		for !old[0].compacted() && n < len(old) && !old[n].compacted() && old[n].first == old[n-1].next() && size < compactedBytes {
 			size += int(old[n].size)
