@@ -148,7 +148,7 @@ vuln: $(GOVULNCHECK) ## compare the code with the database of known vulnerabilit
 # A module file of its own does not go together with a workspace.
 BUF := GOWORK=off go tool -modfile=buf.mod buf
 
-generate: ## make the Go code of proto/ anew
+generate: ## generate the Go code of proto/
 	$(BUF) generate
 
 # Old clients must keep working, so the definition is held against that of the
