@@ -149,7 +149,7 @@ func (t *jobs) setFailing(j *job, failing bool) {
 		t.failing++
 	case !failing && j.failing:
 		if t.failing--; t.failing == 0 && !t.stopping {
-			t.log.Info("archiving works again")
+			t.log.Info("no log is left whose archiving failed")
 		}
 	}
 	j.failing = failing
