@@ -110,8 +110,8 @@ func (b *body) fill(ctx context.Context, rc *http.ResponseController, r io.Reade
 		return err
 	}
 	for {
-		room := b.data[len(b.data) : cap(b.data)-1]
-		if len(room) == 0 {
+		free := b.data[len(b.data) : cap(b.data)-1]
+		if len(free) == 0 {
 			b.from.extend(rc)
 			if int64(len(b.data)) == size {
 				return nil
@@ -121,7 +121,7 @@ func (b *body) fill(ctx context.Context, rc *http.ResponseController, r io.Reade
 			}
 			continue
 		}
-		n, err := r.Read(room)
+		n, err := r.Read(free)
 		b.data = b.data[:len(b.data)+n]
 		switch {
 		case int64(len(b.data)) > b.from.max:

@@ -58,7 +58,7 @@ func (a *API) Ready(c *Call) error {
 	default:
 	}
 	if err := a.service.Check(c.Request.Context()); err != nil {
-		return &statusError{status: http.StatusServiceUnavailable, code: "unavailable", msg: err.Error()}
+		return &statusError{status: http.StatusServiceUnavailable, code: "unavailable", msg: err.Error(), name: "Retry-After", value: "1"}
 	}
 	return c.Text("OK")
 }
