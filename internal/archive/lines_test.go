@@ -160,10 +160,10 @@ func TestSequentialReadsUseOneRangeAndCloseIt(t *testing.T) {
 	cancel()
 	for range 4 { // more than are buffered
 		if _, err := runs.Next(t.Context()); err != nil {
-			t.Fatal("behind a context that ended:", err)
+			t.Fatal("after a context ended:", err)
 		}
 	}
 	if src.ranges == before || runs.Close() != nil || src.open != 0 {
-		t.Errorf("behind a context that ended: %d ranges, %d open", src.ranges-before, src.open)
+		t.Errorf("after a context ended: %d ranges, %d open", src.ranges-before, src.open)
 	}
 }

@@ -41,7 +41,7 @@ func TestKillDuringAnUploadLeavesTheOldBlobAndNoFile(t *testing.T) {
 		cmd, out := child(t, "upload for ever", path)
 		for range 3 {
 			if !out.Scan() {
-				t.Fatal("the child ended by itself")
+				t.Fatal("the child ended on its own")
 			}
 		}
 		if err := cmd.Process.Signal(syscall.SIGKILL); err != nil {
@@ -103,7 +103,7 @@ func TestTheFileOfADeletedBlobGoesAtOnceAndItsReadersReadOn(t *testing.T) {
 func TestASlowReaderBlocksNoWriter(t *testing.T) {
 	s := openStore(t, dataFile(t))
 	put(t, s, crashID, storetest.Noise(2000))
-	for range s.List(t.Context(), "acc", "") { // a listing that stands
+	for range s.List(t.Context(), "acc", "") { // a listing that pauses
 		// A transaction that it held open would keep the catalog growing, as
 		// pages freed since its beginning could not be used again.
 		for range 300 {
