@@ -200,43 +200,44 @@ func (s *Store) eachFile(yield func(generation uint64) error) error {
 // none.
 func salvage(h *handle, name []byte, put func(k, v []byte) error) (lost *span, err error) {
 	r := &span{}
-	err = walk(h, name, func(c *bbolt.Cursor) error {
-		for k, v := c.First(); k != nil; k, v = c.Next() {
-			if bytes.Compare(k, r.from) <= 0 {
-				return fmt.Errorf("%w: keys out of order", logs.ErrDamaged)
-			}
-			if err := put(k, v); err != nil {
-				return err
-			}
-			r.from = bytes.Clone(k)
+	err = walk(h, name, false, func(k, v []byte) error {
+		if bytes.Compare(k, r.from) <= 0 {
+			return fmt.Errorf("%w: keys out of order", logs.ErrDamaged)
 		}
-		return nil
+		r.from = bytes.Clone(k)
+		return put(k, v)
 	})
 	if !errors.Is(err, logs.ErrDamaged) {
 		return nil, err
 	}
-	err = walk(h, name, func(c *bbolt.Cursor) error {
-		for k, v := c.Last(); k != nil && r.has(k); k, v = c.Prev() {
-			if err := put(k, v); err != nil {
-				return err
-			}
-			r.to = bytes.Clone(k)
+	err = walk(h, name, true, func(k, v []byte) error {
+		if !r.has(k) {
+			return errWhole
 		}
-		return nil
+		r.to = bytes.Clone(k)
+		return put(k, v)
 	})
-	if err != nil && !errors.Is(err, logs.ErrDamaged) {
+	if err != nil && !errors.Is(err, logs.ErrDamaged) && !errors.Is(err, errWhole) {
 		return nil, err
 	}
 	return r, nil
 }
 
-func walk(h *handle, name []byte, fn func(*bbolt.Cursor) error) error {
+// errWhole ends a walk at a key that is known.
+var errWhole = errors.New("no further keys")
+
+func walk(h *handle, name []byte, backward bool, put func(k, v []byte) error) error {
 	return guard(func() error {
 		return h.db.View(func(tx *bbolt.Tx) error {
-			if b := tx.Bucket(name); b != nil {
-				return fn(b.Cursor())
+			b := tx.Bucket(name)
+			switch {
+			case b == nil:
+				return nil
+			case b.Root() == 0: // in the page of its parent
+				return b.ForEach(put)
 			}
-			return nil
+			t := &tree{file: h.file, seen: make(map[int64]bool), put: put}
+			return t.walk(int64(b.Root()), backward)
 		})
 	})
 }
