@@ -28,19 +28,7 @@ func TestADiskThatHangsIsReportedAndDoesNotHoldAStopUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.ready(t, http.StatusOK, "")
-	trace := exec.Command(strace, "-f", "-o", os.DevNull, "-p", fmt.Sprint(s.cmd.Process.Pid),
-		"-e", "trace=fdatasync,fsync", "-e", "inject=fdatasync,fsync:delay_enter=300s")
-	attached, err := trace.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := trace.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _, _ = trace.Process.Kill(), trace.Wait() })
-	if line, err := bufio.NewReader(attached).ReadString('\n'); err != nil || !strings.Contains(line, "attached") {
-		proctest.Missing(t, fmt.Sprintf("the permission to trace processes (root): %q, %v", line, err))
-	}
+	s.inject(t, strace, "fdatasync,fsync", "delay_enter=300s")
 	go func() { _, _ = w.push(t.Context(), "k", "", []string{`{"out":"x\n"}`}) }() // is never answered
 	s.ready(t, http.StatusServiceUnavailable, "live logs: the disk of the write-ahead log hangs")
 	if a, err := w.call(t.Context(), http.MethodGet, "/healthz", "x", "", nil); err != nil || a.status != http.StatusOK {
@@ -69,6 +57,52 @@ func TestARedisThatHangsIsReportedAndDoesNotHoldAStopUp(t *testing.T) {
 	if took := time.Since(begun); took > config.StopTimeout {
 		t.Errorf("the stop took %v", took)
 	}
+}
+
+// TestAFailedSyncIsReportedUntilTheDiskWorksAgain lets every sync of a running
+// server fail, and then none.
+func TestAFailedSyncIsReportedUntilTheDiskWorksAgain(t *testing.T) {
+	t.Parallel()
+	strace := proctest.Program(t, "strace", "strace")
+	s := startHanging(t)
+	w := newWire(s.url)
+	if err := w.open(t.Context(), "k"); err != nil {
+		t.Fatal(err)
+	}
+	s.ready(t, http.StatusOK, "")
+	detach := s.inject(t, strace, "fdatasync,fsync", "error=EIO")
+	for path, body := range map[string]string{"/stream": `[{"out":"x\n"}]`, "/blob": strings.Repeat("x", 100_000)} {
+		method := map[string]string{"/stream": http.MethodPut, "/blob": http.MethodPost}[path]
+		if a, err := w.call(t.Context(), method, path, "k", "", []byte(body)); err != nil || a.status != http.StatusServiceUnavailable {
+			t.Errorf("%s without a sync: %v, %v", path, a, err)
+		}
+	}
+	s.ready(t, http.StatusServiceUnavailable, "live logs: fdatasync: input/output error")
+	s.ready(t, http.StatusServiceUnavailable, "stored logs: ")
+	detach()
+	s.ready(t, http.StatusOK, "")
+	if _, err := w.push(t.Context(), "k", "", []string{`{"out":"y\n"}`}); err != nil {
+		t.Error(err)
+	}
+}
+
+// inject lets system calls of the server fail or hang until detach, or the end of
+// the test.
+func (h *hanging) inject(t *testing.T, strace, calls, how string) (detach func()) {
+	t.Helper()
+	trace := exec.Command(strace, "-f", "-o", os.DevNull, "-p", fmt.Sprint(h.cmd.Process.Pid), "-e", "trace="+calls, "-e", "inject="+calls+":"+how)
+	attached, err := trace.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := trace.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _ = trace.Process.Kill(), trace.Wait() })
+	if line, err := bufio.NewReader(attached).ReadString('\n'); err != nil || !strings.Contains(line, "attached") {
+		proctest.Missing(t, fmt.Sprintf("the permission to trace processes (root): %q, %v", line, err))
+	}
+	return func() { _, _ = trace.Process.Signal(os.Interrupt), trace.Wait() }
 }
 
 // hanging is a server whose output is read continuously.
