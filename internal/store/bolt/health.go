@@ -125,16 +125,20 @@ func (s *Store) maintain() {
 
 func (s *Store) reserveFile() string { return filepath.Join(s.folder, "reserve") }
 
-// releaseReserve gives up the reserve for a deletion. It reports whether there
-// was one.
-func (s *Store) releaseReserve() bool {
-	return s.reserved.Swap(false) && s.watch.do(func() error { return s.disk.Remove(s.reserveFile()) }) == nil
+// releaseReserve gives up the reserve, if it exists, for a deletion. The caller
+// holds s.space until that has its space: a new reserve would take it.
+func (s *Store) releaseReserve() {
+	if s.reserved.Swap(false) {
+		_ = s.watch.do(func() error { return s.disk.Remove(s.reserveFile()) }) // the deletion finds out
+	}
 }
 
 // probe finds out whether the disk accepts writes, by filling the reserve or, if
 // that exists, by writing less than it.
 func (s *Store) probe() {
 	trouble := s.writeError.Load()
+	s.space.Lock()
+	defer s.space.Unlock()
 	err := s.watch.do(func() error {
 		if s.reserved.Load() {
 			return s.writeProbe(probeSize, s.disk.Remove)

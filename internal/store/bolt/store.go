@@ -94,6 +94,7 @@ type Store struct {
 	reading    atomic.Int64  // read transactions that are open or about to be opened
 	watch      watch
 	writeError atomic.Pointer[error] // of the last failed write, nil once one has succeeded
+	space      sync.Mutex            // held while the reserve is made, or given up for a deletion
 	reserved   atomic.Bool           // the reserve exists
 	alarmed    atomic.Int64          // when damage was last logged, Unix seconds
 

@@ -119,6 +119,12 @@ func (s *Store) collect(first *op) []*op {
 // applied again without it.
 func (s *Store) commit(batch []*op) {
 	batch = s.syncNames(batch)
+	reserve := false // was given up for the batch
+	defer func() {
+		if reserve {
+			s.space.Unlock()
+		}
+	}()
 	for len(batch) > 0 {
 		var failed int
 		var inFn bool
@@ -145,7 +151,10 @@ func (s *Store) commit(batch []*op) {
 				s.commit([]*op{o})
 			}
 			return
-		case err != nil && batch[0].frees && isFull(err) && s.releaseReserve():
+		case err != nil && batch[0].frees && isFull(err) && !reserve:
+			s.space.Lock()
+			reserve = true
+			s.releaseReserve()
 		default:
 			for _, o := range batch {
 				o.done <- err
