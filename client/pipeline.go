@@ -8,6 +8,7 @@ import (
 
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/client/internal/transport"
+	"github.com/harness/log-service/internal/backoff"
 )
 
 // maxInFlight limits the batches in flight: enough to use a slow link fully, few
@@ -41,10 +42,7 @@ func (f flight) end() int64 { return f.offset + f.lines }
 
 // run delivers batches, reconnecting as needed.
 func (p *pipeline) run() error {
-	p.pauses = pauses{Retry: p.c.retry}
-	if p.pauses.Total > 0 {
-		p.pauses.Total = p.patience
-	}
+	p.pauses = p.c.retry.within(p.patience).pauses()
 	for {
 		err := p.connection()
 		if err == nil {
@@ -65,7 +63,7 @@ func (p *pipeline) run() error {
 			return err
 		}
 		p.c.log.Debug("log writer lost its connection, making a new one", "key", p.key, "error", err, "wait", wait)
-		if cause := sleep(p.ctx, wait); cause != nil {
+		if cause := backoff.Sleep(p.ctx, wait); cause != nil {
 			return cause
 		}
 	}

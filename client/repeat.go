@@ -11,6 +11,7 @@ import (
 
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/client/internal/transport"
+	"github.com/harness/log-service/internal/backoff"
 )
 
 // attempts describes an operation and its retries.
@@ -28,7 +29,7 @@ type attempts struct {
 
 // repeat retries until the operation succeeds or its error is final.
 func (c *Client) repeat(ctx context.Context, a *attempts, try func() error) error {
-	p := pauses{Retry: a.retry}
+	p := a.retry.pauses()
 	for {
 		err := c.explain(ctx, a.op, try())
 		if err == nil || ctx.Err() != nil || !repeatable(err) || (a.again != nil && !a.again(err)) {
@@ -43,7 +44,7 @@ func (c *Client) repeat(ctx context.Context, a *attempts, try func() error) erro
 			a.onRetry()
 		}
 		c.log.DebugContext(ctx, "log service request failed, trying again", "error", err, "wait", wait)
-		if cause := sleep(ctx, wait); cause != nil {
+		if cause := backoff.Sleep(ctx, wait); cause != nil {
 			return fmt.Errorf("%s: %w (before that: %s)", a.op, cause, err.Error())
 		}
 	}

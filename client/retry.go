@@ -1,11 +1,10 @@
 package client
 
 import (
-	"context"
-	"math/rand/v2"
 	"time"
 
 	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/backoff"
 )
 
 // Retry configures how often and for how long requests are retried.
@@ -27,6 +26,14 @@ func DefaultRetry() Retry {
 	return Retry{Total: time.Minute, First: 100 * time.Millisecond, Most: 5 * time.Second}
 }
 
+// within returns r with another limit, unless r means no retries.
+func (r Retry) within(total time.Duration) Retry {
+	if r.Total > 0 {
+		r.Total = total
+	}
+	return r
+}
+
 func (r Retry) check() error {
 	if r.Total < 0 || r.First < 0 || r.Most < r.First {
 		return logservice.Invalidf("retry of total %v, first %v, most %v: none may be negative, and most not below first", r.Total, r.First, r.Most)
@@ -36,9 +43,13 @@ func (r Retry) check() error {
 
 // pauses tracks the attempts of one operation.
 type pauses struct {
-	Retry
+	backoff.Backoff
+	total  time.Duration
 	failed time.Time // the first failure since the last success
-	next   time.Duration
+}
+
+func (r Retry) pauses() pauses {
+	return pauses{Backoff: backoff.Backoff{First: r.First, Most: r.Most}, total: r.Total}
 }
 
 // after returns how long to wait before the next attempt, or false if there is
@@ -47,28 +58,11 @@ func (p *pauses) after(asked time.Duration) (time.Duration, bool) {
 	now := time.Now()
 	if p.failed.IsZero() {
 		p.failed = now
-		p.next = p.First
+		p.Reset()
 	}
-	wait := p.next
-	p.next = min(2*p.next, p.Most)
-	if wait > 1 {
-		wait -= rand.N(wait / 2)
-	}
-	wait = max(wait, asked)
-	return wait, now.Add(wait).Sub(p.failed) <= p.Total && p.Total > 0
+	wait := p.Next(asked)
+	return wait, now.Add(wait).Sub(p.failed) <= p.total && p.total > 0
 }
 
 // succeeded starts over.
 func (p *pauses) succeeded() { p.failed = time.Time{} }
-
-// sleep waits for d or until ctx ends.
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}

@@ -108,9 +108,7 @@ func (s *sender) append(data []byte, offset int64) (next int64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	if a.retry.Total > 0 {
-		a.retry.Total = s.patience
-	}
+	a.retry = a.retry.within(s.patience)
 	a.onRetry = s.retried
 	return s.c.append(s.ctx, &a, s.key, b)
 }

@@ -10,6 +10,7 @@ import (
 
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/client/internal/transport"
+	"github.com/harness/log-service/internal/backoff"
 )
 
 const (
@@ -39,10 +40,7 @@ type tail struct {
 var errStop = errors.New("stop")
 
 func (t *tail) run(ctx context.Context) error {
-	p := pauses{Retry: t.c.retry}
-	if p.Total > 0 {
-		p.Total = t.patience
-	}
+	p := t.c.retry.within(t.patience).pauses()
 	for {
 		began, lines := time.Now(), t.lines
 		err := t.connection(ctx)
@@ -64,7 +62,7 @@ func (t *tail) run(ctx context.Context) error {
 			return err
 		}
 		t.c.log.DebugContext(ctx, "tail lost its connection, making a new one", "error", err, "after", t.after, "wait", wait)
-		if cause := sleep(ctx, wait); cause != nil {
+		if cause := backoff.Sleep(ctx, wait); cause != nil {
 			return fmt.Errorf("tail %s: %w", t.key, cause)
 		}
 	}

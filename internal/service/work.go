@@ -5,9 +5,8 @@ import (
 	"errors"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
-
 	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/backoff"
 	"github.com/harness/log-service/internal/logs"
 )
 
@@ -16,8 +15,8 @@ const (
 	// takes minutes.
 	firstRetry = 250 * time.Millisecond
 	lastRetry  = 30 * time.Second
-	// claimedRetry is how soon a job checks a stream again that another
-	// service archives, for those who wait for that.
+	// claimedRetry is how soon those who wait for a job of another service
+	// check again.
 	claimedRetry = 250 * time.Millisecond
 	// releaseTime bounds giving a claim up.
 	releaseTime = 2 * time.Second
@@ -78,17 +77,7 @@ func (c *closer) start(id logservice.ID, j *job) {
 // work repeats the job until it succeeds, its log is replaced or deleted, or
 // the service stops.
 func (c *closer) work(id logservice.ID, j *job) {
-	b := backoff.NewExponentialBackOff()
-	b.InitialInterval, b.MaxInterval = firstRetry, lastRetry
-	_, err := backoff.Retry(j.ctx, func() (struct{}, error) {
-		return struct{}{}, c.attempt(c.jobs.working, id, j)
-	}, backoff.WithBackOff(b), backoff.WithMaxElapsedTime(0), backoff.WithNotify(func(err error, next time.Duration) {
-		if errors.Is(err, logs.ErrClaimed) {
-			return // another service archives it
-		}
-		c.metrics.failed.Inc()
-		c.jobs.failed(id, j, err, next)
-	}))
+	err := c.repeat(id, j)
 	switch {
 	case err != nil && c.jobs.retrying.Err() == nil: // a user has replaced or deleted the log
 	case err != nil:
@@ -104,6 +93,29 @@ func (c *closer) work(id logservice.ID, j *job) {
 	}
 }
 
+// repeat attempts the job until it succeeds or its context ends.
+func (c *closer) repeat(id logservice.ID, j *job) error {
+	pauses := backoff.Backoff{First: firstRetry, Most: lastRetry}
+	for {
+		err := c.attempt(c.jobs.working, id, j)
+		if err == nil {
+			return nil
+		}
+		claimed := errors.Is(err, logs.ErrClaimed) // another service archives it
+		if claimed {
+			pauses.Reset()
+		}
+		pause := pauses.Next(0)
+		if !claimed {
+			c.metrics.failed.Inc()
+			c.jobs.failed(id, j, err, pause)
+		}
+		if cause := backoff.Sleep(j.ctx, pause); cause != nil {
+			return err
+		}
+	}
+}
+
 // attempt is one try at the job: nil where nothing is left to do.
 func (c *closer) attempt(ctx context.Context, id logservice.ID, j *job) error {
 	err := c.finishStream(ctx, id, j)
@@ -115,7 +127,6 @@ func (c *closer) attempt(ctx context.Context, id logservice.ID, j *job) error {
 		// another one of that name.
 		j.stream = nil
 		c.jobs.setDeleting(j)
-		return errors.Join(err, &backoff.RetryAfterError{Duration: claimedRetry})
 	}
 	return err
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/minio/minio-go/v7"
 
 	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/backoff"
 	"github.com/harness/log-service/internal/logs"
 )
 
@@ -20,9 +21,9 @@ const (
 	// maxResumes is how often an interrupted download is resumed without having
 	// received a byte since.
 	maxResumes = 3
-	// resumePause is the pause before the second attempt; before the third it
-	// is twice as long.
-	resumePause = 200 * time.Millisecond
+	// Pauses before the second and the third attempt.
+	firstResume = 200 * time.Millisecond
+	lastResume  = 2 * firstResume
 	// copyBuffer is the buffer of a download.
 	copyBuffer = 256 << 10
 	// maxIndex limits the index of a blob in memory: that of the longest log
@@ -103,7 +104,7 @@ func (b *blob) Range(ctx context.Context, offset, length int64) (io.ReadCloser, 
 		left = min(left, length)
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	r := &rangeReader{ctx: ctx, cancel: cancel, blob: b, offset: offset, left: left}
+	r := &rangeReader{ctx: ctx, cancel: cancel, blob: b, offset: offset, left: left, pauses: backoff.Backoff{First: firstResume, Most: lastResume}}
 	if left > 0 {
 		if err := r.open(); err != nil {
 			cancel()
@@ -123,6 +124,7 @@ type rangeReader struct {
 	left   int64         // bytes to the end of the range
 	body   io.ReadCloser // nil: none is open
 	cuts   int           // since the last byte
+	pauses backoff.Backoff
 	err    error
 }
 
@@ -184,6 +186,7 @@ func (r *rangeReader) Read(p []byte) (int, error) {
 		r.offset, r.left = r.offset+int64(n), r.left-int64(n)
 		if n > 0 {
 			r.cuts = 0
+			r.pauses.Reset()
 		}
 		if err != nil && r.left > 0 {
 			r.err = r.resume(err)
@@ -220,10 +223,7 @@ func (r *rangeReader) resume(cut error) error {
 	_ = r.body.Close()
 	for ; r.cuts < maxResumes; r.cuts++ {
 		if r.cuts > 0 {
-			select {
-			case <-time.After(resumePause * time.Duration(r.cuts)):
-			case <-r.ctx.Done():
-			}
+			_ = r.pauses.Wait(r.ctx) // checked below
 		}
 		if cause := context.Cause(r.ctx); cause != nil {
 			return cause

@@ -6,8 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
-
+	"github.com/harness/log-service/internal/backoff"
 	"github.com/harness/log-service/internal/logs"
 )
 
@@ -64,8 +63,7 @@ func (o *offloader) start(h handle) {
 		return
 	}
 	o.work.job(func(ctx context.Context) {
-		retry := backoff.NewExponentialBackOff()
-		retry.InitialInterval, retry.MaxInterval = firstRetry, lastRetry
+		retry := backoff.Backoff{First: firstRetry, Most: lastRetry}
 		for {
 			stored, err := o.offload(ctx, h)
 			switch {
@@ -77,11 +75,9 @@ func (o *offloader) start(h handle) {
 			case stored: // a log that is long never ends: each fault is a new one
 				retry.Reset()
 			}
-			pause := retry.NextBackOff()
+			pause := retry.Next(0)
 			h.log.Warn("cannot offload older lines of a stream from Redis to the blob store", "error", err, "retry_in", pause)
-			select {
-			case <-time.After(pause):
-			case <-ctx.Done():
+			if backoff.Sleep(ctx, pause) != nil {
 				return
 			}
 		}

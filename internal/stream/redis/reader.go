@@ -3,7 +3,6 @@ package redis
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -11,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/backoff"
 	"github.com/harness/log-service/internal/logs"
 )
 
@@ -47,33 +47,21 @@ func newReader(f *followers) *reader { return &reader{followers: f, work: make(c
 
 // run reads until ctx ends.
 func (r *reader) run(ctx context.Context) {
-	var pause time.Duration
+	pauses := backoff.Backoff{First: firstReread, Most: lastReread}
+	reported := false
 	for ctx.Err() == nil {
 		err := r.read(ctx)
 		if err == nil {
-			pause = 0
+			pauses.Reset()
+			reported = false
 			continue
 		}
-		if ctx.Err() != nil {
-			return
-		}
-		if pause == 0 {
+		if !reported && ctx.Err() == nil {
 			r.log.Warn("following streams in Redis was interrupted", "error", err)
+			reported = true
 		}
-		pause = min(max(2*pause, firstReread), lastReread)
-		sleep(ctx, pause)
-		for ctx.Err() == nil && r.resync(ctx) != nil {
-			sleep(ctx, pause)
-			pause = min(2*pause, lastReread)
+		for pauses.Wait(ctx) == nil && r.resync(ctx) != nil {
 		}
-	}
-}
-
-// sleep waits for about d, or until ctx ends.
-func sleep(ctx context.Context, d time.Duration) {
-	select {
-	case <-time.After(d/2 + rand.N(d)):
-	case <-ctx.Done():
 	}
 }
 
