@@ -10,6 +10,7 @@ import (
 	"github.com/harness/log-service/internal/config"
 	"github.com/harness/log-service/internal/logs"
 	"github.com/harness/log-service/internal/store/s3/s3test"
+	"github.com/harness/log-service/internal/stream/redis"
 	"github.com/harness/log-service/internal/stream/redis/redistest"
 	"github.com/harness/log-service/internal/stream/streamtest"
 )
@@ -47,10 +48,10 @@ func (n *nodes) settings(addr string) config.Config {
 	c := config.Default()
 	c.Bind, c.GRPCBind = "127.0.0.1:0", config.GRPCOff
 	c.Stream = config.StreamRedis
-	c.Redis.Endpoint = []string{addr}
-	c.Redis.StreamMemory = config.MinStreamMemory
+	c.Redis.Addresses = []string{addr}
+	c.Redis.StreamMemory = redis.MinStreamMemory
 	c.S3.Bucket, c.S3.Endpoint = n.bucket, n.s3.Endpoint()
-	c.S3.AccessKeyID, c.S3.SecretAccessKey = s3test.AccessKey, config.Secret(s3test.SecretKey)
+	c.S3.AccessKeyID, c.S3.SecretAccessKey = s3test.AccessKey, s3test.SecretKey
 	return c
 }
 

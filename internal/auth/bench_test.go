@@ -21,7 +21,7 @@ func BenchmarkVerify(b *testing.B) {
 		b.Fatal(err)
 	}
 	for name, token := range map[string]string{"account": authcookie.NewSinceNow("A", time.Hour, []byte(secret)), "scoped": token} {
-		v := newVerifier(b, auth.Config{Secrets: []string{secret}})
+		v := newVerifier(b, auth.Config{Secret: secret})
 		b.Run(name+"/seen", func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
@@ -34,7 +34,7 @@ func BenchmarkVerify(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				b.StopTimer()
-				fresh := newVerifier(b, auth.Config{Secrets: []string{secret}})
+				fresh := newVerifier(b, auth.Config{Secret: secret})
 				b.StartTimer()
 				if _, err := fresh.Verify(b.Context(), token); err != nil {
 					b.Fatal(err)

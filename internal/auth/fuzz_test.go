@@ -45,8 +45,8 @@ func FuzzToken(f *testing.F) {
 	} {
 		f.Add(token)
 	}
-	v, err := New(Config{Secrets: []string{fuzzSecret}, Logger: slog.New(slog.DiscardHandler),
-		OIDC: &OIDC{Issuer: "http://127.0.0.1:1", Audience: "a", Account: "{sub}", Verbs: Push}})
+	v, err := New(Config{Secret: fuzzSecret, Logger: slog.New(slog.DiscardHandler),
+		OIDC: OIDC{Issuer: "http://127.0.0.1:1", Audience: "a", Account: "{sub}", Verbs: Push}})
 	if err != nil {
 		f.Fatal(err)
 	}

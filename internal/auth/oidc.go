@@ -16,23 +16,6 @@ import (
 	logservice "github.com/harness/log-service"
 )
 
-// OIDC configures trust in an issuer of identity tokens, such as GitHub
-// Actions, GitLab CI, Kubernetes or any other OpenID Connect provider.
-type OIDC struct {
-	// Issuer is the issuer's URL, exactly as in the iss claim. It must be https,
-	// or http on the loopback interface.
-	Issuer string
-	// Audience must be in the aud claim.
-	Audience string
-	// Claims must all be in the token, with these string values.
-	Claims map[string]string
-	// Account and Prefix are templates for the scope, with claims in braces:
-	// acme, github/{repository}. An empty Prefix means the whole account.
-	Account, Prefix string
-	// Verbs are the verbs that the tokens grant.
-	Verbs Verbs
-}
-
 // shared lists issuers from which anybody can get a token: trusting one without
 // checking a claim means trusting everybody.
 var shared = []string{

@@ -140,7 +140,7 @@ func trusting(t *testing.T, i *testIssuer, change func(*OIDC)) *Verifier {
 	if change != nil {
 		change(&c)
 	}
-	v, err := New(Config{OIDC: &c, Secrets: []string{"a secret of the tests, long enough"}, Logger: slog.New(slog.DiscardHandler)})
+	v, err := New(Config{OIDC: c, Secret: "a secret of the tests, long enough", Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,6 +23,7 @@ import (
 
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/internal/auth"
+	"github.com/harness/log-service/internal/setting"
 )
 
 const (
@@ -69,7 +70,7 @@ func accepted(t *testing.T, v *auth.Verifier, what, token string) auth.Grant {
 }
 
 func TestAccountTokensHaveTheOriginalFormat(t *testing.T) {
-	v := newVerifier(t, auth.Config{Secrets: []string{secret, oldSecret}})
+	v := newVerifier(t, auth.Config{Secret: secret, OldSecrets: []setting.Secret{oldSecret}})
 	for _, account := range []string{"A", "px7xd_BFRCi-pfWPYXVjvw", "ключ", "with space", strings.Repeat("a", 255)} {
 		ours, err := v.AccountToken(account)
 		if err != nil {
@@ -113,13 +114,13 @@ func TestAccountTokensHaveTheOriginalFormat(t *testing.T) {
 }
 
 func TestNoTokenIsNotABadToken(t *testing.T) {
-	if _, err := newVerifier(t, auth.Config{Secrets: []string{secret}}).Verify(t.Context(), ""); !errors.Is(err, logservice.ErrUnauthorized) {
+	if _, err := newVerifier(t, auth.Config{Secret: secret}).Verify(t.Context(), ""); !errors.Is(err, logservice.ErrUnauthorized) {
 		t.Errorf("%v, want ErrUnauthorized", err)
 	}
 }
 
 func TestTheGlobalTokenIsForAllAccountsAndForNoLog(t *testing.T) {
-	v := newVerifier(t, auth.Config{Secrets: []string{secret}, GlobalTokens: []string{global, "an old global token"}})
+	v := newVerifier(t, auth.Config{Secret: secret, GlobalToken: global, OldGlobalTokens: []setting.Secret{"an old global token"}})
 	for _, token := range []string{global, "an old global token"} {
 		g := accepted(t, v, "the global token", token)
 		if !g.IsGlobal() || g.Allows(auth.Tail, id("A", "k")) == nil {
@@ -222,8 +223,8 @@ func TestTokensCarryTheirScope(t *testing.T) {
 		}
 		signers[name] = s
 	}
-	v := newVerifier(t, auth.Config{Secrets: []string{secret, oldSecret}, KeyFiles: files})
-	none := newVerifier(t, auth.Config{Secrets: []string{"another secret, long enough"}})
+	v := newVerifier(t, auth.Config{Secret: secret, OldSecrets: []setting.Secret{oldSecret}, JWTKeys: files})
+	none := newVerifier(t, auth.Config{Secret: "another secret, long enough"})
 	for name, s := range signers {
 		token, want := sign(t, s, scoped(time.Hour))
 		if got := accepted(t, v, name, token); !got.Expires.Equal(want.Expires) || got.ID == "" || got.Account != "A" || got.Prefix != "p/1" || got.Verbs != want.Verbs {
@@ -244,7 +245,7 @@ func TestTokensThatBreakARuleAreRefused(t *testing.T) {
 	ed, rs, _ := newKeys(t)
 	_, edFile := signer(t, ed)
 	_, rsFile := signer(t, rs)
-	v := newVerifier(t, auth.Config{Secrets: []string{secret}, KeyFiles: []string{edFile, rsFile}})
+	v := newVerifier(t, auth.Config{Secret: secret, JWTKeys: []string{edFile, rsFile}})
 	good := func() jwt.MapClaims {
 		return jwt.MapClaims{"aud": auth.Audience, "exp": time.Now().Add(time.Hour).Unix(), "account": "A", "verbs": []string{"push"}}
 	}
@@ -324,7 +325,7 @@ func withKid(t *testing.T, m jwt.SigningMethod, key any, c jwt.MapClaims, named 
 
 func TestACachedTokenExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		v := newVerifier(t, auth.Config{Secrets: []string{secret}})
+		v := newVerifier(t, auth.Config{Secret: secret})
 		cookie := authcookie.NewSinceNow("A", time.Minute, []byte(secret))
 		accepted(t, v, "in its time", cookie)
 		time.Sleep(time.Minute + time.Second)
@@ -356,7 +357,7 @@ func await(t *testing.T, what string, f func() bool) {
 
 func TestARevokedTokenIsRefused(t *testing.T) {
 	list := filepath.Join(t.TempDir(), "revoked")
-	v := newVerifier(t, auth.Config{Secrets: []string{secret}, RevokedFile: list})
+	v := newVerifier(t, auth.Config{Secret: secret, RevokedTokens: list})
 	s, err := auth.NewSigner([]byte(secret))
 	if err != nil {
 		t.Fatal(err)
@@ -398,7 +399,7 @@ func TestKeysChangeWithTheirFile(t *testing.T) {
 	ed, rs, _ := newKeys(t)
 	oldSigner, file := signer(t, ed)
 	newSigner, newFile := signer(t, rs)
-	v := newVerifier(t, auth.Config{KeyFiles: []string{file}})
+	v := newVerifier(t, auth.Config{JWTKeys: []string{file}})
 	old, _ := sign(t, oldSigner, scoped(time.Hour))
 	young, _ := sign(t, newSigner, scoped(time.Hour))
 	accepted(t, v, "the old key's", old)
@@ -450,7 +451,7 @@ func TestFilesThatHoldNoKeysAreRefusedAtTheStart(t *testing.T) {
 		publicFile(t, small): "too weak",
 		publicFile(t, p384):  "verifies no tokens",
 	} {
-		if _, err := auth.New(auth.Config{KeyFiles: []string{path}}); err == nil || !strings.Contains(err.Error(), why) || !strings.Contains(err.Error(), path) {
+		if _, err := auth.New(auth.Config{JWTKeys: []string{path}}); err == nil || !strings.Contains(err.Error(), why) || !strings.Contains(err.Error(), path) {
 			t.Errorf("%s: %v; want an error that names it and says %q", path, err, why)
 		}
 	}

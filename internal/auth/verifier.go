@@ -31,29 +31,11 @@ const (
 	rememberedFor = 5 * time.Minute
 )
 
-// Config configures a Verifier. Without any source of trust it rejects every token.
-type Config struct {
-	// Secrets verify account tokens and HS256 JSON web tokens. The first one also
-	// signs account tokens; the others are being phased out.
-	Secrets []string
-	// GlobalTokens grant Global. Use several during a rotation.
-	GlobalTokens []string
-	// KeyFiles are PEM files with public keys or certificates that verify JSON
-	// web tokens (EdDSA, RS256, ES256). They are reloaded when they change.
-	KeyFiles []string
-	// RevokedFile lists revoked tokens, one ID per line. It is reloaded when it
-	// changes, and need not exist.
-	RevokedFile string
-	// OIDC configures a trusted issuer of identity tokens; nil for none.
-	OIDC   *OIDC
-	Logger *slog.Logger // nil for slog.Default
-}
-
 // Verifier verifies tokens. Its methods are safe for concurrent use. A nil
 // Verifier is for a server without authentication: it grants everything to
 // everybody.
 type Verifier struct {
-	secrets [][]byte
+	secrets [][]byte // the first one signs
 	global  [][sha256.Size]byte
 	keys    *reload.Files[keySet]
 	revoked *reload.Files[revokedSet]
@@ -75,25 +57,25 @@ func New(c Config) (*Verifier, error) {
 		c.Logger = slog.Default()
 	}
 	v := &Verifier{}
-	for _, s := range c.Secrets {
+	for _, s := range both(c.Secret, c.OldSecrets) {
 		v.secrets = append(v.secrets, []byte(s))
 	}
-	for _, t := range c.GlobalTokens {
+	for _, t := range both(c.GlobalToken, c.OldGlobalTokens) {
 		v.global = append(v.global, sha256.Sum256([]byte(t)))
 	}
 	var err error
-	if v.keys, err = reload.New(c.Logger, v.readKeys, c.KeyFiles...); err != nil {
+	if v.keys, err = reload.New(c.Logger, v.readKeys, c.JWTKeys...); err != nil {
 		return nil, fmt.Errorf("keys for tokens: %w", err)
 	}
 	var lists []string
-	if c.RevokedFile != "" {
-		lists = append(lists, c.RevokedFile)
+	if c.RevokedTokens != "" {
+		lists = append(lists, c.RevokedTokens)
 	}
 	if v.revoked, err = reload.New(c.Logger, readRevoked, lists...); err != nil {
 		return nil, err
 	}
-	if c.OIDC != nil {
-		if v.oidc, err = newIdentities(*c.OIDC, c.Logger); err != nil {
+	if c.OIDC.Issuer != "" {
+		if v.oidc, err = newIdentities(c.OIDC, c.Logger); err != nil {
 			return nil, err
 		}
 	}

@@ -8,6 +8,9 @@ import (
 	"testing"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/harness/log-service/internal/config"
+	"github.com/harness/log-service/internal/setting"
 )
 
 // commands calls visit for every command and every group of commands.
@@ -71,6 +74,22 @@ func TestTheLinksOfTheREADMELeadSomewhere(t *testing.T) {
 		}
 		if _, err := os.Stat(filepath.Join("../..", link)); err != nil {
 			t.Errorf("README.md: %v", err)
+		}
+	}
+}
+
+func TestTheHelpOfTheServerListsEverySetting(t *testing.T) {
+	help := (*serverCmd)(nil).Help()
+	for _, g := range new(config.Config).Groups() {
+		for _, s := range g.Settings {
+			if !strings.Contains(help, "\n    "+setting.Prefix+s.Names[0]) {
+				t.Errorf("server --help does not list %s", s.Names[0])
+			}
+		}
+	}
+	for _, part := range []string{"LOG_SERVICE_MEMORY=256MiB\n        Memory for lines of all live logs", "Address for live logs over gRPC, host:port; off disables it\n"} {
+		if !strings.Contains(help, part) {
+			t.Errorf("server --help does not contain %q:\n%s", part, help)
 		}
 	}
 }

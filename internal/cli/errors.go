@@ -12,8 +12,8 @@ import (
 	"github.com/alecthomas/kong"
 
 	logservice "github.com/harness/log-service"
-	"github.com/harness/log-service/internal/config"
 	"github.com/harness/log-service/internal/server"
+	"github.com/harness/log-service/internal/setting"
 )
 
 // Exit statuses; docs/cli.md documents them.
@@ -107,7 +107,7 @@ func parts(err error) (all []error) {
 func exitStatus(ctx context.Context, err error) int {
 	var (
 		u       *usage
-		setting *config.Error
+		setting *setting.Error
 		op      *net.OpError
 	)
 	switch {
@@ -147,7 +147,7 @@ func hint(err error, program string) string {
 	var (
 		u       *usage
 		h       *hinted
-		setting *config.Error
+		setting *setting.Error
 		inUse   *server.InUseError
 		folder  *server.FolderError
 		listen  *net.OpError

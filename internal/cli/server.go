@@ -11,6 +11,7 @@ import (
 
 	"github.com/harness/log-service/internal/config"
 	"github.com/harness/log-service/internal/server"
+	"github.com/harness/log-service/internal/setting"
 )
 
 // defaultEnvFile may be missing; a file given explicitly may not.
@@ -21,9 +22,19 @@ type serverCmd struct {
 }
 
 func (*serverCmd) Help() string {
-	return "The server is configured by environment variables, see docs/configuration.md. " +
+	return "The server is configured by the environment variables below. " +
 		"With none set it listens on 127.0.0.1:8079 and keeps all data in the directory data.\n\n" +
-		example("log-service server", "LOG_SERVICE_HTTP_BIND=127.0.0.1:8080 LOG_SERVICE_DATA=/var/lib/log-service log-service server")
+		example("log-service server", "LOG_SERVICE_HTTP_BIND=127.0.0.1:8080 LOG_SERVICE_DATA=/var/lib/log-service log-service server") +
+		"\n\nSettings, with their defaults; docs/configuration.md has the details:" + settingsHelp()
+}
+
+// settingsHelp lists every setting of the server.
+func settingsHelp() string {
+	var b strings.Builder
+	for _, g := range new(config.Config).Groups() {
+		b.WriteString("\n\n" + g.Title + ":\n\n    " + strings.Join(setting.Lines(g.Settings), "\n    "))
+	}
+	return b.String()
 }
 
 func (c *serverCmd) Run(ctx context.Context, s *session) error {
@@ -86,16 +97,16 @@ func serverLogger(s *session, c config.Config) *slog.Logger {
 // authentication describes who may use the server.
 func authentication(c config.Config) string {
 	var by []string
-	if c.Secret != "" {
+	if c.Auth.Secret != "" {
 		by = append(by, "tokens signed with the secret")
 	}
-	if len(c.JWTKeys) > 0 {
-		by = append(by, fmt.Sprintf("JSON Web Tokens verified with %s", strings.Join(c.JWTKeys, ", ")))
+	if len(c.Auth.JWTKeys) > 0 {
+		by = append(by, fmt.Sprintf("JSON Web Tokens verified with %s", strings.Join(c.Auth.JWTKeys, ", ")))
 	}
-	if c.OIDC.Issuer != "" {
-		by = append(by, "identity tokens issued by "+c.OIDC.Issuer)
+	if c.Auth.OIDC.Issuer != "" {
+		by = append(by, "identity tokens issued by "+c.Auth.OIDC.Issuer)
 	}
-	if c.GlobalToken != "" {
+	if c.Auth.GlobalToken != "" {
 		by = append(by, "the global token")
 	}
 	switch {
@@ -127,7 +138,7 @@ func greet(w io.Writer, program string, c config.Config, srv *server.Server) {
 		flag = " --server " + srv.URL()
 	}
 	token := ""
-	if c.AuthOn() && c.Secret != "" {
+	if c.AuthOn() && c.Auth.Secret != "" {
 		token = "  export LOG_SERVICE_TOKEN=\"$(" + program + " token create --verbs admin)\"   # set LOG_SERVICE_SECRET there too\n"
 	}
 	fmt.Fprintf(w, `try, in another terminal:

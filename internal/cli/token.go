@@ -75,7 +75,7 @@ func (c *tokenCreate) Run(s *session) error {
 	if c.Format == formatAccount {
 		make = c.whole
 	}
-	token, err := make(s, string(settings.Secret))
+	token, err := make(s, string(settings.Auth.Secret))
 	if err != nil {
 		return err
 	}

@@ -36,7 +36,7 @@ func (c *tokenRevoke) Run(s *session) error {
 		if err != nil {
 			return err
 		}
-		c.File = settings.RevokedTokens
+		c.File = settings.Auth.RevokedTokens
 	}
 	if c.File == "" {
 		return &usage{err: fmt.Errorf("no list: LOG_SERVICE_REVOKED_TOKENS is not set"), hint: "name the file with --file"}

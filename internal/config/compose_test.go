@@ -50,7 +50,7 @@ func TestTheComposeFileConfiguresServers(t *testing.T) {
 			t.Errorf("service %s does not share streams and a bucket under a name of its own: %+v", name, c.Redis)
 		}
 		nodes[c.Redis.Node] = true
-		host, _, _ := strings.Cut(c.Redis.Endpoint[0], ":")
+		host, _, _ := strings.Cut(c.Redis.Addresses[0], ":")
 		if _, ok := file.Services[host]; !ok {
 			t.Errorf("service %s wants a Redis at %s, which is no service", name, host)
 		}

@@ -14,6 +14,8 @@ import (
 
 	"github.com/harness/log-service/internal/auth"
 	"github.com/harness/log-service/internal/config"
+	"github.com/harness/log-service/internal/setting"
+	"github.com/harness/log-service/internal/stream/redis"
 )
 
 func load(t *testing.T, kv ...string) (config.Config, []string, error) {
@@ -61,9 +63,9 @@ func TestEverySettingReachesItsField(t *testing.T) {
 		Data: "/var/lib/logs", BoltPath: filepath.Join("/var/lib/logs", "blobs.db"), Stream: config.StreamMemory, Redis: config.Default().Redis,
 		Memory: 1 << 30, MaxLine: 64 << 10, MaxBody: 8e6, MaxUpload: 1 << 30,
 		AccountStreams: 5, AccountRate: 2 << 20, AccountStored: 3 << 30, Debug: true, Trace: true,
-		Auth: config.Auth{
-			Secret: "secret-of-16-bytes", OldSecrets: []config.Secret{"old-secret-of-16-bytes", "older-secret-of-16-bytes"},
-			GlobalToken: "global-of-16-bytes", OldGlobalTokens: []config.Secret{"old-global-of-16-bytes"},
+		Auth: auth.Config{
+			Secret: "secret-of-16-bytes", OldSecrets: []setting.Secret{"old-secret-of-16-bytes", "older-secret-of-16-bytes"},
+			GlobalToken: "global-of-16-bytes", OldGlobalTokens: []setting.Secret{"old-global-of-16-bytes"},
 			JWTKeys: []string{"a.pem", "b.pem"}, RevokedTokens: "revoked",
 			OIDC: auth.OIDC{
 				Issuer: "https://issuer.example.com", Audience: "logs", Claims: map[string]string{"owner": "acme", "kind": "ci"},
@@ -124,9 +126,9 @@ func TestAnInvalidValueIsReportedWithNameValueAndRule(t *testing.T) {
 		{[]string{"LOG_SERVICE_TRACE=2", "LOG_SERVICE_STREAM=x"}, []string{"LOG_SERVICE_TRACE", "LOG_SERVICE_STREAM"}},
 	} {
 		_, _, err := load(t, tc.set...)
-		var bad *config.Error
+		var bad *setting.Error
 		if !errors.As(err, &bad) {
-			t.Errorf("%q: error %v, want a *config.Error", tc.set, err)
+			t.Errorf("%q: error %v, want a *setting.Error", tc.set, err)
 			continue
 		}
 		for _, part := range tc.want {
@@ -189,7 +191,7 @@ func TestUnsafeTokenSettingsAreRefused(t *testing.T) {
 		{[]string{"LOG_SERVICE_OIDC_ISSUER=https://gitlab.com", "LOG_SERVICE_OIDC_AUDIENCE=a", "LOG_SERVICE_OIDC_ACCOUNT=x"}, "LOG_SERVICE_OIDC_CLAIMS"},
 	} {
 		_, _, err := load(t, c.set...)
-		var bad *config.Error
+		var bad *setting.Error
 		if !errors.As(err, &bad) || bad.Name != c.name || strings.Contains(err.Error(), "keep-it") {
 			t.Errorf("%q: %v; want %s refused, and no secret shown", c.set, err, c.name)
 		}
@@ -205,9 +207,9 @@ func TestNoMessageShowsASecret(t *testing.T) {
 		t.Fatal(err)
 	}
 	var log strings.Builder
-	slog.New(slog.NewTextHandler(&log, nil)).Info("settings", "config", c, "secret", c.Secret)
-	slog.New(slog.NewJSONHandler(&log, nil)).Info("settings", "config", c, "secret", c.Secret)
-	fmt.Fprintf(&log, "%v %+v %#v %s %q", c, c, c, c.Secret, c.Secret)
+	slog.New(slog.NewTextHandler(&log, nil)).Info("settings", "config", c, "secret", c.Auth.Secret)
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("settings", "config", c, "secret", c.Auth.Secret)
+	fmt.Fprintf(&log, "%v %+v %#v %s %q", c, c, c, c.Auth.Secret, c.Auth.Secret)
 	if strings.Contains(log.String(), "keep-it") {
 		t.Errorf("a secret is shown: %s", log.String())
 	}
@@ -235,8 +237,8 @@ func TestRedisTakesTheStreams(t *testing.T) {
 	c, warnings, err := load(t, "LOG_SERVICE_REDIS_ENDPOINT=redis://a:6379, b:6380", "LOG_SERVICE_REDIS_USERNAME=logs",
 		"LOG_SERVICE_REDIS_PASSWORD=keep-it", "LOG_SERVICE_REDIS_SSL_ENABLED=true", "LOG_SERVICE_REDIS_SSL_CA_CERT_PATH=ca.pem",
 		"LOG_SERVICE_REDIS_PREFIX=ci:", "LOG_SERVICE_REDIS_STREAM_MEMORY=8MiB", "LOG_SERVICE_REDIS_REPLICAS=1", "LOG_SERVICE_NODE=one")
-	want := config.Redis{
-		Endpoint: []string{"a:6379", "b:6380"}, Username: "logs", Password: "keep-it", SSL: true, CACert: "ca.pem",
+	want := redis.Config{
+		Addresses: []string{"a:6379", "b:6380"}, Username: "logs", Password: "keep-it", SSL: true, CACert: "ca.pem",
 		Prefix: "ci:", StreamMemory: 8 << 20, Replicas: 1, Node: "one",
 	}
 	if diff := cmp.Diff(want, c.Redis); err != nil || diff != "" || c.Stream != config.StreamRedis || len(warnings) > 0 {
@@ -244,7 +246,7 @@ func TestRedisTakesTheStreams(t *testing.T) {
 	}
 	c, _, err = load(t, "LOG_SERVICE_REDIS_USE_SENTINEL=true", "LOG_SERVICE_REDIS_MASTER_NAME=logs",
 		"LOG_SERVICE_REDIS_SENTINEL_ADDRS=a:1,b:1", "LOG_SERVICE_REDIS_SENTINEL_USERNAME=s", "LOG_SERVICE_REDIS_SENTINEL_PASSWORD=keep-it")
-	if err != nil || c.Stream != config.StreamRedis || len(c.Redis.Addresses()) != 2 || c.Redis.SentinelPassword != "keep-it" {
+	if err != nil || c.Stream != config.StreamRedis || len(c.Redis.SentinelAddresses) != 2 || c.Redis.SentinelPassword != "keep-it" {
 		t.Error(err, c.Redis)
 	}
 }
@@ -271,7 +273,7 @@ func TestMeaninglessRedisSettingsAreRefused(t *testing.T) {
 			continue
 		}
 		for _, want := range tc.want {
-			var bad *config.Error
+			var bad *setting.Error
 			if !errors.As(err, &bad) || !strings.Contains(bad.Error()+bad.Hint, want) {
 				t.Errorf("%q: %v, want it to name %s", tc.set, err, want)
 			}
@@ -333,26 +335,5 @@ func TestTheRealEnvironmentWinsOverTheFile(t *testing.T) {
 	}
 	if _, err := config.Environ(nil, file, false); err == nil || !strings.Contains(err.Error(), file) {
 		t.Errorf("a malformed file: %v, want an error that names it", err)
-	}
-}
-
-func TestSizesHaveUnits(t *testing.T) {
-	for s, want := range map[string]int64{
-		"0": 0, "17": 17, "17B": 17, "64k": 64e3, "64kB": 64e3, "64KiB": 64 << 10, "3M": 3e6, "3MB": 3e6,
-		"3Mi": 3 << 20, "256mib": 256 << 20, "2 GiB": 2 << 30, "2G": 2e9,
-	} {
-		if n, err := config.ParseSize(s); err != nil || n != want {
-			t.Errorf("%q is %d, %v; want %d", s, n, err, want)
-		}
-	}
-	for _, s := range []string{"", "MiB", "-1", "+1", "1.5GiB", "1TiB", "1 2", "0x10", "1bb", "1iM", "99999999999GiB", "9223372036854775808"} {
-		if n, err := config.ParseSize(s); err == nil {
-			t.Errorf("%q was read as %d", s, n)
-		}
-	}
-	for _, n := range []int64{0, 1, 1000, 1024, 1 << 20, 3 << 29, 1 << 40} {
-		if got, err := config.ParseSize(config.FormatSize(n)); err != nil || got != n {
-			t.Errorf("%d is written %s and read back as %d, %v", n, config.FormatSize(n), got, err)
-		}
 	}
 }

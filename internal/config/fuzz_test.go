@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/harness/log-service/internal/config"
+	"github.com/harness/log-service/internal/setting"
 )
 
 // FuzzSettings loads settings from a file: nothing panics, errors name the setting,
@@ -32,12 +33,12 @@ func FuzzSettings(f *testing.F) {
 		}
 		c, _, err := config.Load(env)
 		if err != nil {
-			var setting *config.Error
-			if !errors.As(err, &setting) || !strings.HasPrefix(setting.Name, config.Prefix) {
+			var bad *setting.Error
+			if !errors.As(err, &bad) || !strings.HasPrefix(bad.Name, setting.Prefix) {
 				t.Errorf("%v names no setting", err)
 			}
 			for _, name := range []string{"SECRET", "GLOBAL_TOKEN"} {
-				if v := env[config.Prefix+name]; len(v) > 6 && strings.Contains(err.Error(), v) {
+				if v := env[setting.Prefix+name]; len(v) > 6 && strings.Contains(err.Error(), v) {
 					t.Errorf("%v shows %s", err, name)
 				}
 			}
@@ -45,22 +46,6 @@ func FuzzSettings(f *testing.F) {
 		}
 		if !c.Loopback() && !c.AuthOn() && !c.DisableAuth {
 			t.Errorf("%q is an open server that nobody asked for", text)
-		}
-	})
-}
-
-// FuzzSize: an accepted size survives formatting and parsing.
-func FuzzSize(f *testing.F) {
-	for _, s := range []string{"0", "17", "64k", "64KiB", "3MB", "2 GiB", "-1", "+1", "1.5G", "99999999999GiB", "", " ", "MiB"} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		n, err := config.ParseSize(s)
-		if err != nil {
-			return
-		}
-		if again, err := config.ParseSize(config.FormatSize(n)); err != nil || again != n || n < 0 {
-			t.Errorf("%q is %d, written %s and read as %d, %v", s, n, config.FormatSize(n), again, err)
 		}
 	})
 }

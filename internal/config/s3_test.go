@@ -9,11 +9,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/harness/log-service/internal/config"
+	"github.com/harness/log-service/internal/setting"
+	"github.com/harness/log-service/internal/store/s3"
 )
 
 func TestBothSpellingsOfTheObjectStoreAreEquivalent(t *testing.T) {
-	want := config.S3{
-		Bucket: "logs", Prefix: "ci", Endpoint: "http://localhost:9000", Addressing: config.AddressPath,
+	want := s3.Config{
+		Bucket: "logs", Prefix: "ci", Endpoint: "http://localhost:9000", Addressing: s3.Paths,
 		Region: "eu-1", AccessKeyID: "id", SecretAccessKey: "secret",
 	}
 	for name, set := range map[string][]string{
@@ -45,8 +47,8 @@ func TestBothSpellingsOfTheObjectStoreAreEquivalent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want = config.S3{
-		Bucket: "logs", LinkEndpoint: "https://s3.example.com", Addressing: config.AddressHost, Region: "r",
+	want = s3.Config{
+		Bucket: "logs", LinkEndpoint: "https://s3.example.com", Addressing: s3.Hosts, Region: "r",
 		AccessKeyID: "id", SecretAccessKey: "secret", SessionToken: "session", CACert: "/ca.pem", Checksum: true,
 	}
 	if diff := cmp.Diff(want, c.S3); diff != "" || c.ArchiveCompression != config.CompressZstd {
@@ -74,9 +76,9 @@ func TestContradictoryObjectStoreSettingsAreRefused(t *testing.T) {
 		{[]string{"LOG_SERVICE_ARCHIVE_COMPRESSION=none"}, []string{"embedded store always compresses"}},
 	} {
 		_, _, err := load(t, tc.set...)
-		var bad *config.Error
+		var bad *setting.Error
 		if !errors.As(err, &bad) {
-			t.Errorf("%q: error %v, want a *config.Error", tc.set, err)
+			t.Errorf("%q: error %v, want a *setting.Error", tc.set, err)
 			continue
 		}
 		all := err.Error() + bad.Hint
@@ -93,7 +95,7 @@ func TestContradictoryObjectStoreSettingsAreRefused(t *testing.T) {
 		{"LOG_SERVICE_S3_BUCKET=", "LOG_SERVICE_MINIO_BUCKET="}, {"LOG_SERVICE_S3_PATH_STYLE=false"}, {"AWS_ACCESS_KEY_ID=x", "AWS_REGION=y"},
 		{"LOG_SERVICE_ARCHIVE_COMPRESSION=zstd"},
 	} {
-		if c, _, err := load(t, harmless...); err != nil || c.S3 != (config.S3{}) {
+		if c, _, err := load(t, harmless...); err != nil || c.S3 != (s3.Config{}) {
 			t.Errorf("%q: %+v, %v", harmless, c.S3, err)
 		}
 	}

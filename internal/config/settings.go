@@ -1,180 +1,121 @@
 package config
 
 import (
+	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 	"time"
 
-	"github.com/harness/log-service/internal/auth"
+	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/setting"
 )
 
-// Prefix is the prefix of every setting.
-const Prefix = "LOG_SERVICE_"
+// Engines for live streams; see Config.Stream.
+const (
+	StreamDisk   = "disk"
+	StreamMemory = "memory"
+	StreamRedis  = "redis"
+)
 
-// A setting is one environment variable of the server.
-type setting struct {
-	name string // without Prefix
-	set  func(c *Config, value string) error
+// Formats of archived logs; see Config.ArchiveCompression.
+const (
+	CompressNone = "none"
+	CompressZstd = "zstd"
+)
+
+// Limits of settings.
+const (
+	// minRetention keeps a typo, such as 30m instead of 30 days, from deleting
+	// everything.
+	minRetention = time.Hour
+	// minMemory is the smallest budget that holds a few typical batches for
+	// readers to share; with less, every tail would read from disk.
+	minMemory = 1 << 20
+	// minLine leaves space for the members of a line besides its text.
+	minLine = 1 << 10
+	// maxLine limits how much memory one line may cost a reader.
+	maxLine = 64 << 20
+	// maxBody limits how much memory one append may cost the server.
+	maxBody = 1 << 30
+	// maxSize is for budgets of memory and disk: more than there is.
+	maxSize = 1 << 60
+)
+
+// StopTimeout limits a graceful shutdown, so that it ends before the 30 seconds
+// after which Docker Compose setups and Kubernetes kill the process.
+const StopTimeout = 25 * time.Second
+
+// maxStopDelay leaves part of StopTimeout for requests in progress.
+const maxStopDelay = 8 * time.Second
+
+func (c *Config) storage() []*setting.Setting {
+	return []*setting.Setting{
+		setting.Text(&c.Data, "DATA", "Data directory; created if missing, readable only by its owner. Only one server at a time can use it").Default("data"),
+		setting.Text(&c.BoltPath, "BOLT_PATH",
+			"Catalog of finished logs, unless a bucket is configured (below). Larger logs are in the directory of the same name without its extension").
+			Unset("`blobs.db` in the data directory"),
+		setting.Func("RETENTION",
+			"How long the embedded store keeps a finished log after it was written, for example `720h` for 30 days; at least `1h`. "+
+				"Older logs are deleted in the background. If unset, logs are kept forever. "+
+				"For a bucket, set a lifecycle rule: see [storage.md](storage.md#retention)", c.parseRetention),
+		setting.OneOf(&c.Stream, "STREAM",
+			"Where live logs are kept: `disk`, `memory` or `redis`. `disk`: acknowledged lines are on disk. "+
+				"`memory`: live logs are only in memory, which is faster, and are lost when the server stops; "+
+				"finished logs are stored as usual. `redis`: live logs are in Redis (below); the default if a Redis is configured",
+			StreamDisk, StreamMemory, StreamRedis).Default(StreamDisk),
+	}
 }
 
-// settings returns every setting, in the order of the documentation.
-func settings() []setting {
-	return append([]setting{
-		{"HTTP_BIND", bind(func(c *Config) *string { return &c.Bind })},
-		{"GRPC_BIND", grpcBind},
-		{"ADMIN_BIND", bind(func(c *Config) *string { return &c.AdminBind })},
-		{"MAX_CONNECTIONS", count(func(c *Config) *int64 { return &c.MaxConnections })},
-		{"TLS_CERT", text(func(c *Config) *string { return &c.TLSCert })},
-		{"TLS_KEY", text(func(c *Config) *string { return &c.TLSKey })},
-		{"TLS_CLIENT_CA", text(func(c *Config) *string { return &c.TLSClientCA })},
-		{"HTTP_PROTO", oneOf(func(c *Config) *string { return &c.Proto }, "http", "https")},
-		{"HTTP_HOST", setHost},
-		{"DISABLE_AUTH", boolean(func(c *Config) *bool { return &c.DisableAuth })},
-		{"SECRET", secret(func(c *Config) *Secret { return &c.Secret })},
-		{"OLD_SECRETS", list(func(c *Config) *[]Secret { return &c.OldSecrets })},
-		{"GLOBAL_TOKEN", secret(func(c *Config) *Secret { return &c.GlobalToken })},
-		{"OLD_GLOBAL_TOKENS", list(func(c *Config) *[]Secret { return &c.OldGlobalTokens })},
-		{"JWT_KEYS", list(func(c *Config) *[]string { return &c.JWTKeys })},
-		{"OIDC_ISSUER", text(func(c *Config) *string { return &c.OIDC.Issuer })},
-		{"OIDC_AUDIENCE", text(func(c *Config) *string { return &c.OIDC.Audience })},
-		{"OIDC_CLAIMS", pairs(func(c *Config) *map[string]string { return &c.OIDC.Claims })},
-		{"OIDC_ACCOUNT", text(func(c *Config) *string { return &c.OIDC.Account })},
-		{"OIDC_PREFIX", text(func(c *Config) *string { return &c.OIDC.Prefix })},
-		{"OIDC_VERBS", setVerbs},
-		{"REVOKED_TOKENS", text(func(c *Config) *string { return &c.RevokedTokens })},
-		{"STOP_DELAY", setStopDelay},
-		{"DATA", text(func(c *Config) *string { return &c.Data })},
-		{"BOLT_PATH", text(func(c *Config) *string { return &c.BoltPath })},
-		{"ARCHIVE_COMPRESSION", oneOf(func(c *Config) *string { return &c.ArchiveCompression }, CompressNone, CompressZstd)},
-		{"RETENTION", setRetention},
-		{"STREAM", oneOf(func(c *Config) *string { return &c.Stream }, StreamDisk, StreamMemory, StreamRedis)},
-		{"MEMORY", size(func(c *Config) *int64 { return &c.Memory }, MinMemory, 1<<50)},
-		{"MAX_LINE", size(func(c *Config) *int64 { return &c.MaxLine }, MinLine, MaxLine)},
-		{"MAX_BODY", size(func(c *Config) *int64 { return &c.MaxBody }, MinLine, MaxBody)},
-		{"MAX_UPLOAD", size(func(c *Config) *int64 { return &c.MaxUpload }, MinLine, 1<<50)},
-		{"ACCOUNT_MAX_STREAMS", count(func(c *Config) *int64 { return &c.AccountStreams })},
-		{"ACCOUNT_MAX_TAILS", count(func(c *Config) *int64 { return &c.AccountTails })},
-		{"ACCOUNT_MAX_RATE", size(func(c *Config) *int64 { return &c.AccountRate }, 0, 1<<50)},
-		{"ACCOUNT_MAX_STORED", size(func(c *Config) *int64 { return &c.AccountStored }, 0, 1<<60)},
-		{"DEBUG_MODE", boolean(func(c *Config) *bool { return &c.Debug })},
-		{"TRACE", boolean(func(c *Config) *bool { return &c.Trace })},
-	}, redisSettings()...)
-}
-
-// clientNames are the settings of the client commands, which are often present in
-// a server's environment.
-func clientNames() []string {
-	return []string{"SERVER", "ACCOUNT", "TOKEN", "CA_FILE", "CLIENT_CERT", "CLIENT_KEY", "TIMEOUT", "OUTPUT", "QUIET", "VERBOSE"}
-}
-
-func setRetention(c *Config, v string) error {
+func (c *Config) parseRetention(v string) error {
 	d, err := time.ParseDuration(v)
 	if err != nil {
-		return fmt.Errorf("want a time in hours, for example 720h for 30 days")
+		return errors.New("want a time in hours, for example 720h for 30 days")
 	}
-	if d < MinRetention {
-		return fmt.Errorf("want at least %v; unset keeps logs for ever", MinRetention)
+	if d < minRetention {
+		return fmt.Errorf("want at least %v; unset keeps logs for ever", minRetention)
 	}
 	c.Retention = d
 	return nil
 }
 
-func text(field func(*Config) *string) func(*Config, string) error {
-	return func(c *Config, v string) error {
-		*field(c) = v
-		return nil
+func (c *Config) archiveCompression() *setting.Setting {
+	return setting.OneOf(&c.ArchiveCompression, "ARCHIVE_COMPRESSION",
+		"Format of closed logs in the bucket, `none` or `zstd`. `none`: JSON lines, which any program can read through a link. `zstd`: compressed, with `Content-Encoding: zstd`. "+
+			"The embedded store always compresses", CompressNone, CompressZstd).Unset("`none`")
+}
+
+func (c *Config) limits() []*setting.Setting {
+	return []*setting.Setting{
+		setting.Size(&c.Memory, "MEMORY",
+			"Memory for lines of all live logs; older lines are read from disk. With `LOG_SERVICE_STREAM=memory` there is no other copy: "+
+				"older lines are lost, and readers are notified. At least `1MiB`", minMemory, maxSize).Default("256MiB"),
+		setting.Size(&c.MaxLine, "MAX_LINE",
+			"Size of a line's JSON; the text of a longer line is cut and the line marked. `1KiB` to `64MiB`", minLine, maxLine).
+			Default(setting.FormatSize(logservice.DefaultMaxLineBytes)),
+		setting.Size(&c.MaxBody, "MAX_BODY",
+			"Size of one append after decompression; larger ones are rejected with 413. `1KiB` to `1GiB`", minLine, maxBody).
+			Default(setting.FormatSize(logservice.DefaultMaxBodyBytes)),
+		// A hundred times the longest log that anybody reads.
+		setting.Size(&c.MaxUpload, "MAX_UPLOAD", "The same for the upload of a whole log", minLine, maxSize).Default("16GiB"),
 	}
 }
 
-// secret parses a string whose value is never shown.
-func secret(field func(*Config) *Secret) func(*Config, string) error {
-	return func(c *Config, v string) error {
-		*field(c) = Secret(v)
-		return nil
+func (c *Config) accountLimits() []*setting.Setting {
+	return []*setting.Setting{
+		// Far beyond a healthy tenant; stops clients that never close their
+		// streams, and viewers that reconnect in a loop.
+		setting.Count(&c.AccountStreams, "ACCOUNT_MAX_STREAMS", "Open streams. Opening a stream that is already open always works").Default("200000"),
+		setting.Count(&c.AccountTails, "ACCOUNT_MAX_TAILS", "Concurrent tails, per server").Default("20000"),
+		setting.Size(&c.AccountRate, "ACCOUNT_MAX_RATE",
+			"JSON appended per second, per server, with bursts of up to `LOG_SERVICE_MAX_BODY`", 0, maxSize).Default("0"),
+		setting.Size(&c.AccountStored, "ACCOUNT_MAX_STORED",
+			"Total stored size (compressed) of live and finished logs. Stored logs are summed every five minutes and counted in between. "+
+				"A full account cannot open, append or upload", 0, maxSize).Default("0"),
 	}
 }
 
-// list parses strings separated by commas.
-func list[T ~string](field func(*Config) *[]T) func(*Config, string) error {
-	return func(c *Config, v string) error {
-		for part := range strings.SplitSeq(v, ",") {
-			if part = strings.TrimSpace(part); part != "" {
-				*field(c) = append(*field(c), T(part))
-			}
-		}
-		return nil
-	}
-}
-
-// pairs parses name=value pairs separated by commas.
-func pairs(field func(*Config) *map[string]string) func(*Config, string) error {
-	return func(c *Config, v string) error {
-		all := map[string]string{}
-		for part := range strings.SplitSeq(v, ",") {
-			name, value, ok := strings.Cut(strings.TrimSpace(part), "=")
-			if !ok || name == "" || value == "" {
-				return fmt.Errorf("want name=value, several separated by commas")
-			}
-			if _, twice := all[name]; twice {
-				return fmt.Errorf("%s is there twice", name)
-			}
-			all[name] = value
-		}
-		*field(c) = all
-		return nil
-	}
-}
-
-func setVerbs(c *Config, v string) (err error) {
-	c.OIDC.Verbs, err = auth.ParseVerbs(v)
-	return err
-}
-
-func boolean(field func(*Config) *bool) func(*Config, string) error {
-	return func(c *Config, v string) error {
-		b, err := strconv.ParseBool(v)
-		if err != nil {
-			return fmt.Errorf("want true or false")
-		}
-		*field(c) = b
-		return nil
-	}
-}
-
-func oneOf(field func(*Config) *string, allowed ...string) func(*Config, string) error {
-	return func(c *Config, v string) error {
-		for _, a := range allowed {
-			if v == a {
-				*field(c) = v
-				return nil
-			}
-		}
-		return fmt.Errorf("want %s", strings.Join(allowed, " or "))
-	}
-}
-
-func count(field func(*Config) *int64) func(*Config, string) error {
-	return func(c *Config, v string) error {
-		n, err := strconv.ParseInt(v, 10, 64)
-		if err != nil || n < 0 {
-			return fmt.Errorf("must be a whole number, 0 for no limit")
-		}
-		*field(c) = n
-		return nil
-	}
-}
-
-func size(field func(*Config) *int64, least, most int64) func(*Config, string) error {
-	return func(c *Config, v string) error {
-		n, err := ParseSize(v)
-		if err != nil {
-			return err
-		}
-		if n < least || n > most {
-			return fmt.Errorf("want %s to %s, and this is %d bytes", FormatSize(least), FormatSize(most), n)
-		}
-		*field(c) = n
-		return nil
+func (c *Config) logging() []*setting.Setting {
+	return []*setting.Setting{
+		setting.Bool(&c.Debug, "DEBUG_MODE", "Log each request and the server's activity to standard error"),
+		setting.Bool(&c.Trace, "TRACE", "Same as `LOG_SERVICE_DEBUG_MODE` in this version"),
 	}
 }

@@ -4,20 +4,22 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/harness/log-service/internal/setting"
 )
 
 // unknown describes the variables of env that have the prefix of settings but are
 // not settings, in order.
-func unknown(env map[string]string) (warnings []string) {
+func unknown(env setting.Env) (warnings []string) {
 	known := names()
 	for name := range env {
-		rest, ok := strings.CutPrefix(name, Prefix)
+		rest, ok := strings.CutPrefix(name, setting.Prefix)
 		if !ok || slices.Contains(known, rest) || ofKubernetes(rest) {
 			continue
 		}
 		w := fmt.Sprintf("%s is not a setting and has no effect", name)
 		if near := nearest(rest, known); near != "" {
-			w += fmt.Sprintf("; did you mean %s%s?", Prefix, near)
+			w += fmt.Sprintf("; did you mean %s%s?", setting.Prefix, near)
 		}
 		warnings = append(warnings, w)
 	}
@@ -25,14 +27,21 @@ func unknown(env map[string]string) (warnings []string) {
 	return warnings
 }
 
-// names returns every known name, without Prefix.
+// names returns every known name, without the prefix.
 func names() []string {
 	all := clientNames()
-	for _, s := range settings() {
-		all = append(all, s.name)
+	for _, g := range new(Config).Groups() {
+		for _, s := range g.Settings {
+			all = append(all, s.Names...)
+		}
 	}
-	all = append(all, s3Names()...)
 	return all
+}
+
+// clientNames are the settings of the client commands, which are often present in
+// a server's environment.
+func clientNames() []string {
+	return []string{"SERVER", "ACCOUNT", "TOKEN", "CA_FILE", "CLIENT_CERT", "CLIENT_KEY", "TIMEOUT", "OUTPUT", "QUIET", "VERBOSE"}
 }
 
 // ofKubernetes reports whether Kubernetes sets the variable automatically in every

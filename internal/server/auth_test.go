@@ -22,8 +22,8 @@ import (
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/client"
 	"github.com/harness/log-service/internal/auth"
-	"github.com/harness/log-service/internal/config"
 	"github.com/harness/log-service/internal/server"
+	"github.com/harness/log-service/internal/setting"
 )
 
 const (
@@ -53,8 +53,8 @@ func issuer(t *testing.T) (url string, sign func(claims string) string) {
 func TestAJobPushesWithItsIdentity(t *testing.T) {
 	url, sign := issuer(t)
 	c := settings(t.TempDir())
-	c.Secret = secret
-	c.OIDC = auth.OIDC{
+	c.Auth.Secret = secret
+	c.Auth.OIDC = auth.OIDC{
 		Issuer: url, Audience: "logs", Claims: map[string]string{"repository_owner": "acme"},
 		Account: "acme", Prefix: "github/{repository}", Verbs: auth.Push | auth.Tail,
 	}
@@ -119,7 +119,7 @@ func TestAJobPushesWithItsIdentity(t *testing.T) {
 
 func TestDisabledAuthenticationNeedsNoTokenAndIssuesNoValidOne(t *testing.T) {
 	c := settings(t.TempDir())
-	c.Secret, c.GlobalToken, c.DisableAuth = secret, globalToken, true
+	c.Auth.Secret, c.Auth.GlobalToken, c.DisableAuth = secret, globalToken, true
 	srv := start(t, c)
 	if err := newClient(t, srv.URL()).Open(t.Context(), "a/b"); err != nil {
 		t.Error(err)
@@ -139,13 +139,13 @@ func TestDisabledAuthenticationNeedsNoTokenAndIssuesNoValidOne(t *testing.T) {
 // Servers with the same secret accept each other's links.
 func TestServersWithTheSameSecretAcceptEachOthersTickets(t *testing.T) {
 	c := settings(t.TempDir())
-	c.Secret = secret
+	c.Auth.Secret = secret
 	first := start(t, c)
 	c = settings(t.TempDir())
-	c.Secret = secret
+	c.Auth.Secret = secret
 	second := start(t, c)
 	c = settings(t.TempDir())
-	c.Secret = "another secret of the tests, long enough"
+	c.Auth.Secret = "another secret of the tests, long enough"
 	stranger := start(t, c)
 	token := authcookie.NewSinceNow("A", time.Hour, []byte(secret))
 	ticket := call(t, http.MethodPost, first.URL()+"/stream/ticket?accountID=A&key=k", token)
@@ -200,8 +200,8 @@ func (l *lockedText) String() string {
 func TestAWholeLifeOfAServerLogsNoSecret(t *testing.T) {
 	url, sign := issuer(t)
 	c := settings(t.TempDir())
-	c.Auth = config.Auth{
-		Secret: secret, OldSecrets: []config.Secret{"an old secret of the tests"}, GlobalToken: globalToken, OldGlobalTokens: []config.Secret{"an old global token of the tests"},
+	c.Auth = auth.Config{
+		Secret: secret, OldSecrets: []setting.Secret{"an old secret of the tests"}, GlobalToken: globalToken, OldGlobalTokens: []setting.Secret{"an old global token of the tests"},
 		OIDC: auth.OIDC{Issuer: url, Audience: "logs", Account: "A", Verbs: auth.Push},
 	}
 	var log lockedText

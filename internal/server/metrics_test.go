@@ -119,7 +119,7 @@ func TestTheDocumentationNamesEveryMetric(t *testing.T) {
 	}
 	shared := settings(t.TempDir())
 	shared.Stream = config.StreamRedis
-	shared.Redis.Endpoint = []string{redistest.Start(t).Addr}
+	shared.Redis.Addresses = []string{redistest.Start(t).Addr}
 	text := exposed(t, settings(t.TempDir())) + exposed(t, shared)
 	families := regexp.MustCompile(`(?m)^# TYPE (log_service_\S+)`).FindAllStringSubmatch(text, -1)
 	if len(families) < 15 {
@@ -154,7 +154,7 @@ func exposed(t *testing.T, c config.Config) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(c.Redis.Endpoint) > 0 && strings.Contains(string(text), "\nlog_service_redis_call_seconds_count 0\n") {
+	if len(c.Redis.Addresses) > 0 && strings.Contains(string(text), "\nlog_service_redis_call_seconds_count 0\n") {
 		t.Error("no call of Redis was counted")
 	}
 	http.DefaultClient.CloseIdleConnections()

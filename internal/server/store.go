@@ -32,14 +32,9 @@ func openStore(c config.Config, now func() time.Time, logger *slog.Logger) (stor
 	if _, err := os.Stat(c.BoltPath); err == nil {
 		logger.Warn("logs in the embedded store are not served while a bucket is configured", "file", c.BoltPath)
 	}
-	addressing := map[string]s3.Addressing{"": s3.Auto, config.AddressPath: s3.Paths, config.AddressHost: s3.Hosts}
-	s, err := s3.Open(context.Background(), s3.Config{
-		Bucket: c.S3.Bucket, Prefix: c.S3.Prefix,
-		Endpoint: c.S3.Endpoint, LinkEndpoint: c.S3.LinkEndpoint,
-		Region: c.S3.Region, Addressing: addressing[c.S3.Addressing],
-		AccessKeyID: c.S3.AccessKeyID, SecretAccessKey: string(c.S3.SecretAccessKey), SessionToken: string(c.S3.SessionToken),
-		CACert: c.S3.CACert, Checksum: c.S3.Checksum, Logger: logger,
-	})
+	bucket := c.S3
+	bucket.Logger = logger
+	s, err := s3.Open(context.Background(), bucket)
 	if err != nil {
 		return nil, fmt.Errorf("object store: %w", err)
 	}

@@ -87,7 +87,7 @@ func (s *testServer) calls() map[string]func(ctx context.Context, key string) er
 // The matrix: every call with every kind of token. A call that is not in it
 // fails the test.
 func TestEveryCallAsksForItsToken(t *testing.T) {
-	verifier, err := auth.New(auth.Config{Secrets: []string{testSecret}, GlobalTokens: []string{globalToken}, Logger: slog.New(slog.DiscardHandler)})
+	verifier, err := auth.New(auth.Config{Secret: testSecret, GlobalToken: globalToken, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,7 +154,7 @@ func TestEveryCallAsksForItsToken(t *testing.T) {
 }
 
 func TestFieldsThatDoMoreAskForMore(t *testing.T) {
-	verifier, err := auth.New(auth.Config{Secrets: []string{testSecret}, Logger: slog.New(slog.DiscardHandler)})
+	verifier, err := auth.New(auth.Config{Secret: testSecret, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,7 +19,7 @@ const (
 func newVerifier(t testing.TB) *auth.Verifier {
 	t.Helper()
 	v, err := auth.New(auth.Config{
-		Secrets: []string{testSecret}, GlobalTokens: []string{globalToken}, Logger: slog.New(slog.DiscardHandler),
+		Secret: testSecret, GlobalToken: globalToken, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)

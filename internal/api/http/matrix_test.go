@@ -206,7 +206,7 @@ func newMatrix(t *testing.T) *matrix {
 	if err := os.WriteFile(revoked, []byte("stolen\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	v, err := auth.New(auth.Config{Secrets: []string{testSecret}, GlobalTokens: []string{globalToken}, RevokedFile: revoked, Logger: logger})
+	v, err := auth.New(auth.Config{Secret: testSecret, GlobalToken: globalToken, RevokedTokens: revoked, Logger: logger})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/minio/minio-go/v7/pkg/lifecycle"
 
 	"github.com/harness/log-service/internal/logs"
+	"github.com/harness/log-service/internal/setting"
 	"github.com/harness/log-service/internal/store/s3/s3test"
 	"github.com/harness/log-service/internal/store/storetest"
 )
@@ -47,7 +48,7 @@ func TestThePolicyOfTheDocumentationIsEnough(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.AccessKeyID, c.SecretAccessKey, c.SessionToken = v.AccessKeyID, v.SecretAccessKey, v.SessionToken
+		c.AccessKeyID, c.SecretAccessKey, c.SessionToken = v.AccessKeyID, setting.Secret(v.SecretAccessKey), setting.Secret(v.SessionToken)
 	}
 	as(policy)
 	s := open(t, c)

@@ -23,43 +23,6 @@ import (
 	"github.com/harness/log-service/internal/roots"
 )
 
-// Addressing is where a request names its bucket.
-type Addressing int
-
-// The ways to address a bucket.
-const (
-	Auto  Addressing = iota // by host at providers known to support it, otherwise by path
-	Paths                   // https://host/bucket/name
-	Hosts                   // https://bucket.host/name
-)
-
-// Config of a Store. Bucket is required.
-type Config struct {
-	Bucket string
-	Prefix string // of all names; slashes at its ends are ignored
-	// Endpoint is the store's URL, or only its host[:port]: then https, or http
-	// on a loopback address. Empty is AWS.
-	Endpoint string
-	// LinkEndpoint is the endpoint in links, as their users reach it; empty
-	// means Endpoint.
-	LinkEndpoint string
-	// Region is by default requested from AWS, and us-east-1 elsewhere.
-	Region     string
-	Addressing Addressing
-	// AccessKeyID and SecretAccessKey, and SessionToken with temporary ones.
-	// Without them the usual sources are searched, in this order: the AWS
-	// credentials file, a web identity token, the role of the container or
-	// machine.
-	AccessKeyID, SecretAccessKey, SessionToken string
-	// CACert is a file with certificates to trust in addition to the system's.
-	CACert string
-	// Checksum makes the store check and keep a CRC-32C of each upload, which
-	// not every store supports. Uploads are signed with their SHA-256 in any
-	// case.
-	Checksum bool
-	Logger   *slog.Logger // nil: slog.Default
-}
-
 // Open returns a Store over the bucket of c. If the store rejects the request
 // (no such bucket, wrong credentials), Open fails; a store that does not
 // respond is only logged, since it may become available.
@@ -139,7 +102,7 @@ func newClient(c Config, endpoint string, transport *http.Transport) (*minio.Cli
 
 func creds(c Config) *credentials.Credentials {
 	if c.AccessKeyID != "" {
-		return credentials.NewStaticV4(c.AccessKeyID, c.SecretAccessKey, c.SessionToken)
+		return credentials.NewStaticV4(c.AccessKeyID, string(c.SecretAccessKey), string(c.SessionToken))
 	}
 	return credentials.NewChainCredentials([]credentials.Provider{
 		&credentials.FileAWSCredentials{},

@@ -44,7 +44,7 @@ type client struct {
 func connect(c Config, s *scripts, m *metrics) (*client, error) {
 	r := &client{scripts: s, metrics: m, replicas: c.Replicas}
 	o := rueidis.ClientOption{
-		InitAddress: c.Addresses, Username: c.Username, Password: c.Password, TLSConfig: c.TLS,
+		InitAddress: c.Addresses, Username: c.Username, Password: string(c.Password), TLSConfig: c.TLS,
 		ClientName:         "log-service",
 		DialCtxFn:          r.dial,
 		Dialer:             net.Dialer{Timeout: dialTimeout, KeepAlive: keepAlive},
@@ -58,7 +58,7 @@ func connect(c Config, s *scripts, m *metrics) (*client, error) {
 	}
 	if c.MasterName != "" {
 		o.Sentinel = rueidis.SentinelOption{
-			MasterSet: c.MasterName, Username: c.SentinelUsername, Password: c.SentinelPassword,
+			MasterSet: c.MasterName, Username: c.SentinelUsername, Password: string(c.SentinelPassword),
 			TLSConfig: c.TLS, Dialer: o.Dialer, TopologyRefreshInterval: heartbeat,
 		}
 	}

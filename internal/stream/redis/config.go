@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/harness/log-service/internal/logs"
+	"github.com/harness/log-service/internal/setting"
 )
 
 // Defaults of a Config.
@@ -19,32 +20,28 @@ const (
 // heartbeat is how often a node reports that it is alive.
 const heartbeat = 2 * time.Second
 
-// Config of an Engine. Addresses and Store are required.
+// Config of an Engine. Addresses and Store are required. The method Settings says
+// what the fields mean that are settings.
 type Config struct {
-	// Addresses are host:port of the Redis; of some masters of a Cluster; or
-	// of the sentinels, where MasterName is set.
-	Addresses  []string
-	MasterName string
+	Addresses         []string // of the sentinels, where there are no SentinelAddresses and MasterName is set
+	Username          string
+	Password          setting.Secret
+	SSL               bool
+	CACert            string
+	UseSentinel       bool
+	MasterName        string
+	SentinelAddresses []string
+	SentinelUsername  string
+	SentinelPassword  setting.Secret
+	Prefix            string
+	StreamMemory      int64
+	Replicas          int
+	Node              string
 
-	Username, Password string // of Redis; empty: the default user
-	// SentinelUsername and SentinelPassword are of the sentinels.
-	SentinelUsername, SentinelPassword string
-	TLS                                *tls.Config // nil: no TLS
-
-	// Prefix begins every key; it holds no braces. Servers that share it are
-	// nodes of one service.
-	Prefix string
-	// StreamMemory is how many bytes of a stream are held in Redis before its
-	// older lines move to the blob store.
-	StreamMemory int64
-	// Replicas is how many replicas must have an append before it is
-	// acknowledged.
-	Replicas int
-
+	// TLS is by default made from SSL and CACert; nil: no TLS.
+	TLS *tls.Config
 	// Memory bounds the bytes of lines held in this node's memory.
 	Memory int64
-	// Node names this node for people; empty is the name of the machine.
-	Node string
 	// Dir is where this node keeps how far it saw logs get, for a Redis that
 	// has lost lines when the node starts again. Empty: in memory only.
 	Dir string

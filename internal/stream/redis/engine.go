@@ -38,6 +38,9 @@ var (
 // old, a right is missing.
 func Open(ctx context.Context, c Config) (*Engine, error) {
 	c.setDefaults()
+	if err := c.connection(); err != nil {
+		return nil, err
+	}
 	e := &Engine{start: time.Now()}
 	memory := batches.NewMemory(c.Memory, func() time.Duration { return time.Since(e.start) })
 	e.metrics = newMetrics(memory)
