@@ -7,8 +7,6 @@ import (
 	"os"
 	"time"
 
-	"github.com/schollz/progressbar/v3"
-
 	"github.com/harness/log-service/client"
 )
 
@@ -102,22 +100,32 @@ func (s *session) watched(r io.Reader, size int64) io.Reader {
 	if s.root.Quiet || !isTerminal(s.Stderr) {
 		return r
 	}
-	bar := progressbar.NewOptions64(size,
-		progressbar.OptionSetWriter(s.Stderr), progressbar.OptionSetDescription("uploading"),
-		progressbar.OptionShowBytes(true), progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish())
-	return &watchedReader{r: r, bar: bar}
+	return &watchedReader{r: r, size: size, out: s.Stderr}
 }
 
+// watchedReader reports on one line of a terminal how much of r was read.
 type watchedReader struct {
-	r   io.Reader
-	bar *progressbar.ProgressBar
+	r          io.Reader
+	size, read int64
+	out        io.Writer
+	shown      time.Time
 }
 
 func (w *watchedReader) Read(p []byte) (int, error) {
 	n, err := w.r.Read(p)
-	_ = w.bar.Add(n) // failing to draw the bar does not matter
-	if err != nil {
-		_ = w.bar.Finish()
+	w.read += int64(n)
+	switch {
+	case err != nil:
+		fmt.Fprint(w.out, "\r\x1b[K") // remove the line
+	case time.Since(w.shown) > 100*time.Millisecond:
+		w.shown = time.Now()
+		total := ""
+		if w.size >= 0 {
+			total = fmt.Sprintf(" of %.1f", mib(w.size))
+		}
+		fmt.Fprintf(w.out, "\ruploading %.1f%s MiB", mib(w.read), total)
 	}
 	return n, err
 }
+
+func mib(n int64) float64 { return float64(n) / (1 << 20) }
