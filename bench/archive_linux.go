@@ -5,13 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/harness/log-service/bench/load"
+	"github.com/harness/log-service/bench/report"
 )
 
 // replay measures readers that come when all lines are there.
 func replay(readers int) measure {
-	return func(ctx context.Context, e *env) (metrics, error) {
+	return func(ctx context.Context, e *env) (report.Metrics, error) {
 		const key = "replay/log"
-		if err := e.t.open(ctx, key); err != nil {
+		if err := e.t.Open(ctx, key); err != nil {
 			return nil, err
 		}
 		if _, err := fill(ctx, e.t, key, e.n); err != nil {
@@ -25,7 +28,7 @@ func replay(readers int) measure {
 		if err != nil {
 			return nil, err
 		}
-		defer c.p.close()
+		defer c.p.Close()
 		c.expect(int64(e.n), 0)
 		// A hundred readers of a million lines are 20 GB: they are cut off
 		// after a while, and what they have got until then is counted.
@@ -38,17 +41,17 @@ func replay(readers int) measure {
 		if err != nil {
 			return nil, err
 		}
-		m := metrics{"lines_per_s": float64(c.frames()) / used.wall.Seconds(), "readers_done": float64(c.wanted)}
+		m := report.Metrics{"lines_per_s": float64(c.frames()) / used.wall.Seconds(), "readers_done": float64(c.wanted)}
 		used.into(m, "lines", float64(c.frames()))
-		return m, e.t.drop(ctx, key)
+		return m, e.t.Drop(ctx, key)
 	}
 }
 
 // closing measures the way of a long log from its close to its archive, which
 // may still be in the making when the close is answered.
-func closing(ctx context.Context, e *env) (metrics, error) {
+func closing(ctx context.Context, e *env) (report.Metrics, error) {
 	const key = "archive/log"
-	if err := e.t.open(ctx, key); err != nil {
+	if err := e.t.Open(ctx, key); err != nil {
 		return nil, err
 	}
 	size, err := fill(ctx, e.t, key, e.n)
@@ -59,7 +62,7 @@ func closing(ctx context.Context, e *env) (metrics, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := e.t.call(ctx, "DELETE", streamPath(key)+"&snapshot=true"); err != nil {
+	if _, err := e.t.Call(ctx, "DELETE", load.StreamPath(key)+"&snapshot=true"); err != nil {
 		return nil, err
 	}
 	answered := time.Since(begin.at)
@@ -70,10 +73,10 @@ func closing(ctx context.Context, e *env) (metrics, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := metrics{"lines_per_s": float64(e.n) / used.wall.Seconds(), "answered_ms": ms(answered)}
+	m := report.Metrics{"lines_per_s": float64(e.n) / used.wall.Seconds(), "answered_ms": report.Milliseconds(answered)}
 	used.into(m, "lines", float64(e.n))
-	if e.t.pid != 0 {
-		mem, err := memoryOf(e.t.pid)
+	if e.t.Pid != 0 {
+		mem, err := memoryOf(e.t.Pid)
 		if err != nil {
 			return nil, err
 		}
@@ -87,22 +90,22 @@ func closing(ctx context.Context, e *env) (metrics, error) {
 
 // archiveShare is the size of an archive, as it is stored, over that of the
 // log.
-func archiveShare(ctx context.Context, t *target, key string, raw int64) (float64, error) {
-	c, err := dial(ctx, t)
+func archiveShare(ctx context.Context, t *load.Target, key string, raw int64) (float64, error) {
+	c, err := load.Dial(ctx, t)
 	if err != nil {
 		return 0, err
 	}
-	defer c.close()
-	size, _, err := c.download(blobPath(key), "Accept-Encoding: zstd\r\n")
-	if err == nil && !c.a.zstd {
+	defer c.Close()
+	size, _, err := c.Download(load.BlobPath(key), "Accept-Encoding: zstd\r\n")
+	if err == nil && !c.A.Zstd {
 		err = errors.New("the server does not give archives compressed")
 	}
 	return float64(size) / float64(raw), err
 }
 
-func untilArchived(ctx context.Context, t *target, key string) error {
+func untilArchived(ctx context.Context, t *load.Target, key string) error {
 	for {
-		there, err := t.archived(ctx, key)
+		there, err := t.Archived(ctx, key)
 		if there || err != nil {
 			return err
 		}
@@ -113,14 +116,14 @@ func untilArchived(ctx context.Context, t *target, key string) error {
 }
 
 // readBack downloads an archive and counts its lines.
-func readBack(ctx context.Context, t *target, key string, lines int64, m metrics) error {
-	c, err := dial(ctx, t)
+func readBack(ctx context.Context, t *load.Target, key string, lines int64, m report.Metrics) error {
+	c, err := load.Dial(ctx, t)
 	if err != nil {
 		return err
 	}
-	defer c.close()
+	defer c.Close()
 	begin := time.Now()
-	size, got, err := c.download(blobPath(key))
+	size, got, err := c.Download(load.BlobPath(key))
 	if err != nil {
 		return err
 	}

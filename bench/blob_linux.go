@@ -4,35 +4,38 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/harness/log-service/bench/load"
+	"github.com/harness/log-service/bench/report"
 )
 
 // blob measures one large upload and its download.
-func blob(ctx context.Context, e *env) (metrics, error) {
+func blob(ctx context.Context, e *env) (report.Metrics, error) {
 	const key = "blob/log"
 	size := int64(e.n)
-	c, err := dial(ctx, e.t)
+	c, err := load.Dial(ctx, e.t)
 	if err != nil {
 		return nil, err
 	}
-	defer c.close()
-	body := newRawLog(size)
+	defer c.Close()
+	body := load.NewRawLog(size)
 	begin, err := e.mark()
 	if err != nil {
 		return nil, err
 	}
-	if err := c.upload("POST", blobPath(key), body, size); err != nil {
+	if err := c.Upload("POST", load.BlobPath(key), body, size); err != nil {
 		return nil, fmt.Errorf("upload: %w", err)
 	}
 	up, err := e.since(begin)
 	if err != nil {
 		return nil, err
 	}
-	m := metrics{"up_mb_per_s": float64(size) / 1e6 / up.wall.Seconds(), "up_cpu_s": up.server.Seconds()}
-	if !e.t.service {
+	m := report.Metrics{"up_mb_per_s": float64(size) / 1e6 / up.wall.Seconds(), "up_cpu_s": up.server.Seconds()}
+	if !e.t.Service {
 		return m, nil
 	}
 	at := time.Now()
-	got, _, err := c.download(blobPath(key))
+	got, _, err := c.Download(load.BlobPath(key))
 	if err != nil {
 		return nil, fmt.Errorf("download: %w", err)
 	}
@@ -43,18 +46,18 @@ func blob(ctx context.Context, e *env) (metrics, error) {
 	return m, blobCost(e, m, float64(size))
 }
 
-func blobCost(e *env, m metrics, size float64) error {
-	if e.t.pid == 0 {
+func blobCost(e *env, m report.Metrics, size float64) error {
+	if e.t.Pid == 0 {
 		return nil
 	}
-	mem, err := memoryOf(e.t.pid)
+	mem, err := memoryOf(e.t.Pid)
 	if err != nil {
 		return err
 	}
 	// The peak counts the pages of the store's file that are mapped: they are
 	// the kernel's to take back. What is the server's own is in the second.
 	m["peak_mb"], m["own_mb"] = float64(mem.peak)/(1<<20), float64(mem.anon)/(1<<20)
-	disk, err := diskUse(e.t.dir)
+	disk, err := diskUse(e.t.Dir)
 	m["disk_share"] = float64(disk) / size
 	return err
 }

@@ -2,12 +2,10 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,77 +13,13 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/harness/log-service/bench/load"
 	"github.com/harness/log-service/internal/store/s3/s3test"
 )
 
-// target is a server to measure.
-type target struct {
-	addr    netip.AddrPort
-	grpc    netip.AddrPort // its address for gRPC; zero: unknown
-	pid     int            // 0: unknown, its CPU and memory are not measured
-	dir     string         // its data folder, "" unknown
-	service bool           // the real server, not a reference
-}
-
-func (t *target) host() string { return t.addr.String() }
-
-// cpu is 0 where the process is unknown.
-func (t *target) cpu() (time.Duration, error) {
-	if t.pid == 0 {
-		return 0, nil
-	}
-	return cpu(t.pid)
-}
-
-// call is one request on a connection of its own.
-func (t *target) call(ctx context.Context, method, path string) ([]byte, error) {
-	c, err := dial(ctx, t)
-	if err != nil {
-		return nil, err
-	}
-	defer c.close()
-	return c.call(method, path)
-}
-
-func (t *target) open(ctx context.Context, key string) error {
-	_, err := t.call(ctx, "POST", streamPath(key))
-	return err
-}
-
-// drop ends a stream and keeps nothing of it.
-func (t *target) drop(ctx context.Context, key string) error {
-	_, err := t.call(ctx, "DELETE", streamPath(key)+"&snapshot=false")
-	return err
-}
-
-// archived asks whether a blob exists.
-func (t *target) archived(ctx context.Context, key string) (bool, error) {
-	b, err := t.call(ctx, "GET", "/blob/exists?accountID="+account+"&key="+url.QueryEscape(key))
-	return strings.TrimSpace(string(b)) == "true", err
-}
-
-// sizes are the lines of each open stream.
-func (t *target) sizes(ctx context.Context) (map[string]int64, error) {
-	b, err := t.call(ctx, "GET", "/stream/info?accountID="+account)
-	if err != nil {
-		return nil, err
-	}
-	var info struct {
-		Streams map[string]struct{ Size int64 }
-	}
-	if err := json.Unmarshal(b, &info); err != nil {
-		return nil, fmt.Errorf("info: %w", err)
-	}
-	sizes := map[string]int64{}
-	for key, s := range info.Streams {
-		sizes[key] = s.Size
-	}
-	return sizes, nil
-}
-
 // child is a target that this program started.
 type child struct {
-	target
+	load.Target
 	cmd    *exec.Cmd
 	exited chan struct{}  // closed behind err
 	err    error          // of the process, once exited
@@ -111,7 +45,7 @@ func start(ctx context.Context, argv, env []string, dir string, addr netip.AddrP
 		out.Close()
 		return nil, err
 	}
-	c.target = target{addr: addr, pid: c.cmd.Process.Pid}
+	c.Target = load.Target{Addr: addr, Pid: c.cmd.Process.Pid}
 	go func() {
 		defer close(c.exited)
 		c.err = c.cmd.Wait()
@@ -136,7 +70,7 @@ func withoutSettings(env []string) []string {
 
 func (c *child) waitReady(ctx context.Context) error {
 	for deadline := time.Now().Add(startTimeout); ; {
-		_, err := c.call(ctx, "GET", "/healthz")
+		_, err := c.Call(ctx, "GET", "/healthz")
 		if err == nil {
 			return nil
 		}

@@ -6,16 +6,19 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/harness/log-service/bench/load"
+	"github.com/harness/log-service/bench/report"
 )
 
 // measure makes one measurement.
-type measure func(ctx context.Context, e *env) (metrics, error)
+type measure func(ctx context.Context, e *env) (report.Metrics, error)
 
 // env is what one measurement works with.
 type env struct {
-	t     *target // the server, nil for what runs in this process
-	child *child  // t when this program started it
-	dir   string  // a folder of its own, on the file system that is measured
+	t     *load.Target // the server, nil for what runs in this process
+	child *child       // t when this program started it
+	dir   string       // a folder of its own, on the file system that is measured
 	quick bool
 	n     int                                       // of the scenario's things: lines, streams, bytes
 	again func(ctx context.Context) (*child, error) // starts child's server once more on the same folder
@@ -43,7 +46,7 @@ type use struct {
 
 func (e *env) mark() (m mark, err error) {
 	m.at = time.Now()
-	if m.server, err = e.t.cpu(); err != nil {
+	if m.server, err = cpuOf(e.t); err != nil {
 		return m, err
 	}
 	var r unix.Rusage
@@ -60,7 +63,7 @@ func (e *env) since(begin mark) (use, error) {
 }
 
 // into adds the CPU seconds that a million of what took.
-func (u use) into(m metrics, what string, n float64) {
+func (u use) into(m report.Metrics, what string, n float64) {
 	if n <= 0 {
 		return
 	}

@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/harness/log-service/bench/load"
+	"github.com/harness/log-service/bench/report"
 )
 
 // fanOut describes one writer of e.n lines and many readers of one log.
@@ -14,17 +17,17 @@ type fanOut struct {
 	every   time.Duration // between two batches; 0: as fast as acknowledged
 }
 
-func (f fanOut) measure(ctx context.Context, e *env) (metrics, error) {
+func (f fanOut) measure(ctx context.Context, e *env) (report.Metrics, error) {
 	const key = "fanout/log"
 	total := int64(e.n)
-	if err := e.t.open(ctx, key); err != nil {
+	if err := e.t.Open(ctx, key); err != nil {
 		return nil, err
 	}
 	crowd, err := newCrowd(e.t, key, f.readers)
 	if err != nil {
 		return nil, err
 	}
-	defer crowd.p.close()
+	defer crowd.p.Close()
 	crowd.expect(total, int64(f.batch))
 	if err := crowd.until(ctx, "the first ping", func() bool { return crowd.greeted() }); err != nil {
 		return nil, err
@@ -38,18 +41,18 @@ func (f fanOut) measure(ctx context.Context, e *env) (metrics, error) {
 	if err := errors.Join(err, err2); err != nil {
 		return nil, err
 	}
-	m := metrics{
+	m := report.Metrics{
 		"deliveries_per_s":  float64(total) * float64(f.readers) / used.wall.Seconds(),
 		"written_per_s":     float64(total) / took.Seconds(),
 		"delivered_share":   float64(crowd.frames()) / (float64(total) * float64(f.readers)),
 		"bytes_per_s":       float64(crowd.bytes()) / used.wall.Seconds(),
 		"reads_per_frame":   float64(crowd.reads) / float64(crowd.frames()),
-		"behind_the_end_ms": ms(used.wall - took),
+		"behind_the_end_ms": report.Milliseconds(used.wall - took),
 	}
 	used.into(m, "deliveries", float64(total)*float64(f.readers))
-	m.latency("", crowd.delays)
-	m.latency("put_", puts)
-	if err := e.t.drop(ctx, key); err != nil {
+	m.Latency("", crowd.delays)
+	m.Latency("put_", puts)
+	if err := e.t.Drop(ctx, key); err != nil {
 		return nil, err
 	}
 	return m, crowd.until(ctx, "the end", func() bool { return crowd.ended == f.readers })
@@ -57,10 +60,10 @@ func (f fanOut) measure(ctx context.Context, e *env) (metrics, error) {
 
 // deliver writes while crowd reads, until everybody has everything. It returns
 // how long the writer took, and its calls.
-func (f fanOut) deliver(ctx context.Context, t *target, key string, total int64, crowd *crowd) (took time.Duration, puts *histogram, err error) {
+func (f fanOut) deliver(ctx context.Context, t *load.Target, key string, total int64, crowd *crowd) (took time.Duration, puts *load.Histogram, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	puts = new(histogram)
+	puts = new(load.Histogram)
 	written := make(chan struct{})
 	// The writer ends with its last line or with ctx, and is waited for below.
 	go func() {
@@ -81,13 +84,13 @@ func (f fanOut) deliver(ctx context.Context, t *target, key string, total int64,
 
 // write sends total lines. A batch that comes late does not make the next one
 // late.
-func (f fanOut) write(ctx context.Context, t *target, key string, total int64, puts *histogram) error {
-	c, err := dial(ctx, t)
+func (f fanOut) write(ctx context.Context, t *load.Target, key string, total int64, puts *load.Histogram) error {
+	c, err := load.Dial(ctx, t)
 	if err != nil {
 		return err
 	}
-	defer c.close()
-	b := newBatch(newBuildLog(textSeed), t.host(), key, f.batch, true)
+	defer c.Close()
+	b := load.NewBatch(load.NewBuildLog(load.TextSeed), t.Host(), key, f.batch, true)
 	begin := time.Now()
 	for k := int64(0); k*int64(f.batch) < total; k++ {
 		if wait := time.Until(begin.Add(time.Duration(k) * f.every)); f.every > 0 && wait > 0 {
@@ -98,22 +101,22 @@ func (f fanOut) write(ctx context.Context, t *target, key string, total int64, p
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		b.number(k)
+		b.Number(k)
 		sent := time.Now()
-		b.stamp(sent.UnixNano())
-		if err := c.send(b.request); err != nil {
+		b.Stamp(sent.UnixNano())
+		if err := c.Send(b.Request); err != nil {
 			return fmt.Errorf("append: %w", err)
 		}
-		puts.add(time.Since(sent))
+		puts.Add(time.Since(sent))
 	}
 	return nil
 }
 
 // crowd is many readers of one log, driven by one goroutine.
 type crowd struct {
-	p      *poller
-	tails  []*tail
-	delays *histogram
+	p      *load.Poller
+	tails  []*load.Tail
+	delays *load.Histogram
 	now    time.Time // of the last read
 	reads  int64
 	wanted int // tails that have got what they wanted
@@ -121,63 +124,63 @@ type crowd struct {
 }
 
 // newCrowd connects n readers of key from its first line on.
-func newCrowd(t *target, key string, n int) (*crowd, error) {
-	p, err := newPoller()
+func newCrowd(t *load.Target, key string, n int) (*crowd, error) {
+	p, err := load.NewPoller()
 	if err != nil {
 		return nil, err
 	}
-	c := &crowd{p: p, delays: new(histogram)}
-	get := request("GET", streamPath(key), t.host())
+	c := &crowd{p: p, delays: new(load.Histogram)}
+	get := load.Request("GET", load.StreamPath(key), t.Host())
 	for range n {
 		if err := c.join(t, get); err != nil {
-			p.close()
+			p.Close()
 			return nil, err
 		}
 	}
 	return c, nil
 }
 
-func (c *crowd) join(t *target, get []byte) error {
-	tl := &tail{onWant: func() { c.wanted++ }}
-	tl.onStamp = func(sent int64) { c.delays.add(time.Duration(c.now.UnixNano() - sent)) }
-	a := &answer{onBody: tl.feed}
+func (c *crowd) join(t *load.Target, get []byte) error {
+	tl := &load.Tail{OnWant: func() { c.wanted++ }}
+	tl.OnStamp = func(sent int64) { c.delays.Add(time.Duration(c.now.UnixNano() - sent)) }
+	a := &load.Answer{OnBody: tl.Feed}
 	finish := func() error {
-		if !tl.eof || a.status != 200 {
-			return fmt.Errorf("a tail broke off with status %d behind line %d", a.status, tl.last)
+		if !tl.EOF || a.Status != 200 {
+			return fmt.Errorf("a tail broke off with status %d behind line %d", a.Status, tl.Last)
 		}
 		return nil
 	}
-	s := &sock{ended: finish}
-	s.data = func(b []byte) error {
+	s := &load.Sock{Ended: finish}
+	s.Data = func(b []byte) error {
 		c.now = time.Now()
 		c.reads++
-		was := tl.eof
-		err := a.feed(b)
-		if tl.eof && !was {
+		was := tl.EOF
+		err := a.Feed(b)
+		if tl.EOF && !was {
 			c.ended++
 		}
-		if err == nil && a.done() {
+		if err == nil && a.Done() {
 			err = finish()
 		}
 		return err
 	}
-	if err := c.p.dial(t.addr, s); err != nil {
+	if err := c.p.Dial(t.Addr, s); err != nil {
 		return err
 	}
 	c.tails = append(c.tails, tl)
-	return c.p.send(s, get)
+	return c.p.Send(s, get)
 }
 
 // expect says which line completes the tails, and which carry stamps.
 func (c *crowd) expect(last, every int64) {
 	for _, tl := range c.tails {
-		tl.want, tl.every = last, every
+		tl.Want, tl.Every = last, every
 	}
 }
 
 func (c *crowd) greeted() bool {
 	for _, tl := range c.tails {
-		if tl.pings == 0 {
+		if tl.Pings == 0 {
 			return false
 		}
 	}
@@ -186,14 +189,14 @@ func (c *crowd) greeted() bool {
 
 func (c *crowd) frames() (n int64) {
 	for _, tl := range c.tails {
-		n += tl.frames
+		n += tl.Frames
 	}
 	return n
 }
 
 func (c *crowd) bytes() (n int64) {
 	for _, tl := range c.tails {
-		n += tl.bytes
+		n += tl.Bytes
 	}
 	return n
 }
@@ -204,7 +207,7 @@ func (c *crowd) until(ctx context.Context, what string, done func() bool) error 
 		if ctx.Err() != nil {
 			return fmt.Errorf("waiting for %s: %w", what, context.Cause(ctx))
 		}
-		if err := c.p.wait(100 * time.Millisecond); err != nil {
+		if err := c.p.Wait(100 * time.Millisecond); err != nil {
 			return err
 		}
 	}

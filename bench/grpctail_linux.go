@@ -9,6 +9,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/harness/log-service/bench/load"
+	"github.com/harness/log-service/bench/ref"
+	"github.com/harness/log-service/bench/report"
 	pb "github.com/harness/log-service/proto/logservice/v1"
 )
 
@@ -16,22 +19,22 @@ import (
 const grpcFillLines = 300
 
 // fillGRPC pushes about n lines to a log, and returns how many it were.
-func fillGRPC(ctx context.Context, t *target, key string, n int) (total int64, err error) {
-	w, err := newGRPCWriter(ctx, t, key, grpcFillLines)
+func fillGRPC(ctx context.Context, t *load.Target, key string, n int) (total int64, err error) {
+	w, err := load.NewGRPCWriter(ctx, t, key, grpcFillLines)
 	if err != nil {
 		return 0, err
 	}
-	defer w.conn.Close()
+	defer w.Conn.Close()
 	received := make(chan error, 1)
-	go func() { received <- w.receive() }()
+	go func() { received <- w.Receive() }()
 	for total < int64(n) {
-		<-w.room
-		if err := w.send(); err != nil {
+		<-w.Room
+		if err := w.Send(); err != nil {
 			return 0, errors.Join(err, <-received)
 		}
 		total += grpcFillLines
 	}
-	return total, errors.Join(w.push.CloseSend(), <-received)
+	return total, errors.Join(w.Push.CloseSend(), <-received)
 }
 
 // grpcReader checks a log as it comes: every line once and in order.
@@ -44,13 +47,13 @@ type grpcReader struct {
 
 // read follows key over a connection of its own, until want has come; ready
 // is called once the server has answered.
-func (r *grpcReader) read(ctx context.Context, t *target, key string, ready func()) error {
-	conn, c, err := dialGRPC(t)
+func (r *grpcReader) read(ctx context.Context, t *load.Target, key string, ready func()) error {
+	conn, c, err := load.DialGRPC(t)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	stream, err := c.Tail(ctx, &pb.TailRequest{Account: account, Key: key})
+	stream, err := c.Tail(ctx, &pb.TailRequest{Account: load.Account, Key: key})
 	if err != nil {
 		return err
 	}
@@ -85,7 +88,7 @@ func (r *grpcReader) take(b *pb.TailBatch) error {
 		if r.every == 0 || r.last%r.every != 0 {
 			continue
 		}
-		sent, ok := number(line, `"out":"@`, stampBytes)
+		sent, ok := load.Number(line, `"out":"@`, load.StampBytes)
 		if !ok {
 			return fmt.Errorf("line %d carries no stamp: %.80q", r.last, line)
 		}
@@ -99,9 +102,9 @@ func (r *grpcReader) take(b *pb.TailBatch) error {
 
 // grpcReplay measures readers that come when all lines are there.
 func grpcReplay(readers int) measure {
-	return func(ctx context.Context, e *env) (metrics, error) {
-		const key = keptPrefix + "replay"
-		if err := e.t.open(ctx, key); err != nil {
+	return func(ctx context.Context, e *env) (report.Metrics, error) {
+		const key = ref.KeptPrefix + "replay"
+		if err := e.t.Open(ctx, key); err != nil {
 			return nil, err
 		}
 		total, err := fillGRPC(ctx, e.t, key, e.n)
@@ -124,10 +127,10 @@ func grpcReplay(readers int) measure {
 			return nil, err
 		}
 		lines := float64(total) * float64(readers)
-		m := metrics{"lines_per_s": lines / used.wall.Seconds()}
+		m := report.Metrics{"lines_per_s": lines / used.wall.Seconds()}
 		used.into(m, "lines", lines)
-		m.perCore()
-		return m, e.t.drop(ctx, key)
+		m.PerCore()
+		return m, e.t.Drop(ctx, key)
 	}
 }
 
@@ -137,14 +140,14 @@ type grpcFanOut struct {
 	every          time.Duration
 }
 
-func (f grpcFanOut) measure(ctx context.Context, e *env) (metrics, error) {
-	const key = keptPrefix + "fanout"
-	if err := e.t.open(ctx, key); err != nil {
+func (f grpcFanOut) measure(ctx context.Context, e *env) (report.Metrics, error) {
+	const key = ref.KeptPrefix + "fanout"
+	if err := e.t.Open(ctx, key); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	delays, mu := new(histogram), sync.Mutex{}
+	delays, mu := new(load.Histogram), sync.Mutex{}
 	var waiting atomic.Int64
 	waiting.Store(int64(f.readers))
 	connected, errs := make(chan struct{}), make(chan error, f.readers)
@@ -152,7 +155,7 @@ func (f grpcFanOut) measure(ctx context.Context, e *env) (metrics, error) {
 		r := &grpcReader{want: int64(e.n), every: int64(f.batch), onStamp: func(sent, now int64) {
 			mu.Lock()
 			defer mu.Unlock()
-			delays.add(time.Duration(now - sent))
+			delays.Add(time.Duration(now - sent))
 		}}
 		go func() {
 			errs <- r.read(ctx, e.t, key, func() {
@@ -182,16 +185,16 @@ func (f grpcFanOut) measure(ctx context.Context, e *env) (metrics, error) {
 		return nil, err
 	}
 	deliveries := float64(e.n) * float64(f.readers)
-	m := metrics{"deliveries_per_s": deliveries / used.wall.Seconds()}
+	m := report.Metrics{"deliveries_per_s": deliveries / used.wall.Seconds()}
 	used.into(m, "deliveries", deliveries)
-	m.latency("", delays)
-	return m, e.t.drop(ctx, key)
+	m.Latency("", delays)
+	return m, e.t.Drop(ctx, key)
 }
 
 // write sends total lines, at their time or when the last batch is
 // acknowledged.
-func (f grpcFanOut) write(ctx context.Context, t *target, key string, total int64) error {
-	conn, c, err := dialGRPC(t)
+func (f grpcFanOut) write(ctx context.Context, t *load.Target, key string, total int64) error {
+	conn, c, err := load.DialGRPC(t)
 	if err != nil {
 		return err
 	}
@@ -200,7 +203,7 @@ func (f grpcFanOut) write(ctx context.Context, t *target, key string, total int6
 	if err != nil {
 		return err
 	}
-	b := newBatch(newBuildLog(textSeed), t.host(), key, f.batch, true)
+	b := load.NewBatch(load.NewBuildLog(load.TextSeed), t.Host(), key, f.batch, true)
 	begin := time.Now()
 	for k := int64(0); k*int64(f.batch) < total; k++ {
 		if wait := time.Until(begin.Add(time.Duration(k) * f.every)); wait > 0 {
@@ -208,9 +211,9 @@ func (f grpcFanOut) write(ctx context.Context, t *target, key string, total int6
 				return err
 			}
 		}
-		b.number(k)
-		b.stamp(time.Now().UnixNano())
-		if err := push.Send(&pb.PushRequest{Account: account, Key: key, Lines: b.rows(), Offset: k*int64(f.batch) + 1}); err != nil {
+		b.Number(k)
+		b.Stamp(time.Now().UnixNano())
+		if err := push.Send(&pb.PushRequest{Account: load.Account, Key: key, Lines: b.Rows(), Offset: k*int64(f.batch) + 1}); err != nil {
 			return err
 		}
 		if _, err := push.Recv(); err != nil {

@@ -4,17 +4,20 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/harness/log-service/bench/load"
+	"github.com/harness/log-service/bench/report"
 )
 
 // ingest measures writers that each send batches of lines to a log of their
 // own, the next as soon as the last is acknowledged.
 func ingest(writers, lines int) measure {
-	return func(ctx context.Context, e *env) (metrics, error) {
+	return func(ctx context.Context, e *env) (report.Metrics, error) {
 		w, err := newIngest(ctx, e, writers, lines)
 		if err != nil {
 			return nil, err
 		}
-		defer w.p.close()
+		defer w.p.Close()
 		m, err := w.run(ctx, e)
 		if err != nil {
 			return nil, err
@@ -24,9 +27,9 @@ func ingest(writers, lines int) measure {
 }
 
 type ingestRun struct {
-	p       *poller
+	p       *load.Poller
 	writers []*ingestWriter
-	times   *histogram
+	times   *load.Histogram
 	acked   int64 // lines, all
 	stopped bool
 	active  int // writers that wait for an answer
@@ -35,28 +38,28 @@ type ingestRun struct {
 type ingestWriter struct {
 	run  *ingestRun
 	key  string
-	b    *batch
-	s    *sock
-	a    answer
+	b    *load.Batch
+	s    *load.Sock
+	a    load.Answer
 	k    int64 // number of the batch
 	sent time.Time
 }
 
 func newIngest(ctx context.Context, e *env, writers, lines int) (*ingestRun, error) {
-	p, err := newPoller()
+	p, err := load.NewPoller()
 	if err != nil {
 		return nil, err
 	}
-	run := &ingestRun{p: p, times: new(histogram)}
-	log := newBuildLog(textSeed)
+	run := &ingestRun{p: p, times: new(load.Histogram)}
+	log := load.NewBuildLog(load.TextSeed)
 	for i := range writers {
 		w := &ingestWriter{run: run, key: fmt.Sprintf("ingest/%d", i)}
-		w.b = newBatch(log, e.t.host(), w.key, lines, false)
-		w.s = &sock{data: w.receive}
-		if err := e.t.open(ctx, w.key); err != nil {
+		w.b = load.NewBatch(log, e.t.Host(), w.key, lines, false)
+		w.s = &load.Sock{Data: w.receive}
+		if err := e.t.Open(ctx, w.key); err != nil {
 			return nil, err
 		}
-		if err := p.dial(e.t.addr, w.s); err != nil {
+		if err := p.Dial(e.t.Addr, w.s); err != nil {
 			return nil, err
 		}
 		run.writers = append(run.writers, w)
@@ -65,22 +68,22 @@ func newIngest(ctx context.Context, e *env, writers, lines int) (*ingestRun, err
 }
 
 func (w *ingestWriter) next() error {
-	w.b.number(w.k)
+	w.b.Number(w.k)
 	w.k++
-	w.a.reset()
+	w.a.Reset()
 	w.sent = time.Now()
-	return w.run.p.send(w.s, w.b.request)
+	return w.run.p.Send(w.s, w.b.Request)
 }
 
 func (w *ingestWriter) receive(b []byte) error {
-	if err := w.a.feed(b); err != nil || !w.a.done() {
+	if err := w.a.Feed(b); err != nil || !w.a.Done() {
 		return err
 	}
-	if w.a.status != 204 && w.a.status != 200 {
-		return fmt.Errorf("append to %s: status %d", w.key, w.a.status)
+	if w.a.Status != 204 && w.a.Status != 200 {
+		return fmt.Errorf("append to %s: status %d", w.key, w.a.Status)
 	}
-	w.run.times.add(time.Since(w.sent))
-	w.run.acked += int64(w.b.lines)
+	w.run.times.Add(time.Since(w.sent))
+	w.run.acked += int64(w.b.Lines)
 	if w.run.stopped {
 		w.run.active--
 		return nil
@@ -88,7 +91,7 @@ func (w *ingestWriter) receive(b []byte) error {
 	return w.next()
 }
 
-func (r *ingestRun) run(ctx context.Context, e *env) (metrics, error) {
+func (r *ingestRun) run(ctx context.Context, e *env) (report.Metrics, error) {
 	for _, w := range r.writers {
 		if err := w.next(); err != nil {
 			return nil, err
@@ -98,7 +101,7 @@ func (r *ingestRun) run(ctx context.Context, e *env) (metrics, error) {
 	if err := r.until(ctx, time.Now().Add(e.span(500*time.Millisecond))); err != nil {
 		return nil, err
 	}
-	*r.times = histogram{}
+	*r.times = load.Histogram{}
 	begin, err := e.mark()
 	if err != nil {
 		return nil, err
@@ -112,12 +115,12 @@ func (r *ingestRun) run(ctx context.Context, e *env) (metrics, error) {
 		return nil, err
 	}
 	lines := float64(r.acked - before)
-	m := metrics{
+	m := report.Metrics{
 		"lines_per_s":    lines / used.wall.Seconds(),
-		"requests_per_s": lines / float64(r.writers[0].b.lines) / used.wall.Seconds(),
+		"requests_per_s": lines / float64(r.writers[0].b.Lines) / used.wall.Seconds(),
 	}
 	used.into(m, "lines", lines)
-	m.latency("put_", r.times)
+	m.Latency("put_", r.times)
 	r.stopped = true
 	for r.active > 0 {
 		if err := r.step(ctx); err != nil {
@@ -140,23 +143,23 @@ func (r *ingestRun) step(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return r.p.wait(100 * time.Millisecond)
+	return r.p.Wait(100 * time.Millisecond)
 }
 
 // check compares what the server says it holds with what it acknowledged.
 func (r *ingestRun) check(ctx context.Context, e *env) error {
-	if !e.t.service {
+	if !e.t.Service {
 		return nil
 	}
-	sizes, err := e.t.sizes(ctx)
+	sizes, err := e.t.Sizes(ctx)
 	if err != nil {
 		return err
 	}
 	for _, w := range r.writers {
-		if want := w.k * int64(w.b.lines); sizes[w.key] != want {
+		if want := w.k * int64(w.b.Lines); sizes[w.key] != want {
 			return fmt.Errorf("%s holds %d lines, %d were acknowledged", w.key, sizes[w.key], want)
 		}
-		if err := e.t.drop(ctx, w.key); err != nil {
+		if err := e.t.Drop(ctx, w.key); err != nil {
 			return err
 		}
 	}

@@ -13,6 +13,9 @@ import (
 	"github.com/klauspost/compress/zstd"
 	bolt "go.etcd.io/bbolt"
 	"golang.org/x/sys/unix"
+
+	"github.com/harness/log-service/bench/load"
+	"github.com/harness/log-service/bench/report"
 )
 
 // The measures below call libraries and the kernel in this process: what the
@@ -21,9 +24,9 @@ import (
 // syncLoop appends groups of size bytes to a preallocated file and syncs each,
 // as a write-ahead log at its best would.
 func syncLoop(lines int) measure {
-	return func(ctx context.Context, e *env) (metrics, error) {
-		group := newBatch(newBuildLog(textSeed), "", "", lines, false)
-		data := group.request[len(group.request)-group.body:]
+	return func(ctx context.Context, e *env) (report.Metrics, error) {
+		group := load.NewBatch(load.NewBuildLog(load.TextSeed), "", "", lines, false)
+		data := group.Request[len(group.Request)-group.Body:]
 		f, err := os.Create(filepath.Join(e.dir, "sync"))
 		if err != nil {
 			return nil, err
@@ -33,7 +36,7 @@ func syncLoop(lines int) measure {
 		if err := unix.Fallocate(int(f.Fd()), 0, 0, int64(n*len(data))); err != nil {
 			return nil, fmt.Errorf("preallocate: %w", err)
 		}
-		times, begin := new(histogram), time.Now()
+		times, begin := new(load.Histogram), time.Now()
 		for range n {
 			if err := ctx.Err(); err != nil {
 				return nil, err
@@ -43,43 +46,43 @@ func syncLoop(lines int) measure {
 			if err = errors.Join(err, unix.Fdatasync(int(f.Fd()))); err != nil {
 				return nil, fmt.Errorf("fdatasync: %w", err)
 			}
-			times.add(time.Since(at))
+			times.Add(time.Since(at))
 		}
-		m := metrics{"lines_per_s": float64(n*lines) / time.Since(begin).Seconds()}
-		m.latency("", times)
+		m := report.Metrics{"lines_per_s": float64(n*lines) / time.Since(begin).Seconds()}
+		m.Latency("", times)
 		return m, nil
 	}
 }
 
 // compressing makes zstd frames of as many lines as closing archives, and
 // keeps none.
-func compressing(ctx context.Context, e *env) (metrics, error) {
-	r := newRawLog(190 * 100_000)
+func compressing(ctx context.Context, e *env) (report.Metrics, error) {
+	r := load.NewRawLog(190 * 100_000)
 	raw, err := io.ReadAll(r)
 	if err != nil {
 		return nil, err
 	}
 	at := time.Now()
-	size, err := compressed(raw, zstd.SpeedFastest)
+	size, err := load.Compressed(raw, zstd.SpeedFastest)
 	if err != nil {
 		return nil, err
 	}
-	return metrics{
-		"lines_per_s":   float64(countLines(raw)) / time.Since(at).Seconds(),
+	return report.Metrics{
+		"lines_per_s":   float64(load.CountLines(raw)) / time.Since(at).Seconds(),
 		"archive_share": float64(size) / float64(len(raw)),
 	}, nil
 }
 
 // boltCalls puts a blob into a bbolt file in chunks, sixteen a transaction,
 // and reads it back.
-func boltCalls(ctx context.Context, e *env) (metrics, error) {
+func boltCalls(ctx context.Context, e *env) (report.Metrics, error) {
 	size := int64(e.n)
 	db, err := bolt.Open(filepath.Join(e.dir, "bare.db"), 0o600, nil)
 	if err != nil {
 		return nil, err
 	}
 	defer db.Close()
-	body, at := newRawLog(size), time.Now()
+	body, at := load.NewRawLog(size), time.Now()
 	chunks := 0
 	for err == nil {
 		if err := ctx.Err(); err != nil {
@@ -90,7 +93,7 @@ func boltCalls(ctx context.Context, e *env) (metrics, error) {
 	if !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("bolt: %w", err)
 	}
-	m := metrics{"up_mb_per_s": float64(size) / 1e6 / time.Since(at).Seconds()}
+	m := report.Metrics{"up_mb_per_s": float64(size) / 1e6 / time.Since(at).Seconds()}
 	at = time.Now()
 	var got int64
 	out := make([]byte, boltChunk)

@@ -6,27 +6,30 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"github.com/harness/log-service/bench/load"
+	"github.com/harness/log-service/bench/report"
 )
 
 // smallLogs measures whole lives: open, five pushes of twenty lines, close
 // with archive; sixteen side by side.
-func smallLogs(ctx context.Context, e *env) (metrics, error) {
+func smallLogs(ctx context.Context, e *env) (report.Metrics, error) {
 	const pushes, lines, workers = 5, 20, 16
-	host := e.t.host()
-	log := newBuildLog(textSeed)
+	host := e.t.Host()
+	log := load.NewBuildLog(load.TextSeed)
 	// Batches are prepared for a key of fixed length; each log patches its own
 	// number in.
-	batches := make([]*batch, workers*pushes)
+	batches := make([]*load.Batch, workers*pushes)
 	for i := range batches {
-		batches[i] = newBatch(log, host, lifeKey(0), lines, false)
+		batches[i] = load.NewBatch(log, host, lifeKey(0), lines, false)
 	}
 	var steps lifeSteps
-	before, _ := diskUse(e.t.dir)
+	before, _ := diskUse(e.t.Dir)
 	begin, err := e.mark()
 	if err != nil {
 		return nil, err
 	}
-	err = each(ctx, e.t, e.n, workers, func(c *conn, i int) error {
+	err = each(ctx, e.t, e.n, workers, func(c *load.Conn, i int) error {
 		return steps.life(c, host, i, batches[i%workers*pushes:][:pushes])
 	})
 	if err != nil {
@@ -39,28 +42,28 @@ func smallLogs(ctx context.Context, e *env) (metrics, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := metrics{"logs_per_s": float64(e.n) / used.wall.Seconds()}
+	m := report.Metrics{"logs_per_s": float64(e.n) / used.wall.Seconds()}
 	used.into(m, "logs", float64(e.n))
-	m.latency("open_", &steps.open)
-	m.latency("put_", &steps.put)
-	m.latency("close_", &steps.close)
+	m.Latency("open_", &steps.open)
+	m.Latency("put_", &steps.put)
+	m.Latency("close_", &steps.close)
 	for i := 0; i < e.n; i += max(1, e.n/20) {
-		if err := readBack(ctx, e.t, lifeKey(i), pushes*lines, metrics{}); err != nil {
+		if err := readBack(ctx, e.t, lifeKey(i), pushes*lines, report.Metrics{}); err != nil {
 			return nil, err
 		}
 	}
-	if e.t.dir != "" {
-		after, err := diskUse(filepath.Join(e.t.dir, "blobs.db"))
+	if e.t.Dir != "" {
+		after, err := diskUse(filepath.Join(e.t.Dir, "blobs.db"))
 		if err != nil {
 			return nil, err
 		}
-		files, err := diskUse(filepath.Join(e.t.dir, "blobs"))
+		files, err := diskUse(filepath.Join(e.t.Dir, "blobs"))
 		if err != nil {
 			return nil, err
 		}
 		after += files
 		m["archive_bytes_per_log"] = float64(after) / float64(e.n)
-		all, err := diskUse(e.t.dir)
+		all, err := diskUse(e.t.Dir)
 		if err != nil {
 			return nil, err
 		}
@@ -74,41 +77,41 @@ func lifeKey(i int) string { return fmt.Sprintf("life/%07d/build/step", i) }
 // lifeSteps are the times of the calls of all workers.
 type lifeSteps struct {
 	mu               sync.Mutex // guards the three below
-	open, put, close histogram
+	open, put, close load.Histogram
 }
 
-func (s *lifeSteps) life(c *conn, host string, i int, batches []*batch) error {
+func (s *lifeSteps) life(c *load.Conn, host string, i int, batches []*load.Batch) error {
 	key := lifeKey(i)
-	if err := s.step(c, &s.open, request("POST", streamPath(key), host)); err != nil {
+	if err := s.step(c, &s.open, load.Request("POST", load.StreamPath(key), host)); err != nil {
 		return fmt.Errorf("open %s: %w", key, err)
 	}
 	for k, b := range batches {
-		b.rename(key)
-		b.number(int64(k))
-		if err := s.step(c, &s.put, b.request); err != nil {
+		b.Rename(key)
+		b.Number(int64(k))
+		if err := s.step(c, &s.put, b.Request); err != nil {
 			return fmt.Errorf("append to %s: %w", key, err)
 		}
 	}
-	if err := s.step(c, &s.close, request("DELETE", streamPath(key), host)); err != nil {
+	if err := s.step(c, &s.close, load.Request("DELETE", load.StreamPath(key), host)); err != nil {
 		return fmt.Errorf("close %s: %w", key, err)
 	}
 	return nil
 }
 
-func (s *lifeSteps) step(c *conn, h *histogram, request []byte) error {
+func (s *lifeSteps) step(c *load.Conn, h *load.Histogram, request []byte) error {
 	at := time.Now()
-	err := c.send(request)
+	err := c.Send(request)
 	took := time.Since(at)
 	s.mu.Lock()
-	h.add(took)
+	h.Add(took)
 	s.mu.Unlock()
 	return err
 }
 
 // untilQuiet waits until no stream is left: all are archived.
-func untilQuiet(ctx context.Context, t *target) error {
+func untilQuiet(ctx context.Context, t *load.Target) error {
 	for {
-		sizes, err := t.sizes(ctx)
+		sizes, err := t.Sizes(ctx)
 		if len(sizes) == 0 || err != nil {
 			return err
 		}

@@ -13,6 +13,10 @@ import (
 	"regexp"
 	"syscall"
 	"time"
+
+	"github.com/harness/log-service/bench/load"
+	"github.com/harness/log-service/bench/ref"
+	"github.com/harness/log-service/bench/report"
 )
 
 // maxRounds bounds the time of a run.
@@ -73,7 +77,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		return err
 	}
 	if o.reference != "" {
-		return serveReference(o.reference, o.listen, o.listenGRPC)
+		return ref.Serve(o.reference, o.listen, o.listenGRPC)
 	}
 	chosen, err := choose(o)
 	if err != nil {
@@ -94,12 +98,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	if err != nil {
 		return err
 	}
-	at := describe(ctx, dir)
+	at := report.Describe(ctx, dir)
 	results, err := r.runAll(ctx, chosen, at, stdout)
-	text := markdown(at, results)
+	text := report.Markdown(at, results)
 	fmt.Fprintln(stderr, text)
 	if o.report != "" && err == nil {
-		err = writeReport(o.report, text)
+		err = report.WriteReport(o.report, text)
 	}
 	return err
 }
@@ -139,7 +143,7 @@ func newRunner(ctx context.Context, o options, dir string, stderr io.Writer) (*r
 	}
 	switch {
 	case o.addr != "":
-		r.addr, err = loopback(o.addr)
+		r.addr, err = load.Loopback(o.addr)
 	case o.server != "":
 		r.server, err = filepath.Abs(o.server)
 	default:
@@ -150,7 +154,7 @@ func newRunner(ctx context.Context, o options, dir string, stderr io.Writer) (*r
 
 // runAll measures one scenario after the other. One that fails does not keep
 // the others from being measured, but the run fails.
-func (r *runner) runAll(ctx context.Context, chosen []scenario, at machine, stdout io.Writer) (results []*measured, err error) {
+func (r *runner) runAll(ctx context.Context, chosen []scenario, at report.Machine, stdout io.Writer) (results []*report.Measured, err error) {
 	enc := json.NewEncoder(stdout)
 	for i, s := range chosen {
 		if ctx.Err() != nil {
@@ -170,8 +174,8 @@ func (r *runner) runAll(ctx context.Context, chosen []scenario, at machine, stdo
 		fmt.Fprintf(r.log, "%2d/%d %-16s %.1f s\n", i+1, len(chosen), s.name, time.Since(begin).Seconds())
 		results = append(results, m)
 		err = errors.Join(err, enc.Encode(struct {
-			*measured
-			machine
+			*report.Measured
+			report.Machine
 		}{m, at}))
 	}
 	return results, err

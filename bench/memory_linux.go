@@ -5,23 +5,26 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+
+	"github.com/harness/log-service/bench/load"
+	"github.com/harness/log-service/bench/report"
 )
 
 // openers is how many connections open streams side by side.
 const openers = 16
 
 // each runs do for 0 to n-1 on a few connections at once.
-func each(ctx context.Context, t *target, n, workers int, do func(c *conn, i int) error) error {
+func each(ctx context.Context, t *load.Target, n, workers int, do func(c *load.Conn, i int) error) error {
 	errs := make([]error, workers)
 	var wg sync.WaitGroup
 	for w := range workers {
 		wg.Go(func() {
-			c, err := dial(ctx, t)
+			c, err := load.Dial(ctx, t)
 			if err != nil {
 				errs[w] = err
 				return
 			}
-			defer c.close()
+			defer c.Close()
 			for i := w; i < n && errs[w] == nil; i += workers {
 				if err := ctx.Err(); err != nil {
 					errs[w] = err
@@ -35,45 +38,45 @@ func each(ctx context.Context, t *target, n, workers int, do func(c *conn, i int
 	return errors.Join(errs...)
 }
 
-func openMany(ctx context.Context, t *target, n int) error {
-	host := t.host()
-	return each(ctx, t, n, openers, func(c *conn, i int) error {
-		return c.send(request("POST", streamPath(fmt.Sprintf("project/%d/build/compile", i)), host))
+func openMany(ctx context.Context, t *load.Target, n int) error {
+	host := t.Host()
+	return each(ctx, t, n, openers, func(c *load.Conn, i int) error {
+		return c.Send(load.Request("POST", load.StreamPath(fmt.Sprintf("project/%d/build/compile", i)), host))
 	})
 }
 
 // grown runs do and returns by how much the server's memory grew, once it is
 // calm again.
 func grown(ctx context.Context, e *env, do func() error) (float64, error) {
-	if e.t.pid == 0 {
+	if e.t.Pid == 0 {
 		return 0, errors.New("memory needs a server that bench started itself")
 	}
-	before, err := calm(ctx, e.t.pid)
+	before, err := calm(ctx, e.t.Pid)
 	if err != nil {
 		return 0, err
 	}
 	if err := do(); err != nil {
 		return 0, err
 	}
-	after, err := calm(ctx, e.t.pid)
+	after, err := calm(ctx, e.t.Pid)
 	return float64(after.anon - before.anon), err
 }
 
 // idleStreams measures what an open stream costs that nobody writes or reads.
-func idleStreams(ctx context.Context, e *env) (metrics, error) {
+func idleStreams(ctx context.Context, e *env) (report.Metrics, error) {
 	bytes, err := grown(ctx, e, func() error { return openMany(ctx, e.t, e.n) })
 	if err != nil {
 		return nil, err
 	}
-	m, err := memoryOf(e.t.pid)
-	return metrics{"kb_per_stream": bytes / 1024 / float64(e.n), "peak_mb": float64(m.peak) / (1 << 20)}, err
+	m, err := memoryOf(e.t.Pid)
+	return report.Metrics{"kb_per_stream": bytes / 1024 / float64(e.n), "peak_mb": float64(m.peak) / (1 << 20)}, err
 }
 
 // idleTailers measures what a reader costs that has got all there is.
-func idleTailers(ctx context.Context, e *env) (metrics, error) {
+func idleTailers(ctx context.Context, e *env) (report.Metrics, error) {
 	const key = "memory/tailers"
 	const lines = 1000
-	if err := e.t.open(ctx, key); err != nil {
+	if err := e.t.Open(ctx, key); err != nil {
 		return nil, err
 	}
 	if _, err := fill(ctx, e.t, key, lines); err != nil {
@@ -88,19 +91,19 @@ func idleTailers(ctx context.Context, e *env) (metrics, error) {
 		return c.until(ctx, "the last line", func() bool { return c.wanted == e.n })
 	})
 	if c != nil {
-		c.p.close()
+		c.p.Close()
 	}
-	return metrics{"kb_per_tailer": bytes / 1024 / float64(e.n)}, err
+	return report.Metrics{"kb_per_tailer": bytes / 1024 / float64(e.n)}, err
 }
 
 // idleLines measures what a line costs once nobody touches its log any more.
-func idleLines(ctx context.Context, e *env) (metrics, error) {
+func idleLines(ctx context.Context, e *env) (report.Metrics, error) {
 	const logs = 20
 	var sent int64
 	bytes, err := grown(ctx, e, func() error {
 		for i := range logs {
 			key := fmt.Sprintf("memory/lines/%d", i)
-			if err := e.t.open(ctx, key); err != nil {
+			if err := e.t.Open(ctx, key); err != nil {
 				return err
 			}
 			n, err := fill(ctx, e.t, key, e.n/logs)
@@ -111,5 +114,5 @@ func idleLines(ctx context.Context, e *env) (metrics, error) {
 		}
 		return nil
 	})
-	return metrics{"bytes_per_line": bytes / float64(e.n), "json_bytes_per_line": float64(sent) / float64(e.n)}, err
+	return report.Metrics{"bytes_per_line": bytes / float64(e.n), "json_bytes_per_line": float64(sent) / float64(e.n)}, err
 }

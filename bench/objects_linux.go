@@ -9,6 +9,8 @@ import (
 
 	"github.com/minio/minio-go/v7"
 
+	"github.com/harness/log-service/bench/load"
+	"github.com/harness/log-service/bench/report"
 	"github.com/harness/log-service/internal/store/s3/s3test"
 )
 
@@ -40,7 +42,7 @@ func objectSettings(s *s3test.Server) []string {
 }
 
 // objectCalls stores a blob with the bare client, and reads it back.
-func objectCalls(ctx context.Context, e *env) (m metrics, err error) {
+func objectCalls(ctx context.Context, e *env) (m report.Metrics, err error) {
 	s, err := objectStore(ctx, e.dir)
 	if err != nil {
 		return nil, err
@@ -52,11 +54,11 @@ func objectCalls(ctx context.Context, e *env) (m metrics, err error) {
 	}
 	size, at := int64(e.n), time.Now()
 	// Of unknown size, as the server's bodies are.
-	_, err = c.Client.PutObject(ctx, benchBucket, "log", io.LimitReader(newRawLog(size), size), -1, minio.PutObjectOptions{PartSize: barePartBytes})
+	_, err = c.Client.PutObject(ctx, benchBucket, "log", io.LimitReader(load.NewRawLog(size), size), -1, minio.PutObjectOptions{PartSize: barePartBytes})
 	if err != nil {
 		return nil, fmt.Errorf("minio-go: %w", err)
 	}
-	m = metrics{"up_mb_per_s": float64(size) / 1e6 / time.Since(at).Seconds()}
+	m = report.Metrics{"up_mb_per_s": float64(size) / 1e6 / time.Since(at).Seconds()}
 	at = time.Now()
 	o, err := c.Client.GetObject(ctx, benchBucket, "log", minio.GetObjectOptions{})
 	if err != nil {

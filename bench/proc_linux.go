@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/harness/log-service/bench/load"
 )
 
 // tick is the unit of the times in /proc/<pid>/stat. The kernel reports them
@@ -114,28 +114,10 @@ func diskUse(dir string) (n int64, err error) {
 	return n, err
 }
 
-// load is the load average of the last minute: far above zero before a run, it
-// says that others shared the machine.
-func load() string {
-	b, err := os.ReadFile("/proc/loadavg")
-	if err != nil {
-		return "unknown"
+// cpuOf is 0 where the process of t is unknown.
+func cpuOf(t *load.Target) (time.Duration, error) {
+	if t.Pid == 0 {
+		return 0, nil
 	}
-	one, _, _ := strings.Cut(string(b), " ")
-	return one
-}
-
-// filesystem names where dir lies: figures of durability mean nothing on one
-// that lives in memory.
-func filesystem(dir string) string {
-	var s unix.Statfs_t
-	if unix.Statfs(dir, &s) != nil {
-		return "unknown"
-	}
-	names := map[int64]string{unix.EXT4_SUPER_MAGIC: "ext4", unix.XFS_SUPER_MAGIC: "xfs", unix.BTRFS_SUPER_MAGIC: "btrfs",
-		unix.TMPFS_MAGIC: "tmpfs (in memory: durability costs nothing here)", unix.OVERLAYFS_SUPER_MAGIC: "overlayfs"}
-	if name := names[int64(s.Type)]; name != "" { //nolint:unconvert // int32 on some processors
-		return name
-	}
-	return fmt.Sprintf("type %#x", s.Type)
+	return cpu(t.Pid)
 }

@@ -17,6 +17,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/bench/load"
+	"github.com/harness/log-service/bench/report"
 	"github.com/harness/log-service/internal/logs"
 	"github.com/harness/log-service/internal/store/bolt"
 	"github.com/harness/log-service/internal/stream/redis"
@@ -108,21 +110,21 @@ func redisNodes(ctx context.Context, s *redisServer, dir string, n int, held int
 // ndjson are lines of a build log as one batch.
 func ndjson(lines int) []byte {
 	var data []byte
-	l := newBuildLog(textSeed)
+	l := load.NewBuildLog(load.TextSeed)
 	for range lines {
-		data, _, _ = l.line(data, false)
+		data, _, _ = l.Line(data, false)
 		data = append(data, '\n')
 	}
 	return data
 }
 
 func redisID(writer int) logservice.ID {
-	return logservice.ID{Account: account, Key: logservice.Key(fmt.Sprint("redis/", writer))}
+	return logservice.ID{Account: load.Account, Key: logservice.Key(fmt.Sprint("redis/", writer))}
 }
 
 // write calls put as often as redisTime allows, from all writers at once, and
 // counts what it took of Redis.
-func (s *redisServer) write(lines int, put func(writer int) error) (metrics, error) {
+func (s *redisServer) write(lines int, put func(writer int) error) (report.Metrics, error) {
 	var batches atomic.Int64
 	var g errgroup.Group
 	before, err := cpu(s.pid)
@@ -147,7 +149,7 @@ func (s *redisServer) write(lines int, put func(writer int) error) (metrics, err
 	took := time.Since(begin)
 	after, err := cpu(s.pid)
 	n := float64(batches.Load()) * float64(lines)
-	return metrics{
+	return report.Metrics{
 		"lines_per_s":             n / took.Seconds(),
 		"redis_cpu_s_per_m_lines": (after - before).Seconds() / n * 1e6,
 	}, err
@@ -155,7 +157,7 @@ func (s *redisServer) write(lines int, put func(writer int) error) (metrics, err
 
 // redisAppend appends through so many nodes, by all of them in turn.
 func redisAppend(lines, nodes int, held int64) measure {
-	return func(ctx context.Context, e *env) (metrics, error) {
+	return func(ctx context.Context, e *env) (report.Metrics, error) {
 		s, err := startRedis(ctx, e.dir)
 		if err != nil {
 			return nil, err
@@ -175,10 +177,10 @@ func redisAppend(lines, nodes int, held int64) measure {
 		for w := range data {
 			data[w] = ndjson(lines)
 		}
-		posAt := bytes.Index(data[0], []byte(fmt.Sprint(posBase)))
+		posAt := bytes.Index(data[0], []byte(fmt.Sprint(load.PosBase)))
 		m, err := s.write(lines, func(w int) error {
 			sent[w]++
-			digits(data[w][posAt:], posBase+sent[w], 9)
+			load.Digits(data[w][posAt:], load.PosBase+sent[w], 9)
 			for {
 				_, err := all[int(sent[w])%nodes].Append(ctx, redisID(w), logs.Lines{Data: data[w], Count: int64(lines), Dedupe: true})
 				if !errors.Is(err, logservice.ErrUnavailable) {
@@ -195,7 +197,7 @@ func redisAppend(lines, nodes int, held int64) measure {
 
 // bareXADD adds the same bytes with one XADD a batch, pipelined.
 func bareXADD(lines int) measure {
-	return func(ctx context.Context, e *env) (metrics, error) {
+	return func(ctx context.Context, e *env) (report.Metrics, error) {
 		s, c, err := bareRedis(ctx, e.dir)
 		if err != nil {
 			return nil, err
@@ -222,7 +224,7 @@ func bareRedis(ctx context.Context, dir string) (*redisServer, rueidis.Client, e
 }
 
 // redisReplay reads e.n lines, in batches of 100, by a cursor that comes late.
-func redisReplay(ctx context.Context, e *env) (metrics, error) {
+func redisReplay(ctx context.Context, e *env) (report.Metrics, error) {
 	s, err := startRedis(ctx, e.dir)
 	if err != nil {
 		return nil, err
@@ -232,7 +234,7 @@ func redisReplay(ctx context.Context, e *env) (metrics, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := func() (metrics, error) {
+	m, err := func() (report.Metrics, error) {
 		if err := node.Open(ctx, redisID(0), logs.OpenOptions{}); err != nil {
 			return nil, err
 		}
@@ -249,7 +251,7 @@ func redisReplay(ctx context.Context, e *env) (metrics, error) {
 		}
 		defer c.Close()
 		err = drainTo(ctx, c, int64(e.n))
-		return metrics{"lines_per_s": float64(e.n) / time.Since(begin).Seconds()}, err
+		return report.Metrics{"lines_per_s": float64(e.n) / time.Since(begin).Seconds()}, err
 	}()
 	return m, errors.Join(err, stop())
 }
@@ -277,7 +279,7 @@ func drainTo(ctx context.Context, c logs.Cursor, last int64) error {
 
 // bareXREAD reads the same bytes with XREAD, as many entries at a time as a
 // cursor takes.
-func bareXREAD(ctx context.Context, e *env) (metrics, error) {
+func bareXREAD(ctx context.Context, e *env) (report.Metrics, error) {
 	s, c, err := bareRedis(ctx, e.dir)
 	if err != nil {
 		return nil, err
@@ -299,105 +301,5 @@ func bareXREAD(ctx context.Context, e *env) (metrics, error) {
 		entries := all["raw"]
 		got, last = got+len(entries), entries[len(entries)-1].ID
 	}
-	return metrics{"lines_per_s": float64(e.n) / time.Since(begin).Seconds()}, nil
-}
-
-// redisFanOut writes e.n lines in batches of 10 through one node and follows
-// them by so many cursors on each of so many nodes.
-func redisFanOut(nodes, tailers int) measure {
-	return func(ctx context.Context, e *env) (m metrics, err error) {
-		s, err := startRedis(ctx, e.dir)
-		if err != nil {
-			return nil, err
-		}
-		defer s.stop()
-		// One node more writes, so that those measured all read from Redis.
-		engines, stop, err := redisNodes(ctx, s, e.dir, nodes+1, redisHeld)
-		if err != nil {
-			return nil, err
-		}
-		defer func() { err = errors.Join(err, stop()) }()
-		writer := engines[nodes]
-		if err := writer.Open(ctx, redisID(0), logs.OpenOptions{}); err != nil {
-			return nil, err
-		}
-		g, ctx := errgroup.WithContext(ctx)
-		for _, n := range engines[:nodes] {
-			for range tailers {
-				c, err := n.Follow(ctx, redisID(0), 0)
-				if err != nil {
-					return nil, err
-				}
-				g.Go(func() error {
-					defer c.Close()
-					return drainTo(ctx, c, int64(e.n))
-				})
-			}
-		}
-		data := ndjson(10)
-		before, err := cpu(s.pid)
-		if err != nil {
-			return nil, err
-		}
-		begin := time.Now()
-		for i := range e.n / 10 {
-			if wait := time.Until(begin.Add(time.Duration(i) * time.Millisecond)); wait > 0 {
-				if err := pause(ctx, wait); err != nil {
-					return nil, err
-				}
-			}
-			if _, err := writer.Append(ctx, redisID(0), logs.Lines{Data: data, Count: 10}); err != nil {
-				return nil, err
-			}
-		}
-		if err := g.Wait(); err != nil {
-			return nil, err
-		}
-		took := time.Since(begin)
-		after, err := cpu(s.pid)
-		lines := float64(e.n)
-		return metrics{
-			"redis_cpu_s_per_m_lines": (after - before).Seconds() / lines * 1e6,
-			"deliveries_per_s":        lines * float64(nodes*tailers) / took.Seconds(),
-		}, err
-	}
-}
-
-// redisScenarios hold the engine over Redis against bare Redis.
-func redisScenarios() []scenario {
-	engine := func(m measure) subject { return bare("service", m) }
-	const cost = "redis_cpu_s_per_m_lines"
-	var all []scenario
-	for _, lines := range []int{1, 100, 1000} {
-		rate := row{metric: "lines_per_s", label: "lines/s", against: "XADD"}
-		if lines == 100 {
-			rate.first = atLeast(0.7)
-		}
-		all = append(all, scenario{
-			name: fmt.Sprintf("redis/ingest/64x%d", lines), about: fmt.Sprintf("Redis: the engine, 64 writers, batches of %d", lines),
-			subjects: []subject{engine(redisAppend(lines, 1, redisHeld)), bare("XADD", bareXADD(lines)), bare("moving", redisAppend(lines, 1, redis.DefaultStreamMemory)), bare("2 nodes in turn", redisAppend(lines, 2, redisHeld))},
-			rows: []row{rate,
-				{metric: "lines_per_s", label: "lines/s", against: "moving"},
-				{metric: "lines_per_s", label: "lines/s", against: "2 nodes in turn"},
-				{metric: cost, label: "CPU s of Redis per M lines", against: "XADD"},
-			},
-		})
-	}
-	return append(all, scenario{
-		name: "redis/replay", about: "Redis: replay of {n} lines to one reader", count: count{1_000_000, 300_000},
-		subjects: []subject{engine(redisReplay), bare("XREAD", bareXREAD)},
-		rows:     []row{{metric: "lines_per_s", label: "lines/s", against: "XREAD"}},
-	}, scenario{
-		name: "redis/fanout", about: "Redis: 10,000 lines/s in batches of 10 to 500 readers on each of 2 nodes", count: count{30_000, 10_000},
-		subjects: []subject{
-			engine(redisFanOut(2, 500)), bare("2 nodes, 1 reader each", redisFanOut(2, 1)),
-			bare("1 node, 1000 readers", redisFanOut(1, 1000)), bare("4 nodes, 1 reader each", redisFanOut(4, 1)),
-		},
-		rows: []row{
-			{metric: cost, label: "CPU s of Redis per M lines", against: "2 nodes, 1 reader each", first: atMost(1.3)},
-			{metric: cost, label: "CPU s of Redis per M lines", against: "1 node, 1000 readers"},
-			{metric: cost, label: "CPU s of Redis per M lines", against: "4 nodes, 1 reader each"},
-			{metric: "deliveries_per_s", label: "deliveries/s"},
-		},
-	})
+	return report.Metrics{"lines_per_s": float64(e.n) / time.Since(begin).Seconds()}, nil
 }

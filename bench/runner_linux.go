@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/harness/log-service/bench/load"
+	"github.com/harness/log-service/bench/report"
 	"github.com/harness/log-service/internal/store/s3/s3test"
 )
 
@@ -31,23 +33,10 @@ type runner struct {
 	log     io.Writer
 }
 
-// measured is what came out of a scenario.
-type measured struct {
-	Scenario string               `json:"scenario"`
-	About    string               `json:"about"`
-	Rounds   int                  `json:"rounds"`
-	Quick    bool                 `json:"quick"`
-	Figures  map[string]metrics   `json:"figures"` // by subject; medians
-	Ratios   map[string]float64   `json:"ratios"`  // "figure/reference", medians of the rounds
-	Targets  map[string]string    `json:"targets,omitempty"`
-	rows     []row                // of the report
-	all      map[string][]metrics // by subject and round
-}
-
 // run measures s: all subjects in turn, several times over, so that all see
 // the same moods of the machine.
-func (r *runner) run(ctx context.Context, s scenario) (*measured, error) {
-	out := &measured{Scenario: s.name, About: s.title(r.quick), Rounds: r.rounds, Quick: r.quick, rows: s.rows, all: map[string][]metrics{}}
+func (r *runner) run(ctx context.Context, s scenario) (*report.Measured, error) {
+	out := &report.Measured{Scenario: s.name, About: s.title(r.quick), Rounds: r.rounds, Quick: r.quick, Rows: s.rows, All: map[string][]report.Metrics{}}
 	for round := range r.rounds {
 		for _, sub := range s.subjects {
 			if r.addr.IsValid() && sub.process != durable {
@@ -57,15 +46,15 @@ func (r *runner) run(ctx context.Context, s scenario) (*measured, error) {
 			if err != nil {
 				return nil, fmt.Errorf("%s, %s, round %d: %w", s.name, sub.name, round+1, err)
 			}
-			out.all[sub.name] = append(out.all[sub.name], m)
+			out.All[sub.name] = append(out.All[sub.name], m)
 		}
 	}
-	out.sum()
+	out.Sum()
 	return out, nil
 }
 
 // one measures one subject, in a folder and a process of its own.
-func (r *runner) one(ctx context.Context, s scenario, sub subject) (m metrics, err error) {
+func (r *runner) one(ctx context.Context, s scenario, sub subject) (m report.Metrics, err error) {
 	ctx, cancel := context.WithTimeout(ctx, measureTimeout)
 	defer cancel()
 	dir, err := os.MkdirTemp(r.dir, "")
@@ -78,7 +67,7 @@ func (r *runner) one(ctx context.Context, s scenario, sub subject) (m metrics, e
 	case sub.process == inProcess:
 		return sub.measure(ctx, e)
 	case r.addr.IsValid():
-		e.t = &target{addr: r.addr, service: true}
+		e.t = &load.Target{Addr: r.addr, Service: true}
 		return sub.measure(ctx, e)
 	}
 	e.again = func(ctx context.Context) (*child, error) { return r.start(ctx, sub.process, dir) }
@@ -86,7 +75,7 @@ func (r *runner) one(ctx context.Context, s scenario, sub subject) (m metrics, e
 	if err != nil {
 		return nil, err
 	}
-	e.child, e.t = c, &c.target
+	e.child, e.t = c, &c.Target
 	defer func() {
 		// Its own folder goes next: nothing is gained by an orderly end.
 		err = errors.Join(err, c.stop(0))
@@ -118,7 +107,7 @@ func (r *runner) start(ctx context.Context, p process, dir string) (*child, erro
 		argv := []string{r.self, "-reference", string(p), "-listen", addr.String(), "-listen-grpc", grpcAddr.String()}
 		c, err := start(ctx, argv, nil, dir, addr)
 		if err == nil {
-			c.grpc = grpcAddr
+			c.Grpc = grpcAddr
 		}
 		return c, err
 	}
@@ -140,7 +129,7 @@ func (r *runner) start(ctx context.Context, p process, dir string) (*child, erro
 		}
 		return nil, err
 	}
-	c.grpc, c.service, c.dir, c.store = grpcAddr, true, filepath.Join(dir, "data"), store
+	c.Grpc, c.Service, c.Dir, c.store = grpcAddr, true, filepath.Join(dir, "data"), store
 	return c, nil
 }
 
@@ -150,7 +139,7 @@ func (r *runner) record(c *child, s scenario, sub subject) (stop func() error, e
 		return func() error { return nil }, nil
 	}
 	file := filepath.Join(r.profile, strings.ReplaceAll(s.name, "/", "-")+"-"+sub.name+".perf")
-	cmd := exec.Command("perf", "record", "-q", "-g", "-F", "499", "-o", file, "-p", fmt.Sprint(c.pid))
+	cmd := exec.Command("perf", "record", "-q", "-g", "-F", "499", "-o", file, "-p", fmt.Sprint(c.Pid))
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("perf: %w", err)
 	}
@@ -172,64 +161,4 @@ func buildServer(ctx context.Context, dir string) (string, error) {
 		return "", fmt.Errorf("build the server: %w: %s", err, out)
 	}
 	return bin, nil
-}
-
-// sum makes medians of the rounds, and ratios to the references. A ratio is
-// the median of each round's, not the ratio of medians: within a round the
-// machine was in one mood.
-func (m *measured) sum() {
-	m.Figures, m.Ratios, m.Targets = map[string]metrics{}, map[string]float64{}, map[string]string{}
-	for name, rounds := range m.all {
-		m.Figures[name] = medians(rounds)
-	}
-	for _, r := range m.rows {
-		if ratio, ok := m.ratio(r); ok && r.against != "" {
-			m.Ratios[r.metric+"/"+r.against] = ratio
-		}
-		if verdict := m.verdict(r); verdict != "" { // at most one row of a figure has targets
-			m.Targets[r.metric] = verdict
-		}
-	}
-}
-
-func (r row) refMetric() string {
-	if r.ref != "" {
-		return r.ref
-	}
-	return r.metric
-}
-
-func (m *measured) ratio(r row) (float64, bool) {
-	var v []float64
-	ours, theirs := m.all["service"], m.all[r.against]
-	for i := range min(len(ours), len(theirs)) {
-		if ref := theirs[i][r.refMetric()]; ref > 0 {
-			v = append(v, ours[i][r.metric]/ref)
-		}
-	}
-	return median(v), len(v) > 0
-}
-
-// verdict says which of the row's targets are met.
-func (m *measured) verdict(r row) string {
-	got, ok := m.Figures["service"][r.metric]
-	if !ok || r.first.none() && r.then.none() {
-		return ""
-	}
-	ref := m.Figures[r.against][r.refMetric()]
-	switch ratio, has := m.ratio(r); {
-	case !has && (r.first.factor > 0 || r.then.factor > 0):
-		return "" // nothing to compare with
-	case has && r.first.add == 0 && r.then.add == 0:
-		got, ref = ratio, 1
-	}
-	switch {
-	case !r.then.none() && r.then.met(got, ref):
-		return "then"
-	case !r.first.none() && r.first.met(got, ref):
-		return "first"
-	case r.first.none():
-		return "not yet"
-	}
-	return "missed"
 }

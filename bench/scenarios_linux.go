@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/harness/log-service/bench/ref"
+	"github.com/harness/log-service/bench/report"
 )
 
 // scenario is one piece of work, measured on one or more subjects in turn.
@@ -14,7 +17,7 @@ type scenario struct {
 	own      bool   // needs a server that bench started itself
 	count    count
 	subjects []subject
-	rows     []row
+	rows     []report.Row
 }
 
 // count is how many things a scenario works with. Quick runs take fewer; zero
@@ -30,7 +33,7 @@ func (c count) of(quick bool) int {
 
 // title is what the scenario is about in a run.
 func (s scenario) title(quick bool) string {
-	return strings.ReplaceAll(s.about, "{n}", grouped(s.count.of(quick)))
+	return strings.ReplaceAll(s.about, "{n}", report.Grouped(s.count.of(quick)))
 }
 
 // subject is what is measured: the server, or a reference.
@@ -50,19 +53,9 @@ const (
 	// The references' names are processes too.
 )
 
-// row is a line of the report: a figure of the server's, beside one of a
-// reference's, and what it ought to be.
-type row struct {
-	metric      string
-	label       string
-	against     string // subject
-	ref         string // its figure; the same name when empty
-	first, then bound
-}
-
-func server(m measure) subject           { return subject{"service", durable, m} }
-func inMemory(m measure) subject         { return subject{"memory", volatile, m} }
-func ref(kind string, m measure) subject { return subject{kind, process(kind), m} }
+func server(m measure) subject                 { return subject{"service", durable, m} }
+func inMemory(m measure) subject               { return subject{"memory", volatile, m} }
+func reference(kind string, m measure) subject { return subject{kind, process(kind), m} }
 func bare(name string, m measure) subject {
 	return subject{name, inProcess, m}
 }
@@ -98,26 +91,26 @@ func ingestScenario(writers, lines int) scenario {
 		name:     fmt.Sprintf("ingest/%dx%d", writers, lines),
 		about:    fmt.Sprintf("ingest, %d writers, batches of %d", writers, lines),
 		quick:    writers == 8 || writers == 64 && lines == 100,
-		subjects: []subject{server(m), ref(refDiscard, m), ref(refScan, m)},
+		subjects: []subject{server(m), reference(ref.Discard, m), reference(ref.Scan, m)},
 	}
-	scanned := row{metric: "lines_per_s", label: "lines/s", against: refScan}
-	cost := row{metric: "cpu_s_per_m_lines", label: "CPU s per M lines", against: refScan}
+	scanned := report.Row{Metric: "lines_per_s", Label: "lines/s", Against: ref.Scan}
+	cost := report.Row{Metric: "cpu_s_per_m_lines", Label: "CPU s per M lines", Against: ref.Scan}
 	if writers > 1 && lines > 1 {
-		scanned.first, scanned.then = atLeast(0.5), atLeast(0.8)
+		scanned.First, scanned.Then = report.AtLeast(0.5), report.AtLeast(0.8)
 	}
 	if writers > 1 && lines == 100 {
-		cost.first, cost.then = atMost(0).plus(0.8), atMost(0).plus(0.45)
+		cost.First, cost.Then = report.AtMost(0).Plus(0.8), report.AtMost(0).Plus(0.45)
 	}
-	raw := row{metric: "requests_per_s", label: "requests/s", against: refDiscard}
+	raw := report.Row{Metric: "requests_per_s", Label: "requests/s", Against: ref.Discard}
 	if writers == 64 && lines == 1 {
-		raw.first, raw.then = atLeast(0.5), atLeast(0.8)
+		raw.First, raw.Then = report.AtLeast(0.5), report.AtLeast(0.8)
 	}
-	p99 := row{metric: "put_p99_ms", label: "PUT p99, ms", against: refDiscard}
+	p99 := report.Row{Metric: "put_p99_ms", Label: "PUT p99, ms", Against: ref.Discard}
 	if writers == 8 && lines == 100 {
 		s.subjects = append(s.subjects, bare("fdatasync", syncLoop(lines)))
-		p99 = row{metric: "put_p99_ms", label: "PUT p99, ms", against: "fdatasync", ref: "p50_ms", first: atMost(3).plus(5), then: atMost(2).plus(2)}
+		p99 = report.Row{Metric: "put_p99_ms", Label: "PUT p99, ms", Against: "fdatasync", Ref: "p50_ms", First: report.AtMost(3).Plus(5), Then: report.AtMost(2).Plus(2)}
 	}
-	s.rows = []row{scanned, raw, cost, {metric: "put_p50_ms", label: "PUT p50, ms", against: refDiscard}, p99}
+	s.rows = []report.Row{scanned, raw, cost, {Metric: "put_p50_ms", Label: "PUT p50, ms", Against: ref.Discard}, p99}
 	return s
 }
 
@@ -128,54 +121,54 @@ func durabilityScenario() scenario {
 		about:    "ingest, 64 writers, batches of 100: durable against memory",
 		quick:    true,
 		subjects: []subject{server(m), inMemory(m), bare("fdatasync", syncLoop(6400))},
-		rows: []row{
-			{metric: "lines_per_s", label: "lines/s", against: "memory", first: atLeast(0.7), then: atLeast(0.9)},
-			{metric: "lines_per_s", label: "lines/s", against: "fdatasync"},
-			{metric: "cpu_s_per_m_lines", label: "CPU s per M lines", against: "memory"},
-			{metric: "put_p99_ms", label: "PUT p99, ms", against: "memory"},
+		rows: []report.Row{
+			{Metric: "lines_per_s", Label: "lines/s", Against: "memory", First: report.AtLeast(0.7), Then: report.AtLeast(0.9)},
+			{Metric: "lines_per_s", Label: "lines/s", Against: "fdatasync"},
+			{Metric: "cpu_s_per_m_lines", Label: "CPU s per M lines", Against: "memory"},
+			{Metric: "put_p99_ms", Label: "PUT p99, ms", Against: "memory"},
 		},
 	}
 }
 
 func pacedScenario(readers int) scenario {
 	m := fanOut{readers: readers, batch: 10, every: 10 * time.Millisecond}.measure
-	rate := row{metric: "deliveries_per_s", label: "deliveries/s", against: refFanOut}
-	p99 := row{metric: "p99_ms", label: "latency p99, ms", against: refFanOut}
-	cost := row{metric: "cpu_s_per_m_deliveries", label: "CPU s per M deliveries", against: refFanOut}
+	rate := report.Row{Metric: "deliveries_per_s", Label: "deliveries/s", Against: ref.FanOut}
+	p99 := report.Row{Metric: "p99_ms", Label: "latency p99, ms", Against: ref.FanOut}
+	cost := report.Row{Metric: "cpu_s_per_m_deliveries", Label: "CPU s per M deliveries", Against: ref.FanOut}
 	if readers == 1000 {
-		rate.first = atLeast(0).plus(950_000)
-		p99.first, p99.then = atMost(0).plus(60), atMost(0).plus(30)
-		cost.then = atMost(0).plus(1.1)
+		rate.First = report.AtLeast(0).Plus(950_000)
+		p99.First, p99.Then = report.AtMost(0).Plus(60), report.AtMost(0).Plus(30)
+		cost.Then = report.AtMost(0).Plus(1.1)
 	}
 	return scenario{
 		name:     fmt.Sprintf("fanout/%d", readers),
 		about:    fmt.Sprintf("1,000 lines/s in batches of 10 to %d readers", readers),
 		quick:    readers >= 100,
 		count:    count{10_000, 3_000},
-		subjects: []subject{server(m), ref(refFanOut, m)},
-		rows: []row{rate,
-			{metric: "written_per_s", label: "lines/s written of 1,000", against: refFanOut},
-			{metric: "p50_ms", label: "latency p50, ms", against: refFanOut}, p99,
-			{metric: "max_ms", label: "latency max, ms", against: refFanOut}, cost,
+		subjects: []subject{server(m), reference(ref.FanOut, m)},
+		rows: []report.Row{rate,
+			{Metric: "written_per_s", Label: "lines/s written of 1,000", Against: ref.FanOut},
+			{Metric: "p50_ms", Label: "latency p50, ms", Against: ref.FanOut}, p99,
+			{Metric: "max_ms", Label: "latency max, ms", Against: ref.FanOut}, cost,
 		},
 	}
 }
 
 func saturatedScenario(readers int, lines count) scenario {
 	m := fanOut{readers: readers, batch: 100}.measure
-	rate := row{metric: "deliveries_per_s", label: "deliveries/s", against: refFanOut}
+	rate := report.Row{Metric: "deliveries_per_s", Label: "deliveries/s", Against: ref.FanOut}
 	if readers == 1000 {
-		rate.first, rate.then = atLeast(0.6), atLeast(0.85)
+		rate.First, rate.Then = report.AtLeast(0.6), report.AtLeast(0.85)
 	}
 	return scenario{
 		name:     fmt.Sprintf("saturated/%d", readers),
 		about:    fmt.Sprintf("{n} lines as fast as it goes in batches of 100 to %d readers", readers),
 		quick:    readers == 1000,
 		count:    lines,
-		subjects: []subject{server(m), ref(refFanOut, m)},
-		rows: []row{rate,
-			{metric: "cpu_s_per_m_deliveries", label: "CPU s per M deliveries", against: refFanOut},
-			{metric: "p99_ms", label: "latency p99, ms", against: refFanOut},
+		subjects: []subject{server(m), reference(ref.FanOut, m)},
+		rows: []report.Row{rate,
+			{Metric: "cpu_s_per_m_deliveries", Label: "CPU s per M deliveries", Against: ref.FanOut},
+			{Metric: "p99_ms", Label: "latency p99, ms", Against: ref.FanOut},
 		},
 	}
 }
@@ -190,36 +183,36 @@ func grpcScenarios() []scenario {
 		m := grpcPush{writers: 8, lines: lines}.measure
 		all = append(all, scenario{
 			name: fmt.Sprintf("grpc/push/8x%d", lines), about: fmt.Sprintf("gRPC: push, 8 writers, batches of %d, 16 on their way", lines), own: true,
-			subjects: []subject{server(m), ref(refGRPC, m), overHTTP(ingest(8, lines))},
-			rows: []row{
-				{metric: "lines_per_s", label: "lines/s", against: refGRPC, first: atLeast(0.6)},
-				{metric: "lines_per_s", label: "lines/s", against: httpSubject},
-				{metric: "lines_per_core_s", label: "lines/s a core of the server", against: refGRPC},
-				{metric: "put_p99_ms", label: "sent to acknowledged p99, ms", against: refGRPC},
+			subjects: []subject{server(m), reference(ref.GRPC, m), overHTTP(ingest(8, lines))},
+			rows: []report.Row{
+				{Metric: "lines_per_s", Label: "lines/s", Against: ref.GRPC, First: report.AtLeast(0.6)},
+				{Metric: "lines_per_s", Label: "lines/s", Against: httpSubject},
+				{Metric: "lines_per_core_s", Label: "lines/s a core of the server", Against: ref.GRPC},
+				{Metric: "put_p99_ms", Label: "sent to acknowledged p99, ms", Against: ref.GRPC},
 			},
 		})
 	}
 	replayed := grpcReplay(10)
 	all = append(all, scenario{
 		name: "grpc/tail/10", about: "gRPC: tail of {n} lines by 10 readers at once", own: true, count: count{500_000, 100_000},
-		subjects: []subject{server(replayed), ref(refGRPC, replayed), overHTTP(replay(10))},
-		rows: []row{
-			{metric: "lines_per_s", label: "lines/s in all", against: refGRPC, first: atLeast(0.6)},
-			{metric: "lines_per_s", label: "lines/s in all", against: httpSubject},
-			{metric: "lines_per_core_s", label: "lines/s a core of the server", against: refGRPC},
+		subjects: []subject{server(replayed), reference(ref.GRPC, replayed), overHTTP(replay(10))},
+		rows: []report.Row{
+			{Metric: "lines_per_s", Label: "lines/s in all", Against: ref.GRPC, First: report.AtLeast(0.6)},
+			{Metric: "lines_per_s", Label: "lines/s in all", Against: httpSubject},
+			{Metric: "lines_per_core_s", Label: "lines/s a core of the server", Against: ref.GRPC},
 		},
 	})
 	const every = 10 * time.Millisecond
 	paced := grpcFanOut{readers: 100, batch: 10, every: every}.measure
 	return append(all, scenario{
 		name: "grpc/fanout/100", about: "gRPC: 1,000 lines/s in batches of 10 to 100 readers", own: true, count: count{5_000, 3_000},
-		subjects: []subject{server(paced), ref(refGRPC, paced), overHTTP(fanOut{readers: 100, batch: 10, every: every}.measure)},
-		rows: []row{
-			{metric: "deliveries_per_s", label: "deliveries/s", against: refGRPC, first: atLeast(0.6)},
-			{metric: "p99_ms", label: "latency p99, ms", against: refGRPC},
-			{metric: "p99_ms", label: "latency p99, ms", against: httpSubject},
-			{metric: "cpu_s_per_m_deliveries", label: "CPU s per M deliveries", against: refGRPC},
-			{metric: "cpu_s_per_m_deliveries", label: "CPU s per M deliveries", against: httpSubject},
+		subjects: []subject{server(paced), reference(ref.GRPC, paced), overHTTP(fanOut{readers: 100, batch: 10, every: every}.measure)},
+		rows: []report.Row{
+			{Metric: "deliveries_per_s", Label: "deliveries/s", Against: ref.GRPC, First: report.AtLeast(0.6)},
+			{Metric: "p99_ms", Label: "latency p99, ms", Against: ref.GRPC},
+			{Metric: "p99_ms", Label: "latency p99, ms", Against: httpSubject},
+			{Metric: "cpu_s_per_m_deliveries", Label: "CPU s per M deliveries", Against: ref.GRPC},
+			{Metric: "cpu_s_per_m_deliveries", Label: "CPU s per M deliveries", Against: httpSubject},
 		},
 	})
 }
@@ -229,21 +222,21 @@ func memoryScenarios() []scenario {
 		{
 			name: "memory/streams", about: "{n} open streams that nobody uses", quick: true, own: true, count: count{100_000, 100_000},
 			subjects: []subject{server(idleStreams)},
-			rows: []row{
-				{metric: "kb_per_stream", label: "KB a stream", first: atMost(0).plus(1.5), then: atMost(0).plus(0.8)},
-				{metric: "peak_mb", label: "peak RSS, MB", first: atMost(0).plus(512)},
+			rows: []report.Row{
+				{Metric: "kb_per_stream", Label: "KB a stream", First: report.AtMost(0).Plus(1.5), Then: report.AtMost(0).Plus(0.8)},
+				{Metric: "peak_mb", Label: "peak RSS, MB", First: report.AtMost(0).Plus(512)},
 			},
 		},
 		{
 			name: "memory/tailers", about: "{n} readers that have got everything", quick: true, own: true, count: count{1000, 1000},
-			subjects: []subject{server(idleTailers), ref(refFanOut, idleTailers)},
-			rows:     []row{{metric: "kb_per_tailer", label: "KB a reader", against: refFanOut, first: atMost(0).plus(28), then: atMost(0).plus(16)}},
+			subjects: []subject{server(idleTailers), reference(ref.FanOut, idleTailers)},
+			rows:     []report.Row{{Metric: "kb_per_tailer", Label: "KB a reader", Against: ref.FanOut, First: report.AtMost(0).Plus(28), Then: report.AtMost(0).Plus(16)}},
 		},
 		{
 			name: "memory/lines", about: "{n} lines in 20 open logs that nobody uses", own: true, count: count{2_000_000, 200_000},
 			subjects: []subject{server(idleLines)},
-			rows: []row{{metric: "bytes_per_line", label: "bytes of memory a line", first: atMost(0).plus(60)},
-				{metric: "json_bytes_per_line", label: "bytes of JSON a line"}},
+			rows: []report.Row{{Metric: "bytes_per_line", Label: "bytes of memory a line", First: report.AtMost(0).Plus(60)},
+				{Metric: "json_bytes_per_line", Label: "bytes of JSON a line"}},
 		},
 	}
 }
@@ -253,82 +246,82 @@ func logScenarios() []scenario {
 	return []scenario{
 		{
 			name: "single", about: "one reader, one line at a time", quick: true, count: count{2000, 500},
-			subjects: []subject{server(oneByOne), ref(refFanOut, oneByOne), bare(fsync, syncLoop(1))},
-			rows: []row{
-				{metric: "p50_ms", label: "PUT to receipt p50, ms", against: fsync, first: atMost(1).plus(1)},
-				{metric: "p50_ms", label: "PUT to receipt p50, ms", against: refFanOut},
-				{metric: "p99_ms", label: "PUT to receipt p99, ms", against: refFanOut},
-				{metric: "put_p50_ms", label: "PUT to answer p50, ms", against: refFanOut},
+			subjects: []subject{server(oneByOne), reference(ref.FanOut, oneByOne), bare(fsync, syncLoop(1))},
+			rows: []report.Row{
+				{Metric: "p50_ms", Label: "PUT to receipt p50, ms", Against: fsync, First: report.AtMost(1).Plus(1)},
+				{Metric: "p50_ms", Label: "PUT to receipt p50, ms", Against: ref.FanOut},
+				{Metric: "p99_ms", Label: "PUT to receipt p99, ms", Against: ref.FanOut},
+				{Metric: "put_p50_ms", Label: "PUT to answer p50, ms", Against: ref.FanOut},
 			},
 		},
-		replayScenario(1, count{1_000_000, 300_000}, atLeast(0).plus(600_000), atLeast(0).plus(1_500_000)),
-		replayScenario(100, count{1_000_000, 100_000}, atLeast(0).plus(2_000_000), atLeast(0).plus(4_000_000)),
+		replayScenario(1, count{1_000_000, 300_000}, report.AtLeast(0).Plus(600_000), report.AtLeast(0).Plus(1_500_000)),
+		replayScenario(100, count{1_000_000, 100_000}, report.AtLeast(0).Plus(2_000_000), report.AtLeast(0).Plus(4_000_000)),
 		{
 			name: "archive", about: "close of a log of {n} lines until it is archived", quick: true, count: count{1_000_000, 300_000},
 			subjects: []subject{server(closing), bare("zstd", compressing)},
-			rows: []row{
-				{metric: "lines_per_s", label: "lines/s", against: "zstd", first: atLeast(0).plus(1_000_000), then: atLeast(0).plus(2_000_000)},
-				{metric: "answered_ms", label: "close answered after, ms", first: atMost(0).plus(8000)},
-				{metric: "archive_share", label: "archive / raw", against: "zstd", first: atMost(0).plus(0.12)},
-				{metric: "peak_mb", label: "peak RSS, MB"},
-				{metric: "download_mb_per_s", label: "download, MB/s"},
+			rows: []report.Row{
+				{Metric: "lines_per_s", Label: "lines/s", Against: "zstd", First: report.AtLeast(0).Plus(1_000_000), Then: report.AtLeast(0).Plus(2_000_000)},
+				{Metric: "answered_ms", Label: "close answered after, ms", First: report.AtMost(0).Plus(8000)},
+				{Metric: "archive_share", Label: "archive / raw", Against: "zstd", First: report.AtMost(0).Plus(0.12)},
+				{Metric: "peak_mb", Label: "peak RSS, MB"},
+				{Metric: "download_mb_per_s", Label: "download, MB/s"},
 			},
 		},
 		{
 			name: "blob", about: "blob of {n} bytes", quick: true, count: count{1_000_000_000, 300_000_000},
-			subjects: []subject{server(blob), ref(refDiscard, blob), bare("bolt", boltCalls)},
-			rows: []row{
-				{metric: "up_mb_per_s", label: "up, MB/s", against: "bolt", first: atLeast(0).plus(150), then: atLeast(0).plus(300)},
-				{metric: "up_mb_per_s", label: "up, MB/s", against: refDiscard},
-				{metric: "down_mb_per_s", label: "down, MB/s", against: "bolt", first: atLeast(0).plus(800), then: atLeast(0).plus(1500)},
-				{metric: "peak_mb", label: "peak RSS, MB", first: atMost(0).plus(200)},
-				{metric: "disk_share", label: "disk / raw", first: atMost(0).plus(0.15)},
+			subjects: []subject{server(blob), reference(ref.Discard, blob), bare("bolt", boltCalls)},
+			rows: []report.Row{
+				{Metric: "up_mb_per_s", Label: "up, MB/s", Against: "bolt", First: report.AtLeast(0).Plus(150), Then: report.AtLeast(0).Plus(300)},
+				{Metric: "up_mb_per_s", Label: "up, MB/s", Against: ref.Discard},
+				{Metric: "down_mb_per_s", Label: "down, MB/s", Against: "bolt", First: report.AtLeast(0).Plus(800), Then: report.AtLeast(0).Plus(1500)},
+				{Metric: "peak_mb", Label: "peak RSS, MB", First: report.AtMost(0).Plus(200)},
+				{Metric: "disk_share", Label: "disk / raw", First: report.AtMost(0).Plus(0.15)},
 			},
 		},
 		{
 			name: "objects", about: "blob of {n} bytes, in a bucket of MinIO", quick: true, own: true, count: count{1_000_000_000, 300_000_000},
 			subjects: []subject{{"service", objects, blob}, bare("minio-go", objectCalls)},
-			rows: []row{
-				{metric: "up_mb_per_s", label: "up, MB/s", against: "minio-go", first: atLeast(0.5), then: atLeast(0.9)},
-				{metric: "down_mb_per_s", label: "down, MB/s", against: "minio-go", first: atLeast(0.5), then: atLeast(0.9)},
-				{metric: "peak_mb", label: "peak RSS, MB", first: atMost(0).plus(250)},
+			rows: []report.Row{
+				{Metric: "up_mb_per_s", Label: "up, MB/s", Against: "minio-go", First: report.AtLeast(0.5), Then: report.AtLeast(0.9)},
+				{Metric: "down_mb_per_s", Label: "down, MB/s", Against: "minio-go", First: report.AtLeast(0.5), Then: report.AtLeast(0.9)},
+				{Metric: "peak_mb", Label: "peak RSS, MB", First: report.AtMost(0).Plus(250)},
 			},
 		},
 		{
 			name: "life", about: "{n} logs: open, 5 pushes of 20 lines, close, archive; 16 workers", quick: true, count: count{20_000, 5_000},
 			subjects: []subject{server(smallLogs)},
-			rows: []row{
-				{metric: "logs_per_s", label: "logs/s", first: atLeast(0).plus(1500), then: atLeast(0).plus(4000)},
-				{metric: "put_p50_ms", label: "PUT p50, ms"},
-				{metric: "close_p50_ms", label: "close p50, ms"},
-				{metric: "archive_bytes_per_log", label: "bytes of disk a log, store", first: atMost(0).plus(4096)},
-				{metric: "disk_bytes_per_log", label: "bytes of disk a log, all of the data folder"},
+			rows: []report.Row{
+				{Metric: "logs_per_s", Label: "logs/s", First: report.AtLeast(0).Plus(1500), Then: report.AtLeast(0).Plus(4000)},
+				{Metric: "put_p50_ms", Label: "PUT p50, ms"},
+				{Metric: "close_p50_ms", Label: "close p50, ms"},
+				{Metric: "archive_bytes_per_log", Label: "bytes of disk a log, store", First: report.AtMost(0).Plus(4096)},
+				{Metric: "disk_bytes_per_log", Label: "bytes of disk a log, all of the data folder"},
 			},
 		},
 		{
 			name: "restart", about: "start with {n} open streams", quick: true, own: true, count: count{100_000, 100_000},
 			subjects: []subject{server(restart)},
-			rows: []row{
-				{metric: "stopped_ready_ms", label: "ready after a stop, ms", first: atMost(0).plus(2000)},
-				{metric: "killed_ready_ms", label: "ready after kill -9, ms", first: atMost(0).plus(2000)},
-				{metric: "stopped_stop_ms", label: "time to stop, ms"},
-				{metric: "peak_mb", label: "peak RSS, MB", first: atMost(0).plus(512)},
+			rows: []report.Row{
+				{Metric: "stopped_ready_ms", Label: "ready after a stop, ms", First: report.AtMost(0).Plus(2000)},
+				{Metric: "killed_ready_ms", Label: "ready after kill -9, ms", First: report.AtMost(0).Plus(2000)},
+				{Metric: "stopped_stop_ms", Label: "time to stop, ms"},
+				{Metric: "peak_mb", Label: "peak RSS, MB", First: report.AtMost(0).Plus(512)},
 			},
 		},
 	}
 }
 
-func replayScenario(readers int, lines count, first, then bound) scenario {
+func replayScenario(readers int, lines count, first, then report.Bound) scenario {
 	m := replay(readers)
 	return scenario{
 		name:     fmt.Sprintf("replay/%d", readers),
 		about:    fmt.Sprintf("replay of {n} lines to %d readers at once", readers),
 		count:    lines,
 		quick:    true,
-		subjects: []subject{server(m), ref(refFanOut, m)},
-		rows: []row{
-			{metric: "lines_per_s", label: "lines/s in all", against: refFanOut, first: first, then: then},
-			{metric: "cpu_s_per_m_lines", label: "CPU s per M lines", against: refFanOut},
+		subjects: []subject{server(m), reference(ref.FanOut, m)},
+		rows: []report.Row{
+			{Metric: "lines_per_s", Label: "lines/s in all", Against: ref.FanOut, First: first, Then: then},
+			{Metric: "cpu_s_per_m_lines", Label: "CPU s per M lines", Against: ref.FanOut},
 		},
 	}
 }

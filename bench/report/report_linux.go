@@ -1,4 +1,4 @@
-package main
+package report
 
 import (
 	"context"
@@ -10,6 +10,8 @@ import (
 	"runtime"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // The report is written between these lines of a Markdown page.
@@ -21,8 +23,8 @@ const (
 // emptyPage is what a report is written to where there is no page yet.
 const emptyPage = "# Measured\n\n" + beginMark + "\n" + endMark + "\n"
 
-// machine describes where a run took place.
-type machine struct {
+// Machine describes where a run took place.
+type Machine struct {
 	Date   string `json:"date"`
 	Cores  int    `json:"cores"`
 	Commit string `json:"commit"`
@@ -31,14 +33,15 @@ type machine struct {
 	Load   string `json:"load"` // before the run
 }
 
-func describe(ctx context.Context, dir string) machine {
-	return machine{
+// Describe describes this machine; data is in dir.
+func Describe(ctx context.Context, dir string) Machine {
+	return Machine{
 		Date:   time.Now().UTC().Format("2006-01-02"),
 		Cores:  runtime.NumCPU(),
 		Commit: commit(ctx),
 		Go:     runtime.Version(),
 		Disk:   filesystem(dir),
-		Load:   load(),
+		Load:   loadAverage(),
 	}
 }
 
@@ -55,8 +58,8 @@ func commit(ctx context.Context) string {
 	return name
 }
 
-// markdown is the report of a run.
-func markdown(at machine, results []*measured) string {
+// Markdown is the report of a run.
+func Markdown(at Machine, results []*Measured) string {
 	var b strings.Builder
 	rounds, kind := 1, "full"
 	for _, m := range results {
@@ -70,29 +73,29 @@ func markdown(at machine, results []*measured) string {
 	b.WriteString("|---|---|---:|---:|---:|---|---|---|\n")
 	for _, m := range results {
 		work := m.About
-		for _, r := range m.rows {
-			got, ok := m.Figures["service"][r.metric]
+		for _, r := range m.Rows {
+			got, ok := m.Figures["service"][r.Metric]
 			if !ok {
 				continue
 			}
 			beside, ratio := "", ""
-			if v, ok := m.Figures[r.against][r.refMetric()]; ok {
-				beside = fmt.Sprintf("%s (%s)", figure(v), r.against)
+			if v, ok := m.Figures[r.Against][r.refMetric()]; ok {
+				beside = fmt.Sprintf("%s (%s)", figure(v), r.Against)
 			}
 			if v, ok := m.ratio(r); ok {
 				ratio = fmt.Sprintf("%.2f", v)
 			}
 			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s | %s |\n",
-				work, r.label, figure(got), beside, ratio, r.first, r.then, m.verdict(r))
+				work, r.Label, figure(got), beside, ratio, r.First, r.Then, m.verdict(r))
 			work = ""
 		}
 	}
 	return b.String()
 }
 
-// writeReport puts text between the markers of page, which is made where it is
+// WriteReport puts text between the markers of page, which is made where it is
 // missing.
-func writeReport(page, text string) error {
+func WriteReport(page, text string) error {
 	old, err := os.ReadFile(page)
 	if errors.Is(err, fs.ErrNotExist) {
 		old, err = []byte(emptyPage), nil
@@ -114,4 +117,30 @@ func replaceBetween(page, text string) (string, error) {
 		return "", errors.New("the page lacks the lines " + beginMark + " and " + endMark)
 	}
 	return head + beginMark + "\n" + text + endMark + tail, nil
+}
+
+// loadAverage is the load average of the last minute: far above zero before a run, it
+// says that others shared the machine.
+func loadAverage() string {
+	b, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return "unknown"
+	}
+	one, _, _ := strings.Cut(string(b), " ")
+	return one
+}
+
+// filesystem names where dir lies: figures of durability mean nothing on one
+// that lives in memory.
+func filesystem(dir string) string {
+	var s unix.Statfs_t
+	if unix.Statfs(dir, &s) != nil {
+		return "unknown"
+	}
+	names := map[int64]string{unix.EXT4_SUPER_MAGIC: "ext4", unix.XFS_SUPER_MAGIC: "xfs", unix.BTRFS_SUPER_MAGIC: "btrfs",
+		unix.TMPFS_MAGIC: "tmpfs (in memory: durability costs nothing here)", unix.OVERLAYFS_SUPER_MAGIC: "overlayfs"}
+	if name := names[int64(s.Type)]; name != "" { //nolint:unconvert // int32 on some processors
+		return name
+	}
+	return fmt.Sprintf("type %#x", s.Type)
 }

@@ -1,4 +1,4 @@
-package main
+package load
 
 import (
 	"errors"
@@ -9,49 +9,46 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// poller drives many connections from one goroutine by epoll: one system call
+// Poller drives many connections from one goroutine by epoll: one system call
 // for a read, none that finds nothing, and no goroutine to wake. The server
 // under test shares the cores, so what the generator saves it does not take.
-type poller struct {
+type Poller struct {
 	ep     int
-	socks  map[int32]*sock
+	socks  map[int32]*Sock
 	events []unix.EpollEvent
 	buf    []byte
 }
 
-// sock is one connection of a poller.
-type sock struct {
+// Sock is one connection of a poller.
+type Sock struct {
 	fd      int
 	out     []byte // what is still to be sent; not to be touched until then
 	waiting bool   // for room to send
 	// data sees what arrives, in a buffer that is reused; its error ends the
 	// poller's wait. ended is called once, at the peer's end of the connection.
-	data  func(b []byte) error
-	ended func() error
+	Data  func(b []byte) error
+	Ended func() error
 }
 
-// readBytes is the most that one read takes: several times what a server
-// writes at once, and small enough to stay in the cache.
-const readBytes = 128 << 10
-
-func newPoller() (*poller, error) {
+// NewPoller returns a poller without connections.
+func NewPoller() (*Poller, error) {
 	ep, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("epoll: %w", err)
 	}
-	return &poller{ep: ep, socks: map[int32]*sock{}, events: make([]unix.EpollEvent, 256), buf: make([]byte, readBytes)}, nil
+	return &Poller{ep: ep, socks: map[int32]*Sock{}, events: make([]unix.EpollEvent, 256), buf: make([]byte, readBytes)}, nil
 }
 
-// close ends all connections.
-func (p *poller) close() {
+// Close ends all connections.
+func (p *Poller) Close() {
 	for _, s := range p.socks {
 		unix.Close(s.fd)
 	}
 	unix.Close(p.ep)
 }
 
-// dial connects s, whose data is set.
-func (p *poller) dial(addr netip.AddrPort, s *sock) error {
+// Dial connects s, whose data is set.
+func (p *Poller) Dial(addr netip.AddrPort, s *Sock) error {
 	family, to := unix.AF_INET, unix.Sockaddr(&unix.SockaddrInet4{Port: int(addr.Port()), Addr: addr.Addr().Unmap().As4()})
 	if !addr.Addr().Unmap().Is4() {
 		family, to = unix.AF_INET6, &unix.SockaddrInet6{Port: int(addr.Port()), Addr: addr.Addr().As16()}
@@ -91,14 +88,14 @@ func connect(fd int, to unix.Sockaddr) error {
 	return err
 }
 
-// send sends b on s, now or as room comes. b must not change until the answer
+// Send sends b on s, now or as room comes. b must not change until the answer
 // is there.
-func (p *poller) send(s *sock, b []byte) error {
+func (p *Poller) Send(s *Sock, b []byte) error {
 	s.out = b
 	return p.flush(s)
 }
 
-func (p *poller) flush(s *sock) error {
+func (p *Poller) flush(s *Sock) error {
 	for len(s.out) > 0 {
 		n, err := unix.Write(s.fd, s.out)
 		switch {
@@ -114,7 +111,7 @@ func (p *poller) flush(s *sock) error {
 	return p.wantRoom(s, false)
 }
 
-func (p *poller) wantRoom(s *sock, want bool) error {
+func (p *Poller) wantRoom(s *Sock, want bool) error {
 	if s.waiting == want {
 		return nil
 	}
@@ -126,8 +123,8 @@ func (p *poller) wantRoom(s *sock, want bool) error {
 	return unix.EpollCtl(p.ep, unix.EPOLL_CTL_MOD, s.fd, &unix.EpollEvent{Events: events, Fd: int32(s.fd)})
 }
 
-// wait handles what has come, waiting at most d for it.
-func (p *poller) wait(d time.Duration) error {
+// Wait handles what has come, waiting at most d for it.
+func (p *Poller) Wait(d time.Duration) error {
 	n, err := unix.EpollWait(p.ep, p.events, int(d.Milliseconds()))
 	if err != nil && !errors.Is(err, unix.EINTR) {
 		return fmt.Errorf("epoll: %w", err)
@@ -152,7 +149,7 @@ func (p *poller) wait(d time.Duration) error {
 }
 
 // read reads once: where more has come, epoll says so again.
-func (p *poller) read(s *sock) error {
+func (p *Poller) read(s *Sock) error {
 	n, err := unix.Read(s.fd, p.buf)
 	switch {
 	case errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR):
@@ -160,14 +157,14 @@ func (p *poller) read(s *sock) error {
 	case err != nil:
 		return fmt.Errorf("receive: %w", err)
 	case n > 0:
-		return s.data(p.buf[:n])
+		return s.Data(p.buf[:n])
 	}
 	delete(p.socks, int32(s.fd))
 	if err := unix.Close(s.fd); err != nil {
 		return fmt.Errorf("close: %w", err)
 	}
-	if s.ended != nil {
-		return s.ended()
+	if s.Ended != nil {
+		return s.Ended()
 	}
 	return errors.New("the server ended the connection")
 }

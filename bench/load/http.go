@@ -1,4 +1,4 @@
-package main
+package load
 
 import (
 	"bytes"
@@ -8,28 +8,30 @@ import (
 	"strconv"
 )
 
-// account that all scenarios use.
-const account = "bench"
+// Account is the one that all scenarios use.
+const Account = "bench"
 
-func streamPath(key string) string {
-	return "/stream?accountID=" + account + "&key=" + url.QueryEscape(key)
+// StreamPath is the path of a live log.
+func StreamPath(key string) string {
+	return "/stream?accountID=" + Account + "&key=" + url.QueryEscape(key)
 }
 
-func blobPath(key string) string {
-	return "/blob?accountID=" + account + "&key=" + url.QueryEscape(key)
+// BlobPath is the path of a finished log.
+func BlobPath(key string) string {
+	return "/blob?accountID=" + Account + "&key=" + url.QueryEscape(key)
 }
 
 // maxHead bounds the head of an answer: more is not an HTTP server.
 const maxHead = 16 << 10
 
-// answer parses one HTTP/1.1 response as its bytes come, in pieces of any
+// Answer parses one HTTP/1.1 response as its bytes come, in pieces of any
 // size: a head, then a body by Content-Length, in chunks, or until the
 // connection ends. It keeps no body; onBody sees its pieces.
-type answer struct {
-	status int
-	zstd   bool  // the body is compressed
+type Answer struct {
+	Status int
+	Zstd   bool  // the body is compressed
 	length int64 // of the body, -1 until the connection ends
-	onBody func(p []byte) error
+	OnBody func(p []byte) error
 
 	state   answerState
 	chunked bool
@@ -49,14 +51,14 @@ const (
 	inDone
 )
 
-// reset makes a ready for the next response of the connection.
-func (a *answer) reset() { *a = answer{onBody: a.onBody, part: a.part[:0]} }
+// Reset makes a ready for the next response of the connection.
+func (a *Answer) Reset() { *a = Answer{OnBody: a.OnBody, part: a.part[:0]} }
 
-// done says that the response is complete.
-func (a *answer) done() bool { return a.state == inDone }
+// Done says that the response is complete.
+func (a *Answer) Done() bool { return a.state == inDone }
 
-// feed parses b, which must not hold bytes of a next response.
-func (a *answer) feed(b []byte) error {
+// Feed parses b, which must not hold bytes of a next response.
+func (a *Answer) Feed(b []byte) error {
 	for len(b) > 0 {
 		var err error
 		switch a.state {
@@ -78,7 +80,7 @@ func (a *answer) feed(b []byte) error {
 	return nil
 }
 
-func (a *answer) head(b []byte) (rest []byte, err error) {
+func (a *Answer) head(b []byte) (rest []byte, err error) {
 	old := len(a.part)
 	a.part = append(a.part, b...)
 	end := bytes.Index(a.part[max(0, old-3):], []byte("\r\n\r\n"))
@@ -97,7 +99,7 @@ func (a *answer) head(b []byte) (rest []byte, err error) {
 	return rest, nil
 }
 
-func (a *answer) parseHead(h []byte) error {
+func (a *Answer) parseHead(h []byte) error {
 	if len(h) < 15 || !bytes.HasPrefix(h, []byte("HTTP/1.1 ")) {
 		return fmt.Errorf("not an HTTP/1.1 answer: %q", h[:min(len(h), 40)])
 	}
@@ -105,7 +107,7 @@ func (a *answer) parseHead(h []byte) error {
 	if err != nil {
 		return fmt.Errorf("status %q", h[9:12])
 	}
-	a.status, a.length = status, -1
+	a.Status, a.length = status, -1
 	if status == 204 || status == 304 {
 		a.length = 0
 	}
@@ -121,7 +123,7 @@ func (a *answer) parseHead(h []byte) error {
 				return fmt.Errorf("length %q", value)
 			}
 		case bytes.EqualFold(name, []byte("Content-Encoding")):
-			a.zstd = bytes.EqualFold(value, []byte("zstd"))
+			a.Zstd = bytes.EqualFold(value, []byte("zstd"))
 		case bytes.EqualFold(name, []byte("Transfer-Encoding")):
 			a.chunked = bytes.EqualFold(value, []byte("chunked"))
 		}
@@ -137,14 +139,14 @@ func (a *answer) parseHead(h []byte) error {
 	return nil
 }
 
-func (a *answer) body(b []byte) (rest []byte, err error) {
+func (a *Answer) body(b []byte) (rest []byte, err error) {
 	n := int64(len(b))
 	if a.left >= 0 {
 		n = min(n, a.left)
 		a.left -= n
 	}
-	if a.onBody != nil {
-		if err := a.onBody(b[:n]); err != nil {
+	if a.OnBody != nil {
+		if err := a.OnBody(b[:n]); err != nil {
 			return nil, err
 		}
 	}
@@ -159,7 +161,7 @@ func (a *answer) body(b []byte) (rest []byte, err error) {
 
 // line takes b up to its line break, joined to what came before; ok is false
 // when more must come.
-func (a *answer) line(b []byte) (line, rest []byte, ok bool, err error) {
+func (a *Answer) line(b []byte) (line, rest []byte, ok bool, err error) {
 	i := bytes.IndexByte(b, '\n')
 	if i < 0 {
 		if a.part = append(a.part, b...); len(a.part) > maxHead {
@@ -175,7 +177,7 @@ func (a *answer) line(b []byte) (line, rest []byte, ok bool, err error) {
 	return bytes.TrimSuffix(line, []byte{'\r'}), b[i+1:], true, nil
 }
 
-func (a *answer) chunkSize(b []byte) (rest []byte, err error) {
+func (a *Answer) chunkSize(b []byte) (rest []byte, err error) {
 	line, rest, ok, err := a.line(b)
 	if !ok {
 		return nil, err
@@ -213,7 +215,7 @@ func hex(line []byte) (n int64, err error) {
 }
 
 // lineEnd takes the line break behind a chunk, or the trailer.
-func (a *answer) lineEnd(b []byte) (rest []byte, err error) {
+func (a *Answer) lineEnd(b []byte) (rest []byte, err error) {
 	line, rest, ok, err := a.line(b)
 	if !ok {
 		return nil, err

@@ -1,4 +1,4 @@
-package main
+package ref
 
 import (
 	"bytes"
@@ -10,33 +10,32 @@ import (
 
 	"google.golang.org/grpc"
 
+	"github.com/harness/log-service/bench/load"
 	pb "github.com/harness/log-service/proto/logservice/v1"
 )
 
-// refGRPC is a bare grpc-go server of the same definition: standard codec, no
+// GRPC is a bare grpc-go server of the same definition: standard codec, no
 // checks, nothing durable. It acknowledges each batch and forgets it, except
 // for logs below keptPrefix: those it keeps in memory, as prepared messages,
 // for its readers.
-const refGRPC = "grpc"
+const GRPC = "grpc"
 
-const keptPrefix = "kept/"
+// KeptPrefix begins the keys of logs that GRPC keeps.
+const KeptPrefix = "kept/"
 
 // serveGRPC answers until the process ends.
 func serveGRPC(addr string) error {
-	if _, err := loopback(addr); err != nil {
+	if _, err := load.Loopback(addr); err != nil {
 		return err
 	}
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		return err
 	}
-	s := grpc.NewServer(grpc.MaxRecvMsgSize(64<<20), grpc.InitialWindowSize(grpcWindow), grpc.InitialConnWindowSize(4*grpcWindow))
+	s := grpc.NewServer(grpc.MaxRecvMsgSize(64<<20), grpc.InitialWindowSize(load.GRPCWindow), grpc.InitialConnWindowSize(4*load.GRPCWindow))
 	pb.RegisterLogStreamServer(s, &bareStream{logs: map[string]*kept{}})
 	return s.Serve(l)
 }
-
-// grpcWindow is that of both servers and of the generator.
-const grpcWindow = 1 << 20
 
 type bareStream struct {
 	pb.UnimplementedLogStreamServer
@@ -74,7 +73,7 @@ func (s *bareStream) Push(stream grpc.BidiStreamingServer[pb.PushRequest, pb.Pus
 		if err != nil {
 			return err
 		}
-		if strings.HasPrefix(r.GetKey(), keptPrefix) {
+		if strings.HasPrefix(r.GetKey(), KeptPrefix) {
 			to = s.log(r.GetKey())
 		}
 		if to != nil {

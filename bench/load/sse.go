@@ -1,4 +1,4 @@
-package main
+package load
 
 import (
 	"bytes"
@@ -7,19 +7,19 @@ import (
 	"strconv"
 )
 
-// tail checks a stream of server-sent events as its bytes come: every line
+// Tail checks a stream of server-sent events as its bytes come: every line
 // once, in order, from after on, and then the end. It is an answer's onBody.
-type tail struct {
-	last   int64 // sequence of the last line
-	want   int64 // sequence whose arrival completes the tail; 0: the end
-	every  int64 // lines of which last%every is 0 carry a stamp; 0: none
-	frames int64
-	bytes  int64
-	pings  int64
-	eof    bool
+type Tail struct {
+	Last   int64 // sequence of the last line
+	Want   int64 // sequence whose arrival completes the tail; 0: the end
+	Every  int64 // lines of which last%every is 0 carry a stamp; 0: none
+	Frames int64
+	Bytes  int64
+	Pings  int64
+	EOF    bool
 
-	onStamp func(sent int64) // sees the stamps
-	onWant  func()           // called once, when want has come
+	OnStamp func(sent int64) // sees the stamps
+	OnWant  func()           // called once, when want has come
 
 	part  []byte // an unfinished line
 	ident int64  // of the event being read, 0: none yet
@@ -32,9 +32,9 @@ const maxFrame = 8 << 20
 
 var errFrame = errors.New("malformed event stream")
 
-// feed parses p, a piece of the event stream.
-func (t *tail) feed(p []byte) error {
-	t.bytes += int64(len(p))
+// Feed parses p, a piece of the event stream.
+func (t *Tail) Feed(p []byte) error {
+	t.Bytes += int64(len(p))
 	for {
 		i := bytes.IndexByte(p, '\n')
 		if i < 0 {
@@ -55,7 +55,7 @@ func (t *tail) feed(p []byte) error {
 	}
 }
 
-func (t *tail) line(line []byte) error {
+func (t *Tail) line(line []byte) error {
 	if len(line) == 0 {
 		t.event, t.ident = false, 0
 		return nil
@@ -76,7 +76,7 @@ func (t *tail) line(line []byte) error {
 		}
 		return nil
 	case ':':
-		t.pings++
+		t.Pings++
 		return nil
 	}
 	if string(line) == "event: error" {
@@ -86,52 +86,52 @@ func (t *tail) line(line []byte) error {
 	return fmt.Errorf("%w: %.40q", errFrame, line)
 }
 
-func (t *tail) data(line []byte) error {
+func (t *Tail) data(line []byte) error {
 	switch {
 	case len(line) < 7 || string(line[:6]) != "data: ":
 		return fmt.Errorf("%w: %.40q", errFrame, line)
 	case t.event && string(line) == "data: eof":
-		t.eof = true
+		t.EOF = true
 		return nil
 	case t.event:
 		return fmt.Errorf("the tail failed: %.200q", line)
-	case t.ident != t.last+1:
-		return fmt.Errorf("line %d after line %d: %.80q", t.ident, t.last, line)
+	case t.ident != t.Last+1:
+		return fmt.Errorf("line %d after line %d: %.80q", t.ident, t.Last, line)
 	case line[6] != '{' || line[len(line)-1] != '}':
 		return fmt.Errorf("%w: line %d is cut: %.80q", errFrame, t.ident, line)
 	}
-	t.frames++
-	t.last = t.ident
-	if t.every > 0 && t.last%t.every == 0 {
+	t.Frames++
+	t.Last = t.ident
+	if t.Every > 0 && t.Last%t.Every == 0 {
 		if err := t.sample(line); err != nil {
 			return err
 		}
 	}
-	if t.last == t.want && t.onWant != nil {
-		t.onWant()
+	if t.Last == t.Want && t.OnWant != nil {
+		t.OnWant()
 	}
 	return nil
 }
 
 // sample reads the stamp of a line and checks that its position belongs to its
 // sequence, which holds for the logs of a single writer.
-func (t *tail) sample(line []byte) error {
-	pos, ok := number(line, `"pos":`, 9)
-	if !ok || pos != posBase+t.last-1 {
-		return fmt.Errorf("line %d carries position %d: %.80q", t.last, pos, line)
+func (t *Tail) sample(line []byte) error {
+	pos, ok := Number(line, `"pos":`, 9)
+	if !ok || pos != PosBase+t.Last-1 {
+		return fmt.Errorf("line %d carries position %d: %.80q", t.Last, pos, line)
 	}
-	sent, ok := number(line, `"out":"@`, stampBytes)
+	sent, ok := Number(line, `"out":"@`, StampBytes)
 	if !ok {
-		return fmt.Errorf("line %d carries no stamp: %.80q", t.last, line)
+		return fmt.Errorf("line %d carries no stamp: %.80q", t.Last, line)
 	}
-	if t.onStamp != nil {
-		t.onStamp(sent)
+	if t.OnStamp != nil {
+		t.OnStamp(sent)
 	}
 	return nil
 }
 
-// number reads the n digits that follow name.
-func number(line []byte, name string, n int) (int64, bool) {
+// Number reads the n digits that follow name.
+func Number(line []byte, name string, n int) (int64, bool) {
 	i := bytes.Index(line, []byte(name))
 	if i < 0 || i+len(name)+n > len(line) {
 		return 0, false

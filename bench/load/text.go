@@ -1,4 +1,4 @@
-package main
+package load
 
 import (
 	"fmt"
@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// textSeed makes every run measure the same bytes.
-const textSeed = 20260102
+// TextSeed makes every run measure the same bytes.
+const TextSeed = 20260102
 
 // A pool of distinct lines is cycled by the scenarios that send many. At about
 // 190 bytes a line it is some 18 MB long, far more than the 256 KiB frames of
@@ -28,7 +28,8 @@ type buildLog struct {
 	step  int
 }
 
-func newBuildLog(seed uint64) *buildLog {
+// NewBuildLog returns a log that is the same for the same seed.
+func NewBuildLog(seed uint64) *buildLog {
 	return &buildLog{
 		rnd:   rand.New(rand.NewPCG(seed, seed>>1)),
 		clock: time.Date(2026, 1, 2, 15, 4, 5, 0, time.UTC),
@@ -88,20 +89,20 @@ func (l *buildLog) text() string {
 	}
 }
 
-// posBase makes every position nine digits wide, so that it can be patched in
+// PosBase makes every position nine digits wide, so that it can be patched in
 // place: a writer can send 899 million lines before it grows.
-const posBase = 100_000_000
+const PosBase = 100_000_000
 
-// line appends one line in the form that runners send, with the position
-// posBase and an optional stamp of stampBytes before the message. It returns
+// Line appends one line in the form that runners send, with the position
+// PosBase and an optional stamp of stampBytes before the message. It returns
 // the offsets of the position's and of the stamp's first digit.
-func (l *buildLog) line(b []byte, stamped bool) (line []byte, posAt, stampAt int) {
+func (l *buildLog) Line(b []byte, stamped bool) (line []byte, posAt, stampAt int) {
 	if l.rnd.IntN(4) == 0 { // output comes in bursts
 		l.clock = l.clock.Add(time.Duration(l.rnd.IntN(60_000)) * time.Microsecond)
 	}
 	b = append(b, `{"level":"info","pos":`...)
 	posAt = len(b)
-	b = fmt.Appendf(b, `%d,"out":"`, posBase)
+	b = fmt.Appendf(b, `%d,"out":"`, PosBase)
 	if stamped {
 		b = append(b, '@')
 		stampAt = len(b)

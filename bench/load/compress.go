@@ -1,4 +1,4 @@
-package main
+package load
 
 import (
 	"github.com/klauspost/compress/zstd"
@@ -8,8 +8,8 @@ import (
 // reference compresses at a time.
 const frameBytes = 256 << 10
 
-// compressed is the size of raw in independent zstd frames.
-func compressed(raw []byte, level zstd.EncoderLevel) (size int, err error) {
+// Compressed is the size of raw in independent zstd frames.
+func Compressed(raw []byte, level zstd.EncoderLevel) (size int, err error) {
 	enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(level), zstd.WithEncoderConcurrency(1))
 	if err != nil {
 		return 0, err

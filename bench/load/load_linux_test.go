@@ -1,12 +1,10 @@
-package main
+package load
 
 import (
 	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -39,12 +37,12 @@ func TestAnswersAreParsedWhereverTheyAreCut(t *testing.T) {
 	} {
 		for n := 1; n <= len(c.wire); n++ {
 			var body []byte
-			a := answer{onBody: func(p []byte) error { body = append(body, p...); return nil }}
-			if err := pieces([]byte(c.wire), n, a.feed); err != nil {
+			a := Answer{OnBody: func(p []byte) error { body = append(body, p...); return nil }}
+			if err := pieces([]byte(c.wire), n, a.Feed); err != nil {
 				t.Fatalf("%s in pieces of %d: %v", c.name, n, err)
 			}
-			if !a.done() || a.status != c.status || string(body) != c.body {
-				t.Fatalf("%s in pieces of %d: done %v, status %d, body %q", c.name, n, a.done(), a.status, body)
+			if !a.Done() || a.Status != c.status || string(body) != c.body {
+				t.Fatalf("%s in pieces of %d: done %v, status %d, body %q", c.name, n, a.Done(), a.Status, body)
 			}
 		}
 	}
@@ -58,8 +56,8 @@ func TestAnswersThatAreNotHTTPAreRefused(t *testing.T) {
 		"HTTP/1.1 204 No Content\r\n\r\nmore",
 		strings.Repeat("x", maxHead+1),
 	} {
-		var a answer
-		if err := a.feed([]byte(wire)); err == nil {
+		var a Answer
+		if err := a.Feed([]byte(wire)); err == nil {
 			t.Errorf("accepted %.60q", wire)
 		}
 	}
@@ -69,7 +67,7 @@ func events(first, last int64) string {
 	var b strings.Builder
 	b.WriteString(": ping\n\n")
 	for n := first; n <= last; n++ {
-		fmt.Fprintf(&b, "id: %d\ndata: {\"pos\":%d,\"out\":\"@%019d x\"}\n\n", n, posBase+n-1, n*1000)
+		fmt.Fprintf(&b, "id: %d\ndata: {\"pos\":%d,\"out\":\"@%019d x\"}\n\n", n, PosBase+n-1, n*1000)
 	}
 	return b.String()
 }
@@ -79,11 +77,11 @@ func TestATailCountsEveryLineAndReadsTheStamps(t *testing.T) {
 	for n := 1; n <= len(wire); n += 3 {
 		var stamps []int64
 		wanted := 0
-		tl := tail{want: 30, every: 10, onStamp: func(s int64) { stamps = append(stamps, s) }, onWant: func() { wanted++ }}
-		if err := pieces(wire, n, tl.feed); err != nil {
+		tl := Tail{Want: 30, Every: 10, OnStamp: func(s int64) { stamps = append(stamps, s) }, OnWant: func() { wanted++ }}
+		if err := pieces(wire, n, tl.Feed); err != nil {
 			t.Fatalf("pieces of %d: %v", n, err)
 		}
-		if tl.last != 40 || tl.frames != 40 || tl.pings != 1 || !tl.eof || wanted != 1 {
+		if tl.Last != 40 || tl.Frames != 40 || tl.Pings != 1 || !tl.EOF || wanted != 1 {
 			t.Fatalf("pieces of %d: %+v, wanted %d times", n, tl, wanted)
 		}
 		if fmt.Sprint(stamps) != "[10000 20000 30000 40000]" {
@@ -104,8 +102,8 @@ func TestATailRefusesWhatIsLostDoubledOrCut(t *testing.T) {
 		"failed":    "event: error\ndata: broken\n\n",
 		"garbage":   "hello\n",
 	} {
-		var tl tail
-		if err := tl.feed([]byte(wire)); err == nil {
+		var tl Tail
+		if err := tl.Feed([]byte(wire)); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
 	}
@@ -113,35 +111,35 @@ func TestATailRefusesWhatIsLostDoubledOrCut(t *testing.T) {
 
 func TestABatchStaysValidWhenItIsNumberedAndStamped(t *testing.T) {
 	for _, n := range []int{1, 20, 100} {
-		b := newBatch(newBuildLog(1), "h", "a/b", n, true)
-		size := len(b.request)
-		b.number(7)
-		b.stamp(1234567890123456789)
+		b := NewBatch(NewBuildLog(1), "h", "a/b", n, true)
+		size := len(b.Request)
+		b.Number(7)
+		b.Stamp(1234567890123456789)
 		var lines []struct {
 			Pos int64
 			Out string
 		}
-		if err := json.Unmarshal(b.request[size-b.body:], &lines); err != nil {
+		if err := json.Unmarshal(b.Request[size-b.Body:], &lines); err != nil {
 			t.Fatal(err)
 		}
 		for i, l := range lines {
-			if want := posBase + 7*int64(b.step) + int64(i); l.Pos != want {
+			if want := PosBase + 7*int64(b.step) + int64(i); l.Pos != want {
 				t.Errorf("batch of %d: line %d has position %d, want %d", n, i, l.Pos, want)
 			}
 		}
-		if len(lines) != n || !strings.HasPrefix(lines[n-1].Out, "@1234567890123456789 ") || len(b.request) != size {
+		if len(lines) != n || !strings.HasPrefix(lines[n-1].Out, "@1234567890123456789 ") || len(b.Request) != size {
 			t.Errorf("batch of %d: %d lines, last %q", n, len(lines), lines[n-1].Out)
 		}
 	}
 }
 
 func TestTheBuildLogLooksLikeOne(t *testing.T) {
-	raw, err := io.ReadAll(newRawLog(4_000_000))
+	raw, err := io.ReadAll(NewRawLog(4_000_000))
 	if err != nil {
 		t.Fatal(err)
 	}
-	lines := int(countLines(raw))
-	small, err := compressed(raw, zstd.SpeedFastest)
+	lines := int(CountLines(raw))
+	small, err := Compressed(raw, zstd.SpeedFastest)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,70 +151,29 @@ func TestTheBuildLogLooksLikeOne(t *testing.T) {
 }
 
 func TestQuantilesAreWithinABucket(t *testing.T) {
-	var h histogram
+	var h Histogram
 	for i := 1; i <= 10_000; i++ {
-		h.add(time.Duration(i) * time.Microsecond)
+		h.Add(time.Duration(i) * time.Microsecond)
 	}
 	for q, want := range map[float64]time.Duration{0.5: 5 * time.Millisecond, 0.99: 9900 * time.Microsecond} {
-		if got := h.quantile(q); got < want || float64(got) > 1.04*float64(want) {
+		if got := h.Quantile(q); got < want || float64(got) > 1.04*float64(want) {
 			t.Errorf("quantile %v is %v, want %v", q, got, want)
 		}
 	}
-	if h.most != 10*time.Millisecond {
-		t.Errorf("most is %v", h.most)
+	if h.Most != 10*time.Millisecond {
+		t.Errorf("most is %v", h.Most)
 	}
 }
 
 func TestOnlyThisMachineIsATarget(t *testing.T) {
 	for _, addr := range []string{"127.0.0.1:80", "[::1]:80", "localhost:80"} {
-		if _, err := loopback(addr); err != nil {
+		if _, err := Loopback(addr); err != nil {
 			t.Errorf("%s: %v", addr, err)
 		}
 	}
 	for _, addr := range []string{"192.0.2.1:80", "0.0.0.0:80", ":80", "example.com:80", "127.0.0.1", "[2001:db8::1]:80"} {
-		if _, err := loopback(addr); err == nil {
+		if _, err := Loopback(addr); err == nil {
 			t.Errorf("%s: allowed", addr)
-		}
-	}
-}
-
-func TestTheReportReplacesOnlyWhatIsBetweenTheMarkers(t *testing.T) {
-	got, err := replaceBetween("a\n"+beginMark+"\nold\n"+endMark+"\nz\n", "new\n")
-	if err != nil || got != "a\n"+beginMark+"\nnew\n"+endMark+"\nz\n" {
-		t.Errorf("%q, %v", got, err)
-	}
-	if _, err := replaceBetween("no marks", "x"); err == nil {
-		t.Error("a page without markers was changed")
-	}
-}
-
-func TestAReportMakesItsPageAndReplacesItself(t *testing.T) {
-	page := filepath.Join(t.TempDir(), "2026-01-02.md")
-	for _, text := range []string{"one\n", "two\n"} {
-		if err := writeReport(page, text); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got, err := os.ReadFile(page)
-	if want := strings.Replace(emptyPage, endMark, "two\n"+endMark, 1); string(got) != want || err != nil {
-		t.Errorf("%q, %v, want %q", got, err, want)
-	}
-}
-
-func TestBoundsScaleWithTheirReference(t *testing.T) {
-	for _, c := range []struct {
-		b        bound
-		got, ref float64
-		want     bool
-	}{
-		{atLeast(0.5), 50, 100, true},
-		{atLeast(0.5), 49, 100, false},
-		{atMost(3).plus(5), 8, 1, true},
-		{atMost(3).plus(5), 8.1, 1, false},
-		{atMost(0).plus(60), 61, 0, false},
-	} {
-		if got := c.b.met(c.got, c.ref); got != c.want {
-			t.Errorf("%v of %v against %v: %v", c.b, c.got, c.ref, got)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package load
 
 import (
 	"context"
@@ -8,9 +8,9 @@ import (
 	"strconv"
 )
 
-// loopback resolves addr, host:port, and refuses what is not this machine: the
+// Loopback resolves addr, host:port, and refuses what is not this machine: the
 // generator sends as much as it can, which no other machine asked for.
-func loopback(addr string) (netip.AddrPort, error) {
+func Loopback(addr string) (netip.AddrPort, error) {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		return netip.AddrPort{}, fmt.Errorf("address %q: %w", addr, err)

@@ -1,4 +1,4 @@
-package main
+package load
 
 import (
 	"bytes"
@@ -13,12 +13,13 @@ type rawLog struct {
 	at   int
 }
 
-func newRawLog(size int64) *rawLog {
-	log, r := newBuildLog(textSeed), &rawLog{left: size}
+// NewRawLog returns a log of size bytes.
+func NewRawLog(size int64) *rawLog {
+	log, r := NewBuildLog(TextSeed), &rawLog{left: size}
 	for n := 0; n < poolLines && int64(len(r.pool)) < size; n++ {
 		var pos int
-		r.pool, pos, _ = log.line(r.pool, false)
-		digits(r.pool[pos:], posBase+int64(n), 9)
+		r.pool, pos, _ = log.Line(r.pool, false)
+		Digits(r.pool[pos:], PosBase+int64(n), 9)
 		r.pool = append(r.pool, '\n')
 	}
 	return r
@@ -34,4 +35,5 @@ func (r *rawLog) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-func countLines(p []byte) int64 { return int64(bytes.Count(p, []byte{'\n'})) }
+// CountLines counts the line ends in p.
+func CountLines(p []byte) int64 { return int64(bytes.Count(p, []byte{'\n'})) }

@@ -1,4 +1,4 @@
-package main
+package ref
 
 import (
 	"bytes"
@@ -10,35 +10,37 @@ import (
 	"sync"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/harness/log-service/bench/load"
 )
 
 // References are what a server could at best do with the same bytes, on
 // net/http as it comes. They run in a process of their own, so that their CPU
 // is measured as the server's is.
 const (
-	refDiscard = "discard" // reads the body and forgets it: the limit of the transport
-	refScan    = "scan"    // splits the array into objects, and forgets them: the limit of an honest server
-	refFanOut  = "fan-out" // keeps prepared frames in memory and writes them to its readers
+	Discard = "discard" // reads the body and forgets it: the limit of the transport
+	Scan    = "scan"    // splits the array into objects, and forgets them: the limit of an honest server
+	FanOut  = "fan-out" // keeps prepared frames in memory and writes them to its readers
 )
 
-// grpcAddr is a second address, of refGRPC.
-func serveReference(kind, addr, grpcAddr string) error {
-	if _, err := loopback(addr); err != nil {
+// Serve serves the reference of a kind at addr, and GRPC also at grpcAddr.
+func Serve(kind, addr, grpcAddr string) error {
+	if _, err := load.Loopback(addr); err != nil {
 		return err
 	}
 	var h http.Handler
 	switch kind {
-	case refDiscard:
+	case Discard:
 		h = http.HandlerFunc(discard)
-	case refScan:
+	case Scan:
 		h = &scanner{}
-	case refGRPC:
+	case GRPC:
 		h = http.HandlerFunc(discard) // answers the calls that prepare a scenario
 		go func() {
 			fmt.Fprintln(os.Stderr, "gRPC:", serveGRPC(grpcAddr))
 			os.Exit(1)
 		}()
-	case refFanOut:
+	case FanOut:
 		h = &hub{streams: map[string]*frames{}}
 	default:
 		return fmt.Errorf("no reference %q", kind)

@@ -1,32 +1,35 @@
-package main
+package report
 
 import (
 	"fmt"
 	"strconv"
 )
 
-// bound is a target: at least or at most so much of the reference, plus a
+// Bound is a target: at least or at most so much of the reference, plus a
 // constant. Absolute figures drift by a factor of two from day to day, so
 // most targets have a reference from the same run.
-type bound struct {
+type Bound struct {
 	least  bool
 	factor float64
 	add    float64
 }
 
-func atLeast(factor float64) bound { return bound{least: true, factor: factor} }
-func atMost(factor float64) bound  { return bound{factor: factor} }
+// AtLeast is a bound from below: factor times the reference.
+func AtLeast(factor float64) Bound { return Bound{least: true, factor: factor} }
 
-// plus adds a constant; with factor 0 it is the bound.
-func (b bound) plus(v float64) bound {
+// AtMost is a bound from above: factor times the reference.
+func AtMost(factor float64) Bound { return Bound{factor: factor} }
+
+// Plus adds a constant; with factor 0 it is the bound.
+func (b Bound) Plus(v float64) Bound {
 	b.add = v
 	return b
 }
 
-func (b bound) none() bool { return b == bound{} }
+func (b Bound) none() bool { return b == Bound{} }
 
 // met says whether got satisfies the bound, given the reference's figure.
-func (b bound) met(got, ref float64) bool {
+func (b Bound) met(got, ref float64) bool {
 	limit := b.factor*ref + b.add
 	if b.least {
 		return got >= limit
@@ -34,7 +37,7 @@ func (b bound) met(got, ref float64) bool {
 	return got <= limit
 }
 
-func (b bound) String() string {
+func (b Bound) String() string {
 	if b.none() {
 		return "-"
 	}
@@ -54,8 +57,8 @@ func (b bound) String() string {
 	return s
 }
 
-// grouped prints n with commas.
-func grouped(n int) string {
+// Grouped prints n with commas.
+func Grouped(n int) string {
 	s := strconv.Itoa(n)
 	for i := len(s) - 3; i > 0; i -= 3 {
 		s = s[:i] + "," + s[i:]

@@ -1,0 +1,3 @@
+// Package report makes the report of a run: medians of the rounds, ratios to the
+// references, and whether targets are met.
+package report
