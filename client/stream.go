@@ -76,8 +76,8 @@ func Encoded(encoding string) AppendOption {
 // if the stream is not open, and logservice.ErrTooLarge if lines exceed what the
 // server accepts in one request.
 //
-// A retry stores nothing twice: always with Offset; without it, if the position
-// and time of the lines differ from those of the lines before.
+// A retry stores nothing twice: always with Offset; without it, if the time of a
+// line is not on a whole second.
 func (c *Client) Append(ctx context.Context, key logservice.Key, lines []logservice.Line, opts ...AppendOption) (next int64, err error) {
 	data, err := encodeLines(lines, time.Now())
 	if err != nil {

@@ -142,7 +142,7 @@ func TestAGoRunnerIsServedAsItWasByTheFirstService(t *testing.T) {
 		t.Errorf("a 204 with %q", a.head)
 	}
 	// Some proxies use chunked encoding; each piece arrives separately.
-	second := `[{"level":"info","pos":2,"out":"done\u001b[0m\n","time":"2026-01-02T15:04:06Z","args":{"k":"v"}}]` + "\n"
+	second := `[{"level":"info","pos":2,"out":"done\u001b[0m\n","time":"2026-01-02T15:04:06.000000001Z","args":{"k":"v"}}]` + "\n"
 	chunked := append([]string{"PUT " + stream + " HTTP/1.1\r\nHost: logs:8079\r\nUser-Agent: Go-http-client/1.1\r\nTransfer-Encoding: chunked\r\n" +
 		"X-Harness-Token: " + token + "\r\nAccept-Encoding: gzip\r\n\r\n"}, chunkedBody(second, 17)...)
 	r.must(noContent, noContent, chunked...)
@@ -308,6 +308,68 @@ func TestTheWordsThatClientsKnow(t *testing.T) {
 	a := r.send("OPTIONS /stream HTTP/1.1\r\nHost: x\r\nOrigin: https://ui\r\nAccess-Control-Request-Method: GET\r\nAccess-Control-Request-Headers: x-harness-token\r\n\r\n")
 	if a.first != "HTTP/1.1 "+noContent || a.header.Get("Access-Control-Allow-Origin") != "*" || !strings.Contains(a.header.Get("Access-Control-Allow-Headers"), "X-Harness-Token") {
 		t.Errorf("OPTIONS: %s", a.head)
+	}
+}
+
+// These clients send the same bytes for equal lines, and all of those lines are
+// in the log.
+func TestEqualLinesOfOtherClientsAreAllStored(t *testing.T) {
+	t.Parallel()
+	r := startReplay(t)
+	token := r.token()
+	curl := func(target, body string) string {
+		return "PUT " + target + " HTTP/1.1\r\nHost: logs:8079\r\nUser-Agent: syslog-ng 4.8.0\r\nAccept: */*\r\nX-Harness-Token: " + token + "\r\n" +
+			fmt.Sprintf("Content-Type: application/json\r\nContent-Length: %d\r\n\r\n", len(body)) + body
+	}
+	for _, c := range []struct {
+		key  string
+		send func(target, body string) string
+		body string
+	}{
+		{"original-command-line", func(target, body string) string { return goRequest("PUT", target, token, body) },
+			`[{"level":"info","pos":0,"out":"hello","time":"0001-01-01T00:00:00Z","args":null}]` + "\n"},
+		{"chaos-pod", func(target, body string) string { return goRequest("PUT", target, token, body) },
+			`[{"level":"info","pos":1,"out":"[Start]: pod-delete FAULT START","time":"2025-05-01T17:27:56Z","args":{"PodName":"pod-delete-wm3-d6moyr-vwkng","PodNamespace":"v2"}}]` + "\n"},
+		{"syslog-ng", curl, `[{"time":"2026-01-02T15:04:05+00:00","pos":0,"out":"tick","level":"notice"}]`},
+	} {
+		target := "/stream?accountID=acc&key=" + c.key
+		r.must(noContent, noContent, goRequest("POST", target, token, ""))
+		for range 2 {
+			r.must(noContent, noContent, c.send(target, c.body)) // sends it twice
+		}
+		r.must(noContent, notFound, goRequest("DELETE", target+"&snapshot=true", token, ""))
+		blob := r.send(goRequest("GET", "/blob?accountID=acc&key="+c.key, token, ""))
+		if want := strings.Repeat(strings.Trim(c.body, "[]\n")+"\n", 4); blob.body != want {
+			t.Errorf("stored\n%swant\n%s", blob.body, want)
+		}
+	}
+}
+
+// A runner begins with a single line: it is recognized by its time alone. And a
+// Drone runner sends single lines within a second, told apart by pos.
+func TestSingleLinesOfRunnersAreRecognized(t *testing.T) {
+	t.Parallel()
+	r := startReplay(t)
+	token := r.token()
+	target := "/stream?accountID=acc&key=" + runnerKey
+	r.must(noContent, noContent, goRequest("POST", target, token, ""))
+	var want string
+	for pos, nanosecond := range []string{"123456789", "2", "200000001"} {
+		line := fmt.Sprintf(`{"level":"info","pos":%d,"out":"tick\n","time":"2026-01-02T15:04:05.%sZ","args":null}`, pos, nanosecond)
+		r.must(noContent, noContent, goRequest("PUT", target, token, "["+line+"]\n"))
+		want += line + "\n"
+	}
+	r.must(noContent, notFound, goRequest("DELETE", target+"&snapshot=true", token, ""))
+	if blob := r.send(goRequest("GET", "/blob?accountID=acc&key="+runnerKey, token, "")); blob.body != want {
+		t.Errorf("stored\n%swant\n%s", blob.body, want)
+	}
+	for pos := range 3 {
+		body := fmt.Sprintf(`[{"pos":%d,"out":"tick\n","time":0}]`+"\n", pos)
+		r.must(ok, ok, "POST /rpc/v2/step/78/logs/batch HTTP/1.1\r\nHost: drone\r\nUser-Agent: Go-http-client/1.1\r\n"+
+			fmt.Sprintf("Content-Length: %d\r\nX-Drone-Token: %s\r\nAccept-Encoding: gzip\r\n\r\n", len(body), token)+body)
+	}
+	if info := r.send(goRequest("GET", "/stream/info?accountID=acc", token, "")).body; !strings.Contains(info, `"drone/step/78":{"size":3,`) {
+		t.Errorf("3 lines were sent, each twice; the server has %s", info)
 	}
 }
 

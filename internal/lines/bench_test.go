@@ -41,6 +41,19 @@ func BenchmarkScan100(b *testing.B) {
 			}
 		}
 	})
+	// The marks of every line are looked at, as none identifies the batch.
+	b.Run("lines.Array, whole seconds", func(b *testing.B) {
+		body := bytes.ReplaceAll(body, []byte("05.123456Z"), []byte("05Z"))
+		work := work[:len(body)]
+		b.SetBytes(int64(len(body)))
+		b.ReportAllocs()
+		for b.Loop() {
+			copy(work, body)
+			if got, err := Array(work, 1<<20); err != nil || got.Count != 100 || got.Dedupe {
+				b.Fatal(err)
+			}
+		}
+	})
 	b.Run("jsontext", func(b *testing.B) {
 		pool := sync.Pool{New: func() any { return new(jsontext.Decoder) }}
 		b.SetBytes(int64(len(body)))

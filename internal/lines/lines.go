@@ -12,6 +12,21 @@ import (
 // of JSON is cut and marked, see cut. Errors are logservice.ErrInvalid and name
 // the offset.
 func Array(body []byte, maxLine int) (logs.Lines, error) {
+	return array(body, maxLine, marks{})
+}
+
+// Counted is Array for a protocol that gives each log one writer, which counts
+// all its lines in pos. There, an integer in pos identifies a line, and with it
+// the batch, whatever its time is; see marks. Drone runners speak such a
+// protocol: their times are whole seconds since the step began.
+//
+// A batch in which pos does not increase is not identified: its client does not
+// count.
+func Counted(body []byte, maxLine int) (logs.Lines, error) {
+	return array(body, maxLine, marks{counted: true, last: -1})
+}
+
+func array(body []byte, maxLine int, m marks) (logs.Lines, error) {
 	i := skipSpace(body, 0)
 	switch {
 	case i == len(body):
@@ -25,12 +40,12 @@ func Array(body []byte, maxLine int) (logs.Lines, error) {
 	if i < len(body) && body[i] == ']' {
 		return logs.Lines{}, onlySpace(body, i+1)
 	}
-	w := newWriter(body, i, maxLine)
+	w := newWriter(body, i, maxLine, m)
 	for {
 		if i >= len(body) || body[i] != '{' {
 			return logs.Lines{}, unexpected(body, i, "'{' of a line")
 		}
-		s, err := object(body, i)
+		s, err := object(body, i, !w.marks.settled)
 		if err != nil {
 			return logs.Lines{}, err
 		}
@@ -57,12 +72,12 @@ func Array(body []byte, maxLine int) (logs.Lines, error) {
 // Everything else is as for Array.
 func NDJSON(body []byte, maxLine int) (logs.Lines, error) {
 	i := skipSpace(body, 0)
-	w := newWriter(body, i, maxLine)
+	w := newWriter(body, i, maxLine, marks{})
 	for i < len(body) {
 		if body[i] != '{' {
 			return logs.Lines{}, unexpected(body, i, "'{' of a line")
 		}
-		s, err := object(body, i)
+		s, err := object(body, i, !w.marks.settled)
 		if err != nil {
 			return logs.Lines{}, err
 		}
@@ -89,18 +104,20 @@ type writer struct {
 	inPlace bool // out is body[base:base+len(out)]
 	base    int
 	count   int64
-	marked  bool
+	marks   marks
 }
 
-func newWriter(body []byte, at, maxLine int) writer {
-	return writer{body: body, maxLine: maxLine, out: body[at:at], inPlace: true, base: at, marked: true}
+func newWriter(body []byte, at, maxLine int, m marks) writer {
+	return writer{body: body, maxLine: maxLine, out: body[at:at], inPlace: true, base: at, marks: m}
 }
 
 // line adds the line body[start:s.end]. Everything before free has been read
 // and may be overwritten.
 func (w *writer) line(start int, s span, free int) error {
 	w.count++
-	w.marked = w.marked && s.pos && s.time
+	if !w.marks.settled {
+		w.marks.add(w.body, s)
+	}
 	text, asSent := w.body[start:s.end], true
 	if s.breaks {
 		text, asSent = compact(text), false
@@ -145,7 +162,7 @@ func (w *writer) batch() logs.Lines {
 	if w.count == 0 {
 		return logs.Lines{}
 	}
-	return logs.Lines{Data: w.out, Count: w.count, Dedupe: w.marked}
+	return logs.Lines{Data: w.out, Count: w.count, Dedupe: w.marks.identified}
 }
 
 // compact removes the white space between the tokens of valid JSON, in place.

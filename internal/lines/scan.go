@@ -12,8 +12,9 @@ type span struct {
 	end    int  // offset after the closing brace
 	breaks bool // white space between tokens contains \n or \r
 	high   bool // bytes from 0x80 on may occur: check the UTF-8
-	pos    bool // has a top-level member "pos"
-	time   bool // has a top-level member "time"
+	// The offsets after the names of the top-level members "pos" and "time", the
+	// last ones of that name; 0 if there is none, or if they were not wanted.
+	pos, time int
 }
 
 const (
@@ -22,12 +23,12 @@ const (
 )
 
 // object validates the JSON object that starts at b[i], which must be '{', and
-// finds its end in the same pass. Errors are ErrInvalid and contain the offset
-// in b.
+// finds its end in the same pass, and its marks if they are wanted. Errors are
+// ErrInvalid and contain the offset in b.
 //
 // It is one flat loop without calls for white space and structure: lines are
 // short (~170 bytes, five members), so the cost per token matters most.
-func object(b []byte, i int) (s span, err error) {
+func object(b []byte, i int, marks bool) (s span, err error) {
 	var (
 		stack uint64 // one bit per level, the lowest is the innermost: 1 object, 0 array
 		depth int
@@ -59,12 +60,12 @@ member:
 	if i, high = stringEnd(b, start, high); i < 0 {
 		return s, badString(b, -1-i)
 	}
-	if depth == 1 {
+	if marks && depth == 1 {
 		switch string(b[start : i-1]) {
 		case "pos":
-			s.pos = true
+			s.pos = i
 		case "time":
-			s.time = true
+			s.time = i
 		}
 	}
 	for i < len(b) && b[i] <= ' ' && isSpace(b[i]) {

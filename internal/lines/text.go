@@ -23,7 +23,8 @@ type TextOptions struct {
 
 // Text converts each line of plain text to a JSON line, including its line
 // break, which the last line may lack. Bytes that are not valid UTF-8 become
-// U+FFFD. The body is not changed.
+// U+FFFD. The body is not changed. A retry cannot be recognized: position and
+// time are not the client's.
 func Text(body []byte, o TextOptions) (logs.Lines, error) {
 	if len(body) == 0 {
 		return logs.Lines{}, nil
@@ -41,7 +42,7 @@ func Text(body []byte, o TextOptions) (logs.Lines, error) {
 		return logs.Lines{}, logservice.Errorf(logservice.ErrTooLarge, "body too large: as JSON its lines take about %d bytes, at most %d: send smaller bodies", size, o.MaxBytes)
 	}
 	out := make([]byte, 0, size)
-	b := logs.Lines{Dedupe: true}
+	var b logs.Lines
 	for line := range bytes.Lines(body) {
 		start := len(out)
 		out = strconv.AppendInt(append(out, head...), o.Pos+b.Count, 10)

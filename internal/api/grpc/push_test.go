@@ -32,7 +32,7 @@ func TestBatchesInFlightAreAcknowledgedInOrder(t *testing.T) {
 			for n := range int64(batches) {
 				var b strings.Builder
 				for i := range int64(each) {
-					fmt.Fprintf(&b, `{"pos":%d,"out":"x","time":"2026-01-01T00:00:00Z"}`+"\n", n*each+i)
+					fmt.Fprintf(&b, `{"pos":%d,"out":"x","time":"2026-01-01T00:00:00.5Z"}`+"\n", n*each+i)
 				}
 				r := &pb.PushRequest{Lines: []byte(b.String())}
 				if n == 0 {
@@ -121,7 +121,7 @@ func TestARefusedBatchEndsThePush(t *testing.T) {
 func TestARepeatedBatchIsStoredOnce(t *testing.T) {
 	s := startServer(t, grpcapi.Config{}, 0)
 	s.open("k")
-	const marked = `{"pos":0,"out":"a","time":"2026-01-01T00:00:00Z"}`
+	const marked = `{"pos":0,"out":"a","time":"2026-01-01T00:00:00.5Z"}`
 	for range 3 {
 		if next := s.mustPush("k", marked); next != 2 {
 			t.Errorf("next is %d, want 2", next)

@@ -47,7 +47,7 @@ func zstded(t testing.TB, b []byte) []byte {
 func manyLines(n int) []byte {
 	var b bytes.Buffer
 	for i := range n {
-		fmt.Fprintf(&b, "%c{\"pos\":%d,\"out\":\"line %d\\n\",\"time\":\"2026-01-02T15:04:05Z\"}", "[,"[min(i, 1)], i, i)
+		fmt.Fprintf(&b, "%c{\"pos\":%d,\"out\":\"line %d\\n\",\"time\":\"2026-01-02T15:04:05.678Z\"}", "[,"[min(i, 1)], i, i)
 	}
 	b.WriteByte(']')
 	return b.Bytes()

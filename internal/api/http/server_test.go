@@ -35,6 +35,12 @@ type testServer struct {
 // service and the log of c are set.
 func startServer(t testing.TB, c httpapi.Config, limits ...service.Limits) *testServer {
 	t.Helper()
+	return startServerOver(t, stream.Config{Dir: t.TempDir()}, c, limits...)
+}
+
+// startServerOver is startServer over another engine.
+func startServerOver(t testing.TB, engine stream.Config, c httpapi.Config, limits ...service.Limits) *testServer {
+	t.Helper()
 	quiet := slog.New(slog.DiscardHandler)
 	if c.Logger == nil {
 		c.Logger = quiet
@@ -43,7 +49,7 @@ func startServer(t testing.TB, c httpapi.Config, limits ...service.Limits) *test
 	for _, l := range limits {
 		rules.Limits = l
 	}
-	c.Service = apitest.Run(t, stream.Config{Dir: t.TempDir()}, rules)
+	c.Service = apitest.Run(t, engine, rules)
 
 	tails := new(endpoint.Tails)
 	c.Tails = tails

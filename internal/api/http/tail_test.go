@@ -155,7 +155,7 @@ func TestALogThatIsArchivedWhileItIsReadIsReadOnFromTheArchive(t *testing.T) {
 	var from int
 	_, _ = fmt.Sscan(last, &from)
 	for i := from; i < 3000; i++ {
-		want.WriteString(event(i+1, fmt.Sprintf(`{"pos":%d,"out":"line %d\n","time":"2026-01-02T15:04:05Z"}`, i, i)))
+		want.WriteString(event(i+1, fmt.Sprintf(`{"pos":%d,"out":"line %d\n","time":"2026-01-02T15:04:05.678Z"}`, i, i)))
 	}
 	if string(got) != want.String()+eof {
 		t.Errorf("%d bytes after line %s, want %d", len(got), last, want.Len()+len(eof))

@@ -9,8 +9,9 @@ import (
 	"github.com/harness/log-service/internal/logs"
 )
 
-// firstTime is the time of every generator's first line.
-var firstTime = time.Date(2026, 1, 2, 15, 4, 5, 0, time.UTC)
+// firstTime is the time of every generator's first line. No line is on a whole
+// second: such a time would not identify it, see package lines.
+var firstTime = time.Date(2026, 1, 2, 15, 4, 5, 123_456, time.UTC)
 
 // Writer generates the lines of one writer: no two lines of a Writer are equal,
 // nor those of two writers with different names.

@@ -275,7 +275,7 @@ type PushRequest struct {
 	// The intended sequence of the first line. Lines that the stream already has
 	// are acknowledged and not stored again, so a batch can be retried; an offset
 	// beyond the end of the stream is rejected with SEQUENCE_GAP. Zero means the
-	// next sequence; then a batch whose lines all have pos and time, and which is
+	// next sequence; then a batch identified by the pos and time of a line, and
 	// byte for byte identical to a recent one of its stream, is treated as a
 	// retry.
 	Offset        int64 `protobuf:"varint,4,opt,name=offset,proto3" json:"offset,omitempty"`

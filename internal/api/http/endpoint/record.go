@@ -16,13 +16,14 @@ type Lines struct {
 	body body
 }
 
-// Lines reads the body of c, a JSON array.
+// Lines reads the body of c, a JSON array whose lines the only writer of the log
+// counts; see lines.Counted.
 func (a *API) Lines(c *Call, l Log) (*Lines, error) {
 	b, err := a.bodies.read(c, l.ID().Account)
 	if err != nil {
 		return nil, err
 	}
-	batch, err := lines.Array(b.data, a.maxLine)
+	batch, err := lines.Counted(b.data, a.maxLine)
 	if err != nil {
 		b.release()
 		return nil, err
