@@ -33,6 +33,9 @@ var (
 	ErrLimit = errors.New("limit reached")
 	// ErrUnsupported: the server does not offer this.
 	ErrUnsupported = errors.New("not supported")
+	// ErrDamaged: what is stored cannot be read as it was written, and never
+	// will be. A *DamageError says which lines of a log that are.
+	ErrDamaged = errors.New("the stored data is damaged")
 	// ErrDeadline: the deadline passed before the request completed. It may
 	// have been carried out. The client's error is also ErrUnavailable.
 	ErrDeadline = errors.New("the deadline passed")
@@ -88,4 +91,25 @@ type GapError struct {
 
 func (e *GapError) Error() string {
 	return fmt.Sprintf("%d lines lost: %d to %d", e.Last-e.First+1, e.First, e.Last)
+}
+
+// DamageError reports to a reader that lines of a finished log are stored but
+// cannot be read. It is ErrDamaged, and a *GapError where the number of the
+// lines is known. Reading continues after Last.
+type DamageError struct {
+	Gap
+}
+
+func (e *DamageError) Error() string {
+	if e.Rest {
+		return fmt.Sprintf("the log is damaged from line %d on: %s", e.First, e.Damage)
+	}
+	return fmt.Sprintf("lines %d to %d are damaged: %s", e.First, e.Last, e.Damage)
+}
+
+func (e *DamageError) Unwrap() []error {
+	if e.Rest {
+		return []error{ErrDamaged}
+	}
+	return []error{ErrDamaged, &GapError{First: e.First, Last: e.Last}}
 }

@@ -36,6 +36,7 @@ const (
 	grpcUnimplemented     = 12
 	grpcInternal          = 13
 	grpcUnavailable       = 14
+	grpcDataLoss          = 15
 	grpcUnauthenticated   = 16
 )
 
@@ -62,6 +63,10 @@ var kinds = []Kind{
 	{Err: ErrConflict, Code: "conflict", Status: 409, GRPC: grpcAborted, Own: true},
 	{Err: errSequenceGap, Code: "sequence_gap", Status: 409, GRPC: grpcAborted, Own: true,
 		Hint: "send the lines from the expected one on"},
+	// Not of the 500 class, which promises that a retry may help. Its row is
+	// above that of ErrUnavailable: damage that is being repaired is temporary.
+	{Err: ErrDamaged, Code: "damaged", Status: 410, GRPC: grpcDataLoss,
+		Hint: "a retry does not help: following the log returns what can still be read"},
 	{Err: ErrTooLarge, Code: "too_large", Status: 413, GRPC: grpcResourceExhausted, Own: true},
 	{Err: ErrUnsupported, Code: "unsupported", Status: 501, GRPC: grpcUnimplemented, Own: true,
 		statuses: []int{405}},

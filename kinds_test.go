@@ -54,11 +54,19 @@ func TestAnErrorIsOfItsMostSpecificKind(t *testing.T) {
 		{&UnavailableError{Cause: context.DeadlineExceeded}, "unavailable"},
 		{&UnavailableError{Cause: ErrBlobNotFound}, "unavailable"},
 		{&UnavailableError{Cause: io.ErrUnexpectedEOF}, "unavailable"},
+		{&UnavailableError{Cause: ErrDamaged}, "unavailable"},
+		{&DamageError{Gap{First: 1, Last: 1, Rest: true}}, "damaged"},
 		{errors.New("any other"), "internal"},
 	} {
 		if got := KindOf(tc.err); got.Code != tc.want {
 			t.Errorf("%v is %s, want %s", tc.err, got.Code, tc.want)
 		}
+	}
+	if _, known := errors.AsType[*GapError](&DamageError{Gap{First: 2, Last: 5, Damage: "x"}}); !known {
+		t.Error("damage of known length is no gap")
+	}
+	if _, known := errors.AsType[*GapError](&DamageError{Gap{First: 2, Last: 2, Damage: "x", Rest: true}}); known {
+		t.Error("damage of unknown length is a gap")
 	}
 	full := &UnavailableError{Cause: &os.PathError{Op: "write", Path: "/data/1.wal", Err: syscall.ENOSPC}}
 	if k := KindOf(full); k.Code != "unavailable" || !k.Temporary() || k.Err.Error() != "no space left on the server's disk" {

@@ -3,6 +3,7 @@ package logservice
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"math"
 	"time"
 )
@@ -29,10 +30,30 @@ type Line struct {
 	Gap *Gap `json:"gap,omitempty"`
 }
 
-// Gap names the sequences of lines that no backend has anymore.
+// Gap names the sequences of lines that no backend has anymore, or that are
+// damaged where they are stored.
 type Gap struct {
 	First int64 `json:"first"`
 	Last  int64 `json:"last"`
+	// Damage is why stored lines cannot be read; empty if there are none.
+	Damage string `json:"damage,omitempty"`
+	// Rest marks damage after which nothing of the log can be read. How many
+	// lines that are is unknown; Last is First.
+	Rest bool `json:"rest,omitempty"`
+}
+
+// Lines is the number of lost sequences.
+func (g Gap) Lines() int64 { return g.Last - g.First + 1 }
+
+// String describes the gap to people.
+func (g Gap) String() string {
+	switch {
+	case g.Damage == "":
+		return fmt.Sprintf("%d lines lost", g.Lines())
+	case g.Rest:
+		return "the log is damaged from here on: " + g.Damage
+	}
+	return fmt.Sprintf("%d lines damaged: %s", g.Lines(), g.Damage)
 }
 
 // UnmarshalJSON reads a line as real clients write it. A time may be RFC 3339

@@ -28,7 +28,7 @@ const defaultRetryAfter = time.Second
 // Describe returns the response to err for a request with context ctx.
 func Describe(ctx context.Context, err error) Failure {
 	k := kindOf(ctx, err)
-	f := Failure{Kind: k, Message: "internal error", Internal: k.Status >= 500 && !k.Own}
+	f := Failure{Kind: k, Message: "internal error", Internal: !k.Own && (k.Status >= 500 || errors.Is(k.Err, logservice.ErrDamaged))}
 	switch {
 	case k.Own:
 		f.Message = err.Error()

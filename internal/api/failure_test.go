@@ -41,6 +41,7 @@ func TestAFailureSaysWhatItsCallerMayKnow(t *testing.T) {
 		{t.Context(), fmt.Errorf("a: %w", &logservice.SequenceError{Offset: 9, Expected: 4}), 409, codes.Aborted, "offset 9 leaves a gap: the next line is 4", false},
 		{t.Context(), logservice.Errorf(logservice.ErrConflict, "just written"), 409, codes.Aborted, "just written", false},
 		{t.Context(), logservice.Errorf(logservice.ErrTooLarge, "too much"), 413, codes.ResourceExhausted, "too much", false},
+		{t.Context(), fmt.Errorf("%w: %w", logservice.ErrDamaged, secret), 410, codes.DataLoss, "the stored data is damaged", true},
 		{t.Context(), logservice.ErrUnsupported, 501, codes.Unimplemented, "not supported", false},
 		{t.Context(), &logservice.UnavailableError{Cause: secret}, 503, codes.Unavailable, "temporarily unavailable", true},
 		{t.Context(), logservice.Errorf(logservice.ErrLimit, "too many lines"), 503, codes.Unavailable, "too many lines", false},

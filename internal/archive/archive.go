@@ -32,6 +32,9 @@ import (
 	"runtime"
 
 	"github.com/klauspost/compress/zstd"
+
+	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/logs"
 )
 
 // Sizes of the format. The reader rejects everything beyond the limits, so that
@@ -86,6 +89,7 @@ func NewCodec() *Codec {
 }
 
 // DamageError reports which part of an archive differs from what was written.
+// It is logs.ErrDamaged.
 type DamageError struct {
 	Part string // for example "seek table", "frame 3 of 17"
 	Why  string
@@ -95,8 +99,16 @@ func (e *DamageError) Error() string {
 	return "archive damaged: " + e.Part + ": " + e.Why
 }
 
+func (e *DamageError) Unwrap() error { return logs.ErrDamaged }
+
 func damaged(part, why string, args ...any) error {
 	return &DamageError{Part: part, Why: fmt.Sprintf(why, args...)}
+}
+
+// isDamage reports whether err is permanent: a source that is repairing itself
+// is unavailable as well.
+func isDamage(err error) bool {
+	return errors.Is(err, logs.ErrDamaged) && !errors.Is(err, logservice.ErrUnavailable)
 }
 
 // shortOr converts an end of input to damage: the archive must be longer.

@@ -59,9 +59,13 @@ func NewPlainAt(r io.Reader, at time.Time, offset, next int64) *Plain {
 // some lines before them, for NewPlainAt.
 func (p *Plain) Mark() (offset, next int64) { return p.mark, p.first }
 
+// Sequence returns the sequence of the line after the last batch.
+func (p *Plain) Sequence() int64 { return p.next }
+
 // Next returns the next batch of about 256 KiB (one long line of JSON, at most
 // 1 MiB, may exceed that), or io.EOF after the last one. The caller owns the
-// memory of the batch.
+// memory of the batch. An input that is damaged is read up to there, the
+// beginning of a line included; then its error is returned.
 func (p *Plain) Next() (*logs.Batch, error) {
 	if len(p.chunk) == 0 && p.long == nil {
 		whole, err := p.fill()
@@ -137,7 +141,10 @@ func (p *Plain) fill() (chunk []byte, err error) {
 			chunk = p.readLong(chunk, start)
 		}
 	}
-	if p.err != nil && !errors.Is(p.err, io.EOF) {
+	switch {
+	case p.err == nil || errors.Is(p.err, io.EOF):
+	case isDamage(p.err) && len(chunk)+len(p.long) > 0: // there is no more, so this is returned first
+	default:
 		return nil, fmt.Errorf("reading a blob: %w", p.err)
 	}
 	if p.next == 1 {

@@ -50,7 +50,8 @@ func (x *Cursor) Close() error { return x.loader.close() }
 
 // Next returns the next batch, of at most about 256 KiB (more only if a single
 // line is longer), or io.EOF after the last one. Readers at the same position
-// share the batch's memory: it must not be changed.
+// share the batch's memory: it must not be changed. After an error that is
+// logs.ErrDamaged, Skip passes over the lines that cannot be read.
 func (x *Cursor) Next(ctx context.Context) (*logs.Batch, error) {
 	frames := x.loader.r.index.frames
 	if x.frame >= len(frames) {
@@ -67,6 +68,14 @@ func (x *Cursor) Next(ctx context.Context) (*logs.Batch, error) {
 	return b.From(first), nil
 }
 
+// Skip passes over the lines of the next frame and returns which they are.
+func (x *Cursor) Skip() (first, count int64) {
+	f := &x.loader.r.index.frames[x.frame]
+	first = x.next
+	x.frame, x.next = x.frame+1, f.next()
+	return first, x.next - first
+}
+
 // load returns the content of the next frame. A frame that others, or x again,
 // are likely to read is cached.
 func (x *Cursor) load(ctx context.Context) ([]byte, error) {
@@ -81,12 +90,31 @@ func (x *Cursor) load(ctx context.Context) ([]byte, error) {
 	return data, err
 }
 
+// Lost is a part of the content that cannot be read.
+type Lost struct {
+	First, Count int64 // the sequences of its lines
+	Bytes        int
+	Err          error
+}
+
+// Readable is Content, except that damaged parts are replaced by what fill
+// returns. Unless all content is read, that must have as many bytes.
+func (r *Reader) Readable(ctx context.Context, offset, length int64, fill func(Lost) []byte) io.ReadCloser {
+	c := r.content(ctx, offset, length)
+	c.fill = fill
+	return c
+}
+
 // Content returns a reader of length bytes of the content (JSON lines) from
 // offset, or fewer if it ends earlier; a negative length reads to the end.
 // Nothing before offset is read. If it is read from beginning to end, the
 // content is also checked as a whole. The reader is used and closed by one
 // goroutine.
 func (r *Reader) Content(ctx context.Context, offset, length int64) io.ReadCloser {
+	return r.content(ctx, offset, length)
+}
+
+func (r *Reader) content(ctx context.Context, offset, length int64) *content {
 	offset = min(max(offset, 0), r.index.raw)
 	rest := r.index.raw - offset
 	if length >= 0 {
@@ -111,12 +139,13 @@ func (c *content) Close() error { return c.loader.close() }
 type content struct {
 	ctx    context.Context
 	loader loader
-	frame  int    // to be read next
-	skip   int64  // bytes of it to skip
-	rest   int64  // bytes still to return
-	part   []byte // those that are decompressed
-	buf    []byte // the frame that contains part, reused
-	whole  bool   // all content is read: check it
+	frame  int               // to be read next
+	skip   int64             // bytes of it to skip
+	rest   int64             // bytes still to return
+	part   []byte            // those that are decompressed
+	buf    []byte            // the frame that contains part, reused
+	whole  bool              // all content is read: check it
+	fill   func(Lost) []byte // nil: damage is an error
 	crc    uint32
 	err    error
 }
@@ -166,6 +195,16 @@ func (c *content) load() error {
 		return io.EOF
 	}
 	raw, err := c.loader.load(c.ctx, c.frame, c.buf)
+	if c.fill != nil && isDamage(err) {
+		f := &c.loader.r.index.frames[c.frame]
+		raw = c.fill(Lost{First: f.first, Count: f.count, Bytes: int(f.length), Err: err})
+		if c.whole = false; len(raw) != int(f.length) { // all is read: nothing to skip or to cut
+			c.frame++
+			c.part, c.rest = raw, c.rest-int64(f.length)
+			return nil
+		}
+		err = nil
+	}
 	if err != nil {
 		return err
 	}

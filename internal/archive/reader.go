@@ -232,6 +232,12 @@ func (l *loader) compressed(ctx context.Context, i int) ([]byte, error) {
 	}
 	l.window = nil // not kept together with the next
 	window, err := l.read(ctx, f.offset, length, framePart(i, len(frames)))
+	if length > size && isDamage(err) {
+		// It may be that of a later frame: this one is read alone.
+		_ = l.close() // read-only: nothing can be lost
+		l.ahead = 0
+		window, err = readRange(ctx, l.r.src, f.offset, size, framePart(i, len(frames)))
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -2,10 +2,12 @@ package logs
 
 import (
 	"bytes"
-	"fmt"
+	"encoding/json"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	logservice "github.com/harness/log-service"
 )
 
 // Batch is a run of consecutive lines of one log. It is immutable once its
@@ -103,8 +105,36 @@ func (b *Batch) Encoded(encode func(*Batch) []byte) []byte {
 // on. Its single line is an ordinary one whose first member is "gap", so
 // readers that do not know gaps show its text.
 func NewGap(first, count int64) *Batch {
-	line := fmt.Appendf(nil,
-		`{"gap":{"first":%d,"last":%d},"level":"warn","pos":%d,"out":"[%d lines lost]\n","time":%q,"args":null}`+"\n",
-		first, first+count-1, first-1, count, time.Now().UTC().Format(time.RFC3339Nano))
-	return &Batch{First: first, Count: count, Data: line, Gap: true}
+	return newGap(logservice.Gap{First: first, Last: first + count - 1}, time.Now())
+}
+
+// NewDamage is NewGap for count stored lines that cannot be read, because of
+// cause. A negative count means the rest of the log, of unknown length: the
+// batch has a single sequence. It is the same for the same arguments.
+func NewDamage(first, count int64, cause string, at time.Time) *Batch {
+	g := logservice.Gap{First: first, Last: first + count - 1, Damage: cause}
+	if count < 0 {
+		g.Last, g.Rest = first, true
+	}
+	return newGap(g, at)
+}
+
+func newGap(g logservice.Gap, at time.Time) *Batch {
+	level := "warn"
+	if g.Damage != "" {
+		level = "error"
+	}
+	line := struct {
+		Gap   logservice.Gap    `json:"gap"`
+		Level string            `json:"level"`
+		Pos   int64             `json:"pos"`
+		Out   string            `json:"out"`
+		Time  time.Time         `json:"time"`
+		Args  map[string]string `json:"args"`
+	}{g, level, g.First - 1, "[" + g.String() + "]\n", at.UTC(), nil}
+	data, err := json.Marshal(line)
+	if err != nil {
+		panic(err) // its members are texts and numbers: a bug
+	}
+	return &Batch{First: g.First, Count: g.Lines(), Data: append(data, '\n'), Gap: true}
 }

@@ -2,7 +2,6 @@ package logs
 
 import (
 	"context"
-	"errors"
 	"io"
 	"iter"
 	"time"
@@ -12,7 +11,7 @@ import (
 
 // ErrDamaged means that data cannot be read as it was written, and never will
 // be: a checksum mismatch, an unreadable sector. The message names the place.
-var ErrDamaged = errors.New("damaged")
+var ErrDamaged = logservice.ErrDamaged
 
 // Store holds finished logs as blobs. All methods are safe for concurrent use,
 // and their memory is bounded, whatever the size of a blob. Errors wrap those
@@ -37,8 +36,9 @@ type Store interface {
 
 	// List yields the blobs of an account at and below prefix (whole segments;
 	// empty selects all), ordered by key; keys of more than 200 bytes may be
-	// out of order. Size and Modified of Info are always set. Between two
-	// yields it holds nothing that would block a writer.
+	// out of order. Size and Modified of Info are always set. A blob whose
+	// record is damaged comes with its key and ErrDamaged, and others after
+	// it. Between two yields it holds nothing that would block a writer.
 	List(ctx context.Context, account string, prefix logservice.Key) iter.Seq2[BlobEntry, error]
 }
 

@@ -67,6 +67,7 @@ func (a *archiver) archive(ctx context.Context, id logservice.ID, c logs.Claim) 
 	}
 	if how.Archive == logs.ArchiveIfMissing {
 		switch exists, err := a.stored.exists(ctx, id); {
+		case isDamage(err): // nothing of that can be read any more
 		case err != nil:
 			return err
 		case exists && how.Incomplete:

@@ -143,7 +143,7 @@ func (b *blobs) DeleteBlobs(ctx context.Context, account string, prefix logservi
 		}
 		n++
 	}
-	for e, err := range b.store.List(ctx, account, prefix) {
+	for e, err := range b.stored.ListBlobs(ctx, account, prefix) {
 		if err != nil {
 			return n, err
 		}

@@ -1,9 +1,12 @@
 package service
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"log/slog"
 	"time"
 
 	logservice "github.com/harness/log-service"
@@ -18,8 +21,8 @@ type Content struct {
 	// a client's own bytes); -1 where unknown: then only read it from 0.
 	Size     int64
 	Modified time.Time // zero where unknown
-	// Encoding is how the log is stored, gzip or zstd; empty: as Range gives
-	// it. See Stored.
+	// Encoding is how the log can be had as it is stored, gzip or zstd; empty:
+	// as Range gives it. See Stored.
 	Encoding   string
 	Archive    bool  // this service archived the log
 	Lines      int64 // zero where unknown
@@ -28,8 +31,13 @@ type Content struct {
 	blob    logs.Blob       // of the store, or nil
 	archive *archive.Reader // over blob, or nil
 	begun   io.ReadCloser   // blob from its first byte, which was looked at; or nil
+	packed  string          // what blob is unpacked with, unless archive does
 	streams logs.Streams    // of a closed stream, or nil
 	id      logservice.ID
+
+	damage   error // known when it was opened: lines may be missing at the end
+	reported bool
+	log      *slog.Logger
 }
 
 // stored is the size of the log in bytes as stored.
@@ -53,10 +61,12 @@ func (c *Content) Range(ctx context.Context, offset, length int64) (io.ReadClose
 	switch {
 	case c.archive != nil:
 		return c.archive.Content(ctx, offset, length), nil
-	case c.blob != nil && c.Encoding == "":
+	case c.blob != nil && c.packed == "":
 		return c.rangeOf(ctx, offset, length)
 	case c.blob != nil:
 		whole, err = c.unpacked(ctx)
+	case c.streams == nil:
+		return nil, c.damage
 	default:
 		var cursor logs.Cursor
 		if cursor, err = c.streams.Follow(ctx, c.id, 0); err == nil {
@@ -77,6 +87,98 @@ func (c *Content) Range(ctx context.Context, offset, length int64) (io.ReadClose
 		io.Closer
 	}{io.LimitReader(whole, length), whole}, nil
 }
+
+// Readable is Range without the damage: what cannot be read is replaced by a
+// line that says so, as readers of Follow get it. In an archive the lines after
+// it follow. A client's own bytes are the exception: they are never mixed with
+// others, so their damage is an error. An error of the first byte comes at once.
+func (c *Content) Readable(ctx context.Context, offset, length int64) (*Readable, error) {
+	r := &Readable{Size: c.Size}
+	whole := offset == 0 && length < 0
+	if !whole && c.Size >= 0 {
+		r.Size = max(c.Size-offset, 0)
+		if length >= 0 {
+			r.Size = min(r.Size, length)
+		}
+	}
+	var body io.ReadCloser
+	var err error
+	switch {
+	case c.archive != nil:
+		body = c.archive.Readable(ctx, offset, length, func(l archive.Lost) []byte { return r.fill(c, whole, l) })
+	case c.Size < 0:
+		if body, err = c.Range(ctx, 0, -1); isDamage(err) {
+			body, err = failed{err}, nil
+		}
+		body = &marked{ReadCloser: body, content: c, damaged: r.lost}
+	default:
+		body, err = c.Range(ctx, offset, length)
+	}
+	if err != nil {
+		return nil, err
+	}
+	first := make([]byte, 512)
+	n, err := io.ReadAtLeast(body, first, 1)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, errors.Join(err, body.Close())
+	}
+	r.body, r.Reader = body, io.MultiReader(bytes.NewReader(first[:n]), body)
+	if r.begun = true; r.damage != nil && whole {
+		r.Size = -1
+	}
+	return r, nil
+}
+
+// Readable reads what can be read of a log. Close it.
+type Readable struct {
+	io.Reader
+	// Size is in bytes; -1 where unknown.
+	Size int64
+
+	body   io.ReadCloser
+	begun  bool // Size is settled
+	damage error
+}
+
+// WriteTo avoids the buffer of io.Copy where the log can.
+func (r *Readable) WriteTo(w io.Writer) (int64, error) { return io.Copy(w, r.Reader) }
+
+// Close closes the reader, not the Content.
+func (r *Readable) Close() error { return r.body.Close() }
+
+// Damage is the first damage that was read over, or nil.
+func (r *Readable) Damage() error { return r.damage }
+
+func (r *Readable) lost(err error) {
+	if r.damage == nil {
+		r.damage = err
+	}
+}
+
+// fill returns what is read instead of lines of an archive: once the size is
+// settled, as many bytes, so that all others are at their offsets.
+func (r *Readable) fill(c *Content, whole bool, l archive.Lost) []byte {
+	r.lost(l.Err)
+	line := c.mark(l.First, l.Count, l.Err).Data
+	if whole && (!r.begun || r.Size < 0) {
+		return line
+	}
+	if len(line) > l.Bytes { // a short one, which is JSON, too
+		line = fmt.Appendf(nil, `{"gap":{"first":%d,"last":%d,"damage":"frame"}}`+"\n", l.First, l.First+l.Count-1)
+	}
+	dst := bytes.Repeat([]byte{' '}, l.Bytes)
+	dst[len(dst)-1] = '\n'
+	if len(line) <= len(dst) {
+		copy(dst, line[:len(line)-1])
+	}
+	return dst
+}
+
+// failed is a reader that could not be opened.
+type failed struct{ err error }
+
+func (f failed) Read([]byte) (int, error) { return 0, f.err }
+func (failed) Close() error               { return nil }
 
 // Stored reads the log as it is stored, in the Encoding; size is in bytes.
 // ErrUnsupported where it has none.

@@ -45,7 +45,7 @@ func (b *blobs) length(ctx context.Context, id logservice.ID) (int64, error) {
 // count lines, or count is zero and anything is stored.
 func (b *blobs) keepsMore(ctx context.Context, id logservice.ID, count int64) (bool, error) {
 	old, err := b.stored.open(ctx, id)
-	if errors.Is(err, logservice.ErrBlobNotFound) {
+	if errors.Is(err, logservice.ErrBlobNotFound) || isDamage(err) {
 		return false, nil
 	}
 	if err != nil {

@@ -111,7 +111,7 @@ func (q *quota) measureAccount(ctx context.Context, name string) (err error) {
 	begun := time.Now()
 	total := int64(0)
 	for e, lerr := range q.store.List(ctx, name, "") {
-		if lerr != nil {
+		if lerr != nil && !isDamage(lerr) { // a damaged record has no size
 			err = lerr
 			break
 		}

@@ -39,6 +39,9 @@ func (b *blobs) Blob(ctx context.Context, id logservice.ID) (*Content, error) {
 // BlobExists reports whether Blob would find something.
 func (b *blobs) BlobExists(ctx context.Context, id logservice.ID) (bool, error) {
 	exists, err := b.stored.exists(ctx, id)
+	if isDamage(err) {
+		return true, nil // those who read it get to know
+	}
 	if err != nil || exists {
 		return exists, err
 	}
@@ -54,7 +57,7 @@ func (b *blobs) openClosed(ctx context.Context, id logservice.ID, how logs.Closi
 		return nil, err
 	}
 	c.Close()
-	return &Content{Size: -1, Incomplete: how.Incomplete, streams: b.streams, id: id}, nil
+	return &Content{Size: -1, Incomplete: how.Incomplete, streams: b.streams, id: id, log: b.stored.log}, nil
 }
 
 // StoreLink returns a URL of the store itself that allows kind on id for ttl

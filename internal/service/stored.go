@@ -22,16 +22,25 @@ func newStoredLogs(c Config) *storedLogs {
 	return &storedLogs{store: c.Store, codec: archive.NewCodec(), log: c.Logger}
 }
 
-// ListBlobs yields the stored logs of account at and below prefix; see
-// Store.List.
+// ListBlobs yields the stored logs of account at and below prefix, whether they
+// can be read or not; see Store.List.
 func (s *storedLogs) ListBlobs(ctx context.Context, account string, prefix logservice.Key) iter.Seq2[logs.BlobEntry, error] {
-	return s.store.List(ctx, account, prefix)
+	return func(yield func(logs.BlobEntry, error) bool) {
+		for e, err := range s.store.List(ctx, account, prefix) {
+			if isDamage(err) {
+				err = nil
+			}
+			if !yield(e, err) {
+				return
+			}
+		}
+	}
 }
 
 // CountBlobs counts the stored logs of account at and below prefix, up to
 // limit.
 func (s *storedLogs) CountBlobs(ctx context.Context, account string, prefix logservice.Key, limit int) (n int, err error) {
-	for _, err := range s.store.List(ctx, account, prefix) {
+	for _, err := range s.ListBlobs(ctx, account, prefix) {
 		if err != nil {
 			return n, err
 		}
@@ -42,7 +51,8 @@ func (s *storedLogs) CountBlobs(ctx context.Context, account string, prefix logs
 	return n, nil
 }
 
-// exists reports whether the store has a blob of id.
+// exists reports whether the store has a blob of id. ErrDamaged: it has one of
+// which nothing can be read.
 func (s *storedLogs) exists(ctx context.Context, id logservice.ID) (bool, error) {
 	b, err := s.store.Get(ctx, id)
 	if errors.Is(err, logservice.ErrBlobNotFound) {
@@ -61,17 +71,23 @@ func (s *storedLogs) open(ctx context.Context, id logservice.ID) (*Content, erro
 		return nil, err
 	}
 	info := b.Info()
-	c := &Content{Size: info.Size, Modified: info.Modified, Lines: info.Lines, Incomplete: info.Incomplete, Archive: info.Archive, blob: b}
+	c := &Content{
+		Size: info.Size, Modified: info.Modified, Lines: info.Lines, Incomplete: info.Incomplete, Archive: info.Archive,
+		blob: b, id: id, log: s.log,
+	}
 	if info.Archive {
 		c.archive, err = s.openArchive(ctx, id, b)
 	}
-	if err == nil && c.archive == nil {
-		err = c.look(ctx)
-	}
-	if err != nil {
+	switch {
+	case info.Archive && isDamage(err):
+		c.readDamaged(err)
+	case err != nil:
 		return nil, errors.Join(err, b.Close())
-	}
-	if c.archive != nil {
+	case c.archive == nil:
+		if err := c.look(ctx); err != nil {
+			return nil, errors.Join(err, b.Close())
+		}
+	default:
 		sum := c.archive.Summary()
 		c.Size, c.Lines, c.Incomplete = sum.RawSize, sum.Lines, sum.Incomplete
 		if !info.Plain {
@@ -79,6 +95,16 @@ func (s *storedLogs) open(ctx context.Context, id logservice.ID) (*Content, erro
 		}
 	}
 	return c, nil
+}
+
+// readDamaged makes an archive whose index is damaged one that is read from its
+// beginning. Whether that is all of it, nobody knows.
+func (c *Content) readDamaged(err error) {
+	c.damage, c.Size = err, -1
+	if !c.blob.Info().Plain {
+		c.packed = encodingZstd
+	}
+	c.report(err)
 }
 
 // openArchive opens an archive. It is nil for a plain one that has lost its
@@ -93,20 +119,12 @@ func (s *storedLogs) openArchive(ctx context.Context, id logservice.ID, b logs.B
 		return nil, nil
 	}
 	index, err := indexed.Index(ctx)
-	if err == nil {
-		var r *archive.Reader
-		if r, err = s.codec.OpenPlain(b, info.Size, index); err == nil {
-			return r, nil
-		}
-	}
-	if isDamage(err) || errors.Is(err, logservice.ErrBlobNotFound) {
-		s.log.Warn("an archive has no matching index; reading it from the start", "account", id.Account, "key", id.Key, "error", err)
+	if errors.Is(err, logservice.ErrBlobNotFound) {
+		s.log.Warn("an archive has no index; reading it from the start", "account", id.Account, "key", id.Key)
 		return nil, nil
 	}
-	return nil, err
-}
-
-func isDamage(err error) bool {
-	var d *archive.DamageError
-	return errors.As(err, &d) || errors.Is(err, logs.ErrDamaged)
+	if err != nil {
+		return nil, err
+	}
+	return s.codec.OpenPlain(b, info.Size, index)
 }

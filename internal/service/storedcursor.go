@@ -10,9 +10,13 @@ import (
 	"github.com/harness/log-service/internal/logs"
 )
 
-// follow returns a cursor over what is stored of id, after the line after.
+// follow returns a cursor over what is stored of id, after the line after. It
+// is one of damage alone if nothing can be opened.
 func (s *storedLogs) follow(ctx context.Context, id logservice.ID, after int64) (*storedCursor, error) {
 	content, err := s.open(ctx, id)
+	if isDamage(err) {
+		content, err = &Content{Size: -1, damage: err, id: id, log: s.log}, nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -35,6 +39,8 @@ type storedCursor struct {
 	body  io.Closer      // that plain reads
 	// Where plain is opened: after offset bytes, with the line of sequence first.
 	offset, first int64
+
+	ended bool // the rest is damaged, and its mark was returned
 }
 
 // Next implements Cursor.
@@ -44,11 +50,37 @@ func (c *storedCursor) Next(ctx context.Context) ([]*logs.Batch, error) {
 		read = c.runs.Next
 	}
 	b, err := read(ctx)
+	if errors.Is(err, io.EOF) && c.content.damage != nil {
+		err = c.content.damage
+	}
+	if isDamage(err) {
+		b, err = c.damaged(err)
+	}
 	if err != nil {
 		return nil, err
 	}
 	c.after = b.Last()
 	return []*logs.Batch{b}, nil
+}
+
+// damaged returns the batch in place of lines that cannot be read. In an
+// archive, the lines after them follow; of other blobs nobody knows which
+// sequences those have, so the log ends there.
+func (c *storedCursor) damaged(err error) (*logs.Batch, error) {
+	if c.runs != nil {
+		first, count := c.runs.Skip()
+		return c.content.mark(first, count, err), nil
+	}
+	first := c.first
+	if c.plain != nil {
+		first = c.plain.Sequence()
+	}
+	if c.ended || first == c.after { // a reader that comes back has it already
+		return nil, io.EOF
+	}
+	c.ended = true
+	// A reader that was past it read these lines before they were damaged.
+	return c.content.mark(max(first, c.after+1), -1, err), nil
 }
 
 // nextPlain returns the next batch of a client's own blob that has lines past
@@ -77,6 +109,7 @@ func (c *storedCursor) nextPlain(ctx context.Context) (*logs.Batch, error) {
 
 // Rewind implements Reader.
 func (c *storedCursor) Rewind(after int64) {
+	c.ended = c.ended && after >= c.after
 	c.after = min(c.after, after)
 	if c.runs != nil {
 		c.runs.Rewind(c.after)

@@ -21,35 +21,57 @@ const (
 // zstd program needs to be asked for more.
 const maxWindow = 8 << 20
 
-// What a client uploads past the service, through a link, may be compressed.
-// No text begins with these bytes: both formats were made so.
-var magics = []struct {
-	encoding string
-	magic    []byte
-}{
-	{encodingGzip, []byte{0x1f, 0x8b, 0x08}},
-	{encodingZstd, []byte{0x28, 0xb5, 0x2f, 0xfd}},
-}
+// headSize is how much of a blob is looked at to find out its encoding.
+const headSize = 4 << 10
 
 // look finds out the encoding of a client's blob by its first bytes. What was
-// read for that is not read again.
+// read for that is not read again. A blob whose beginning is damaged has none.
 func (c *Content) look(ctx context.Context) error {
 	raw, err := c.blob.Range(ctx, 0, -1)
 	if err != nil {
-		return err
+		return skipDamage(err)
 	}
-	r := bufio.NewReaderSize(raw, 4<<10)
-	head, err := r.Peek(4)
-	if err != nil && !errors.Is(err, io.EOF) {
+	r := bufio.NewReaderSize(raw, headSize)
+	head, err := r.Peek(headSize)
+	if err != nil && !errors.Is(err, io.EOF) && !isDamage(err) {
 		return errors.Join(err, raw.Close())
 	}
-	for _, m := range magics {
-		if bytes.HasPrefix(head, m.magic) {
-			c.Encoding, c.Size = m.encoding, -1
-		}
+	if encoding := encodingOf(head); encoding != "" {
+		c.Encoding, c.packed, c.Size = encoding, encoding, -1
 	}
 	c.begun = &looked{r, raw}
 	return nil
+}
+
+// encodingOf is the encoding of what begins with head. What a client uploads
+// past the service, through a link, does not say. The first bytes of both
+// formats do not decide that alone: the whole header must be a valid one, of
+// zstd with that of the first block. No text begins with one.
+func encodingOf(head []byte) string {
+	var frame zstd.Header
+	switch {
+	case bytes.HasPrefix(head, []byte{0x1f, 0x8b, 0x08}):
+		z, err := gzip.NewReader(bytes.NewReader(head))
+		if err == nil {
+			_ = z.Close() // of the header alone
+			return encodingGzip
+		}
+	case frame.Decode(head) == nil && !frame.Skippable && frame.FirstBlock.OK &&
+		max(frame.FirstBlock.CompressedSize, frame.FirstBlock.DecompressedSize) <= zstdBlock:
+		return encodingZstd
+	}
+	return ""
+}
+
+// zstdBlock is the most that a block has (RFC 8878, 3.1.1.2.4).
+const zstdBlock = 128 << 10
+
+// skipDamage leaves damage to those who read the bytes.
+func skipDamage(err error) error {
+	if isDamage(err) {
+		return nil
+	}
+	return err
 }
 
 // looked is a blob whose first bytes have been looked at.
@@ -72,30 +94,75 @@ func (c *Content) rangeOf(ctx context.Context, offset, length int64) (io.ReadClo
 	return c.blob.Range(ctx, offset, length)
 }
 
-// unpacked reads a client's compressed blob decompressed, from its beginning.
+// unpacked reads a compressed blob decompressed, from its beginning.
 func (c *Content) unpacked(ctx context.Context) (io.ReadCloser, error) {
 	raw, err := c.rangeOf(ctx, 0, -1)
 	if err != nil {
 		return nil, err
 	}
-	if c.Encoding == encodingGzip {
-		z, err := gzip.NewReader(raw)
-		if err != nil {
-			return nil, errors.Join(err, raw.Close())
-		}
-		return &unpacking{z, raw}, nil
+	u := &unpacking{encoding: c.packed, raw: source{ReadCloser: raw}}
+	if u.z, err = unpacker(c.packed, &u.raw); err != nil {
+		return nil, errors.Join(u.explain(err), raw.Close())
 	}
-	z, err := zstd.NewReader(raw, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow))
+	return u, nil
+}
+
+func unpacker(encoding string, r io.Reader) (io.ReadCloser, error) {
+	if encoding == encodingGzip {
+		return gzip.NewReader(r)
+	}
+	z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow))
 	if err != nil {
-		return nil, errors.Join(err, raw.Close())
+		return nil, err
 	}
-	return &unpacking{z.IOReadCloser(), raw}, nil
+	return z.IOReadCloser(), nil
 }
 
-// unpacking closes what it reads, too.
+// unpacking tells the damage of compressed bytes from the errors of their
+// source, whatever the decoder makes of these.
 type unpacking struct {
-	io.ReadCloser
-	raw io.Closer
+	encoding string
+	z        io.ReadCloser
+	raw      source
+	err      error // of z
 }
 
-func (u *unpacking) Close() error { return errors.Join(u.ReadCloser.Close(), u.raw.Close()) }
+// source remembers why it ended early.
+type source struct {
+	io.ReadCloser
+	err error
+}
+
+func (s *source) Read(p []byte) (int, error) {
+	n, err := s.ReadCloser.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		s.err = err
+	}
+	return n, err
+}
+
+func (u *unpacking) Read(p []byte) (int, error) {
+	n, err := u.z.Read(p)
+	if err != nil && u.err == nil {
+		u.err = u.explain(err)
+		if n == 0 && isDamage(u.err) {
+			n, _ = u.z.Read(p) // zstd still has the block before a checksum that is wrong or missing
+		}
+	}
+	if n > 0 {
+		return n, nil
+	}
+	return 0, u.err
+}
+
+func (u *unpacking) explain(err error) error {
+	switch {
+	case u.raw.err != nil:
+		return u.raw.err
+	case errors.Is(err, io.EOF):
+		return err
+	}
+	return &unpackError{u.encoding, err}
+}
+
+func (u *unpacking) Close() error { return errors.Join(u.z.Close(), u.raw.Close()) }

@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/klauspost/compress/flate"
@@ -23,11 +25,15 @@ const (
 	// maxNameBytes bounds each part of a name: file systems end at 255.
 	maxNameBytes = 200
 	zipSuffix    = ".log"
+	// noteSuffix follows the name of a damaged log. No log has it: theirs ends
+	// in zipSuffix.
+	noteSuffix = ".damaged.txt"
 )
 
 // Zip writes a zip file of every stored log of account at and below prefix
 // to w, as JSON lines or a client's own bytes, each named for its key with
-// ".log" appended; names are safe to unpack anywhere. ErrBlobNotFound (none)
+// ".log" appended; names are safe to unpack anywhere. A damaged log is as far as
+// it can be read, beside a note with ".damaged.txt" appended. ErrBlobNotFound (none)
 // and ErrTooLarge (too many) come before anything is written; an error after
 // that leaves a broken file, which the caller must not end as if it were
 // whole.
@@ -47,7 +53,7 @@ func (s *storedLogs) Zip(ctx context.Context, account string, prefix logservice.
 		return flate.NewWriter(w, flate.BestSpeed)
 	})
 	names := make(map[string]bool)
-	for e, err := range s.store.List(ctx, account, prefix) {
+	for e, err := range s.ListBlobs(ctx, account, prefix) {
 		if err != nil {
 			return err
 		}
@@ -59,28 +65,40 @@ func (s *storedLogs) Zip(ctx context.Context, account string, prefix logservice.
 	return z.Close()
 }
 
+// zipLog adds what can be read of a log, and a note if that is not all.
 func (s *storedLogs) zipLog(ctx context.Context, z *zip.Writer, id logservice.ID, name string) error {
+	modified, err := s.zipContent(ctx, z, id, name)
+	if damage := err; isDamage(damage) {
+		var f io.Writer
+		if f, err = z.CreateHeader(&zip.FileHeader{Name: name + noteSuffix, Method: zip.Deflate, Modified: modified}); err == nil {
+			_, err = fmt.Fprintf(f, "The log %s is damaged: %s.\n%s has what can be read of it.\n", id.Key, cause(damage), path.Base(name))
+		}
+	}
+	return err
+}
+
+func (s *storedLogs) zipContent(ctx context.Context, z *zip.Writer, id logservice.ID, name string) (modified time.Time, err error) {
 	c, err := s.open(ctx, id)
 	if errors.Is(err, logservice.ErrBlobNotFound) {
-		return nil // deleted since it was listed
+		return modified, nil // deleted since it was listed
 	}
 	if err != nil {
-		return err
+		return modified, err
 	}
 	defer c.Close()
-	r, err := c.Range(ctx, 0, -1)
+	r, err := c.Readable(ctx, 0, -1)
 	if err != nil {
-		return err
+		return c.Modified, err
 	}
 	defer r.Close()
 	f, err := z.CreateHeader(&zip.FileHeader{Name: name, Method: zip.Deflate, Modified: c.Modified})
 	if err != nil {
-		return err
+		return c.Modified, err
 	}
 	if _, err := io.Copy(f, r); err != nil {
-		return err
+		return c.Modified, err
 	}
-	return ctx.Err()
+	return c.Modified, errors.Join(ctx.Err(), r.Damage())
 }
 
 // zipName is the name of a log inside a zip file: its key, with what is not

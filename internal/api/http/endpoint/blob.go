@@ -55,7 +55,8 @@ func (m *atMost) Read(p []byte) (int, error) {
 }
 
 // Download answers with the stored log of l as plain text: whole, a range of
-// it, or compressed as it is stored where the client takes that.
+// it, or compressed as it is stored where the client takes that. Damaged lines
+// are replaced as service.Content.Readable does.
 func (a *API) Download(c *Call, l Log) error {
 	ctx := c.Request.Context()
 	content, err := a.service.Blob(ctx, l.ID())
@@ -101,11 +102,15 @@ func (a *API) sendRange(ctx context.Context, c *Call, content *service.Content, 
 	if c.Request.Method == http.MethodHead {
 		return a.send(c, status, nil, part.length)
 	}
-	r, err := content.Range(ctx, part.first, part.length)
+	length := part.length
+	if !part.given {
+		length = -1
+	}
+	r, err := content.Readable(ctx, part.first, length)
 	if err != nil {
 		return err
 	}
-	return a.send(c, status, r, part.length)
+	return a.send(c, status, r, r.Size)
 }
 
 // send answers with what r yields, size bytes or, negative, until its end,
@@ -125,6 +130,9 @@ func (a *API) send(c *Call, status int, r io.ReadCloser, size int64) error {
 	n, err := io.Copy(&w, r)
 	if err == nil && size >= 0 && n != size {
 		err = io.ErrUnexpectedEOF
+	}
+	if err != nil {
+		_ = w.flush() // what could be read is not held back
 	}
 	w.done()
 	return Aborted(err)
