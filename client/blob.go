@@ -49,27 +49,24 @@ type DownloadOption func(*call)
 // ranges.
 func Range(offset, length int64) DownloadOption {
 	return func(k *call) {
-		k.header = http.Header{"Range": {fmt.Sprintf("bytes=%d-%d", offset, offset+length-1)}}
+		k.from = offset
+		k.header.Set("Range", fmt.Sprintf("bytes=%d-%d", offset, offset+length-1))
 	}
 }
 
-// Finished is the content of a finished log, returned by Download.
-type Finished struct {
-	io.ReadCloser
-	// Incomplete reports that the server ended the log because its writer went
-	// silent; lines may be missing at the end.
-	Incomplete bool
-}
-
 // Download reads the finished log of key: an archive as JSON lines, an uploaded
-// blob byte for byte. The caller must close the result. If the connection is
-// lost, reading returns an error, never an early io.EOF. If there is no such
-// log, the error is logservice.ErrBlobNotFound.
+// blob byte for byte, or decompressed. The caller must close the result. If the
+// connection is lost, reading returns an error, never an early io.EOF. If there is
+// no such log, the error is logservice.ErrBlobNotFound. If the log is damaged,
+// reading returns all that can be read, with a line in place of what cannot, and
+// then an error that is logservice.ErrDamaged.
 func (c *Client) Download(ctx context.Context, key logservice.Key, opts ...DownloadOption) (*Finished, error) {
 	k, err := c.newCall("download", http.MethodGet, "/blob", key)
 	if err != nil {
 		return nil, err
 	}
+	// Decompressing is left to the server: it knows damage from a lost connection.
+	k.header = http.Header{"Accept-Encoding": {"identity"}}
 	for _, o := range opts {
 		o(k)
 	}
@@ -77,11 +74,12 @@ func (c *Client) Download(ctx context.Context, key logservice.Key, opts ...Downl
 	if err != nil {
 		return nil, err
 	}
-	if k.header != nil && resp.StatusCode != http.StatusPartialContent {
+	if k.header.Get("Range") != "" && resp.StatusCode != http.StatusPartialContent {
 		_ = resp.Body.Close()
 		return nil, fmt.Errorf("%s: ranges: %w", k.op, logservice.ErrUnsupported)
 	}
-	return &Finished{resp.Body, resp.Header.Get(logservice.HeaderState) == logservice.StateIncomplete}, nil
+	body := &finishedBody{ReadCloser: resp.Body, client: c, ctx: ctx, key: key, at: k.from}
+	return &Finished{body, resp.Header.Get(logservice.HeaderState) == logservice.StateIncomplete}, nil
 }
 
 // Exists reports whether there is a finished log for key.

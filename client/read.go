@@ -60,7 +60,9 @@ func Patience(d time.Duration) ReadOption {
 //
 // Lines that no backend has any more are yielded as a *logservice.GapError,
 // together with the Line that takes their place, and reading continues after
-// the gap. Any other error is the last value yielded:
+// the gap. So it does after a *logservice.DamageError (logservice.ErrDamaged):
+// lines of a finished log that cannot be read, and never will be. Any other
+// error is the last value yielded:
 //
 //   - logservice.ErrStreamNotFound if the log does not exist, or no longer exists
 //   - logservice.ErrUnavailable if Patience has run out

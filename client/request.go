@@ -28,6 +28,7 @@ type call struct {
 	header       http.Header // besides those of every request; may be nil
 	body         *body       // may be nil
 	stall        time.Duration
+	from         int64 // the first byte of a range
 	// once forbids retrying a request that the server may have executed.
 	once bool
 }

@@ -150,12 +150,15 @@ func (t *tail) line(e transport.Event) error {
 		return t.give(Raw{JSON: e.JSON}, nil)
 	}
 	first := t.after + 1
-	switch {
-	case e.Seq < first: // already yielded
+	if e.Seq < first { // already yielded
 		return nil
-	case gapEnds(e.JSON, e.Seq):
+	}
+	gap, isGap := gapEnding(e.JSON, e.Seq)
+	switch {
+	case isGap && !gap.Rest:
 		t.after = e.Seq
-		return t.give(Raw{Seq: e.Seq, JSON: e.JSON}, &logservice.GapError{First: first, Last: e.Seq})
+		gap.First = first
+		return t.give(Raw{Seq: e.Seq, JSON: e.JSON}, lost(gap))
 	case e.Seq > first:
 		t.after = e.Seq - 1
 		if err := t.give(Raw{Seq: e.Seq - 1}, &logservice.GapError{First: first, Last: e.Seq - 1}); err != nil {
@@ -163,7 +166,18 @@ func (t *tail) line(e transport.Event) error {
 		}
 	}
 	t.after = e.Seq
+	if isGap {
+		return t.give(Raw{Seq: e.Seq, JSON: e.JSON}, lost(gap))
+	}
 	return t.give(Raw{Seq: e.Seq, JSON: e.JSON}, nil)
+}
+
+// lost is the error of a gap.
+func lost(g logservice.Gap) error {
+	if g.Damage != "" {
+		return &logservice.DamageError{Gap: g}
+	}
+	return &logservice.GapError{First: g.First, Last: g.Last}
 }
 
 func (t *tail) give(r Raw, err error) error {
@@ -174,15 +188,18 @@ func (t *tail) give(r Raw, err error) error {
 	return nil
 }
 
-// gapEnds reports whether data is the line that represents lost lines up to last.
-// Quotes inside a text are escaped, so ordinary lines hardly ever contain
+// gapEnding returns the gap of the line that represents lost or damaged lines up
+// to last. Quotes inside a text are escaped, so ordinary lines hardly ever contain
 // `"gap"`. A writer that forges such a line hides only that line.
-func gapEnds(data []byte, last int64) bool {
+func gapEnding(data []byte, last int64) (logservice.Gap, bool) {
 	if !bytes.Contains(data, []byte(`"gap"`)) {
-		return false
+		return logservice.Gap{}, false
 	}
 	var l struct {
 		Gap *logservice.Gap `json:"gap"`
 	}
-	return json.Unmarshal(data, &l) == nil && l.Gap != nil && l.Gap.Last == last
+	if json.Unmarshal(data, &l) != nil || l.Gap == nil || l.Gap.Last != last {
+		return logservice.Gap{}, false
+	}
+	return *l.Gap, true
 }

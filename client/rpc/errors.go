@@ -45,7 +45,7 @@ func (x *connection) failure(err error) error {
 		code = codes.InvalidArgument
 	}
 	switch code {
-	case codes.Unauthenticated, codes.PermissionDenied, codes.ResourceExhausted, codes.Unimplemented, codes.InvalidArgument:
+	case codes.Unauthenticated, codes.PermissionDenied, codes.ResourceExhausted, codes.Unimplemented, codes.InvalidArgument, codes.DataLoss:
 		k := logservice.KindOfGRPC(uint32(code))
 		return &transport.Refusal{Status: k.Status, Code: k.Code, Message: st.Message(), Hint: hint}
 	}

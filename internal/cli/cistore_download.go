@@ -22,7 +22,7 @@ const maxDownloadLine = 64 << 20
 
 type downloadFlags struct {
 	noArgument
-	Output string `short:"o" placeholder:"FILE" help:"Write to this file, completely or not at all, instead of standard output."`
+	Output string `short:"o" placeholder:"FILE" help:"Write to this file, completely or not at all (of a damaged log: what can be read), instead of standard output."`
 	Format string `enum:"ndjson,text" default:"ndjson" help:"ndjson (as stored) or text (${default})."`
 	Raw    bool   `help:"Pass all control sequences of the log through; by default only colors reach a terminal or text."`
 }
@@ -126,7 +126,8 @@ func textRow(row []byte) []byte {
 	return text
 }
 
-// writeFile atomically replaces a file by what write writes.
+// writeFile atomically replaces a file by what write writes. Of a damaged log,
+// that is all that can be read.
 func writeFile(path string, write func(io.Writer) error) error {
 	if st, err := os.Stat(path); err == nil && !st.Mode().IsRegular() {
 		f, err := os.OpenFile(path, os.O_WRONLY, 0) // a device or a pipe
@@ -140,12 +141,16 @@ func writeFile(path string, write func(io.Writer) error) error {
 	if err != nil {
 		return err
 	}
-	err = errors.Join(write(f), f.Close())
+	damage := write(f)
+	err = f.Close()
+	if !errors.Is(damage, logservice.ErrDamaged) {
+		err, damage = errors.Join(damage, err), nil
+	}
 	if err == nil {
 		err = os.Rename(f.Name(), path)
 	}
 	if err != nil {
 		return errors.Join(err, os.Remove(f.Name()))
 	}
-	return nil
+	return damage
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -115,8 +116,8 @@ func (f *readFlags) print(ctx context.Context, s *session, c *client.Client, t t
 			}
 		}
 		after = last.seq
-		if !follow {
-			return nil
+		if !follow || last.damage != nil { // only a log that has ended is damaged
+			return last.damage
 		}
 	}
 	opts := []client.ReadOption{client.After(after), opt}
@@ -136,11 +137,15 @@ func noJSON(r client.Raw) bool      { return r.JSON == nil }
 func noText(l logservice.Line) bool { return l.Gap == nil }
 
 // printEach prints lines. A gap is reported by the line that represents it in the
-// log, if there is one, and otherwise on standard error.
+// log, if there is one, and otherwise on standard error. Damage is also the error
+// that is returned once all lines are printed.
 func printEach[L any](s *session, lines iter.Seq2[L, error], show func(L) error, bare func(L) bool) error {
+	var damage error
 	for line, err := range lines {
 		gap, isGap := errors.AsType[*logservice.GapError](err)
 		switch {
+		case isDamage(err):
+			damage = cmp.Or(damage, err)
 		case isGap && bare(line):
 			fmt.Fprintf(s.Stderr, "%v\n", gap)
 			continue
@@ -151,13 +156,22 @@ func printEach[L any](s *session, lines iter.Seq2[L, error], show func(L) error,
 			return err
 		}
 	}
-	return nil
+	return damage
+}
+
+// isDamage reports whether err takes the place of lines that a reader gets
+// nevertheless.
+func isDamage(err error) bool {
+	_, ok := errors.AsType[*logservice.DamageError](err)
+	return ok
 }
 
 // last is the current end of a log.
 type last struct {
 	held []client.Raw
 	seq  int64 // of the last line
+	// damage of the log, at its end or before
+	damage error
 }
 
 // lastLines reads the last n lines that the log has now. For a live log the server
@@ -173,7 +187,11 @@ func lastLines(ctx context.Context, c *client.Client, key logservice.Key, n int6
 		}
 	}
 	for raw, err := range c.LinesRaw(ctx, key, client.After(l.seq), opt) {
-		if _, gap := errors.AsType[*logservice.GapError](err); err != nil && !gap {
+		_, gap := errors.AsType[*logservice.GapError](err)
+		switch {
+		case isDamage(err):
+			l.damage = cmp.Or(l.damage, err)
+		case err != nil && !gap:
 			return last{}, err
 		}
 		l.seq = max(l.seq, raw.Seq)

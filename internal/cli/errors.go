@@ -25,6 +25,7 @@ const (
 	exitForbidden   = 4
 	exitConflict    = 5
 	exitUnavailable = 6
+	exitDamaged     = 7
 	exitInterrupted = 130 // 128 + SIGINT, as in shells
 )
 
@@ -121,6 +122,8 @@ func exitStatus(ctx context.Context, err error) int {
 		return exitInterrupted
 	case errors.Is(err, logservice.ErrStreamNotFound), errors.Is(err, logservice.ErrBlobNotFound):
 		return exitNotFound
+	case errors.Is(err, logservice.ErrDamaged):
+		return exitDamaged
 	case errors.Is(err, logservice.ErrUnauthorized), errors.Is(err, logservice.ErrForbidden):
 		return exitForbidden
 	case errors.Is(err, logservice.ErrConflict):
