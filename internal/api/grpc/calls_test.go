@@ -127,7 +127,7 @@ func (s *testServer) keys(prefix string, size int32, token string) (keys []strin
 }
 
 func TestWatchTellsWhatChanges(t *testing.T) {
-	s := startServer(t, grpcapi.Config{}, 0)
+	s := startServer(t, grpcapi.Config{WatchInterval: time.Millisecond}, 0)
 	s.open("a")
 	ctx, cancel := context.WithCancel(s.context())
 	defer cancel()
@@ -156,12 +156,21 @@ func TestWatchTellsWhatChanges(t *testing.T) {
 	if m := next(); len(m.GetStreams()) != 0 || !slices.Equal(m.GetEnded(), []string{"a"}) {
 		t.Errorf("after a close: %v", m)
 	}
-	bad, err := s.Watch(ctx, &pb.WatchRequest{Account: "A", Interval: durationpb.New(time.Millisecond)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := bad.Recv(); status.Code(err) != codes.InvalidArgument {
-		t.Errorf("an interval of a millisecond: %v", err)
+}
+
+func TestWatchRefusesIntervals(t *testing.T) {
+	s := startServer(t, grpcapi.Config{}, 0)
+	for every, want := range map[time.Duration]codes.Code{
+		time.Millisecond: codes.InvalidArgument, time.Second - 1: codes.InvalidArgument, time.Second: codes.OK,
+		time.Minute: codes.OK, time.Minute + 1: codes.InvalidArgument, -1: codes.InvalidArgument,
+	} {
+		watch, err := s.Watch(s.context(), &pb.WatchRequest{Account: "A", Interval: durationpb.New(every)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := watch.Recv(); status.Code(err) != want {
+			t.Errorf("an interval of %v: %v, want %v", every, err, want)
+		}
 	}
 }
 

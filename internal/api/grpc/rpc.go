@@ -76,6 +76,9 @@ type Config struct {
 	Stop <-chan struct{}
 	// Stall is how long a peer may take nothing of what it asked for.
 	Stall time.Duration
+	// WatchInterval is the shortest interval of a watch, and the one of a
+	// watch that states none. Zero: DefaultWatchInterval.
+	WatchInterval time.Duration
 	// TLS secures the listener. Nil: it is plain.
 	TLS *tls.Config
 	// Registry takes the metrics of the calls. Nil: nobody asks for them.
@@ -86,16 +89,17 @@ type Config struct {
 type Server struct {
 	logservicev1.UnimplementedLogStreamServer
 
-	service *service.Service
-	log     *slog.Logger
-	auth    *auth.Verifier
-	needs   map[string]auth.Verbs
-	maxLine int
-	stop    <-chan struct{}
-	stall   time.Duration
-	budget  *admission.Budget
-	buffers admission.Buffers // of messages being pushed, and of tails
-	flight  atomic.Int64      // bytes of the tails' messages that gRPC holds
+	service  *service.Service
+	log      *slog.Logger
+	auth     *auth.Verifier
+	needs    map[string]auth.Verbs
+	maxLine  int
+	stop     <-chan struct{}
+	stall    time.Duration
+	interval time.Duration // of watches, the shortest
+	budget   *admission.Budget
+	buffers  admission.Buffers // of messages being pushed, and of tails
+	flight   atomic.Int64      // bytes of the tails' messages that gRPC holds
 
 	grpc    *grpc.Server
 	health  *healthService
@@ -107,16 +111,17 @@ type Server struct {
 // New returns the server of c. It does no I/O.
 func New(c Config) *Server {
 	s := &Server{
-		service: c.Service,
-		log:     cmp.Or(c.Logger, slog.Default()),
-		auth:    c.Auth,
-		needs:   Needs(),
-		maxLine: cmp.Or(c.MaxLine, logservice.DefaultMaxLineBytes),
-		stop:    c.Stop,
-		stall:   cmp.Or(c.Stall, admission.DefaultStall),
-		health:  &healthService{Server: health.NewServer(), check: c.Service.Check},
-		watches: make(chan struct{}, maxWatches),
-		metrics: newMetrics(c.Registry),
+		service:  c.Service,
+		log:      cmp.Or(c.Logger, slog.Default()),
+		auth:     c.Auth,
+		needs:    Needs(),
+		maxLine:  cmp.Or(c.MaxLine, logservice.DefaultMaxLineBytes),
+		stop:     c.Stop,
+		stall:    cmp.Or(c.Stall, admission.DefaultStall),
+		interval: cmp.Or(c.WatchInterval, DefaultWatchInterval),
+		health:   &healthService{Server: health.NewServer(), check: c.Service.Check},
+		watches:  make(chan struct{}, maxWatches),
+		metrics:  newMetrics(c.Registry),
 	}
 	message := messageLimit(cmp.Or(c.MaxBody, logservice.DefaultMaxBodyBytes), s.maxLine)
 	// The share of one account must hold the largest message, twice.

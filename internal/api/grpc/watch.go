@@ -15,9 +15,11 @@ import (
 )
 
 const (
-	// minInterval and maxInterval bound how often a watch looks: each look
-	// lists the account's streams.
-	minInterval, maxInterval = time.Second, time.Minute
+	// DefaultWatchInterval is how often a watch looks, and at most may: each
+	// look lists the account's streams.
+	DefaultWatchInterval = time.Second
+	// maxInterval is how often a watch looks at least.
+	maxInterval = time.Minute
 	// maxWatches bounds the watches of the server: each remembers what it has
 	// said of every stream, some 100 bytes.
 	maxWatches = 64
@@ -33,9 +35,9 @@ func (s *Server) Watch(r *logservicev1.WatchRequest, stream grpc.ServerStreaming
 	if err != nil {
 		return err
 	}
-	every = cmp.Or(every, minInterval)
-	if every < minInterval || every > maxInterval {
-		return logservice.Invalidf("interval is %v: use %v to %v", every, minInterval, maxInterval)
+	every = cmp.Or(every, s.interval)
+	if every < s.interval || every > maxInterval {
+		return logservice.Invalidf("interval is %v: use %v to %v", every, s.interval, maxInterval)
 	}
 	select {
 	case s.watches <- struct{}{}:
