@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,19 +25,20 @@ import (
 	"github.com/harness/log-service/internal/tlstest"
 )
 
-// How long a probe measures, and how much its latency may grow during an attack: to
-// many times the usual value, or a fifth of what clients wait. Attackers, probe and other tests share the processors
-// with the server.
+// A probe measures with so many requests during an attack, and each of them may take
+// as long as so many requests of the same kind to a server that nobody attacks, one
+// after the other: less than a second on a quiet machine. Attackers, both servers and other
+// tests share the processors, which delays both kinds of requests.
 const (
-	probeTime  = time.Second
-	probeRatio = 30
-	probeLimit = 2 * time.Second
+	probeRequests = 50
+	probeLimit    = 500
 )
 
 // probe is a client of another account that only wants to append.
 type probe struct {
 	w     *wire
 	fresh *wire // one connection per request
+	n     int
 }
 
 func newProbe(t *testing.T, url string, c *tls.Config) *probe {
@@ -44,6 +46,7 @@ func newProbe(t *testing.T, url string, c *tls.Config) *probe {
 	p := &probe{w: newWire(url), fresh: newWire(url)}
 	for _, w := range []*wire{p.w, p.fresh} {
 		w.account = "probe"
+		w.http.Timeout = startLimit
 		w.http.Transport.(*http.Transport).TLSClientConfig = c
 	}
 	p.fresh.http.Transport.(*http.Transport).DisableKeepAlives = true
@@ -53,28 +56,78 @@ func newProbe(t *testing.T, url string, c *tls.Config) *probe {
 	return p
 }
 
-// measure appends for a while and returns the 99th percentile of the time to
-// the answer. Everything must be answered with 204 at the first try.
-func (p *probe) measure(t *testing.T) time.Duration {
-	t.Helper()
-	var took []time.Duration
-	tick := time.NewTicker(3 * time.Millisecond)
-	defer tick.Stop()
-	for end := time.Now().Add(probeTime); time.Now().Before(end); <-tick.C {
-		w := p.w
-		if len(took)%2 == 1 {
-			w = p.fresh
+// request appends. It must be answered with 204 at the first try.
+func (p *probe) request(ctx context.Context) error {
+	w := p.w
+	if p.n%2 == 1 {
+		w = p.fresh
+	}
+	p.n++
+	a, err := w.call(ctx, http.MethodPut, "/stream", "probe", "", []byte(`[{"out":"x\n"}]`))
+	return want(a, err, http.StatusNoContent)
+}
+
+// clock counts the requests that an unattacked server has answered.
+type clock struct {
+	answers atomic.Int64
+	work    sync.WaitGroup
+	stop    context.CancelFunc
+}
+
+// startClock sends requests to the server of p, one after the other, until stop.
+func startClock(t *testing.T, p *probe) *clock {
+	c := &clock{}
+	ctx, cancel := context.WithCancel(t.Context())
+	c.stop = func() {
+		cancel()
+		c.work.Wait()
+	}
+	c.work.Go(func() {
+		for {
+			err := p.request(ctx)
+			if ctx.Err() != nil {
+				return
+			}
+			if err != nil {
+				t.Errorf("the server that nobody attacks: %v", err)
+				return
+			}
+			c.answers.Add(1)
 		}
-		begun := time.Now()
-		a, err := w.call(t.Context(), http.MethodPut, "/stream", "probe", "", []byte(`[{"out":"x\n"}]`))
-		if err != nil || a.status != http.StatusNoContent {
-			t.Errorf("the probe was answered %v, %v", a, err)
+	})
+	return c
+}
+
+// measure appends until the attack has begun, and then some more. It returns the
+// 99th percentile of the time to the answer, in answers of c.
+func (p *probe) measure(t *testing.T, c *clock, begun <-chan struct{}) int64 {
+	t.Helper()
+	var took []int64
+	for left := probeRequests; left > 0; {
+		select {
+		case <-begun:
+			left--
+		default:
+		}
+		before := c.answers.Load()
+		if err := p.request(t.Context()); err != nil {
+			t.Errorf("request %d of the probe: %v", len(took), err)
 			return 0
 		}
-		took = append(took, time.Since(begun))
+		took = append(took, c.answers.Load()-before)
 	}
 	slices.Sort(took)
 	return took[len(took)*99/100]
+}
+
+// attack is what attackers of a server have in common.
+type attack struct {
+	t    *testing.T
+	ctx  context.Context // until its end
+	addr string
+	tls  *tls.Config
+
+	on func() // called when it has begun
 }
 
 // TestAttacksDoNotKeepOthersWaiting measures a client of one account while another
@@ -88,75 +141,75 @@ func TestAttacksDoNotKeepOthersWaiting(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	plain := startServer(t, plainProgram(t))
-	secure := startServer(t, plainProgram(t), "LOG_SERVICE_TLS_CERT="+filepath.Join(dir, "cert.pem"), "LOG_SERVICE_TLS_KEY="+filepath.Join(dir, "key.pem"))
+	encrypted := []string{"LOG_SERVICE_TLS_CERT=" + filepath.Join(dir, "cert.pem"), "LOG_SERVICE_TLS_KEY=" + filepath.Join(dir, "key.pem")}
 	clientTLS := ca.ClientTLS(nil)
 	connections := streamtest.Scale(200, 1000, 5000)
-	before := map[*process]time.Duration{} // the p99 of the probe in peace
 
 	for _, c := range []struct {
 		name   string
-		s      *process
+		env    []string
 		tls    *tls.Config
-		attack func(ctx context.Context, t *testing.T, addr string) (what string)
+		attack func(attack) (what string)
 	}{
-		{"slow heads", plain, nil, func(ctx context.Context, t *testing.T, addr string) string {
-			return drip(ctx, t, addr, connections, "GET /stream?accountID=flood&key=k HTTP/1.1\r\nHost: x\r\nX-Slow: ", "a")
+		{"slow heads", nil, nil, func(a attack) string {
+			return a.drip(connections, "GET /stream?accountID=flood&key=k HTTP/1.1\r\nHost: x\r\nX-Slow: ", "a")
 		}},
-		{"slow bodies", plain, nil, func(ctx context.Context, t *testing.T, addr string) string {
-			return drip(ctx, t, addr, connections, "PUT /stream?accountID=flood&key=k HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n[", " ")
+		{"slow bodies", nil, nil, func(a attack) string {
+			return a.drip(connections, "PUT /stream?accountID=flood&key=k HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n[", " ")
 		}},
-		{"large bodies that do not end", plain, nil, func(ctx context.Context, t *testing.T, addr string) string {
+		{"large bodies that do not end", nil, nil, func(a attack) string {
 			const size = 48 << 20
-			return drip(ctx, t, addr, 12, fmt.Sprintf("PUT /stream?accountID=flood&key=k HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n[", size+1000)+strings.Repeat(" ", size), " ")
+			return a.drip(12, fmt.Sprintf("PUT /stream?accountID=flood&key=k HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n[", size+1000)+strings.Repeat(" ", size), " ")
 		}},
-		{"header floods", plain, nil, headerFlood},
-		{"rapid resets", secure, clientTLS, func(ctx context.Context, t *testing.T, addr string) string {
-			return rapidReset(ctx, t, addr, clientTLS)
-		}},
+		{"header floods", nil, nil, attack.headerFlood},
+		{"rapid resets", encrypted, clientTLS, attack.rapidReset},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if before[c.s] == 0 {
-				before[c.s] = newProbe(t, c.s.url, c.tls).measure(t)
-			}
-			p, before := newProbe(t, c.s.url, c.tls), before[c.s]
+			attacked, quiet := startServer(t, plainProgram(t), c.env...), startServer(t, plainProgram(t), c.env...)
+			p, clock := newProbe(t, attacked.url, c.tls), startClock(t, newProbe(t, quiet.url, c.tls))
+			defer clock.stop()
 			ctx, stop := context.WithCancel(t.Context())
-			what := make(chan string)
-			go func() { what <- c.attack(ctx, t, c.s.addr) }()
-			during := p.measure(t)
+			begun, what := make(chan struct{}), make(chan string)
+			go func() {
+				what <- c.attack(attack{t: t, ctx: ctx, addr: attacked.addr, tls: c.tls, on: sync.OnceFunc(func() { close(begun) })})
+			}()
+			p99 := p.measure(t, clock, begun)
 			stop()
 			done := <-what
-			peak, _ := c.s.memory("VmHWM")
-			t.Logf("p99 %v, with %s %v (%.1f times); peak RSS %d MiB", before.Round(10*time.Microsecond), done,
-				during.Round(10*time.Microsecond), float64(during)/float64(max(before, 1)), peak>>20)
-			if during > max(probeRatio*before, probeLimit) {
-				t.Errorf("p99 of the probe is %v during the attack, %v before", during, before)
+			peak, _ := attacked.memory("VmHWM")
+			t.Logf("%d requests of the probe with %s: the p99 took as long as %d of %d requests to a quiet server; peak RSS %d MiB",
+				p.n, done, p99, clock.answers.Load(), peak>>20)
+			if p99 > probeLimit {
+				t.Errorf("the p99 of the probe takes as long as %d requests to a server that nobody attacks, want at most %d", p99, probeLimit)
 			}
+			clock.stop()
+			attacked.stop()
+			quiet.stop()
 		})
 	}
-	plain.stop()
-	secure.stop()
 }
 
-// drip opens connections that send begin and then one byte at a time, until ctx
-// ends.
-func drip(ctx context.Context, t *testing.T, addr string, n int, begin, byte string) string {
-	var attackers sync.WaitGroup
+// drip opens connections that send begin and then one byte at a time, until the
+// attack ends.
+func (a attack) drip(n int, begin, byte string) string {
+	var attackers, dialled sync.WaitGroup
+	dialled.Add(n)
 	for range n {
 		attackers.Go(func() {
-			c, err := net.Dial("tcp", addr)
+			c, err := net.Dial("tcp", a.addr)
+			dialled.Done()
 			if err != nil {
-				t.Error(err)
+				a.t.Error(err)
 				return
 			}
 			defer c.Close()
-			defer context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Now()) })()
+			defer context.AfterFunc(a.ctx, func() { _ = c.SetDeadline(time.Now()) })()
 			if _, err := io.WriteString(c, begin); err != nil {
 				return // a refused connection is fine
 			}
 			for tick := time.NewTicker(200 * time.Millisecond); ; {
 				select {
-				case <-ctx.Done():
+				case <-a.ctx.Done():
 					return
 				case <-tick.C:
 					if _, err := io.WriteString(c, byte); err != nil {
@@ -166,35 +219,38 @@ func drip(ctx context.Context, t *testing.T, addr string, n int, begin, byte str
 			}
 		})
 	}
+	dialled.Wait()
+	a.on()
 	attackers.Wait()
 	return fmt.Sprint(n, " connections")
 }
 
 // headerFlood sends heads that are far too large, one after the other.
-func headerFlood(ctx context.Context, t *testing.T, addr string) string {
+func (a attack) headerFlood() string {
 	flood := "GET /healthz HTTP/1.1\r\nHost: x\r\n" + strings.Repeat("X-Flood: "+strings.Repeat("a", 1000)+"\r\n", 1000)
 	var attackers sync.WaitGroup
 	var sent, answered int
 	var mu sync.Mutex // guards sent and answered
 	for range 8 {
 		attackers.Go(func() {
-			for ctx.Err() == nil {
-				c, err := net.Dial("tcp", addr)
+			for a.ctx.Err() == nil {
+				c, err := net.Dial("tcp", a.addr)
 				if err != nil {
-					t.Error(err)
+					a.t.Error(err)
 					return
 				}
-				_ = c.SetDeadline(time.Now().Add(5 * time.Second))
+				_ = c.SetDeadline(time.Now().Add(startLimit))
 				_, _ = io.WriteString(c, flood) // the server disconnects midway
 				row, _ := bufio.NewReader(c).ReadString('\n')
 				_ = c.Close()
+				a.on()
 				mu.Lock()
 				sent++
 				switch {
 				case strings.HasPrefix(row, "HTTP/1.1 431 "):
 					answered++
 				case row != "":
-					t.Errorf("a head of a megabyte is answered %q", row)
+					a.t.Errorf("a head of a megabyte is answered %q", row)
 				}
 				mu.Unlock()
 			}
@@ -206,22 +262,22 @@ func headerFlood(ctx context.Context, t *testing.T, addr string) string {
 
 // rapidReset opens HTTP/2 streams and resets them immediately, as fast as it can
 // (CVE-2023-44487).
-func rapidReset(ctx context.Context, t *testing.T, addr string, c *tls.Config) string {
-	c = c.Clone()
-	c.NextProtos = []string{"h2"}
+func (a attack) rapidReset() string {
+	a.tls = a.tls.Clone()
+	a.tls.NextProtos = []string{"h2"}
 	var attackers sync.WaitGroup
 	var resets, connections int
 	var mu sync.Mutex // guards resets and connections
 	for range 4 {
 		attackers.Go(func() {
-			for ctx.Err() == nil {
-				n, err := resetStreams(ctx, addr, c)
+			for a.ctx.Err() == nil {
+				n, err := a.resetStreams()
 				mu.Lock()
 				resets += n
 				connections++
 				mu.Unlock()
 				if err != nil && n == 0 {
-					t.Error(err)
+					a.t.Error(err)
 					return
 				}
 			}
@@ -232,13 +288,13 @@ func rapidReset(ctx context.Context, t *testing.T, addr string, c *tls.Config) s
 }
 
 // resetStreams is one connection of rapidReset, until the server ends it.
-func resetStreams(ctx context.Context, addr string, c *tls.Config) (n int, err error) {
-	conn, err := tls.Dial("tcp", addr, c)
+func (a attack) resetStreams() (n int, err error) {
+	conn, err := tls.Dial("tcp", a.addr, a.tls)
 	if err != nil {
 		return 0, err
 	}
 	defer conn.Close()
-	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Now()) })()
+	defer context.AfterFunc(a.ctx, func() { _ = conn.SetDeadline(time.Now()) })()
 	var reading sync.WaitGroup
 	reading.Go(func() { _, _ = io.Copy(io.Discard, conn) })
 	defer reading.Wait()
@@ -264,7 +320,9 @@ func resetStreams(ctx context.Context, addr string, c *tls.Config) (n int, err e
 		if err := f.WriteRSTStream(id, http2.ErrCodeCancel); err != nil {
 			return n, err
 		}
-		n++
+		if n++; n == 1000 {
+			a.on()
+		}
 	}
 	return n, out.Flush()
 }

@@ -46,6 +46,7 @@ func pinned(t *testing.T, tool, variable string) string {
 // A shell runs every command in docs/grpc.md, in order; each prints what the page
 // shows.
 func TestTheCallsOfTheDocumentation(t *testing.T) {
+	t.Parallel()
 	grpcurl := pinned(t, "grpcurl", "GRPCURL_VERSION")
 	page, err := os.ReadFile("../docs/grpc.md")
 	if err != nil {
@@ -184,6 +185,7 @@ func timeless(v any) any {
 // A client in another language, with an independent implementation of gRPC, pushes
 // and tails; the Go client and HTTP agree with it.
 func TestAClientInNode(t *testing.T) {
+	t.Parallel()
 	node := proctest.Program(t, "node", "nodejs npm")
 	modules, err := filepath.Abs("../.cache/node-grpc/node_modules")
 	if err != nil {

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -262,7 +261,7 @@ func (c *composition) testUnreachable(t *testing.T, toRedis *faultproxy.Proxy) {
 	if err := w.close(t.Context(), "alone/log", "snapshot=true"); err != nil {
 		t.Fatal(err)
 	}
-	archived := &hashing{sha256.New(), 0}
+	archived := newHashing()
 	late := tailer{wire: w, key: "alone/log", line: archived.line}
 	if err := late.run(t.Context()); err != nil || archived.String() != sent.String() {
 		t.Errorf("the archive has %d lines of SHA-256 %v, sent were %d of %v (%v)", archived.lines, archived, sent.lines, sent, err)

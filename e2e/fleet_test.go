@@ -3,7 +3,6 @@ package e2e_test
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"fmt"
 	"io"
 	"net"
@@ -241,5 +240,3 @@ func (f *fleet) check(c *course, n int) {
 		t.Errorf("%s: the archive has %d lines of SHA-256 %v, sent were %d of %v (%v)", c.key, archived.lines, archived, c.sent.lines, c.sent, err)
 	}
 }
-
-func newHashing() *hashing { return &hashing{sha256.New(), 0} }

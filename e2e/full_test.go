@@ -15,6 +15,7 @@ import (
 // that must go on, restarts it on the full volume, and makes space again through
 // the API or by removing the file. Nothing that was acknowledged may be missing.
 func TestAFullVolumeRefusesAppendsOnlyAndRecoversOnline(t *testing.T) {
+	t.Parallel()
 	type scenario struct{ alone, foreign, kill, stop bool }
 	all := []scenario{
 		{foreign: true, kill: true}, {}, {alone: true, stop: true}, // the quick ones

@@ -194,6 +194,7 @@ func (n *redisNode) stop(t *testing.T) {
 
 // What is pushed over one protocol is tailed over the other, byte for byte.
 func TestProtocolsMix(t *testing.T) {
+	t.Parallel()
 	c := config.Default()
 	c.Bind, c.GRPCBind = "127.0.0.1:0", "127.0.0.1:0"
 	c.Data = t.TempDir()

@@ -15,6 +15,7 @@ import (
 // library normalises, from account A. No response contains B's secret, and in the
 // end it is still there, unchanged.
 func TestNoSpellingOfAKeyReachesAnotherAccount(t *testing.T) {
+	t.Parallel()
 	s := startServer(t, program(t))
 	const secret = "only-for-B"
 	line := `{"level":"info","pos":0,"out":"` + secret + `","time":"2026-01-02T15:04:05Z","args":null}`

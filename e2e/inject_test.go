@@ -18,6 +18,7 @@ import (
 // several times each, while clients write, follow and close logs. Every second time
 // it also kills the server.
 func TestFailingSystemCallsLoseNothing(t *testing.T) {
+	t.Parallel()
 	if os.Getenv(streamtest.LongEnv) == "" {
 		t.Skip("one of the long tests")
 	}

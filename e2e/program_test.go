@@ -6,6 +6,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"sync"
 	"testing"
 
@@ -35,6 +37,12 @@ func run(m *testing.M) int {
 	built.tested = built.plain
 	if raceEnabled {
 		built.tested = sync.OnceValues(func() (string, error) { return build(folder, "race", "-race") })
+	}
+	// These tests mostly wait: for disks, for other programs, and for leases of
+	// servers that were killed. -parallel on the command line overrides this.
+	if err := flag.Set("test.parallel", strconv.Itoa(4*runtime.GOMAXPROCS(0))); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
 	}
 	if os.Getenv(streamtest.LongEnv) == "" {
 		// Of a sequence of calls each step is a request or two here; the full

@@ -15,7 +15,7 @@ import (
 
 // The fault runs: so many faults each, over so many lines. Writers retry 503, and
 // in the end nothing is lost, duplicated or out of order. The runs mostly wait, so
-// two of them run in parallel.
+// they run in parallel.
 func faultRounds() int { return streamtest.Scale(1, 3, 50) }
 func faultLines() int  { return streamtest.Scale(20_000, 1_000_000, 1_000_000) } // by programs without the race detector
 
@@ -23,23 +23,23 @@ func faultLines() int  { return streamtest.Scale(20_000, 1_000_000, 1_000_000) }
 // connections at random bytes.
 func TestLogsSurviveWhatHappensToRedis(t *testing.T) {
 	t.Parallel()
-	for name, fault := range map[string]func(*redistest.Server, *faultproxy.Proxy, int){
-		"killed": func(redis *redistest.Server, _ *faultproxy.Proxy, _ int) {
+	for name, fault := range map[string]func(*fleet, *redistest.Server, *faultproxy.Proxy, int){
+		"killed": func(_ *fleet, redis *redistest.Server, _ *faultproxy.Proxy, _ int) {
 			redis.Kill()
 			redis.Restart()
 		},
-		"hung": func(redis *redistest.Server, _ *faultproxy.Proxy, round int) {
+		"hung": func(f *fleet, redis *redistest.Server, _ *faultproxy.Proxy, round int) {
 			redis.Pause()
-			pause := 1500 * time.Millisecond
+			f.awaitUnready() // calls are waiting
 			if round > 3 && round%8 == 0 {
-				pause = 7 * time.Second // longer than a call may take
+				f.awaitRefusals() // and have waited for as long as they may
 			}
-			<-time.After(pause)
 			redis.Resume()
 		},
-		"cut off": func(_ *redistest.Server, proxy *faultproxy.Proxy, _ int) { proxy.CutAll() },
+		"cut off": func(_ *fleet, _ *redistest.Server, proxy *faultproxy.Proxy, _ int) { proxy.CutAll() },
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			redis := redistest.Start(t, "--appendfsync", "always") // acknowledged data must survive
 			config := faultproxy.Config{Target: redis.Addr, Seed: 3}
 			if name == "cut off" {
@@ -48,7 +48,7 @@ func TestLogsSurviveWhatHappensToRedis(t *testing.T) {
 			}
 			proxy := startProxy(t, config)
 			f := newFleet(t, plainProgram(t), "LOG_SERVICE_REDIS_ENDPOINT="+proxy.Addr())
-			f.run(faultLines(), 1, faultRounds(), func(round int) { fault(redis, proxy, round) })
+			f.run(faultLines(), 1, faultRounds(), func(round int) { fault(f, redis, proxy, round) })
 			if name == "cut off" {
 				t.Logf("%d connections were cut at a random byte", proxy.Cuts())
 				if proxy.Cuts() < int64(faultRounds()) {
@@ -59,6 +59,35 @@ func TestLogsSurviveWhatHappensToRedis(t *testing.T) {
 				s.stop()
 			}
 		})
+	}
+}
+
+// awaitUnready waits until every server reports that its Redis does not answer.
+func (f *fleet) awaitUnready() {
+	f.t.Helper()
+	for _, s := range f.servers {
+		w := newWire(s.url)
+		for begun := time.Now(); ; {
+			a, err := w.call(f.t.Context(), http.MethodGet, "/ready/healthz", "x", "", nil)
+			if err == nil && a.status == http.StatusServiceUnavailable && strings.Contains(string(a.body), "Redis does not answer") {
+				break
+			}
+			if time.Since(begun) > startLimit {
+				f.t.Fatalf("readiness while Redis hangs is %v, %v", a, err)
+			}
+			<-time.After(retryPause)
+		}
+	}
+}
+
+// awaitRefusals waits until every server has given up a call to Redis.
+func (f *fleet) awaitRefusals() {
+	f.t.Helper()
+	for _, s := range f.servers {
+		a, err := newWire(s.url).call(f.t.Context(), http.MethodPost, "/stream", "refused/log", "", nil)
+		if err := want(a, err, http.StatusServiceUnavailable); err != nil {
+			f.t.Fatal(err)
+		}
 	}
 }
 

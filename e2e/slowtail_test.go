@@ -20,6 +20,7 @@ import (
 // buffers, over each way in which the server writes a tail, with lines longer than
 // one write.
 func TestASlowTailMissesNothingHoweverItIsWritten(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	ca := tlstest.NewAuthority(t)
 	cert, key := ca.Leaf("127.0.0.1")

@@ -22,6 +22,7 @@ import (
 // within the promised time, and clients that retry unanswered requests must find
 // every line once, in order.
 func TestAnOrderlyStopUnderLoadLosesNothing(t *testing.T) {
+	t.Parallel()
 	rounds := streamtest.Scale(1, 2, 20)
 	limit := time.Minute + time.Duration(rounds)*(config.StopTimeout+5*time.Second)
 	ctx, cancel := context.WithTimeoutCause(t.Context(), limit, fmt.Errorf("not done within %v", limit))
@@ -62,6 +63,7 @@ func TestAnOrderlyStopUnderLoadLosesNothing(t *testing.T) {
 
 // TestAStopIsOrderlyForEverybody observes a shutdown from every kind of connection.
 func TestAStopIsOrderlyForEverybody(t *testing.T) {
+	t.Parallel()
 	delay := 500 * time.Millisecond
 	s := startServer(t, program(t), "LOG_SERVICE_STOP_DELAY="+delay.String())
 	w := newWire(s.url)

@@ -132,7 +132,7 @@ func want(a answer, err error, status int) error {
 type tailer struct {
 	wire *wire
 	key  string
-	// line is called once per line; an error ends the tail.
+	// line is called once per line; an error ends the tail. It must not keep json.
 	line func(seq int64, json []byte) error
 
 	last  int64 // the sequence of the last line
@@ -200,9 +200,15 @@ func (t *tailer) connection(ctx context.Context, c *http.Client) error {
 // events reads events. An incomplete one is ignored.
 func (t *tailer) events(in *bufio.Reader) error {
 	var id, name string
-	var data []byte
+	var data, long []byte // reused
+	some := false         // data came since the last event
 	for {
-		row, err := in.ReadBytes('\n')
+		row, err := in.ReadSlice('\n')
+		if errors.Is(err, bufio.ErrBufferFull) {
+			long = append(long[:0], row...)
+			row, err = in.ReadBytes('\n')
+			row = append(long, row...)
+		}
 		if err != nil {
 			return err
 		}
@@ -213,9 +219,10 @@ func (t *tailer) events(in *bufio.Reader) error {
 		case "event":
 			name = string(value)
 		case "data":
-			data = value
+			data = append(data[:0], value...)
+			some = true
 		case "":
-			if len(value) > 0 || data == nil {
+			if len(value) > 0 || !some {
 				continue // a comment, or the end of one
 			}
 			if name == "error" && string(data) == "eof" {
@@ -224,7 +231,7 @@ func (t *tailer) events(in *bufio.Reader) error {
 			if err := t.event(id, name, data); err != nil {
 				return err
 			}
-			id, name, data = "", "", nil
+			id, name, some = "", "", false
 		default:
 			return wrong("a row that no event has: %.200q", row)
 		}
