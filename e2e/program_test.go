@@ -1,15 +1,19 @@
 package e2e_test
 
 import (
+	"bytes"
 	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/harness/log-service/internal/stream/streamtest"
 )
@@ -19,7 +23,11 @@ type programs struct {
 	folder string
 	tested func() (string, error) // with the race detector where the tests have it
 	plain  func() (string, error) // without it, where memory is measured
+	tests  func() (string, error) // these tests without it: see unraced
 }
+
+// plainEnv tells a process of unraced where the plain program is.
+const plainEnv = "LOG_SERVICE_E2E_PLAIN"
 
 var built programs // made by TestMain
 
@@ -34,6 +42,13 @@ func run(m *testing.M) int {
 	defer os.RemoveAll(folder)
 	built.folder = folder
 	built.plain = sync.OnceValues(func() (string, error) { return build(folder, "plain") })
+	if path := os.Getenv(plainEnv); path != "" {
+		built.plain = func() (string, error) { return path, nil }
+	}
+	built.tests = sync.OnceValues(func() (string, error) {
+		path := filepath.Join(folder, "e2e.test")
+		return path, compile("test", "-c", "-o", path, ".")
+	})
 	built.tested = built.plain
 	if raceEnabled {
 		built.tested = sync.OnceValues(func() (string, error) { return build(folder, "race", "-race") })
@@ -58,11 +73,15 @@ func run(m *testing.M) int {
 func build(folder, name string, flags ...string) (string, error) {
 	path := filepath.Join(folder, name, "log-service")
 	args := append([]string{"build", "-o", path}, flags...)
-	cmd := exec.Command("go", append(args, "../cmd/log-service")...)
+	return path, compile(append(args, "../cmd/log-service")...)
+}
+
+func compile(args ...string) error {
+	cmd := exec.Command("go", args...)
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("%v: %w\n%s", cmd.Args, err, out)
+		return fmt.Errorf("%v: %w\n%s", cmd.Args, err, out)
 	}
-	return path, nil
+	return nil
 }
 
 // program returns the path of the binary under test.
@@ -83,4 +102,36 @@ func must(t *testing.T, build func() (string, error)) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// unraced runs the test in a process without the race detector, if this one has it,
+// and reports whether it did. It is for clients of the plain program: nothing of the
+// product is in their process, and with a million lines the detector takes most of
+// the time.
+func unraced(t *testing.T) bool {
+	t.Helper()
+	if !raceEnabled {
+		return false
+	}
+	names := strings.Split(t.Name(), "/")
+	for i, n := range names {
+		names[i] = "^" + regexp.QuoteMeta(n) + "$"
+	}
+	args := []string{"-test.v", "-test.run", strings.Join(names, "/"), fmt.Sprint("-test.short=", testing.Short())}
+	if end, ok := t.Deadline(); ok {
+		args = append(args, fmt.Sprint("-test.timeout=", time.Until(end)))
+	}
+	cmd := exec.CommandContext(t.Context(), must(t, built.tests), args...)
+	cmd.Env = append(os.Environ(), plainEnv+"="+plainProgram(t))
+	out, err := cmd.CombinedOutput()
+	switch {
+	case err != nil:
+		t.Fatalf("%v: %v\n%s", cmd.Args, err, out)
+	case bytes.Contains(out, []byte("--- SKIP: "+t.Name())):
+		t.Skipf("%s", out)
+	case !bytes.Contains(out, []byte("--- PASS: "+t.Name())):
+		t.Fatalf("%v did not run it:\n%s", cmd.Args, out)
+	}
+	t.Logf("%s", out)
+	return true
 }

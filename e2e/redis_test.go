@@ -40,6 +40,9 @@ func TestLogsSurviveWhatHappensToRedis(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			if unraced(t) {
+				return
+			}
 			redis := redistest.Start(t, "--appendfsync", "always") // acknowledged data must survive
 			config := faultproxy.Config{Target: redis.Addr, Seed: 3}
 			if name == "cut off" {
@@ -95,6 +98,9 @@ func (f *fleet) awaitRefusals() {
 // has everything acknowledged.
 func TestLogsSurviveFailOvers(t *testing.T) {
 	t.Parallel()
+	if unraced(t) {
+		return
+	}
 	s := redistest.StartSentinels(t)
 	f := newFleet(t, plainProgram(t), "LOG_SERVICE_REDIS_USE_SENTINEL=true", "LOG_SERVICE_REDIS_MASTER_NAME="+redistest.MasterName,
 		"LOG_SERVICE_REDIS_SENTINEL_ADDRS="+strings.Join(s.Addrs, ","), "LOG_SERVICE_REDIS_REPLICAS=1")
@@ -106,6 +112,9 @@ func TestLogsSurviveFailOvers(t *testing.T) {
 // archive it, which the other one then does.
 func TestANodeThatIsKilledLosesNothing(t *testing.T) {
 	t.Parallel()
+	if unraced(t) {
+		return
+	}
 	redis := redistest.Start(t)
 	f := newFleet(t, plainProgram(t), "LOG_SERVICE_REDIS_ENDPOINT="+redis.Addr)
 	f.run(faultLines(), 1, faultRounds(), func(round int) {

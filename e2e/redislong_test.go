@@ -26,6 +26,9 @@ const maxRedisMemory = 2*16*streamMemory + 4<<20
 // and finally the archive is read.
 func TestALogOfAnyLengthIsCompleteWhileRedisStaysSmall(t *testing.T) {
 	t.Parallel()
+	if unraced(t) {
+		return
+	}
 	lines := streamtest.Scale(50_000, 200_000, 10_000_000)
 	limit := 2*time.Minute + time.Duration(lines/1000)*200*time.Millisecond
 	ctx, cancel := context.WithTimeoutCause(t.Context(), limit, fmt.Errorf("not done within %v", limit))

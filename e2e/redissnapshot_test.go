@@ -17,6 +17,9 @@ import (
 // the archive, or in a gap that counts it.
 func TestLinesLostWithAnOldSnapshotAreAGap(t *testing.T) {
 	t.Parallel()
+	if unraced(t) {
+		return
+	}
 	redis := redistest.Start(t)
 	f := newFleet(t, plainProgram(t), "LOG_SERVICE_REDIS_ENDPOINT="+redis.Addr)
 	const kept, rounds = 20, 3

@@ -22,6 +22,9 @@ import (
 // then appends more lines than the server may hold in memory. The memory per tail
 // must not depend on how much it missed.
 func TestStalledTailersDoNotGrowTheServer(t *testing.T) {
+	if unraced(t) {
+		return
+	}
 	const (
 		budget  = 16 << 20 // LOG_SERVICE_MEMORY
 		perTail = 64 << 10 // goroutines, buffers and the batches that a write waits with
@@ -87,6 +90,9 @@ func TestStalledTailersDoNotGrowTheServer(t *testing.T) {
 // log, live and archived, that is many times larger than the memory budget. Their
 // clients read nothing; some resume later and miss nothing.
 func TestStalledTailersOfALongLogShareTheBudget(t *testing.T) {
+	if unraced(t) {
+		return
+	}
 	const (
 		budget  = 32 << 20
 		perTail = 40 << 10 // goroutines and buffers
