@@ -81,12 +81,16 @@ release-program:
 # it ends, for races in goroutines that it has left behind. Ours leave none.
 export GORACE ?= atexit_sleep_ms=0
 
-test: race-detector test-servers ## run all tests (minutes)
+# Tests mostly wait, for disks and other programs: so more packages are tested at
+# a time than there are processors.
+TESTS_AT_A_TIME ?= 4
+
+test: race-detector test-servers ## run all tests (ten minutes on two cores)
 	go vet $(PACKAGES)
-	go test $(RACE) -timeout 20m $(PACKAGES)
+	go test $(RACE) -p $(TESTS_AT_A_TIME) -timeout 20m $(PACKAGES)
 
 test-long: race-detector test-servers ## run all tests with the long ones: fifty kills, a million lines, a gigabyte (an hour)
-	LOG_SERVICE_TEST_LONG=1 go test $(RACE) -timeout 120m $(PACKAGES)
+	LOG_SERVICE_TEST_LONG=1 go test $(RACE) -p $(TESTS_AT_A_TIME) -timeout 120m $(PACKAGES)
 
 .PHONY: race-detector
 race-detector:

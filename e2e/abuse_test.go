@@ -27,11 +27,11 @@ import (
 
 // A probe measures with so many requests during an attack, and each of them may take
 // as long as so many requests of the same kind to a server that nobody attacks, one
-// after the other: less than a second on a quiet machine. Attackers, both servers and other
+// after the other: about a second on a quiet machine. Attackers, both servers and other
 // tests share the processors, which delays both kinds of requests.
 const (
 	probeRequests = 50
-	probeLimit    = 500
+	probeLimit    = 1000
 )
 
 // probe is a client of another account that only wants to append.

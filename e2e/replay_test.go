@@ -10,13 +10,16 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/harness/log-service/internal/proctest"
 )
 
 // replay sends what clients of the original Harness log service send, byte for
 // byte, over raw connections.
 type replay struct {
-	t    *testing.T
-	addr string
+	t     *testing.T
+	addr  string
+	clock *proctest.Clock
 }
 
 // headLimit is how long clients wait for the head of a response.
@@ -35,7 +38,7 @@ func (r *replay) send(raw ...string) reply {
 	r.t.Helper()
 	c := dial(r.t, r.addr)
 	defer c.Close()
-	begun := time.Now()
+	begun := r.clock.Elapsed()
 	for _, piece := range raw {
 		c.write(piece)
 	}
@@ -50,7 +53,7 @@ func (r *replay) send(raw ...string) reply {
 			break
 		}
 	}
-	if took := time.Since(begun); took > headLimit {
+	if took := r.clock.Elapsed() - begun; took > headLimit {
 		r.t.Errorf("%.100q: the head of the answer took %v", raw[0], took)
 	}
 	method, _, _ := strings.Cut(raw[0], " ")
@@ -95,7 +98,7 @@ const (
 func startReplay(t *testing.T) *replay {
 	s := startServer(t, program(t), "LOG_SERVICE_SECRET="+replaySecret, "LOG_SERVICE_GLOBAL_TOKEN="+replayGlobal)
 	t.Cleanup(func() { s.stop() })
-	return &replay{t, s.addr}
+	return &replay{t, s.addr, proctest.StartClock(t)}
 }
 
 // token gets an account token as the manager does.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/harness/log-service/internal/config"
+	"github.com/harness/log-service/internal/proctest"
 	"github.com/harness/log-service/internal/stream/streamtest"
 )
 
@@ -37,9 +38,9 @@ func TestAnOrderlyStopUnderLoadLosesNothing(t *testing.T) {
 		if err := l.progress(200, 2*time.Second); err != nil {
 			t.Fatalf("round %d: %v", round, err)
 		}
-		begun := time.Now()
+		clock := proctest.StartClock(t)
 		s.stop() // checks the status
-		took := time.Since(begun)
+		took := clock.Elapsed()
 		t.Logf("round %d: stopped within %v", round, took.Round(time.Millisecond))
 		if took > config.StopTimeout {
 			t.Errorf("round %d: the stop took %v, want at most %v", round, took, config.StopTimeout)
@@ -95,7 +96,7 @@ func TestAStopIsOrderlyForEverybody(t *testing.T) {
 		endless.write("{")
 	}
 
-	begun := time.Now()
+	begun, clock := time.Now(), proctest.StartClock(t)
 	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +128,7 @@ func TestAStopIsOrderlyForEverybody(t *testing.T) {
 	select {
 	case err := <-s.exited:
 		s.cmd = nil
-		took := time.Since(begun)
+		took := clock.Elapsed()
 		t.Logf("stopped within %v", took.Round(time.Millisecond))
 		if err != nil || took > config.StopTimeout {
 			t.Errorf("the server ended after %v with %v", took, err)

@@ -18,6 +18,7 @@ import (
 
 	"github.com/harness/log-service/client"
 	"github.com/harness/log-service/internal/config"
+	"github.com/harness/log-service/internal/proctest"
 	"github.com/harness/log-service/internal/server"
 )
 
@@ -56,12 +57,12 @@ func start(t *testing.T, c config.Config) *running {
 func (r *running) ended(t *testing.T) {
 	t.Helper()
 	r.stop()
-	begun := time.Now()
+	clock := proctest.StartClock(t)
 	if err := <-r.served; err != nil {
 		t.Errorf("Serve: %v", err)
 	}
 	// Nothing here has to be cut off at a deadline.
-	if took := time.Since(begun); took > 8*time.Second {
+	if took := clock.Elapsed(); took > 8*time.Second {
 		t.Errorf("the stop took %v", took)
 	}
 }

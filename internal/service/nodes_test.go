@@ -47,6 +47,7 @@ func twoServers(t *testing.T, wrap func(logs.Store) logs.Store) [2]*rig {
 func TestWhatUsersSayAtAnotherServerStands(t *testing.T) {
 	for _, w := range words {
 		t.Run("the archiver waits/"+w.name, func(t *testing.T) {
+			t.Parallel() // most of it is waiting
 			var store *noArchives
 			servers := twoServers(t, func(s logs.Store) logs.Store {
 				store = &noArchives{Store: s}
@@ -63,6 +64,7 @@ func TestWhatUsersSayAtAnotherServerStands(t *testing.T) {
 			}
 		})
 		t.Run("the archive is being stored/"+w.name, func(t *testing.T) {
+			t.Parallel() // most of it is waiting
 			storing, goOn := make(chan struct{}, 1), make(chan struct{})
 			servers := twoServers(t, func(s logs.Store) logs.Store {
 				store := &committed{Store: s}

@@ -18,6 +18,7 @@ import (
 
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/internal/logs"
+	"github.com/harness/log-service/internal/proctest"
 	"github.com/harness/log-service/internal/service"
 	"github.com/harness/log-service/internal/store/s3"
 	"github.com/harness/log-service/internal/store/s3/s3test"
@@ -302,9 +303,9 @@ func TestWhileTheStoreIsAwayLogsGoOn(t *testing.T) {
 			for i, id := range ids { // appends go on
 				want[i] = append(want[i], r.append(id, 100, 100)...)
 			}
-			begun := time.Now()
+			clock := proctest.StartClock(t)
 			r.must(r.CloseAll(t.Context(), ids, logs.ArchiveIfMissing))
-			if took := time.Since(begun); took > 10*time.Second {
+			if took := clock.Elapsed(); took > 10*time.Second {
 				t.Errorf("the close took %v", took)
 			}
 			for i, id := range ids[:3] { // so do tails, and reading what was closed
@@ -325,10 +326,10 @@ func TestWhileTheStoreIsAwayLogsGoOn(t *testing.T) {
 				"Follow":          func() error { _, _, err := r.Follow(t.Context(), old, 0); return err },
 			} {
 				asked.Go(func() {
-					begun := time.Now()
+					clock := proctest.StartClock(t)
 					err := ask()
 					var u *logservice.UnavailableError
-					if took := time.Since(begun); !errors.As(err, &u) || u.RetryAfter <= 0 || took > 10*time.Second {
+					if took := clock.Elapsed(); !errors.As(err, &u) || u.RetryAfter <= 0 || took > 10*time.Second {
 						t.Errorf("%s: %v after %v, want unavailable, and when to try again, within 10 s", what, err, took)
 					}
 				})

@@ -206,7 +206,7 @@ func drain(t testing.TB, c logs.Cursor, first int64) (data []byte, next int64) {
 // eventually waits until ok, for things that happen in the background.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	eventuallyWithin(t, 20*time.Second, what, ok)
+	eventuallyWithin(t, time.Minute, what, ok)
 }
 
 func eventuallyWithin(t testing.TB, limit time.Duration, what string, ok func() bool) {

@@ -18,6 +18,7 @@ import (
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/internal/faultproxy"
 	"github.com/harness/log-service/internal/logs"
+	"github.com/harness/log-service/internal/proctest"
 	"github.com/harness/log-service/internal/store/s3"
 	"github.com/harness/log-service/internal/store/s3/s3test"
 	"github.com/harness/log-service/internal/store/storetest"
@@ -264,9 +265,9 @@ func TestAStoreThatHangsIsUnavailableInTime(t *testing.T) {
 	}
 	for name, call := range calls {
 		go func() {
-			begun := time.Now()
+			clock := proctest.StartClock(t)
 			wantUnavailable(t, name, call())
-			if took := time.Since(begun); took > 9500*time.Millisecond {
+			if took := clock.Elapsed(); took > 9500*time.Millisecond {
 				t.Errorf("%s took %v", name, took)
 			}
 			done <- struct{}{}
