@@ -115,7 +115,7 @@ func (s *stream) close(ctx context.Context, how logs.Closing) (err error) {
 		err = logservice.ErrStreamNotFound
 	case !s.closing:
 		s.closing = true
-		if err = s.stage(staged{rec: record{kind: kindClose, flags: closingFlags(how)}}); err != nil {
+		if err = s.stage(s.closeRecord(how)); err != nil {
 			s.closing = false
 		}
 	}

@@ -135,7 +135,7 @@ func (s *stream) compact(seg *segment) error {
 	open.compacts = true
 	head := []staged{open}
 	if s.closed {
-		head = append(head, staged{rec: record{kind: kindClose, flags: closingFlags(s.how)}})
+		head = append(head, s.closeRecord(s.how))
 	}
 	err := s.stage(head...)
 	g := s.staging

@@ -179,3 +179,27 @@ func TestADamagedRecordIsAGapAndItsFileStays(t *testing.T) {
 		t.Fatalf("the damaged file is not kept: %v", names)
 	}
 }
+
+func TestACloseShowsTheLossOfTheLastLines(t *testing.T) {
+	d := newDisk()
+	e := openOn(t, d, 64<<10)
+	for _, key := range []string{"closed", "next"} {
+		mustOpen(t, e, key)
+	}
+	mustAppend(t, e, "closed", 1, 3)
+	mustAppend(t, e, "closed", 4, 2)
+	if err := e.Close(t.Context(), id("closed"), logs.Closing{}); err != nil {
+		t.Fatal(err)
+	}
+	mustAppend(t, e, "next", 1, 1)
+	d = d.crash(rand.New(rand.NewPCG(1, 1))) // before a roster, if that is not late
+	_ = e.Stop()
+	f := d.safe[segmentName(1)]
+	f.safe[bytes.Index(f.safe, []byte(`{"pos":3,"out":"closed line 4`))-recordHeader+9] ^= 1 // the record is lost
+	e = openOn(t, d, 64<<10)
+	defer e.Stop()
+	if got, lost, next := readAll(t, e, "closed"); lost != 2 || next != 6 || got != string(lines("closed", 1, 3).Data) {
+		t.Errorf("2 of 5 lines are damaged: %d are lost, the next sequence is %d", lost, next)
+	}
+	mustEqual(t, e, "next", 1)
+}

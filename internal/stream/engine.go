@@ -240,3 +240,9 @@ func (s *stream) openRecord() staged {
 		kind: kindOpen, first: int64(s.ttl), next: s.end, dataCRC: checksum(data),
 	}}
 }
+
+// closeRecord also says how far the log has got: nothing that its writers do
+// will show the loss of its last lines.
+func (s *stream) closeRecord(how logs.Closing) staged {
+	return staged{rec: record{kind: kindClose, flags: closingFlags(how), next: s.next}}
+}

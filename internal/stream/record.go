@@ -32,7 +32,7 @@ type recordKind uint8
 const (
 	kindOpen      recordKind = 1 + iota // data: account NUL key; ttl in first, next sequence in next
 	kindLines                           // data: NDJSON of count lines from first on
-	kindClose                           // how in flags
+	kindClose                           // how in flags, next sequence in next (0 in older files): the lines before it may be damaged
 	kindDelete                          // deletes the stream and all its earlier records
 	kindCompacted                       // lines, compressed with zstd; replaces what was stored for that range
 	kindRecent                          // data: the recent appends among the lines of the compacted blocks beside it, see appendRecents

@@ -70,6 +70,8 @@ func (r *replay) record(seg *segment, rec record, data []byte, off int64) {
 		s.remember(parseRecents(data)...)
 	case kindCompacted:
 		s.end = max(s.end, rec.first+int64(rec.count))
+	case kindClose:
+		s.end = max(s.end, rec.next)
 	}
 	first := !s.in(seg)
 	s.apply(staged{s: s, rec: rec}, nil, seg, off)
