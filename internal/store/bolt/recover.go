@@ -231,6 +231,8 @@ func walk(h *handle, name []byte, backward bool, put func(k, v []byte) error) er
 		return h.db.View(func(tx *bbolt.Tx) error {
 			b := tx.Bucket(name)
 			switch {
+			case b == nil && bytes.Equal(name, bucketBlobs): // bbolt makes an empty catalog of an empty file
+				return fmt.Errorf("%w: it has no bucket %q", logs.ErrDamaged, name)
 			case b == nil:
 				return nil
 			case b.Root() == 0: // in the page of its parent
