@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -15,6 +16,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/harness/log-service/internal/api/admission"
 	"github.com/harness/log-service/internal/stream/streamtest"
 )
 
@@ -129,6 +131,7 @@ func TestStalledTailersOfALongLogShareTheBudget(t *testing.T) {
 			t.Fatal(err)
 		}
 		var tails []net.Conn
+		begun := time.Now()
 		var places []int
 		for i := range tailers {
 			after, buffer := rand.IntN(len(lines)), 4<<10
@@ -152,7 +155,9 @@ func TestStalledTailersOfALongLogShareTheBudget(t *testing.T) {
 			t.Errorf("peak RSS is %d MiB, want at most %d", peak>>20, most>>20)
 		}
 		for i := tailers - resumed; i < tailers; i++ {
-			goOn(t, tails[i], places[i], lines, min(len(lines), places[i]+20_000))
+			last := min(len(lines), places[i]+20_000)
+			at := goOn(t, tails[i], begun, places[i], lines, last)
+			follow(t, s.url, key, at, lines, last) // like a client that was disconnected
 		}
 		for _, c := range tails {
 			_ = c.Close()
@@ -179,28 +184,48 @@ func follow(t *testing.T, url, key string, after int, lines []string, last int) 
 	sees(t, bufio.NewReader(resp.Body), after, lines, last)
 }
 
-// goOn reads what a stalled tail has not read yet, like follow.
-func goOn(t *testing.T, c net.Conn, after int, lines []string, last int) {
+// goOn reads what a stalled tail has not read yet, like follow. If it has been
+// stalled since begun for so long that the server may have closed its
+// connection, this returns after which line it ended; otherwise last.
+func goOn(t *testing.T, c net.Conn, begun time.Time, after int, lines []string, last int) int {
 	t.Helper()
 	_ = c.SetDeadline(time.Now().Add(startLimit))
 	resp, err := http.ReadResponse(bufio.NewReader(io.MultiReader(strings.NewReader(answered), c)), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	sees(t, bufio.NewReader(resp.Body), after, lines, last)
+	at, err := reads(bufio.NewReader(resp.Body), after, lines, last)
+	if errors.Is(err, errOther) || err != nil && time.Since(begun) < admission.DefaultStall {
+		t.Fatal(err)
+	}
+	return at
 }
 
 func sees(t *testing.T, in *bufio.Reader, after int, lines []string, last int) {
 	t.Helper()
-	want := ": ping\n\n"
-	for after < last {
-		got := make([]byte, len(want))
-		if _, err := io.ReadFull(in, got); err != nil || string(got) != want {
-			t.Fatalf("after line %d: %v, got\n%.200s\nwant\n%.200s", after, err, got, want)
-		}
-		after++
-		want = fmt.Sprintf("id: %d\ndata: %s\n\n", after, lines[after-1])
+	if _, err := reads(in, after, lines, last); err != nil {
+		t.Fatal(err)
 	}
+}
+
+var errOther = errors.New("not the line that was written")
+
+// reads returns the last line that it has read completely.
+func reads(in *bufio.Reader, after int, lines []string, last int) (at int, err error) {
+	want := ": ping\n\n"
+	for at = after - 1; at < last; at++ { // the ping comes first
+		got := make([]byte, len(want))
+		if _, err := io.ReadFull(in, got); err != nil {
+			return max(at, after), fmt.Errorf("after line %d: %w", at, err)
+		}
+		if string(got) != want {
+			return max(at, after), fmt.Errorf("after line %d: %w: got\n%.200s\nwant\n%.200s", at, errOther, got, want)
+		}
+		if at+1 < last {
+			want = fmt.Sprintf("id: %d\ndata: %s\n\n", at+2, lines[at+1])
+		}
+	}
+	return last, nil
 }
 
 // answered is the start of every tail's response.
