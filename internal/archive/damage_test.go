@@ -2,8 +2,10 @@ package archive
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"hash/crc32"
 	"io"
 	"runtime"
@@ -206,4 +208,53 @@ func FuzzIndex(f *testing.F) {
 		data := append(slices.Clone(frames), b...)
 		readAll(t, c, x.appendSeekTable(data, len(b)))
 	})
+}
+
+// badByte is a source with a byte that cannot be read.
+type badByte struct {
+	file
+	at int64
+}
+
+func (f *badByte) Range(ctx context.Context, offset, length int64) (io.ReadCloser, error) {
+	if offset <= f.at && f.at < offset+length {
+		return nil, fmt.Errorf("a bad sector: %w", logs.ErrDamaged)
+	}
+	return f.file.Range(ctx, offset, length)
+}
+
+// Frames are read ahead, several at a time: those that can be read are not lost
+// with the one that cannot.
+func TestABadSectorCostsItsFrameOnly(t *testing.T) {
+	c := NewCodec()
+	packed := write(t, c, inBatches(1, buildLog(60_000), 1000)...)
+	frames := open(t, NewCodec(), packed).index.frames
+	if len(frames) < 10 {
+		t.Fatal(len(frames), "frames")
+	}
+	for i, f := range frames {
+		src := &badByte{file: file{data: packed}, at: f.offset + int64(f.size)/2}
+		r, err := NewCodec().Open(t.Context(), src, int64(len(packed)))
+		if err != nil {
+			if i < len(frames)-1 { // the last is read together with the index
+				t.Fatal(err)
+			}
+			continue
+		}
+		x := r.Cursor(0)
+		var lost []int64
+		for {
+			_, err := x.Next(t.Context())
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				first, count := x.Skip()
+				lost = append(lost, first, count)
+			}
+		}
+		if len(lost) != 2 || lost[0] != f.first || lost[1] != f.count {
+			t.Errorf("frame %d of %d: lost %v", i, len(frames), lost)
+		}
+	}
 }
