@@ -43,20 +43,15 @@ type Plain struct {
 	first int64 // sequence of the first line at mark
 }
 
-// NewPlain returns a Plain that reads r. Lines that are not JSON objects get
-// the time at.
-func NewPlain(r io.Reader, at time.Time) *Plain {
-	return NewPlainAt(r, at, 0, 1)
-}
-
-// NewPlainAt continues at a Mark: r is the input from offset on, and its first
-// line has the sequence next.
-func NewPlainAt(r io.Reader, at time.Time, offset, next int64) *Plain {
+// NewPlain returns a Plain that reads r, which is the input from offset on; its
+// first line has the sequence next. Both are 0 and 1, or those of a Mark. Lines
+// that are not JSON objects get the time at.
+func NewPlain(r io.Reader, at time.Time, offset, next int64) *Plain {
 	return &Plain{r: bufio.NewReaderSize(r, frameTarget), at: at, next: next, read: offset, mark: offset, first: next}
 }
 
 // Mark returns the position in the input of the lines of the last batch, or of
-// some lines before them, for NewPlainAt.
+// some lines before them, for NewPlain.
 func (p *Plain) Mark() (offset, next int64) { return p.mark, p.first }
 
 // Sequence returns the sequence of the line after the last batch.

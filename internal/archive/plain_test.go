@@ -20,7 +20,7 @@ var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
 func plainLines(t testing.TB, r io.Reader) []string {
 	t.Helper()
 	var got []string
-	p := NewPlain(r, noon)
+	p := NewPlain(r, noon, 0, 1)
 	for {
 		run, err := p.Next()
 		if errors.Is(err, io.EOF) {
@@ -130,7 +130,7 @@ func (endless) Read(p []byte) (int, error) {
 
 func TestABlobThatBreaksOffIsAnError(t *testing.T) {
 	broken := errors.New("broken")
-	p := NewPlain(io.MultiReader(strings.NewReader("{}\n"), iotest.ErrReader(broken)), noon)
+	p := NewPlain(io.MultiReader(strings.NewReader("{}\n"), iotest.ErrReader(broken)), noon, 0, 1)
 	if _, err := p.Next(); !errors.Is(err, broken) {
 		t.Error(err)
 	}

@@ -151,13 +151,8 @@ type content struct {
 }
 
 func (c *content) Read(p []byte) (int, error) {
-	for len(c.part) == 0 {
-		if c.err == nil {
-			c.err = c.load()
-		}
-		if c.err != nil {
-			return 0, c.err
-		}
+	if err := c.fill(); err != nil {
+		return 0, err
 	}
 	n := copy(p, c.part)
 	c.part = c.part[n:]
@@ -167,16 +162,10 @@ func (c *content) Read(p []byte) (int, error) {
 // WriteTo avoids the buffer of io.Copy.
 func (c *content) WriteTo(w io.Writer) (total int64, err error) {
 	for {
-		for len(c.part) == 0 {
-			if c.err == nil {
-				c.err = c.load()
-			}
-			if errors.Is(c.err, io.EOF) {
-				return total, nil
-			}
-			if c.err != nil {
-				return total, c.err
-			}
+		if err := c.fill(); errors.Is(err, io.EOF) {
+			return total, nil
+		} else if err != nil {
+			return total, err
 		}
 		n, err := w.Write(c.part)
 		total += int64(n)
@@ -185,6 +174,17 @@ func (c *content) WriteTo(w io.Writer) (total int64, err error) {
 			return total, err
 		}
 	}
+}
+
+// fill decompresses the next frame once all of part was returned.
+func (c *content) fill() error {
+	for len(c.part) == 0 && c.err == nil {
+		c.err = c.load()
+	}
+	if len(c.part) > 0 {
+		return nil
+	}
+	return c.err
 }
 
 func (c *content) load() error {

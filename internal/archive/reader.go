@@ -8,9 +8,9 @@ import (
 	"hash/crc32"
 	"io"
 
-	"github.com/harness/log-service/internal/logs"
-
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/harness/log-service/internal/logs"
 )
 
 // Source is where an archive is stored, for example a blob of a store. Range

@@ -38,37 +38,37 @@ func (c *Codec) NewPlainWriter(w io.Writer) *Writer {
 func (w *Writer) MarkIncomplete() { w.index.flags |= flagIncomplete }
 
 // Append adds a batch, which must follow the previous one; the first may start
-// at any sequence. It does not retain r.Data. After an error the archive is
+// at any sequence. It does not retain b.Data. After an error the archive is
 // unusable.
-func (w *Writer) Append(r *logs.Batch) error {
+func (w *Writer) Append(b *logs.Batch) error {
 	if w.err == nil {
-		w.err = w.append(r)
+		w.err = w.append(b)
 	}
 	return w.err
 }
 
-func (w *Writer) append(r *logs.Batch) error {
-	if err := w.check(r); err != nil {
+func (w *Writer) append(b *logs.Batch) error {
+	if err := w.check(b); err != nil {
 		return err
 	}
 	if w.next == 0 {
-		w.index.first = r.First
+		w.index.first = b.First
 	}
-	w.next = r.First + r.Count
-	if r.Gap {
+	w.next = b.First + b.Count
+	if b.Gap {
 		if err := w.flush(); err != nil {
 			return err
 		}
-		return w.frame(r.Data, r.Count, true)
+		return w.frame(b.Data, b.Count, true)
 	}
-	data, count := r.Data, r.Count
+	data, count := b.Data, b.Count
 	for len(data) > 0 {
-		room := frameTarget - len(w.lines)
-		if len(data) < room {
+		free := frameTarget - len(w.lines)
+		if len(data) < free {
 			w.lines, w.count = append(w.lines, data...), w.count+count
 			return nil
 		}
-		n := bytes.LastIndexByte(data[:room], '\n') + 1
+		n := bytes.LastIndexByte(data[:free], '\n') + 1
 		if n == 0 && len(w.lines) == 0 { // a line longer than a frame
 			n = bytes.IndexByte(data, '\n') + 1
 		}
@@ -92,17 +92,17 @@ func (w *Writer) append(r *logs.Batch) error {
 var newline = []byte{'\n'}
 
 // check rejects a batch that would make the index wrong.
-func (w *Writer) check(r *logs.Batch) error {
-	lines := int64(bytes.Count(r.Data, newline))
+func (w *Writer) check(b *logs.Batch) error {
+	lines := int64(bytes.Count(b.Data, newline))
 	switch {
-	case r.First < 1 || r.Count < 1 || r.First+r.Count > maxSequence:
-		return fmt.Errorf("archive: a run of %d lines from sequence %d", r.Count, r.First)
-	case w.next != 0 && r.First != w.next:
-		return fmt.Errorf("archive: a run starts at sequence %d, not at %d", r.First, w.next)
-	case len(r.Data) == 0 || r.Data[len(r.Data)-1] != '\n':
-		return fmt.Errorf("archive: the run from sequence %d does not end in a line break", r.First)
-	case r.Gap && lines != 1, !r.Gap && lines != r.Count:
-		return fmt.Errorf("archive: the run from sequence %d has %d lines, not %d", r.First, lines, r.Count)
+	case b.First < 1 || b.Count < 1 || b.First+b.Count > maxSequence:
+		return fmt.Errorf("archive: a batch of %d lines from sequence %d", b.Count, b.First)
+	case w.next != 0 && b.First != w.next:
+		return fmt.Errorf("archive: a batch starts at sequence %d, not at %d", b.First, w.next)
+	case len(b.Data) == 0 || b.Data[len(b.Data)-1] != '\n':
+		return fmt.Errorf("archive: the batch from sequence %d does not end in a line break", b.First)
+	case b.Gap && lines != 1, !b.Gap && lines != b.Count:
+		return fmt.Errorf("archive: the batch from sequence %d has %d lines, not %d", b.First, lines, b.Count)
 	}
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/setting"
 )
 
 // shared lists issuers from which anybody can get a token: trusting one without
@@ -31,7 +32,7 @@ type identities struct {
 }
 
 func newIdentities(c OIDC, log *slog.Logger) (*identities, error) {
-	if _, err := c.Check(); err != nil {
+	if err := c.Check(); err != nil {
 		return nil, err
 	}
 	// Validated above.
@@ -40,34 +41,44 @@ func newIdentities(c OIDC, log *slog.Logger) (*identities, error) {
 	return &identities{config: c, issuer: newIssuer(c.Issuer, log), account: account, prefix: prefix}, nil
 }
 
-// Check validates c and returns the name of an invalid field.
-func (c OIDC) Check() (field string, err error) {
+// Check returns an error, a *setting.Error, if a setting is missing or unsafe.
+func (c OIDC) Check() error {
+	name, value, err := c.invalid()
+	if err == nil {
+		return nil
+	}
+	return &setting.Error{Name: setting.Prefix + "OIDC_" + name, Value: value, Rule: err.Error()}
+}
+
+// invalid returns the name and the value of the first setting that is not valid,
+// and why.
+func (c OIDC) invalid() (name, value string, err error) {
 	u, err := url.Parse(c.Issuer)
 	switch {
 	case err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "":
-		return "Issuer", logservice.Invalidf("want an address such as https://issuer.example.com")
+		return "ISSUER", c.Issuer, logservice.Invalidf("want an address such as https://issuer.example.com")
 	case !safe(u):
-		return "Issuer", logservice.Invalidf("not reached by https: anybody on the way could make tokens")
+		return "ISSUER", c.Issuer, logservice.Invalidf("not reached by https: anybody on the way could make tokens")
 	case c.Audience == "":
-		return "Audience", logservice.Invalidf("name what the tokens are made for: else those made for any other service would count here")
+		return "AUDIENCE", c.Audience, logservice.Invalidf("name what the tokens are made for: else those made for any other service would count here")
 	case c.Account == "":
-		return "Account", logservice.Invalidf("name the account whose logs these are, or make it of a claim in braces, such as {repository_owner}")
+		return "ACCOUNT", c.Account, logservice.Invalidf("name the account whose logs these are, or make it of a claim in braces, such as {repository_owner}")
 	case c.Verbs == 0:
-		return "Verbs", logservice.Invalidf("name what such a token may do")
+		return "VERBS", "", logservice.Invalidf("name what such a token may do")
 	case len(c.Claims) == 0 && slices.Contains(shared, strings.TrimSuffix(c.Issuer, "/")):
-		return "Claims", logservice.Invalidf("%s issues tokens to the public: require a claim that only yours have, such as repository_owner=acme", c.Issuer)
+		return "CLAIMS", "", logservice.Invalidf("%s issues tokens to the public: require a claim that only yours have, such as repository_owner=acme", c.Issuer)
 	}
 	t, err := parseTemplate(c.Account)
 	if err == nil {
 		_, err = logservice.ParseAccount(t.sample())
 	}
 	if err != nil {
-		return "Account", err
+		return "ACCOUNT", c.Account, err
 	}
 	if t, err = parseTemplate(c.Prefix); err == nil && c.Prefix != "" {
 		_, err = logservice.ParseKey(t.sample())
 	}
-	return "Prefix", err
+	return "PREFIX", c.Prefix, err
 }
 
 // safe reports whether nobody on the network can respond in place of u.

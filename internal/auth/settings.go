@@ -3,7 +3,6 @@ package auth
 import (
 	"fmt"
 	"log/slog"
-	"strings"
 
 	"github.com/harness/log-service/internal/setting"
 )
@@ -146,10 +145,5 @@ func (o *OIDC) checkSettings() error {
 		}
 		return nil
 	}
-	field, err := o.Check()
-	if err == nil {
-		return nil
-	}
-	value := map[string]string{"Issuer": o.Issuer, "Audience": o.Audience, "Account": o.Account, "Prefix": o.Prefix}[field]
-	return &setting.Error{Name: setting.Prefix + "OIDC_" + strings.ToUpper(field), Value: value, Rule: err.Error()}
+	return o.Check()
 }

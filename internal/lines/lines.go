@@ -129,12 +129,12 @@ func (w *writer) line(start int, s span, free int) error {
 		text, asSent = cut(text, w.maxLine), false
 	}
 	if w.inPlace {
-		at, room := w.base+len(w.out), free
+		at, end := w.base+len(w.out), free
 		if free == len(w.body) {
-			room = cap(w.body)
+			end = cap(w.body)
 		}
-		switch end := at + len(text) + 1; {
-		case end > room:
+		switch {
+		case at+len(text)+1 > end:
 			w.detach(len(text))
 		case asSent && at == start: // the usual case: it is already in place
 			w.out = w.out[:len(w.out)+len(text)+1]

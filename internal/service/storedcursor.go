@@ -91,7 +91,7 @@ func (c *storedCursor) nextPlain(ctx context.Context) (*logs.Batch, error) {
 		if err != nil {
 			return nil, err
 		}
-		c.body, c.plain = body, archive.NewPlainAt(body, c.content.Modified, c.offset, c.first)
+		c.body, c.plain = body, archive.NewPlain(body, c.content.Modified, c.offset, c.first)
 	}
 	for {
 		if err := ctx.Err(); err != nil {

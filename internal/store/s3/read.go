@@ -3,7 +3,6 @@ package s3
 import (
 	"context"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -49,7 +48,7 @@ func (s *Store) stat(ctx context.Context, name string) (minio.ObjectInfo, error)
 	limited, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
 	o, err := s.client.StatObject(limited, s.bucket, name, minio.StatObjectOptions{})
-	return o, s.fault(ctx, "look at", err)
+	return o, s.fault(ctx, "stat", err)
 }
 
 // blob is an open blob.
@@ -198,24 +197,9 @@ func (r *rangeReader) Read(p []byte) (int, error) {
 }
 
 // WriteTo is for io.Copy, which would use smaller steps.
-func (r *rangeReader) WriteTo(w io.Writer) (total int64, err error) {
-	buf := make([]byte, min(copyBuffer, r.left))
-	for {
-		n, err := r.Read(buf)
-		if n > 0 {
-			n, err := w.Write(buf[:n])
-			total += int64(n)
-			if err != nil {
-				return total, err
-			}
-		}
-		if errors.Is(err, io.EOF) {
-			return total, nil
-		}
-		if err != nil {
-			return total, err
-		}
-	}
+func (r *rangeReader) WriteTo(w io.Writer) (int64, error) {
+	buf := make([]byte, max(1, min(copyBuffer, r.left)))
+	return io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{r}, buf)
 }
 
 // resume continues after an interruption.
