@@ -11,7 +11,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/internal/faultproxy"
@@ -52,7 +51,7 @@ func TestTheCompositionServesAndLosesNothing(t *testing.T) {
 func (c *composition) testTail(t *testing.T) {
 	const lines = 50
 	w := newWire(c.door.url)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), hangLimit)
 	defer cancel()
 	if err := w.open(ctx, "tail/log"); err != nil {
 		t.Fatal(err)
@@ -169,7 +168,7 @@ func (c *composition) testKill(t *testing.T) {
 	if policy := c.file.Services["one"].Restart; policy != "unless-stopped" {
 		t.Errorf("a server that ends is started again %q", policy)
 	}
-	ctx, cancel := context.WithTimeoutCause(t.Context(), 2*time.Minute, fmt.Errorf("not done within 2m"))
+	ctx, cancel := context.WithTimeoutCause(t.Context(), hangLimit, fmt.Errorf("not done within %v", hangLimit))
 	defer cancel()
 	l := newLoad(ctx, newWire(c.door.url))
 	if err := l.begin(); err != nil {

@@ -22,7 +22,7 @@ import (
 func TestEveryAcknowledgedLineSurvivesKill9(t *testing.T) {
 	t.Parallel()
 	rounds := streamtest.Scale(2, 5, 50)
-	limit := time.Minute + time.Duration(rounds)*10*time.Second
+	limit := hangLimit + time.Duration(rounds)*10*time.Second
 	ctx, cancel := context.WithTimeoutCause(t.Context(), limit, fmt.Errorf("not done within %v", limit))
 	defer cancel()
 
@@ -166,7 +166,7 @@ func (l *load) finish() error {
 	if err := l.work.Wait(); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), hangLimit)
 	defer cancel()
 	for key, log := range l.logs {
 		if err := l.wire.close(ctx, key, "snapshot=true"); err != nil {

@@ -154,7 +154,7 @@ type course struct {
 func (f *fleet) run(n, logs, rounds int, fault func(round int)) {
 	t := f.t
 	t.Helper()
-	limit := 2*time.Minute + time.Duration(rounds)*20*time.Second + time.Duration(n/1000)*time.Second
+	limit := hangLimit + time.Duration(rounds)*20*time.Second + time.Duration(n/1000)*time.Second
 	ctx, cancel := context.WithTimeoutCause(t.Context(), limit, fmt.Errorf("not done within %v", limit))
 	defer cancel()
 	n /= logs

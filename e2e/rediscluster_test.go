@@ -32,7 +32,7 @@ func TestLogsSurviveFailOversOfACluster(t *testing.T) {
 func TestLogsSurviveTheMovingOfSlots(t *testing.T) {
 	t.Parallel()
 	rounds := streamtest.Scale(1, 1, 10)
-	limit := time.Minute + time.Duration(rounds)*time.Minute
+	limit := hangLimit + time.Duration(rounds)*time.Minute
 	ctx, cancel := context.WithTimeoutCause(t.Context(), limit, fmt.Errorf("not done within %v", limit))
 	defer cancel()
 	c := redistest.StartCluster(t, 3)

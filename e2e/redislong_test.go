@@ -30,7 +30,7 @@ func TestALogOfAnyLengthIsCompleteWhileRedisStaysSmall(t *testing.T) {
 		return
 	}
 	lines := streamtest.Scale(50_000, 200_000, 10_000_000)
-	limit := 2*time.Minute + time.Duration(lines/1000)*200*time.Millisecond
+	limit := hangLimit + time.Duration(lines/1000)*200*time.Millisecond
 	ctx, cancel := context.WithTimeoutCause(t.Context(), limit, fmt.Errorf("not done within %v", limit))
 	defer cancel()
 	redis := redistest.Start(t)

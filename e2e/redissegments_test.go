@@ -29,7 +29,7 @@ func TestHalfOffloadedSegmentsSurviveTheDeathOfTheirServer(t *testing.T) {
 	t.Parallel()
 	logs := streamtest.Scale(1, 2, 6)
 	kills := streamtest.Scale(1, 1, 4) // of each kind; from the second on, each waits for the dead server's lease
-	limit := time.Minute + time.Duration(logs*kills)*time.Minute
+	limit := hangLimit + time.Duration(logs*kills)*time.Minute
 	ctx, cancel := context.WithTimeoutCause(t.Context(), limit, fmt.Errorf("not done within %v", limit))
 	defer cancel()
 	redis := redistest.Start(t)

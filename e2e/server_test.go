@@ -24,6 +24,10 @@ const (
 	stopLimit  = 30 * time.Second
 )
 
+// hangLimit ends a test that hangs before the test binary is ended, and no other:
+// how long one takes depends on the machine.
+const hangLimit = 5 * time.Minute
+
 // noRaceSleep disables the second that a program with the race detector sleeps at
 // exit, in case goroutines left behind race. Ours leaves none.
 const noRaceSleep = "GORACE=atexit_sleep_ms=0"

@@ -25,7 +25,7 @@ import (
 func TestAnOrderlyStopUnderLoadLosesNothing(t *testing.T) {
 	t.Parallel()
 	rounds := streamtest.Scale(1, 2, 20)
-	limit := time.Minute + time.Duration(rounds)*(config.StopTimeout+5*time.Second)
+	limit := hangLimit + time.Duration(rounds)*(config.StopTimeout+5*time.Second)
 	ctx, cancel := context.WithTimeoutCause(t.Context(), limit, fmt.Errorf("not done within %v", limit))
 	defer cancel()
 
