@@ -25,20 +25,21 @@ func (o *blockOwner) Evict(first int64) {
 	s := (*stream)(o)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	i := s.blockAt(first)
-	if i < len(s.blocks) && s.blocks[i].First == first {
-		s.blocks[i].Release()
-		s.blocks = slices.Delete(s.blocks, i, i+1)
+	r := s.readers
+	i := r.blockAt(first)
+	if i < len(r.blocks) && r.blocks[i].First == first {
+		r.blocks[i].Release()
+		r.blocks = slices.Delete(r.blocks, i, i+1)
 	}
-	if len(s.blocks) == 0 {
-		s.blocks = nil
+	if len(r.blocks) == 0 {
+		r.blocks = nil
 	}
 }
 
 // blockAt returns the index of the block that contains sequence pos, or else of
-// the first one after it. The caller holds s.mu.
-func (s *stream) blockAt(pos int64) int {
-	return sort.Search(len(s.blocks), func(i int) bool { return s.blocks[i].Next() > pos })
+// the first one after it. The caller holds the stream's mu.
+func (r *readers) blockAt(pos int64) int {
+	return sort.Search(len(r.blocks), func(i int) bool { return r.blocks[i].Next() > pos })
 }
 
 // keepBlock caches what was read back, unless some of it is cached already.
@@ -47,12 +48,13 @@ func (s *stream) keepBlock(b *logs.Batch) {
 		return
 	}
 	s.mu.Lock()
-	i := s.blockAt(b.First)
-	if s.gone.Load() || i < len(s.blocks) && s.blocks[i].First < b.Next() {
+	r := s.readers
+	i := r.blockAt(b.First)
+	if s.gone.Load() || i < len(r.blocks) && r.blocks[i].First < b.Next() {
 		s.mu.Unlock()
 		return
 	}
-	s.blocks = slices.Insert(s.blocks, i, b)
+	r.blocks = slices.Insert(r.blocks, i, b)
 	s.eng.blocks.Add((*blockOwner)(s), b)
 	s.mu.Unlock()
 	s.eng.blocks.Shrink()
@@ -60,9 +62,12 @@ func (s *stream) keepBlock(b *logs.Batch) {
 
 // dropBlocks releases all blocks. The caller holds s.mu.
 func (s *stream) dropBlocks() {
-	for _, b := range s.blocks {
+	if s.readers == nil {
+		return
+	}
+	for _, b := range s.readers.blocks {
 		b.Release()
 	}
-	s.blocks = nil
+	s.readers.blocks = nil
 	s.eng.blocks.Forget()
 }

@@ -14,7 +14,8 @@ const (
 	// call does not matter, but little memory even for a thousand readers.
 	nextBytes = 256 << 10
 	// slowBytes is how much it returns to a reader that was rewound, because
-	// its peer accepts less at a time.
+	// its peer accepts less at a time. Each Next without another rewind doubles
+	// it: one full socket must not make the rest of a long log slow.
 	slowBytes = 64 << 10
 )
 
@@ -29,15 +30,18 @@ func (e *Engine) Follow(_ context.Context, id logservice.ID, after int64) (logs.
 	if s.deleted {
 		return nil, logservice.ErrStreamNotFound
 	}
-	s.refs++
-	return &cursor{s: s, pos: max(after, 0)}, nil
+	if s.readers == nil {
+		s.readers = new(readers)
+	}
+	s.readers.refs++
+	return &cursor{s: s, pos: max(after, 0), limit: nextBytes}, nil
 }
 
 // cursor is positioned after line pos of its stream.
 type cursor struct {
 	s       *stream
 	pos     int64
-	slow    bool    // it was rewound
+	limit   int     // about how much Next returns; less than nextBytes after a rewind
 	entries []entry // scratch of Next
 	closed  bool
 }
@@ -52,18 +56,16 @@ func (c *cursor) Ready() <-chan struct{} {
 	if c.pos+1 < s.end || s.closed {
 		return closedChannel
 	}
-	if s.changed == nil {
-		s.changed = make(chan struct{})
+	if s.readers.changed == nil {
+		s.readers.changed = make(chan struct{})
 	}
-	return s.changed
+	return s.readers.changed
 }
 
 // Next implements logs.Cursor.
 func (c *cursor) Next(ctx context.Context) ([]*logs.Batch, error) {
-	limit := nextBytes
-	if c.slow {
-		limit = slowBytes
-	}
+	limit := c.limit
+	c.limit = min(2*limit, nextBytes)
 	for {
 		s := c.s
 		s.mu.Lock()
@@ -74,7 +76,7 @@ func (c *cursor) Next(ctx context.Context) ([]*logs.Batch, error) {
 			s.mu.Unlock()
 			return nil, err
 		}
-		closed, shared := s.closed, c.slow || s.refs > 1
+		closed, shared := s.closed, limit < nextBytes || s.readers.refs > 1
 		s.mu.Unlock()
 		c.entries = entries[:0]
 		switch {
@@ -128,12 +130,13 @@ func (s *stream) inMemory(entries []entry, pos int64) ([]*logs.Batch, []entry) {
 	if len(entries) == 0 {
 		return nil, entries
 	}
-	i := s.blockAt(pos)
-	if i < len(s.blocks) && s.blocks[i].First <= pos {
-		return []*logs.Batch{s.blocks[i]}, entries
+	blocks := s.readers.blocks
+	i := s.readers.blockAt(pos)
+	if i < len(blocks) && blocks[i].First <= pos {
+		return []*logs.Batch{blocks[i]}, entries
 	}
 	n = window(entries)
-	for i < len(s.blocks) && n > 1 && entries[n-1].next() > s.blocks[i].First {
+	for i < len(blocks) && n > 1 && entries[n-1].next() > blocks[i].First {
 		n--
 	}
 	return nil, entries[:n]
@@ -141,7 +144,7 @@ func (s *stream) inMemory(entries []entry, pos int64) ([]*logs.Batch, []entry) {
 
 // Rewind implements logs.Reader.
 func (c *cursor) Rewind(after int64) {
-	c.pos, c.slow = min(c.pos, after), true
+	c.pos, c.limit = min(c.pos, after), slowBytes
 }
 
 // Close implements logs.Cursor.
@@ -153,7 +156,7 @@ func (c *cursor) Close() {
 		return
 	}
 	c.closed = true
-	if s.refs--; s.refs == 0 && s.deleted && !s.gone.Load() {
+	if s.readers.refs--; s.readers.refs == 0 && s.deleted && !s.gone.Load() {
 		s.drop()
 	}
 }
@@ -161,13 +164,17 @@ func (c *cursor) Close() {
 // List implements logs.Streams.
 func (e *Engine) List(_ context.Context, f logs.Filter) ([]logs.Info, error) {
 	now := e.clock()
+	var matching []*stream
 	e.mu.RLock()
-	defer e.mu.RUnlock()
-	var infos []logs.Info
 	for id, s := range e.streams {
 		if (f.Account == "" || id.Account == f.Account) && id.Key.Under(f.Prefix) {
-			infos = append(infos, s.info(now))
+			matching = append(matching, s)
 		}
+	}
+	e.mu.RUnlock()
+	infos := make([]logs.Info, len(matching))
+	for i, s := range matching {
+		infos[i] = s.info(now)
 	}
 	return infos, nil
 }
@@ -176,7 +183,7 @@ func (s *stream) info(now time.Duration) logs.Info {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return logs.Info{
-		ID: s.id, Lines: s.end - 1, Bytes: s.bytes, Subscribers: s.refs,
+		ID: s.id, Lines: s.end - 1, Bytes: s.bytes, Subscribers: s.refs(),
 		TTL: s.ttl - (now - s.last), Closed: s.closed, How: s.how,
 	}
 }

@@ -40,7 +40,7 @@ func (s *stream) Evict(first int64) {
 // s.mu.
 func (s *stream) delete() {
 	s.closed, s.deleted = true, true
-	if s.refs == 0 {
+	if s.refs() == 0 {
 		s.drop()
 		return
 	}

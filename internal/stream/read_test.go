@@ -7,8 +7,10 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"unsafe"
 
 	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/logs"
 )
 
 // badDisk is a folder in which one sector is unreadable, in every segment file
@@ -126,5 +128,49 @@ func TestAReadThatFailsForLackOfMeansIsNoDamage(t *testing.T) {
 				t.Error("the segment counts as damaged")
 			}
 		})
+	}
+}
+
+func TestARewoundCursorSoonReadsAsMuchAsBefore(t *testing.T) {
+	e, err := Open(Config{Dir: t.TempDir(), Logger: quiet()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Stop()
+	mustOpen(t, e, "k")
+	const n, each = 100, 400
+	for i := range int64(n) {
+		mustAppend(t, e, "k", i*each+1, each)
+	}
+	e.memory.Idle(e.clock() + 1)
+	c, err := e.Follow(t.Context(), id("k"), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	var sizes []int
+	for step := range 5 {
+		b, err := c.Next(t.Context())
+		if err != nil || len(b) == 0 {
+			t.Fatal(b, err)
+		}
+		size := 0
+		for _, x := range b {
+			size += len(x.Data)
+		}
+		sizes = append(sizes, size)
+		if step == 0 {
+			c.(logs.Reader).Rewind(1)
+		}
+	}
+	if sizes[1] > 2*slowBytes || sizes[0] < nextBytes || sizes[4] < nextBytes {
+		t.Errorf("a cursor rewound after the first read returned %d bytes", sizes)
+	}
+}
+
+// 100,000 open streams are ordinary: what few of them need is elsewhere.
+func TestAnIdleStreamTakesLittleMemory(t *testing.T) {
+	if size := unsafe.Sizeof(stream{}); size > 192 {
+		t.Errorf("a stream has %d bytes: the next size that is allocated is 208", size)
 	}
 }

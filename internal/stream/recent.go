@@ -48,15 +48,26 @@ func (r *recentAppend) same(x *recentAppend) bool {
 	return r.sum == x.sum && r.count == x.count && r.size == x.size
 }
 
-// recents are the last appends of a stream. The zero value is empty.
+// recents are the last appends of a stream. The zero value is empty; a nil one
+// can be read.
 type recents struct {
 	list  []recentAppend   // by first
 	bySum map[uint64]int64 // first of the newest with that sum; nil while the list is short
 }
 
+func (l *recents) len() int {
+	if l == nil {
+		return 0
+	}
+	return len(l.list)
+}
+
 // search returns the index of the append that starts at first, or where it
 // would be inserted.
 func (l *recents) search(first int64) int {
+	if l == nil {
+		return 0
+	}
 	return sort.Search(len(l.list), func(i int) bool { return l.list[i].first >= first })
 }
 
@@ -95,13 +106,13 @@ func (l *recents) cut(from, to int) {
 	} else {
 		l.list = l.list[:from]
 	}
-	if len(l.list) == 0 {
-		l.list, l.bySum = nil, nil
-	}
 }
 
 // find returns the newest append that is the same as r.
 func (l *recents) find(r *recentAppend) (recentAppend, bool) {
+	if l == nil {
+		return recentAppend{}, false
+	}
 	if l.bySum != nil {
 		first, ok := l.bySum[r.sum]
 		if !ok {
@@ -127,10 +138,13 @@ func (s *stream) remember(list ...recentAppend) {
 	for i := range list {
 		list[i].at = now
 	}
+	if s.recent == nil {
+		s.recent = new(recents)
+	}
 	added := int64(s.recent.insert(list...))
 	s.eng.memory.Charge(added * recentBytes)
 	over := s.eng.recentCount.Add(added) > s.eng.recentLimit
-	n := len(s.recent.list)
+	n := s.recent.len()
 	drop := max(0, n-maxRecent)
 	if over {
 		drop = max(drop, min(int(added), n-minRecent))
@@ -143,7 +157,7 @@ func (s *stream) remember(list ...recentAppend) {
 // s.mu.
 func (s *stream) expireRecent(now time.Duration) {
 	n := 0
-	for n < len(s.recent.list) && s.recent.list[n].at < now-recentTime {
+	for n < s.recent.len() && s.recent.list[n].at < now-recentTime {
 		n++
 	}
 	s.forgetRecent(0, n)
@@ -152,7 +166,9 @@ func (s *stream) expireRecent(now time.Duration) {
 // forgetRecent is recents.cut with its accounting. The caller holds s.mu.
 func (s *stream) forgetRecent(from, to int) {
 	if n := int64(to - from); n > 0 {
-		s.recent.cut(from, to)
+		if s.recent.cut(from, to); s.recent.len() == 0 {
+			s.recent = nil
+		}
 		s.eng.recentCount.Add(-n)
 		s.eng.memory.Charge(-n * recentBytes)
 	}
@@ -216,10 +232,11 @@ func (s *stream) hasLines(first int64, data []byte) (bool, error) {
 // The caller holds s.mu.
 func (s *stream) recentRecord(first, next int64) (it staged, ok bool) {
 	s.expireRecent(s.eng.clock())
-	list := s.recent.list[s.recent.search(first):s.recent.search(next)]
-	if len(list) == 0 {
+	from, to := s.recent.search(first), s.recent.search(next)
+	if from == to {
 		return it, false
 	}
+	list := s.recent.list[from:to]
 	data := appendRecents(nil, list)
 	return staged{data: data, rec: record{
 		kind: kindRecent, first: first, count: uint32(len(list)), dataCRC: checksum(data),

@@ -148,7 +148,7 @@ func TestRememberedAppendsAreBounded(t *testing.T) {
 			mustBe(t, e, key, marked(key, i+1, 1), each+1)
 		}
 	}
-	s := &stream{eng: e}
+	s := &stream{eng: e, recent: new(recents)}
 	for i := range int64(maxRecent + 100) {
 		s.recent.insert(recentAppend{first: i + 1, sum: uint64(i)})
 	}

@@ -73,9 +73,11 @@ func (r *replay) record(seg *segment, rec record, data []byte, off int64) {
 	case kindClose:
 		s.end = max(s.end, rec.next)
 	}
-	first := !s.in(seg)
+	if !s.in(seg) {
+		r.w.roster.held = append(r.w.roster.held, s)
+	}
 	s.apply(staged{s: s, rec: rec}, nil, seg, off)
-	r.w.roster.note(s, first)
+	s.unlisted = true // until a roster lists it; finish collects the others
 }
 
 // applyListed applies an entry of a roster. Earlier records said the same, so
@@ -90,7 +92,7 @@ func (r *replay) applyListed(seg *segment, x rosterEntry) {
 	case x.flags&rosterDeleted != 0:
 		s.apply(staged{s: s, rec: record{kind: kindDelete}}, nil, nil, 0)
 	case s.id.Key == "" || s.end < x.next || x.flags&rosterClosed != 0 && !s.closed:
-		s.id, s.end, s.ttl = identity(x.name), max(s.end, x.next), x.ttl
+		s.id, s.end, s.ttl = identity(string(x.name)), max(s.end, x.next), x.ttl
 		if x.flags&rosterClosed != 0 {
 			s.closed, s.how = true, closingOf(x.flags)
 		}
@@ -100,6 +102,13 @@ func (r *replay) applyListed(seg *segment, x rosterEntry) {
 
 // settle adds the live streams to the engine.
 func (r *replay) settle() {
+	live := 0
+	for _, s := range r.streams {
+		if !s.deleted {
+			live++
+		}
+	}
+	r.e.streams = make(map[logservice.ID]*stream, live)
 	for _, s := range r.streams {
 		s.mu.Lock()
 		if s.id.Key == "" && !s.deleted {
@@ -150,13 +159,11 @@ func (r *replay) markNameless(s *stream) {
 // shown, and continues in the last segment if that is intact.
 func (r *replay) finish() {
 	w := r.w
-	changed := w.roster.changed[:0]
-	for _, s := range w.roster.changed {
+	for _, s := range r.streams {
 		if s.unlisted {
-			changed = append(changed, s)
+			w.roster.changed = append(w.roster.changed, s)
 		}
 	}
-	w.roster.changed = changed
 	for _, seg := range w.segments {
 		if err := seg.file.Sync(); err != nil {
 			w.log.Error("cannot sync a segment of the write-ahead log: rewriting its content", "segment", seg.name, "error", err)

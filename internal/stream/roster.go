@@ -46,7 +46,7 @@ type rosterEntry struct {
 	flags byte // of a close, rosterClosed, rosterDeleted
 	next  int64
 	ttl   time.Duration
-	name  string // as in an open record
+	name  []byte // as in an open record
 }
 
 func (x rosterEntry) appendTo(dst []byte) []byte {
@@ -61,6 +61,7 @@ func (x rosterEntry) appendTo(dst []byte) []byte {
 }
 
 // parseRoster calls yield with the entries of a roster whose checksum matched.
+// Their names are parts of b.
 func parseRoster(b []byte, yield func(rosterEntry)) {
 	number := func() uint64 {
 		v, n := binary.Uvarint(b)
@@ -79,7 +80,7 @@ func parseRoster(b []byte, yield func(rosterEntry)) {
 			if n > uint64(len(b)) {
 				return
 			}
-			x.name, b = string(b[:n]), b[n:]
+			x.name, b = b[:n], b[n:]
 		}
 		yield(x)
 	}
@@ -170,7 +171,7 @@ func (s *stream) rosterEntry() rosterEntry {
 		x.flags = rosterDeleted
 		return x
 	}
-	x.next, x.ttl, x.name = s.end, s.ttl, name(s.id)
+	x.next, x.ttl, x.name = s.end, s.ttl, []byte(name(s.id))
 	if s.closed {
 		x.flags = rosterClosed | closingFlags(s.how)
 	}

@@ -38,22 +38,43 @@ type stream struct {
 	unlisted   bool // it changed since the last roster
 	how        logs.Closing
 
-	next    int64  // staged: the sequence of the next line
-	staging *group // the last group with a record of this stream, nil once settled
-	recent  recents
+	next    int64    // staged: the sequence of the next line
+	staging *group   // the last group with a record of this stream, nil once settled
+	recent  *recents // nil: none
 
-	index  []entry       // durable, by sequence; a gap in it is lost lines
-	end    int64         // durable: readers see the lines below it
-	bytes  int64         // durable, before compression
-	blocks []*logs.Batch // read back from disk, see blockOwner
-	refs   int           // cursors
+	index []entry // durable, by sequence; a gap in it is lost lines
+	end   int64   // durable: readers see the lines below it
+	bytes int64   // durable, before compression
 
+	readers  *readers       // nil before the first one
 	archived *logs.Archived // where its lines are stored, if they are
-	changed  chan struct{}  // closed and replaced when readers have something to read
 	segs     []*segment     // every segment that holds a record of this stream
 
 	ttl  time.Duration
 	last time.Duration // the last activity, on the engine's clock
+}
+
+// readers is what a stream has for its cursors. Most streams never have one.
+type readers struct {
+	refs    int           // cursors
+	changed chan struct{} // closed and replaced when they have something to read
+	blocks  []*logs.Batch // read back from disk, see blockOwner
+}
+
+// refs is the number of cursors. The caller holds s.mu.
+func (s *stream) refs() int {
+	if s.readers == nil {
+		return 0
+	}
+	return s.readers.refs
+}
+
+// notify wakes the cursors. The caller holds s.mu.
+func (s *stream) notify() {
+	if r := s.readers; r != nil && r.changed != nil {
+		close(r.changed)
+		r.changed = nil
+	}
 }
 
 // entry is where a run of lines is stored: in memory, on disk, or both.
@@ -120,7 +141,7 @@ func (s *stream) apply(it staged, data []byte, seg *segment, off int64) {
 		s.ttl = time.Duration(it.rec.first)
 	case kindLines:
 		var b *logs.Batch
-		if seg == nil || data != nil && (s.refs > 0 || s.bytes < smallLog) {
+		if seg == nil || data != nil && (s.refs() > 0 || s.bytes < smallLog) {
 			b = &logs.Batch{First: it.rec.first, Count: int64(it.rec.count), Data: slices.Clone(data)}
 		}
 		s.insert(entry{
@@ -141,10 +162,7 @@ func (s *stream) apply(it staged, data []byte, seg *segment, off int64) {
 	case kindDelete:
 		s.delete()
 	}
-	if s.changed != nil {
-		close(s.changed)
-		s.changed = nil
-	}
+	s.notify()
 }
 
 // hold notes that seg has a record of s. The caller holds s.mu.
@@ -215,7 +233,7 @@ func (s *stream) drop() {
 		}
 	}
 	s.index = nil
-	s.forgetRecent(0, len(s.recent.list))
+	s.forgetRecent(0, s.recent.len())
 	s.eng.memory.Forget()
 	s.dropBlocks()
 	if s.eng.wal != nil {
@@ -231,7 +249,7 @@ func (s *stream) undo(it staged) {
 	switch it.rec.kind {
 	case kindLines:
 		s.next = min(s.next, it.rec.first)
-		s.forgetRecent(s.recent.search(it.rec.first), len(s.recent.list))
+		s.forgetRecent(s.recent.search(it.rec.first), s.recent.len())
 	case kindClose:
 		s.closing = s.closed
 	case kindDelete:
