@@ -69,8 +69,8 @@ func (c *cursor) Next(ctx context.Context) ([]*logs.Batch, error) {
 	for {
 		s := c.s
 		s.mu.Lock()
-		gap, entries := s.entriesAfter(c.entries[:0], c.pos, limit)
-		found, entries := s.inMemory(entries, c.pos+1)
+		gap, all := s.entriesAfter(c.entries[:0], c.pos, limit)
+		block, entries := s.onDisk(all, c.pos+1)
 		if s.gone.Load() && c.pos+1 < s.end {
 			err := &logs.ReleasedError{Next: s.end, Archived: s.archived}
 			s.mu.Unlock()
@@ -78,15 +78,19 @@ func (c *cursor) Next(ctx context.Context) ([]*logs.Batch, error) {
 		}
 		closed, shared := s.closed, limit < nextBytes || s.readers.refs > 1
 		s.mu.Unlock()
-		c.entries = entries[:0]
+		c.entries = all[:0]
+		found := inMemory(entries)
 		switch {
+		case len(found) > 0:
 		case gap > 0:
 			found = []*logs.Batch{logs.NewGap(c.pos+1, gap)}
-		case len(found) == 0 && len(entries) == 0 && closed:
+		case block != nil:
+			found = []*logs.Batch{block}
+		case len(entries) == 0 && closed:
 			return nil, io.EOF
-		case len(found) == 0 && len(entries) == 0:
+		case len(entries) == 0:
 			return nil, nil
-		case len(found) == 0:
+		default:
 			b, err := s.eng.load(s, entries)
 			if err != nil {
 				return nil, err
@@ -102,7 +106,7 @@ func (c *cursor) Next(ctx context.Context) ([]*logs.Batch, error) {
 			}
 			found = []*logs.Batch{b}
 		}
-		clear(entries) // hold no batch while waiting
+		clear(all) // hold no batch while waiting
 		if b := found[0]; b.First <= c.pos {
 			found[0] = b.From(c.pos + 1)
 		}
@@ -111,31 +115,36 @@ func (c *cursor) Next(ctx context.Context) ([]*logs.Batch, error) {
 	}
 }
 
-// inMemory returns the leading batches of entries if they are in memory, where
-// pos is the requested sequence; otherwise the block that contains pos;
-// otherwise no batches, and the entries to read together. The caller holds
-// s.mu.
-func (s *stream) inMemory(entries []entry, pos int64) ([]*logs.Batch, []entry) {
+// inMemory returns the batches of the leading entries that are in memory. It is
+// called without s.mu, for which all readers of a stream wait at the same time.
+func inMemory(entries []entry) []*logs.Batch {
 	n := 0
 	for n < len(entries) && entries[n].batch != nil {
 		n++
 	}
-	if n > 0 {
-		found := make([]*logs.Batch, n)
-		for i := range found {
-			found[i] = entries[i].batch
-		}
-		return found, entries
+	if n == 0 {
+		return nil
 	}
-	if len(entries) == 0 {
+	found := make([]*logs.Batch, n)
+	for i := range found {
+		found[i] = entries[i].batch
+	}
+	return found
+}
+
+// onDisk returns, if the first of entries is not in memory, the block that
+// contains sequence pos, or else the entries to read together. The caller holds
+// s.mu.
+func (s *stream) onDisk(entries []entry, pos int64) (block *logs.Batch, read []entry) {
+	if len(entries) == 0 || entries[0].batch != nil {
 		return nil, entries
 	}
 	blocks := s.readers.blocks
 	i := s.readers.blockAt(pos)
 	if i < len(blocks) && blocks[i].First <= pos {
-		return []*logs.Batch{blocks[i]}, entries
+		return blocks[i], entries
 	}
-	n = window(entries)
+	n := window(entries)
 	for i < len(blocks) && n > 1 && entries[n-1].next() > blocks[i].First {
 		n--
 	}
