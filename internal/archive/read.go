@@ -151,7 +151,7 @@ type content struct {
 }
 
 func (c *content) Read(p []byte) (int, error) {
-	if err := c.fill(); err != nil {
+	if err := c.refill(); err != nil {
 		return 0, err
 	}
 	n := copy(p, c.part)
@@ -162,7 +162,7 @@ func (c *content) Read(p []byte) (int, error) {
 // WriteTo avoids the buffer of io.Copy.
 func (c *content) WriteTo(w io.Writer) (total int64, err error) {
 	for {
-		if err := c.fill(); errors.Is(err, io.EOF) {
+		if err := c.refill(); errors.Is(err, io.EOF) {
 			return total, nil
 		} else if err != nil {
 			return total, err
@@ -176,8 +176,8 @@ func (c *content) WriteTo(w io.Writer) (total int64, err error) {
 	}
 }
 
-// fill decompresses the next frame once all of part was returned.
-func (c *content) fill() error {
+// refill decompresses the next frame once all of part was returned.
+func (c *content) refill() error {
 	for len(c.part) == 0 && c.err == nil {
 		c.err = c.load()
 	}
