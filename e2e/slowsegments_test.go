@@ -50,7 +50,7 @@ func TestASlowTailOfAnArchivedLogHoldsNoSegments(t *testing.T) {
 		lines = append(lines, batch...)
 		sent += len(batch) * len(batch[0])
 	}
-	tail := stall(t, s.addr, "/stream?accountID=acc&key=slow", 4<<10)
+	tail := stall(t, s.addr, "/stream?accountID=acc&key=slow", 1<<20) // a small buffer takes minutes to read the rest
 	must(tail.SetDeadline(time.Time{}))
 	must(w.close(t.Context(), "slow", ""))
 	_, err := w.archive(t.Context(), "slow")
