@@ -71,11 +71,11 @@ func (s *stream) append(l logs.Lines) (next int64, err error) {
 
 // split divides an append into records of about batches.PieceBytes, starting at
 // sequence first and with the given flags, and returns what identifies it.
-func split(l logs.Lines, first int64, flags uint8) ([]staged, recentAppend) {
-	id := recentAppend{first: first}
+func split(l logs.Lines, first int64, flags uint8) ([]staged, batches.Append) {
+	id := batches.Append{First: first}
 	if len(l.Data) <= batches.PieceBytes { // nearly always
 		p := newPiece(l.Data, first, l.Count, flags)
-		id.add(p.rec.count, uint32(len(l.Data)), p.rec.dataCRC)
+		addPiece(&id, p.rec.count, uint32(len(l.Data)), p.rec.dataCRC)
 		return []staged{p}, id
 	}
 	var pieces []staged
@@ -85,7 +85,7 @@ func split(l logs.Lines, first int64, flags uint8) ([]staged, recentAppend) {
 			more = 0
 		}
 		p := newPiece(data, first, count, flags|more)
-		id.add(p.rec.count, uint32(len(data)), p.rec.dataCRC)
+		addPiece(&id, p.rec.count, uint32(len(data)), p.rec.dataCRC)
 		pieces = append(pieces, p)
 		first += count
 	}

@@ -68,8 +68,7 @@ type Engine struct {
 	live        atomic.Int64  // bytes on disk that indexes refer to
 	uncompacted atomic.Int64  // index entries that a compaction could merge
 
-	recentCount atomic.Int64 // appends that streams remember
-	recentLimit int64        // the limit of recentCount
+	recent *batches.RecentBudget // of the appends that streams remember
 
 	reclaiming sync.Mutex // allows one reclaim at a time; taken before all others
 
@@ -104,7 +103,7 @@ func Open(c Config) (*Engine, error) {
 	e.life, e.end = context.WithCancel(context.Background())
 	e.blocks = batches.NewMemory(c.Memory/blocksShare, e.clock)
 	e.memory = batches.NewMemory(c.Memory-c.Memory/blocksShare, e.clock)
-	e.recentLimit = c.Memory / recentShare / recentBytes
+	e.recent = batches.NewRecentBudget(e.memory, c.Memory)
 	e.metrics = newMetrics(e)
 	var err error
 	if e.encoder, e.decoder, err = codec(); err != nil {

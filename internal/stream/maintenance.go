@@ -1,6 +1,10 @@
 package stream
 
-import "time"
+import (
+	"time"
+
+	"github.com/harness/log-service/internal/stream/batches"
+)
 
 // idleMemory is how long a batch stays in memory even if the budget does not
 // require its eviction: long enough for all followers, and for the close.
@@ -27,9 +31,9 @@ func (e *Engine) maintain() {
 			return
 		case <-tick.C:
 			e.memory.Shrink()
-			if now := e.clock(); now-expired >= recentTime/5 {
+			if now := e.clock(); now-expired >= batches.RecentTime/5 {
 				expired = now
-				e.expireAllRecent()
+				e.expireRecent(now)
 			}
 			if e.wal != nil {
 				e.memory.Idle(max(0, e.clock()-idleMemory))

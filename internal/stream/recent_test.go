@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/harness/log-service/internal/logs"
+	"github.com/harness/log-service/internal/stream/batches"
 )
 
 // marked returns n lines whose retry is recognized.
@@ -82,7 +83,7 @@ func TestARetryIsRecognizedAfterCompactionAndRestart(t *testing.T) {
 	if err := e.Delete(t.Context(), id("k")); err != nil {
 		t.Fatal(err)
 	}
-	if n, used := e.recentCount.Load(), e.memory.Used(); n != 0 || used != 0 {
+	if n, used := e.recent.Count(), e.memory.Used(); n != 0 || used != 0 {
 		t.Errorf("the stream is gone, but %d appends are remembered, %d bytes used", n, used)
 	}
 	if err := e.Stop(); err != nil {
@@ -101,28 +102,24 @@ func TestARetryIsRecognizedForTwoMinutesWhateverOthersAppend(t *testing.T) {
 	for i := range int64(n) {
 		mustBe(t, e, "k", marked("k", i+1, 1), i+2)
 	}
-	s, _ := e.lookup(id("k"))
-	age := func(by time.Duration) {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		for i := range s.recent.list {
-			s.recent.list[i].at -= by
-		}
-	}
-	age(2 * time.Minute)
+	e.expireRecent(e.clock() + 2*time.Minute)
 	for i := range int64(n) {
 		mustBe(t, e, "k", marked("k", i+1, 1), n+1)
 	}
 	mustEqual(t, e, "k", n)
-	age(recentTime - 2*time.Minute)
-	e.expireAllRecent()
-	if left := e.recentCount.Load(); left != 0 {
+	e.expireRecent(e.clock() + batches.RecentTime)
+	if left := e.recent.Count(); left != 0 {
 		t.Errorf("%d appends are remembered when their time is over", left)
 	}
 }
 
 func TestRememberedAppendsAreBounded(t *testing.T) {
-	const memory = 64 << 10
+	const (
+		memory      = 64 << 10
+		recentShare = 4  // of the memory
+		recentBytes = 64 // per append
+		minRecent   = 16 // of every stream
+	)
 	e, err := Open(Config{Dir: t.TempDir(), Memory: memory, Logger: quiet()})
 	if err != nil {
 		t.Fatal(err)
@@ -137,7 +134,7 @@ func TestRememberedAppendsAreBounded(t *testing.T) {
 				mustOpen(t, e, key)
 			}
 			mustBe(t, e, key, marked(key, i+1, 1), i+2)
-			if n := e.recentCount.Load(); n > most {
+			if n := e.recent.Count(); n > most {
 				t.Fatalf("%d appends are remembered, want at most %d", n, most)
 			}
 		}
@@ -147,13 +144,5 @@ func TestRememberedAppendsAreBounded(t *testing.T) {
 		for i := int64(each - minRecent); i < each; i++ {
 			mustBe(t, e, key, marked(key, i+1, 1), each+1)
 		}
-	}
-	s := &stream{eng: e, recent: new(recents)}
-	for i := range int64(maxRecent + 100) {
-		s.recent.insert(recentAppend{first: i + 1, sum: uint64(i)})
-	}
-	s.remember(recentAppend{first: maxRecent + 200})
-	if n := len(s.recent.list); n > maxRecent {
-		t.Errorf("%d appends of one stream are remembered", n)
 	}
 }

@@ -35,7 +35,7 @@ const (
 	kindClose                           // how in flags, next sequence in next (0 in older files): the lines before it may be damaged
 	kindDelete                          // deletes the stream and all its earlier records
 	kindCompacted                       // lines, compressed with zstd; replaces what was stored for that range
-	kindRecent                          // data: the recent appends among the lines of the compacted blocks beside it, see appendRecents
+	kindRecent                          // data: the recent appends among the lines of the compacted blocks beside it, see batches.EncodeAppends
 	kindRoster                          // of no stream: describes count streams; see roster.go
 	kindPad                             // of no stream: padding up to the end of a block
 	maxKind       = kindPad

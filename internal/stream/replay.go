@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+
+	"github.com/harness/log-service/internal/stream/batches"
 )
 
 // replay reads the log of a folder and rebuilds its streams.
@@ -12,15 +14,15 @@ type replay struct {
 	e       *Engine
 	w       *wal
 	streams map[uint64]*stream
-	partial map[uint64]recentAppend // appends with more records to come
-	group   uint64                  // number of the next group
-	buf     []byte                  // one segment
-	whole   bool                    // the last segment has the current format, and nothing follows its last group
+	partial map[uint64]batches.Append // appends with more records to come
+	group   uint64                    // number of the next group
+	buf     []byte                    // one segment
+	whole   bool                      // the last segment has the current format, and nothing follows its last group
 }
 
 func (e *Engine) replay(f folder, segment int64) error {
 	r := &replay{
-		e: e, streams: map[uint64]*stream{}, partial: map[uint64]recentAppend{}, group: 1,
+		e: e, streams: map[uint64]*stream{}, partial: map[uint64]batches.Append{}, group: 1,
 		w: &wal{
 			folder: f, segment: segment, log: e.log, metrics: &e.metrics, block: f.block(), clock: e.clock,
 			applied: e.applied, undone: e.undone, poke: e.poke, delay: newCommitDelay(),

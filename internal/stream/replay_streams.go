@@ -8,6 +8,7 @@ import (
 	"time"
 
 	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/stream/batches"
 )
 
 // lost notes lines whose record is damaged: they become a gap, and their
@@ -54,10 +55,10 @@ func (r *replay) record(seg *segment, rec record, data []byte, off int64) {
 		s.end = max(s.end, rec.next)
 	case kindLines:
 		part := r.partial[rec.stream]
-		if part.count == 0 {
-			part.first = rec.first
+		if part.Count == 0 {
+			part.First = rec.first
 		}
-		part.add(rec.count, rec.size, rec.dataCRC)
+		addPiece(&part, rec.count, rec.size, rec.dataCRC)
 		if rec.flags&flagMore != 0 {
 			r.partial[rec.stream] = part
 			break
@@ -67,7 +68,7 @@ func (r *replay) record(seg *segment, rec record, data []byte, off int64) {
 			s.remember(part)
 		}
 	case kindRecent:
-		s.remember(parseRecents(data)...)
+		s.remember(batches.DecodeAppends(data)...)
 	case kindCompacted:
 		s.end = max(s.end, rec.first+int64(rec.count))
 	case kindClose:

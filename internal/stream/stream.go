@@ -9,6 +9,7 @@ import (
 
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/internal/logs"
+	"github.com/harness/log-service/internal/stream/batches"
 )
 
 // smallLog is how many bytes of a log are held in memory for a while even if
@@ -38,9 +39,9 @@ type stream struct {
 	unlisted   bool // it changed since the last roster
 	how        logs.Closing
 
-	next    int64    // staged: the sequence of the next line
-	staging *group   // the last group with a record of this stream, nil once settled
-	recent  *recents // nil: none
+	next    int64  // staged: the sequence of the next line
+	staging *group // the last group with a record of this stream, nil once settled
+	recent  batches.Recent
 
 	index []entry // durable, by sequence; a gap in it is lost lines
 	end   int64   // durable: readers see the lines below it
@@ -233,7 +234,7 @@ func (s *stream) drop() {
 		}
 	}
 	s.index = nil
-	s.forgetRecent(0, s.recent.len())
+	s.eng.recent.Drop(&s.recent)
 	s.eng.memory.Forget()
 	s.dropBlocks()
 	if s.eng.wal != nil {
@@ -249,7 +250,7 @@ func (s *stream) undo(it staged) {
 	switch it.rec.kind {
 	case kindLines:
 		s.next = min(s.next, it.rec.first)
-		s.forgetRecent(s.recent.search(it.rec.first), s.recent.len())
+		s.eng.recent.Undo(&s.recent, it.rec.first)
 	case kindClose:
 		s.closing = s.closed
 	case kindDelete:
