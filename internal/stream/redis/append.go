@@ -3,7 +3,6 @@ package redis
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -47,7 +46,7 @@ func (a *appender) append(ctx context.Context, name string, l logs.Lines) (next 
 	if err != nil {
 		return 0, unavailable(err)
 	}
-	defer t.release()
+	defer a.tails.release(t)
 	sum := checksum(l)
 	// What is answered without adding anything is answered only after a refresh;
 	// what is added needs none.
@@ -118,33 +117,42 @@ func checksum(l logs.Lines) uint64 {
 	return xxhash.Sum64(l.Data)
 }
 
-// recalls reports whether l is one of the last appends, tried again. Those of
-// which some lines are in the blob store by now are known by their checksum
-// alone.
+// recalls reports whether l is one of the recent appends, tried again, and Redis
+// still has that.
 func (a *appender) recalls(ctx context.Context, t *tail, l logs.Lines, sum uint64) (bool, error) {
-	for _, r := range slices.Backward(t.recent) {
-		if sum == 0 || r.sum != sum || r.count != l.Count {
-			continue
-		}
-		if r.first < t.held {
-			return true, nil
-		}
-		entries, err := t.entries(ctx, r.first-1, int64(2*len(l.Data)/batches.PieceBytes))
-		if err != nil {
-			return false, err
-		}
-		if len(entries) == 0 || entries[0].first != r.first {
-			return true, nil // offloaded meanwhile
-		}
-		left := string(l.Data)
+	if sum == 0 {
+		return false, nil
+	}
+	if err := a.recollect(ctx, t); err != nil {
+		return false, err
+	}
+	x, ok := t.history.recent.Find(&batches.Append{Sum: sum, Count: uint32(l.Count)})
+	if !ok {
+		return false, nil
+	}
+	return a.has(ctx, t, x, l.Data)
+}
+
+// has reports whether the stream has the append x of this data. One of which
+// some lines are in the blob store by now is known by its checksum alone.
+func (a *appender) has(ctx context.Context, t *tail, x batches.Append, data []byte) (bool, error) {
+	entries, err := t.entries(ctx, x.First-1, int64(2*len(data)/batches.PieceBytes))
+	if err != nil {
+		return false, err
+	}
+	if len(entries) > 0 && entries[0].first == x.First {
+		left := string(data)
 		for i := 0; i < len(entries) && left != "" && strings.HasPrefix(left, entries[i].data); i++ {
 			left = left[len(entries[i].data):]
 		}
-		if left == "" {
+		return left == "", nil
+	}
+	for _, e := range entries {
+		if e.sum == x.Sum && e.next()-e.span == x.First && e.span == int64(x.Count) {
 			return true, nil
 		}
 	}
-	return false, nil
+	return a.isInSegment(ctx, t, x)
 }
 
 // store adds l after t; false: the stream has gone on, or is gone.
@@ -252,7 +260,7 @@ func (a *appender) add(ctx context.Context, t *tail, pieces []piece) (added bool
 		return false, err
 	}
 	for i, p := range pieces {
-		t.grow(ids[i], texts[i], p.header)
+		t.follow(ids[i], texts[i], p.header)
 	}
 	t.stale = false
 	t.observed(t.next())

@@ -1,6 +1,10 @@
 package redis
 
-import "context"
+import (
+	"context"
+
+	"github.com/harness/log-service/internal/stream/batches"
+)
 
 // bucket is a sixteenth of the streams: those whose keys share a hash tag, with
 // all that this node does with them.
@@ -18,7 +22,7 @@ type bucket struct {
 
 func newBucket(n *node, index int, root string, streamMemory int64) *bucket {
 	k := &keyspace{node: n, index: index, root: root}
-	b := &bucket{keyspace: k, tails: newTails(), followers: newFollowers(k)}
+	b := &bucket{keyspace: k, tails: newTails(n.recent), followers: newFollowers(k)}
 	b.reader = newReader(b.followers)
 	b.monitor = &monitor{keyspace: k, doubt: -1, lost: b.reader.interrupt}
 	b.offloader = newOffloader(k, streamMemory, b.tails)
@@ -34,4 +38,5 @@ func (b *bucket) run() {
 		b.work.loop(f)
 	}
 	b.work.every(heartbeat, b.monitor.observe)
+	b.work.every(batches.RecentTime/5, func(context.Context) { b.tails.expire(b.members.clock()) })
 }

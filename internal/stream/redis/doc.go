@@ -25,6 +25,8 @@
 //	                        one field: its name is a header, see header.go, its
 //	                        value the lines
 //	p:gen:name      zset    segments in the blob store by their first sequence
+//	r:gen:name      zset    what identifies the recent appends of segments, by the
+//	                        same; see trace.go
 //	q:gen:name      hash    segments that are being stored, by name, and the nodes
 //	                        that do
 //	f:gen:name      hash    cursors by node and follower
@@ -44,23 +46,28 @@
 // another generation, gen, so no reader ever sees the lines of both.
 //
 // The fields of a stream: g generation, p the first sequence that is not in a
-// segment, v what the lines before it cost, r the last appends that are in segments,
-// t time to live and a last activity beside appends in milliseconds of the
-// service's clock, c how it was closed, k the node that archives it, x set while
-// that node makes the archive visible, m the node that offloads lines, w the next
-// sequence as a node saw it that Redis has lost. What each append changes is in its own entry, so a batch is
-// one command and no script touches its bytes.
+// segment, v what the lines before it cost, t time to live and a last activity
+// beside appends in milliseconds of the service's clock, c how it was closed, k
+// the node that archives it, x set while that node makes the archive visible, m
+// the node that offloads lines, w the next sequence as a node saw it that Redis
+// has lost. What each append changes is in its own entry, so a batch is one
+// command and no script touches its bytes.
 //
 // # Appending
 //
 // A node keeps the tail of each stream it appends to: the next sequence, the
-// bytes so far, the last checksums. From these it makes the entry, whose ID is
+// bytes so far, the recent appends. From these it makes the entry, whose ID is
 // the sequence that it takes for the next. Redis adds an entry only where its
 // ID is above all it has had, and every stream begins with an entry: so an
 // append is a compare-and-set of the next sequence, and of all else that the
 // node built on. Where it is refused, or its answer did not come, the node looks
 // at the newest entries. What is acknowledged without being added (a retry), or
 // refused (a gap, a closed stream), is so only after it has read the tail again.
+//
+// A retry is looked for among the appends of the last two and a half minutes,
+// whose checksums are in their entries, or in traces of those that are in
+// segments by now. A node that has not followed the stream for as long reads them
+// back; what it knows is complete where its entry is accepted.
 //
 // The newest entry never leaves Redis. An entry after lines that Redis has lost
 // in a fail-over leaves them out; what is between two entries and in no segment is
@@ -91,7 +98,8 @@
 //	segment, read, reap                        what is done with a handle
 //	follower, load, followers, cursor          readers of this node
 //	wake, reader, monitor                      what comes from Redis, and what it lost
-//	tail, offload, refresh, append             writing
+//	tail, trace, offload, refresh              what an append builds on
+//	recent, append                             writing
 //	lifecycle, claim, list                     open, close, delete, archive, describe
 //	bucket, health, linkkey                    putting it together
 //	starterror, startup, engine

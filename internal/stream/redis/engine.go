@@ -58,7 +58,7 @@ func Open(ctx context.Context, c Config) (*Engine, error) {
 	}
 	root := func(i int) string { return c.Prefix + "{" + tags[i] + "}:" }
 	e.node = &node{
-		log: c.Logger, redis: client, marks: marks, memory: memory, store: c.Store, codec: archive.NewCodec(), work: newWork(),
+		log: c.Logger, redis: client, marks: marks, memory: memory, recent: batches.NewRecentBudget(memory, c.Memory), store: c.Store, codec: archive.NewCodec(), work: newWork(),
 		members: &members{redis: client, log: c.Logger, root: root(0), self: nodeRun(c.Node)},
 		policy:  &policy{redis: client, log: c.Logger},
 	}

@@ -1,7 +1,6 @@
 package redis
 
 import (
-	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -23,20 +22,4 @@ func TestAHeaderIsReadAsItWasWritten(t *testing.T) {
 			t.Error("a header that is cut is read")
 		}
 	})
-}
-
-func TestRecentAppendsAreReadAsTheyWereWritten(t *testing.T) {
-	var all []recent
-	for i := range int64(maxRecent + 3) {
-		all = append(all, recent{uint64(i) << 56, i << 40, i + 1})
-	}
-	got := parseRecents(recentsText(all))
-	if len(got) != maxRecent || got[0] != all[3] || got[maxRecent-1] != all[len(all)-1] {
-		t.Errorf("%v is read as %v", all, got)
-	}
-	for _, damaged := range []string{"", "x", strings.Repeat("x", recentSize-1)} {
-		if got := parseRecents(damaged); len(got) != 0 {
-			t.Errorf("%q is read as %v", damaged, got)
-		}
-	}
 }

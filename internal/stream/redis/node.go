@@ -16,7 +16,8 @@ type node struct {
 	policy  *policy
 	marks   *marks
 	memory  *batches.Memory
-	store   logs.Store // takes the older lines
+	recent  *batches.RecentBudget // of the appends that tails remember
+	store   logs.Store            // takes the older lines
 	codec   *archive.Codec
 	work    *work
 }

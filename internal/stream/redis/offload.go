@@ -6,8 +6,11 @@ import (
 	"sync"
 	"time"
 
+	"github.com/redis/rueidis"
+
 	"github.com/harness/log-service/internal/backoff"
 	"github.com/harness/log-service/internal/logs"
+	"github.com/harness/log-service/internal/stream/batches"
 )
 
 const (
@@ -112,10 +115,14 @@ func (o *offloader) offload(ctx context.Context, h handle) (stored bool, err err
 				return stored, err
 			}
 		}
-		if !more { // also where nothing but the newest entry is left
-			return stored, o.release(ctx, h)
+		stored = stored || more
+		if more {
+			continue
 		}
-		stored = true
+		// Also where nothing but the newest entry is left.
+		if again, err := o.release(ctx, h, c); err != nil || !again {
+			return stored, err
+		}
 	}
 }
 
@@ -133,7 +140,6 @@ type offloadClaim struct {
 	holder     string
 	first      int64 // not in a segment
 	offloaded  int64 // cost of what is
-	recent     string
 	total      int64 // cost of all lines
 }
 
@@ -154,18 +160,19 @@ func (o *offloader) claim(ctx context.Context, h handle, dead, segment string) (
 	case offloadHeld:
 		c.holder = a.text(4)
 	case offloadMine:
-		c.recent, c.total = a.text(4), a.int(5)
+		c.total = a.int(4)
 	}
 	if c.is != offloadGone {
 		c.first, c.offloaded = a.int(2), a.int(3)
-		o.tails.offloaded(ctx, h, c.first, c.offloaded)
+		o.tails.offloaded(ctx, h, c.offloaded)
 	}
 	return c, nil
 }
 
-func (o *offloader) release(ctx context.Context, h handle) error {
-	_, err := h.call(ctx, h.redis.scripts.offloaded, h.name, h.members.now(), h.id(), h.gen, "", "", "", "", "")
-	return err
+// release releases the claim c, unless again: others have added much since.
+func (o *offloader) release(ctx context.Context, h handle, c offloadClaim) (again bool, err error) {
+	a, err := h.call(ctx, h.redis.scripts.release, h.name, h.members.now(), h.id(), h.gen, itoa(c.total), itoa(o.limit))
+	return a.int(0) == 1, err
 }
 
 // dropUnrecorded removes segments that this node or a dead one stored, perhaps,
@@ -218,14 +225,10 @@ func (o *offloader) storeSegment(ctx context.Context, h handle, dead string, c o
 	if err := h.store.Put(ctx, s.id, body, info); err != nil {
 		return false, err
 	}
-	recents := parseRecents(c.recent)
-	for _, x := range entries {
-		if x.sum != 0 {
-			recents = append(recents, recent{x.sum, x.next() - x.span, x.span})
-		}
-	}
+	trace, appends, youngest := traceOf(entries)
 	a, err := h.call(ctx, h.redis.scripts.offloaded, h.name, h.members.now(), h.id(), h.gen,
-		itoa(s.first), itoa(s.next), s.name(), itoa(last.cost), recentsText(recents))
+		itoa(s.first), itoa(s.next), s.name(), itoa(last.cost),
+		rueidis.BinaryString(trace), itoa(appends), itoa(youngest), itoa(batches.RecentTime.Milliseconds()), itoa(batches.MaxRecent))
 	if err != nil {
 		return false, err // it may be recorded: the next claim shows
 	}
@@ -246,7 +249,7 @@ func (o *offloader) oldest(ctx context.Context, h handle, first int64) ([]entry,
 			return nil, err
 		}
 		for _, x := range page {
-			size += int64(len(x.data))
+			size += x.own()
 		}
 		all = append(all, page...)
 		if len(page) <= 1 || page[len(page)-1].end() {

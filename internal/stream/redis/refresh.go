@@ -44,9 +44,11 @@ func (r *refresher) readTail(ctx context.Context, t *tail) error {
 	if a.int(0) == 0 {
 		r.tails.forget(t.name)
 		t.gen, t.tailState = "", tailState{stale: true}
+		t.forgetAppends()
 		return logservice.ErrStreamNotFound
 	}
-	found := newest(a.list(5))
+	found := seenOf(a.list(3))
+	slices.Reverse(found)
 	if known != "" && (a.text(1) != t.gen || len(found) == 0 || found[0].first != t.first || found[0].text != t.text) {
 		t.text = ""
 		return r.readTail(ctx, t)
@@ -56,19 +58,25 @@ func (r *refresher) readTail(ctx context.Context, t *tail) error {
 	} else {
 		if t.gen != a.text(1) {
 			t.gen, t.seen = a.text(1), 0
+			t.forgetAppends()
 		}
-		t.recent = parseRecents(a.text(4))
 	}
-	t.held, t.offloaded = a.int(2), a.int(3)
-	t.seen, t.restarted = max(t.seen, a.int(6)), a.int(7)
+	t.offloaded = a.int(2)
+	t.seen, t.restarted = max(t.seen, a.int(4)), a.int(5)
 	for i, x := range found {
 		switch {
 		case i == 0 && known == "":
 			t.head.cost = x.head.cost - x.cost
+			t.grow(x.first, x.text, x.head)
+			if x.first == 0 { // the start: nothing was before
+				t.forgetAppends()
+				t.history.first, t.history.text = x.first, x.text
+			}
+			continue
 		case x.first < t.next():
 			continue // about to be removed; see follows
 		}
-		t.grow(x.first, x.text, x.head)
+		t.follow(x.first, x.text, x.head)
 	}
 	return nil
 }
@@ -81,10 +89,10 @@ type seen struct {
 	head  header
 }
 
-// newest reads entries as refresh.lua returns them, and returns the oldest first.
-func newest(list answer) []seen {
-	var found []seen
-	for i := len(list) - 3; i >= 0; i -= 3 {
+// seenOf reads entries as describe in prelude.lua leaves them.
+func seenOf(list answer) []seen {
+	found := make([]seen, 0, len(list)/3)
+	for i := 0; i+2 < len(list); i += 3 {
 		h, ok := parseHeader(list.text(i + 1))
 		first, ok2 := parseID(list.text(i))
 		if ok && ok2 {
@@ -103,14 +111,14 @@ func (r *refresher) catchUp(ctx context.Context, t *tail) {
 	t.stale = true
 	c := r.redis.B()
 	found := r.redis.DoMulti(ctx,
-		c.Hmget().Key(t.meta()).Field("g", "c", "p", "v").Build(),
-		c.Xrevrange().Key(t.key("d")).End("+").Start("("+itoa(t.first)+"-0").Count(maxRecent).Build())
+		c.Hmget().Key(t.meta()).Field("g", "c", "v").Build(),
+		c.Xrevrange().Key(t.key("d")).End("+").Start("("+itoa(t.first)+"-0").Count(maxNewest).Build())
 	fields, err := found[0].ToArray()
 	list, err2 := found[1].ToArray()
 	if m := answer(fields); err != nil || err2 != nil || m.text(0) != t.gen || m.has(1) {
 		return
 	}
-	t.held, t.offloaded = answer(fields).int(2), answer(fields).int(3)
+	t.offloaded = answer(fields).int(2)
 	entries := parseEntries(list)
 	if r.redis.replicas > 0 { // they may not have it yet, and nobody was answered
 		seen := t.seen
@@ -120,7 +128,7 @@ func (r *refresher) catchUp(ctx context.Context, t *tail) {
 		if x.first != t.next() || x.cost-x.own() != t.head.cost {
 			return // lines are lost, or there are more than these
 		}
-		t.grow(x.first, x.text(), x.header)
+		t.follow(x.first, x.text(), x.header)
 	}
 	if len(entries) > 0 {
 		t.shared = keepsShared

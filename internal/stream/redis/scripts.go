@@ -14,9 +14,10 @@ var luaFiles embed.FS
 
 // scripts are what changes and reads streams atomically.
 type scripts struct {
-	open, append, close, claim, held, delete, due, list           *script
-	refresh, follow, subscribers, offload, offloaded, reap, touch *script
-	heartbeat, beat, reconcile                                    *script
+	open, append, close, claim, held, delete, due, list *script
+	refresh, headers, follow, subscribers, reap, touch  *script
+	offload, offloaded, release                         *script
+	heartbeat, beat, reconcile                          *script
 }
 
 func loadScripts() (*scripts, error) {
@@ -28,7 +29,7 @@ func loadScripts() (*scripts, error) {
 	for name, to := range map[string]**script{
 		"open": &s.open, "append": &s.append, "close": &s.close, "claim": &s.claim, "held": &s.held,
 		"delete": &s.delete, "due": &s.due, "list": &s.list, "follow": &s.follow, "subscribers": &s.subscribers,
-		"refresh": &s.refresh, "offload": &s.offload, "offloaded": &s.offloaded, "reap": &s.reap, "touch": &s.touch, "heartbeat": &s.heartbeat,
+		"refresh": &s.refresh, "headers": &s.headers, "offload": &s.offload, "offloaded": &s.offloaded, "release": &s.release, "reap": &s.reap, "touch": &s.touch, "heartbeat": &s.heartbeat,
 		"beat": &s.beat, "reconcile": &s.reconcile,
 	} {
 		body, err := luaFiles.ReadFile("lua/" + name + ".lua")

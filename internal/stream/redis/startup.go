@@ -55,7 +55,9 @@ func (h handle) checkScripts(ctx context.Context) error {
 		{s.follow, []string{h.name, "0", id + "/check", "", ""}},
 		{s.list, []string{"", "0", "-", "+", "1"}},
 		{s.offload, []string{h.name, "0", id, h.gen, "", "1-2-check"}},
-		{s.offloaded, []string{h.name, "0", id, h.gen, "1", "2", "1-2-check", "67", ""}},
+		{s.offloaded, []string{h.name, "0", id, h.gen, "1", "2", "1-2-check", "67", "x", "1", "0", "1", "1"}},
+		{s.release, []string{h.name, "0", id, h.gen, "0", "0"}},
+		{s.headers, []string{h.name, "0", h.gen, "-", "+", "0"}},
 		{s.close, []string{h.name, "0", id, encodeHow(logs.Closing{}), h.gen, "5"}},
 		{s.due, []string{"", "1", "1", "1", mayInfo}},
 		{s.claim, []string{h.name, "0", id, "", "1", "0"}},
@@ -82,6 +84,7 @@ func (h handle) checkCommands(ctx context.Context) error {
 		c.B().Xrevrange().Key(h.wakeKey()).End("+").Start("-").Count(1).Build(),
 		c.B().Xdel().Key(h.wakeKey()).Id("1-0").Build(),
 		c.B().Zrevrangebyscore().Key(h.key("p")).Max("1").Min("-inf").Limit(0, 1).Build(),
+		c.B().Zrevrange().Key(h.key("r")).Start(0).Stop(0).Build(),
 		c.B().Hdel().Key(h.key("q")).Field("1-2-check").Build(),
 	) {
 		if err := r.Error(); err != nil && !rueidis.IsRedisNil(err) {
@@ -99,7 +102,7 @@ func (h handle) checkCommands(ctx context.Context) error {
 func (h handle) forgetCheck() {
 	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 	defer cancel()
-	keys := []string{h.meta(), h.key("d"), h.key("p"), h.key("q"), h.key("f"), h.root + "beat:" + h.id()}
+	keys := []string{h.meta(), h.key("d"), h.key("p"), h.key("q"), h.key("r"), h.key("f"), h.root + "beat:" + h.id()}
 	for _, name := range []string{"names", "due", "dead", "process", "canary"} {
 		keys = append(keys, h.root+name)
 	}

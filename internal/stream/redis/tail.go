@@ -2,11 +2,12 @@ package redis
 
 import (
 	"context"
-	"encoding/binary"
 	"math"
 	"sync"
+	"time"
 
 	"github.com/harness/log-service/internal/logs"
+	"github.com/harness/log-service/internal/stream/batches"
 )
 
 const (
@@ -18,16 +19,18 @@ const (
 	keepsShared = 8
 	// maxGap is as many lines as the header of an entry can count.
 	maxGap = math.MaxUint32
-	// maxRecent is how many appends a retry is looked for among.
-	maxRecent = 16
+	// maxNewest is how many entries a node reads of what others have added.
+	maxNewest = 16
 )
 
 // tail is the end of a stream as far as this node knows: what it appends next
 // builds on it, and is refused where the stream has gone on meanwhile.
 type tail struct {
+	refs   int           // appends that use it or wait for it; guarded by tails.mu
 	busy   chan struct{} // holds one while an append uses the rest
 	handle               // its generation is empty where nothing is known
 	tailState
+	history history
 }
 
 // tailState is what is known of a tail.
@@ -44,14 +47,6 @@ type tailState struct {
 	// restarted is when, in milliseconds of the service's clock, Redis was found
 	// to be another process than before; zero where that is not known.
 	restarted int64
-	held      int64 // first sequence that is not in a segment
-	recent    []recent
-}
-
-// recent is an append that may be tried again.
-type recent struct {
-	sum          uint64
-	first, count int64
 }
 
 func (t *tailState) next() int64 { return t.first + t.head.lines }
@@ -84,25 +79,59 @@ func (t *tailState) grow(first int64, text string, h header) {
 	t.own = h.cost - t.head.cost
 	t.first, t.text, t.head = first, text, h
 	t.seen = max(t.seen, t.next())
+}
+
+// history is what a tail knows of the recent appends of its stream: all of those
+// that a retry is looked for among, up to one entry. Where other nodes append,
+// or this one did not for long, it falls behind, and what is missing is read when
+// a retry may come. It may have appends that Redis has lost; see appender.has.
+type history struct {
+	recent batches.Recent
+	first  int64  // of that entry
+	text   string // its header; empty: nothing is known
+}
+
+// knows reports whether the history goes up to the entry that a tail ends with.
+func (h *history) knows(t *tailState) bool {
+	return h.text != "" && h.first == t.first && h.text == t.text
+}
+
+// follow takes in the entry that follows.
+func (t *tail) follow(first int64, text string, h header) {
+	known := t.history.knows(&t.tailState)
+	t.grow(first, text, h)
+	if !known {
+		return
+	}
+	t.history.first, t.history.text = first, text
 	if h.sum != 0 {
-		t.remember(recent{h.sum, t.next() - h.span, h.span})
+		t.recent.Remember(&t.history.recent, milliseconds(h.clock), appendOf(t.next(), h))
 	}
 }
 
-func (t *tailState) remember(r recent) {
-	if len(t.recent) == maxRecent {
-		t.recent = append(t.recent[:0], t.recent[1:]...)
-	}
-	t.recent = append(t.recent, r)
+// forgetAppends empties the history.
+func (t *tail) forgetAppends() {
+	t.recent.Drop(&t.history.recent)
+	t.history = history{}
 }
+
+// appendOf is the append that ends before the sequence next, with an entry of
+// header h.
+func appendOf(next int64, h header) batches.Append {
+	return batches.Append{First: next - h.span, Sum: h.sum, Count: uint32(h.span), At: milliseconds(h.clock)}
+}
+
+func milliseconds(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
 
 // tails are those of the streams of a bucket that this node appended to lately.
 type tails struct {
-	mu sync.Mutex // guards m
+	recent *batches.RecentBudget // of their histories
+
+	mu sync.Mutex // guards m, and the tails in it that nobody uses
 	m  map[string]*tail
 }
 
-func newTails() *tails { return &tails{m: map[string]*tail{}} }
+func newTails(b *batches.RecentBudget) *tails { return &tails{recent: b, m: map[string]*tail{}} }
 
 // acquire returns the tail of a stream, for one append at a time; see release.
 func (k *tails) acquire(ctx context.Context, h handle) (*tail, error) {
@@ -111,39 +140,61 @@ func (k *tails) acquire(ctx context.Context, h handle) (*tail, error) {
 	if t == nil {
 		if len(k.m) >= maxTails {
 			for other := range k.m { // any: it is read again
-				delete(k.m, other)
+				k.remove(other)
 				break
 			}
 		}
 		t = &tail{busy: make(chan struct{}, 1), handle: h, tailState: tailState{stale: true}}
 		k.m[h.name] = t
 	}
+	t.refs++
 	k.mu.Unlock()
 	select {
 	case t.busy <- struct{}{}:
 		return t, nil
 	case <-ctx.Done():
+		k.unref(t)
 		return nil, ctx.Err()
 	}
 }
 
-func (t *tail) release() { <-t.busy }
+// release ends the use of a tail by an append.
+func (k *tails) release(t *tail) {
+	<-t.busy
+	k.unref(t)
+}
 
-// offloaded takes in that the lines of a generation below first are in segments.
-func (k *tails) offloaded(ctx context.Context, h handle, first, cost int64) {
+// unref drops what a tail remembers if it was removed and nobody uses it.
+func (k *tails) unref(t *tail) {
 	k.mu.Lock()
-	t := k.m[h.name]
+	defer k.mu.Unlock()
+	if t.refs--; t.refs == 0 && k.m[t.name] != t {
+		t.forgetAppends()
+	}
+}
+
+// remove removes the tail of a stream. The caller holds mu.
+func (k *tails) remove(name string) {
+	t := k.m[name]
+	delete(k.m, name)
+	if t != nil && t.refs == 0 {
+		t.forgetAppends()
+	}
+}
+
+// offloaded takes in what the lines of a generation cost that are in segments.
+func (k *tails) offloaded(ctx context.Context, h handle, cost int64) {
+	k.mu.Lock()
+	known := k.m[h.name] != nil
 	k.mu.Unlock()
-	if t == nil {
+	if !known {
 		return
 	}
-	select {
-	case t.busy <- struct{}{}:
+	if t, err := k.acquire(ctx, h); err == nil {
 		if t.gen == h.gen {
-			t.held, t.offloaded = first, cost
+			t.offloaded = cost
 		}
-		t.release()
-	case <-ctx.Done():
+		k.release(t)
 	}
 }
 
@@ -151,48 +202,26 @@ func (k *tails) offloaded(ctx context.Context, h handle, first, cost int64) {
 // which generation.
 func (k *tails) seen(name string) (gen string, next int64) {
 	k.mu.Lock()
-	t := k.m[name]
-	k.mu.Unlock()
-	if t == nil {
-		return "", 0
-	}
-	select {
-	case t.busy <- struct{}{}:
-		defer t.release()
+	defer k.mu.Unlock()
+	if t := k.m[name]; t != nil && t.refs == 0 {
 		return t.gen, t.seen
-	default: // whoever appends finds out
-		return "", 0
+	}
+	return "", 0 // whoever appends finds out
+}
+
+// expire forgets old appends of streams that nobody appends to.
+func (k *tails) expire(now time.Duration) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, t := range k.m {
+		if t.refs == 0 {
+			k.recent.Expire(&t.history.recent, now)
+		}
 	}
 }
 
 func (k *tails) forget(name string) {
 	k.mu.Lock()
-	delete(k.m, name)
-	k.mu.Unlock()
-}
-
-// Recents as Redis keeps those of appends that are in segments: sum 8, first 8
-// and count 4 bytes each.
-const recentSize = 20
-
-func recentsText(all []recent) string {
-	all = all[max(0, len(all)-maxRecent):]
-	t := make([]byte, 0, recentSize*len(all))
-	for _, r := range all {
-		t = binary.BigEndian.AppendUint64(t, r.sum)
-		t = binary.BigEndian.AppendUint64(t, uint64(r.first))
-		t = binary.BigEndian.AppendUint32(t, uint32(r.count))
-	}
-	return string(t)
-}
-
-func parseRecents(text string) (all []recent) {
-	for t := []byte(text); len(t) >= recentSize && len(all) < maxRecent; t = t[recentSize:] {
-		all = append(all, recent{
-			sum:   binary.BigEndian.Uint64(t),
-			first: int64(binary.BigEndian.Uint64(t[8:])),
-			count: int64(binary.BigEndian.Uint32(t[16:])),
-		})
-	}
-	return all
+	defer k.mu.Unlock()
+	k.remove(name)
 }

@@ -104,35 +104,6 @@ func TestNodesThatAppendToOneLogAtOnce(t *testing.T) {
 	}
 }
 
-// A retry is recognised at every node, wherever the lines are by now.
-func TestARetryAtAnotherNodeIsRecognised(t *testing.T) {
-	s := redistest.Start(t)
-	nodes := newNodes(t, 2, redis.Config{Addresses: []string{s.Addr}, StreamMemory: 4 << 10})
-	l := newLog(t, nodes[0])
-	var sent []logs.Lines
-	for i := range 12 {
-		line := fmt.Sprintf(`{"pos":%d,"time":1,"out":"%s"}`+"\n", i, strings.Repeat("x", 1000))
-		sent = append(sent, logs.Lines{Data: []byte(line), Count: 1, Dedupe: true})
-		if next, err := (patient{nodes[0]}).Append(t.Context(), l.id, sent[i]); err != nil || next != int64(i+2) {
-			t.Fatalf("append %d: %d, %v", i, next, err)
-		}
-	}
-	eventually(t, "older lines are in segments", func() bool { return stored(t, nodes[0].config.Store) > 1 })
-	again := func(n *node) {
-		t.Helper()
-		for i, a := range sent {
-			if next, err := n.Append(t.Context(), l.id, a); err != nil || next != 13 {
-				t.Errorf("append %d tried again: next is %d, %v", i, next, err)
-			}
-		}
-	}
-	again(nodes[1])
-	again(nodes[0])
-	nodes[1].stop(t)
-	nodes[1].start(t)
-	again(nodes[1])
-}
-
 // Redis lost lines and no connection broke: no node noticed. The lines that a
 // writer adds afterwards are not taken for them, in Redis and in segments.
 func TestWhatRedisLostUnnoticedIsAGap(t *testing.T) {

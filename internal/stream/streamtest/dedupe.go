@@ -3,12 +3,9 @@ package streamtest
 import (
 	"fmt"
 	"testing"
-)
 
-// recognized is how many batches ago a batch may have been sent to be
-// recognized: as many writers may share a stream and retry at once after a
-// restart.
-const recognized = 8
+	logservice "github.com/harness/log-service"
+)
 
 func testDedupe(t *testing.T, b Backend) {
 	t.Run("the identical batch is stored once", func(t *testing.T) {
@@ -23,22 +20,15 @@ func testDedupe(t *testing.T, b Backend) {
 		e.contents(t, id("a"), concat(one, two))
 	})
 
-	t.Run(fmt.Sprintf("a batch is known for the next %d", recognized), func(t *testing.T) {
+	t.Run("a batch is known whatever is appended after it", func(t *testing.T) {
 		e := start(t, b)
 		e.open(t, id("a"))
-		var batches [][]string
-		var all []string
-		for i := range 4 * recognized {
-			w := Writer{Name: fmt.Sprint("writer ", i)}
-			lines := w.Lines(1 + i%3)
-			batches, all = append(batches, lines), append(all, lines...)
-			next := int64(len(all) + 1)
-			e.append(t, id("a"), batch(lines), next)
-			for _, old := range batches[max(0, len(batches)-recognized):] {
-				e.append(t, id("a"), batch(old), next)
-			}
-		}
-		e.contents(t, id("a"), all)
+		s := e.appendMany(t, id("a"))
+		s.retry(t, e)
+		e.append(t, id("a"), plain(`{"out":"not marked"}`), s.next()+1)
+		s.all = append(s.all, `{"out":"not marked"}`)
+		s.retry(t, e)
+		e.contents(t, id("a"), s.all)
 	})
 
 	t.Run("a batch that differs in its last byte of text is another", func(t *testing.T) {
@@ -109,6 +99,36 @@ func testDedupe(t *testing.T, b Backend) {
 			e.remove(t, log)
 		}
 	})
+}
+
+// many are the batches of many writers that share a stream.
+type many struct {
+	id      logservice.ID
+	batches [][]string
+	all     []string
+}
+
+func (s *many) next() int64 { return int64(len(s.all) + 1) }
+
+// appendMany appends batches of many sizes, more than an engine holds in one place.
+func (e engine) appendMany(t tb, id logservice.ID) *many {
+	t.Helper()
+	s := &many{id: id}
+	for i := range Scale(50, 150, 3000) {
+		w := Writer{Name: fmt.Sprint("writer ", i), Pad: i % 50}
+		lines := w.Lines(1 + i%3)
+		s.batches, s.all = append(s.batches, lines), append(s.all, lines...)
+		e.append(t, id, batch(lines), s.next())
+	}
+	return s
+}
+
+// retry repeats all batches, the oldest first. None may be stored.
+func (s *many) retry(t tb, e engine) {
+	t.Helper()
+	for _, lines := range s.batches {
+		e.append(t, s.id, batch(lines), s.next())
+	}
 }
 
 // key joins parts to a key, one segment per part.

@@ -49,18 +49,10 @@ func testRestart(t *testing.T, b Backend) {
 	t.Run("a retry is recognized, with an offset and without", func(t *testing.T) {
 		e, w := start(t, b), Writer{Name: "w"}
 		e.open(t, id("a"))
-		var batches [][]string
-		var all []string
-		for i := range recognized {
-			lines := w.Lines(1 + i)
-			batches, all = append(batches, lines), append(all, lines...)
-			e.append(t, id("a"), batch(lines), int64(len(all)+1))
-		}
+		s := e.appendMany(t, id("a"))
 		restart(t, &e)
-		next := int64(len(all) + 1)
-		for _, lines := range batches {
-			e.append(t, id("a"), batch(lines), next)
-		}
+		s.retry(t, e)
+		all, next := s.all, s.next()
 		e.append(t, id("a"), at(1, all), next)
 		e.wantGap(t, next+1, w.Lines(1), next)
 		more := w.Lines(1)

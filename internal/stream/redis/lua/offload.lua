@@ -1,7 +1,7 @@
 -- ARGV: name, now, node, generation, holder that is dead or '', segment or ''
 -- Claims the offloading of a stream's oldest lines. A segment is named before it
 -- is stored: so it is found, and removed, where its offloader dies.
-local m = redis.call('HMGET', meta, 'g', 'p', 'v', 'm', 'r')
+local m = redis.call('HMGET', meta, 'g', 'p', 'v', 'm')
 local known = redis.call('HGETALL', key('q', ARGV[4]))
 if m[1] ~= ARGV[4] then
 	return {0, known}
@@ -15,4 +15,4 @@ if ARGV[6] ~= '' then
 	redis.call('HSET', key('q', ARGV[4]), ARGV[6], ARGV[3])
 end
 local _, h = tail(m[1])
-return {1, known, tonumber(m[2]), tonumber(m[3]), m[5], (struct.unpack('>I8', h, 14))}
+return {1, known, tonumber(m[2]), tonumber(m[3]), (struct.unpack('>I8', h, 14))}

@@ -19,7 +19,7 @@ if m[1] then
 	end
 end
 redis.call('XADD', key('d', ARGV[3]), '0-1', ARGV[6], '')
-redis.call('HSET', meta, 'g', ARGV[3], 'p', 1, 'v', 0, 'r', '', 'a', now, 't', ttl)
+redis.call('HSET', meta, 'g', ARGV[3], 'p', 1, 'v', 0, 'a', now, 't', ttl)
 redis.call('ZADD', root .. 'names', 0, name)
 redis.call('ZADD', root .. 'due', now + ttl, name)
 return {1, dead, old, ended}

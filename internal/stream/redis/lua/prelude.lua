@@ -24,6 +24,13 @@ local function tail(gen)
 	return string.match(e[1], '^%d+') + struct.unpack('>I4', h, 2), h
 end
 
+-- describe adds to found what an entry is without its lines.
+local function describe(found, e)
+	found[#found + 1] = e[1]
+	found[#found + 1] = e[2][1]
+	found[#found + 1] = #e[2][2]
+end
+
 -- allow_when_full lets what follows write where Redis is full: it refuses a script
 -- its first write only, and not one that frees memory. What ends, moves or
 -- removes a stream must go on, or nothing would ever free any.
@@ -65,6 +72,7 @@ local function finish(gen, seen)
 		n = seen
 	end
 	redis.call('XADD', key('d', gen), '9223372036854775807-0', mark('c', 0, n, h), '')
+	redis.call('DEL', key('r', gen)) -- no retry is acknowledged any more
 	return n
 end
 

@@ -2,7 +2,7 @@
 -- '', whether the node may know when Redis was started
 -- Returns the tail of an open stream: its newest entries, without their lines,
 -- back to the one that is known.
-local m = redis.call('HMGET', meta, 'g', 'c', 'p', 'v', 'r', 'w', 't')
+local m = redis.call('HMGET', meta, 'g', 'c', 'v', 'w', 't')
 if not m[1] or m[2] then
 	return {0}
 end
@@ -10,7 +10,7 @@ allow_when_full() -- a retry is known, whether or not Redis is full
 redis.call('HSET', meta, 'a', now)
 -- Where another program has removed an index, the stream returns to it.
 redis.call('ZADD', root .. 'names', 0, name)
-redis.call('ZADD', root .. 'due', 'NX', now + tonumber(m[7]), name)
+redis.call('ZADD', root .. 'due', 'NX', now + tonumber(m[5]), name)
 local from = '-'
 if ARGV[4] ~= '' and m[1] == ARGV[3] then
 	from = ARGV[4] .. '-0'
@@ -19,8 +19,6 @@ else
 end
 local found = {}
 for _, e in ipairs(redis.call('XREVRANGE', key('d', m[1]), '+', from, 'COUNT', 16)) do
-	found[#found + 1] = e[1]
-	found[#found + 1] = e[2][1]
-	found[#found + 1] = #e[2][2]
+	describe(found, e)
 end
-return {1, m[1], tonumber(m[3]), tonumber(m[4]), m[5], found, tonumber(m[6] or 0), ARGV[5] == '1' and restarted() or 0}
+return {1, m[1], tonumber(m[3]), found, tonumber(m[4] or 0), ARGV[5] == '1' and restarted() or 0}
