@@ -345,6 +345,7 @@ func cmdSend(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	req, err := http.NewRequest(args[0], url, body)
 	ts.Check(err)
+	req.Close = true // a POST is not repeated if a kept connection turns out to be closed
 	resp, err := http.DefaultClient.Do(req)
 	ts.Check(err)
 	defer resp.Body.Close()
