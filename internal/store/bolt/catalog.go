@@ -1,6 +1,7 @@
 package bolt
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -16,10 +17,11 @@ import (
 	"github.com/harness/log-service/internal/logs"
 )
 
-// bbolt trusts its pages: a damaged one makes it panic, or read beyond the end
-// of the file (a fault). guard converts both to errors. That suffices, because
-// transactions run bbolt on the calling goroutine and bbolt starts no
-// goroutines in the functions used here.
+// bbolt trusts its pages: a damaged one that the checks of tree.go do not find
+// makes it panic, or read beyond the end of the file, and a bad sector is a fault
+// of its mapping. guard converts all of them to errors. That suffices, because
+// transactions run bbolt on the calling goroutine and bbolt starts no goroutines
+// in the functions used here.
 
 // guard runs f and converts a panic in it to an error.
 func guard(f func() error) (err error) {
@@ -52,7 +54,7 @@ type failure struct {
 
 // fail takes the catalog out of use.
 func (s *Store) fail(cause error, f failure) error {
-	f.err = &logservice.UnavailableError{Cause: fmt.Errorf("%s is out of use: %w", s.path, cause)}
+	f.err = outOfUse(s.path, cause)
 	if !s.failed.CompareAndSwap(nil, &f) {
 		return s.failed.Load().err
 	}
@@ -60,15 +62,23 @@ func (s *Store) fail(cause error, f failure) error {
 	return f.err
 }
 
+// outOfUse is the error for callers until the catalog is in use again. Damage of
+// its pages is not one of a blob, which may well be there after the rebuild.
+func outOfUse(path string, cause error) error {
+	if errors.Is(cause, logs.ErrDamaged) {
+		cause = errors.New(cause.Error())
+	}
+	return &logservice.UnavailableError{Cause: fmt.Errorf("%s is out of use: %w", path, cause)}
+}
+
 // view runs fn in a read transaction. fn must copy what it keeps.
-func (s *Store) view(fn func(*bbolt.Tx) error) error {
+func (s *Store) view(fn func(*txn) error) error {
 	if f := s.failed.Load(); f != nil && !f.readable {
 		return f.err
 	}
 	s.reading.Add(1)
 	defer s.reading.Add(-1)
-	var tx *bbolt.Tx
-	err := s.begin(&tx, false)
+	tx, err := s.begin(false)
 	if err != nil {
 		return err
 	}
@@ -78,52 +88,132 @@ func (s *Store) view(fn func(*bbolt.Tx) error) error {
 		own = fn(tx)
 		return nil
 	})
+	if err == nil && errors.Is(own, errPages) {
+		err = own
+	}
 	if err != nil { // other pages can still be read during the rebuild
-		_ = s.fail(err, failure{damaged: true, readable: true})
-		return fmt.Errorf("%s: %w", s.path, err)
+		return s.fail(err, failure{damaged: true, readable: true})
 	}
 	return s.alarmIf(own)
 }
 
 // update runs fn in a write transaction and commits it. inFn reports that fn
 // itself failed, so nothing was written. Only the writer calls it.
-func (s *Store) update(fn func(*bbolt.Tx) error) (inFn bool, err error) {
+func (s *Store) update(fn func(*txn) error) (inFn bool, err error) {
 	if f := s.failed.Load(); f != nil {
 		return false, f.err
 	}
-	var tx *bbolt.Tx
-	if err := s.begin(&tx, true); err != nil {
+	tx, err := s.begin(true)
+	if err != nil {
 		return false, err
 	}
 	if err = guard(func() error { return fn(tx) }); err != nil {
 		if back := guard(tx.Rollback); back != nil {
 			return false, s.fail(back, failure{damaged: true, poisoned: true})
 		}
+		if errors.Is(err, errPages) {
+			return false, s.fail(err, failure{damaged: true, readable: true})
+		}
 		return true, fmt.Errorf("%s: %w", s.path, err)
 	}
 	return false, s.commitFailed(guard(tx.Commit))
 }
 
-func (s *Store) begin(tx **bbolt.Tx, writable bool) error {
-	err := bolterrors.ErrDatabaseNotOpen
-	if h := s.db.Load(); h != nil {
+func (s *Store) begin(writable bool) (tx *txn, err error) {
+	err = bolterrors.ErrDatabaseNotOpen
+	h := s.db.Load()
+	if h != nil {
+		tx = &txn{}
 		err = guard(func() (err error) {
-			*tx, err = h.db.Begin(writable)
+			tx.Tx, err = h.db.Begin(writable)
 			return err
 		})
 	}
 	switch {
 	case err == nil:
-		return nil
+		tx.pages = treeOf(tx.Tx, h.file)
+		tx.pages.known = make(map[int64]page)
+		return tx, nil
 	case errors.Is(err, logs.ErrDamaged):
-		return s.fail(err, failure{damaged: true, poisoned: true})
+		return nil, s.fail(err, failure{damaged: true, poisoned: true})
 	case !errors.Is(err, bolterrors.ErrDatabaseNotOpen):
-		return fmt.Errorf("%s: %w", s.path, err)
+		return nil, fmt.Errorf("%s: %w", s.path, err)
 	}
 	if f := s.failed.Load(); f != nil {
-		return f.err
+		return nil, f.err
 	}
-	return errClosed
+	return nil, errClosed
+}
+
+// txn is a transaction of bbolt that checks the pages which it uses.
+type txn struct {
+	*bbolt.Tx
+	pages tree
+}
+
+// at checks the pages that a use of a key touches. leaf is the one that has the
+// key, next the first key of the one after it. The bucket may be nil.
+func (tx *txn) at(name, key []byte, wide bool) (b *bbolt.Bucket, leaf page, next []byte, err error) {
+	b = tx.Bucket(name)
+	if b != nil && b.Root() != 0 { // otherwise it is in the page of its parent
+		leaf, next, err = tx.pages.find(int64(b.Root()), key, wide)
+	}
+	return b, leaf, next, err
+}
+
+// get returns nil if there is no such entry. The value belongs to the
+// transaction.
+func (tx *txn) get(name, key []byte) ([]byte, error) {
+	b, leaf, _, err := tx.at(name, key, false)
+	if err == nil && b != nil && !leaf.has(key) {
+		b, _, _, err = tx.at(name, key, true)
+	}
+	if err != nil || b == nil {
+		return nil, err
+	}
+	return b.Get(key), nil
+}
+
+func (tx *txn) put(name, key, value []byte) error {
+	b, _, _, err := tx.at(name, key, true)
+	if err != nil {
+		return err
+	}
+	return b.Put(key, value)
+}
+
+func (tx *txn) delete(name, key []byte) error {
+	b, _, _, err := tx.at(name, key, true)
+	if err != nil {
+		return err
+	}
+	return b.Delete(key)
+}
+
+// scan yields the entries from a key on (nil: from the start), in order, as they were before this
+// transaction. bbolt's cursor would go on to pages that are not checked.
+func (tx *txn) scan(name, from []byte, yield func(key, value []byte) bool) error {
+	for {
+		b, leaf, next, err := tx.at(name, from, false)
+		if err != nil || b == nil {
+			return err
+		}
+		if b.Root() == 0 {
+			c := b.Cursor()
+			for k, v := c.Seek(from); k != nil && yield(k, v); k, v = c.Next() {
+			}
+			return nil
+		}
+		for i := range leaf.count {
+			if e, _ := leaf.entry(i); bytes.Compare(e.key, from) >= 0 && !yield(e.key, e.value) {
+				return nil
+			}
+		}
+		if next == nil {
+			return nil
+		}
+		from = next
+	}
 }
 
 // commitFailed classifies the error of a commit; nil stays nil.

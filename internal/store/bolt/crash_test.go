@@ -11,8 +11,6 @@ import (
 	"syscall"
 	"testing"
 
-	"go.etcd.io/bbolt"
-
 	"github.com/harness/log-service/internal/logs"
 	"github.com/harness/log-service/internal/store/storetest"
 )
@@ -111,7 +109,7 @@ func TestASlowReaderBlocksNoWriter(t *testing.T) {
 		}
 		break
 	}
-	if err := s.view(func(tx *bbolt.Tx) error {
+	if err := s.view(func(tx *txn) error {
 		if most := int64(40 * pageSize); tx.Size() > most {
 			return fmt.Errorf("the catalog has grown to %d bytes, over %d", tx.Size(), most)
 		}

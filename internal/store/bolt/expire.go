@@ -5,8 +5,6 @@ import (
 	"context"
 	"time"
 
-	"go.etcd.io/bbolt"
-
 	logservice "github.com/harness/log-service"
 )
 
@@ -49,20 +47,19 @@ func (s *Store) Expire(ctx context.Context, before time.Time) (n int, err error)
 // expired returns the keys of older blobs in the page of records starting at a
 // key, and the start of the next page; nil means the end.
 func (s *Store) expired(from []byte, before time.Time) (old [][]byte, next []byte, err error) {
-	err = s.view(func(tx *bbolt.Tx) error {
+	err = s.view(func(tx *txn) error {
 		seen := 0
-		c := tx.Bucket(bucketBlobs).Cursor()
-		for key, value := c.Seek(from); key != nil; key, value = c.Next() {
+		return tx.scan(bucketBlobs, from, func(key, value []byte) bool {
 			if seen == expirePage {
 				next = bytes.Clone(key)
-				break
+				return false
 			}
 			seen++
 			if olderThan(key, value, before) {
 				old = append(old, bytes.Clone(key))
 			}
-		}
-		return nil
+			return true
+		})
 	})
 	return old, next, err
 }
@@ -81,18 +78,21 @@ func olderThan(key, value []byte, before time.Time) bool {
 // again in the meantime.
 func (s *Store) expire(ctx context.Context, keys [][]byte, before time.Time) (n int, err error) {
 	var gone []record
-	err = s.submit(ctx, &op{frees: true, apply: func(tx *bbolt.Tx) error {
+	err = s.submit(ctx, &op{frees: true, apply: func(tx *txn) error {
 		gone, n = gone[:0], 0
-		b := tx.Bucket(bucketBlobs)
 		for _, key := range keys {
-			if value := b.Get(key); value == nil || !olderThan(key, value, before) {
+			value, err := tx.get(bucketBlobs, key)
+			if err != nil {
+				return err
+			}
+			if value == nil || !olderThan(key, value, before) {
 				continue
 			}
 			old, err := s.unlink(tx, key)
 			if err != nil {
 				return err
 			}
-			if err := b.Delete(key); err != nil {
+			if err := tx.delete(bucketBlobs, key); err != nil {
 				return err
 			}
 			gone = append(gone, old)

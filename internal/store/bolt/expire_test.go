@@ -7,8 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"go.etcd.io/bbolt"
-
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/internal/logs"
 	"github.com/harness/log-service/internal/store/storetest"
@@ -21,7 +19,7 @@ func age(t *testing.T, s *Store, id logservice.ID, by time.Duration) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.submit(t.Context(), &op{apply: func(tx *bbolt.Tx) error {
+	if err := s.submit(t.Context(), &op{apply: func(tx *txn) error {
 		rec, err := decodeRecord(key, tx.Bucket(bucketBlobs).Get(key))
 		if err != nil {
 			return err
@@ -60,7 +58,7 @@ func TestWhatIsOlderThanTheRetentionGoesAndNothingElse(t *testing.T) {
 	put(t, s, damaged, storetest.Noise(10))
 	age(t, s, damaged, 48*time.Hour)
 	key, _ := blobKey(damaged)
-	if err := s.submit(t.Context(), &op{apply: func(tx *bbolt.Tx) error {
+	if err := s.submit(t.Context(), &op{apply: func(tx *txn) error {
 		value := append([]byte(nil), tx.Bucket(bucketBlobs).Get(key)...)
 		value[3] ^= 1
 		return tx.Bucket(bucketBlobs).Put(key, value)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"io"
+	"math"
 	"os"
 
 	"github.com/harness/log-service/internal/logs"
@@ -72,21 +73,36 @@ func checkHeaders(path string) error {
 	return nil
 }
 
+// checkList checks the list of free pages: bbolt trusts its length.
+func checkList(path string) error {
+	f, err := os.Open(path) //nolint:gosec // the operator's path
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }()
+	h, err := readHeader(f, 0)
+	if err != nil || !h.good || h.pageSize != pageSize || h.free == math.MaxUint64 {
+		return err // of another program, as will be reported
+	}
+	_, _, err = freePages(f)
+	return err
+}
+
 // pageHeader precedes each page, or run of pages: its number (64 bits), flags,
 // number of entries (16 bits each), number of further pages (32 bits).
 const pageHeader = 16
 
-// freePages reads the list of free pages that the last commit wrote: their
-// numbers (64 bits each) in ascending order. Its length is the first of them if
+// freePages reads the list of free pages that the last commit wrote, which
+// begins at page list: their numbers (64 bits each) in ascending order. Its length is the first of them if
 // it does not fit into the page's header.
-func freePages(f io.ReaderAt) ([]int64, error) {
+func freePages(f io.ReaderAt) (free []int64, list int64, err error) {
 	first, err := readHeader(f, 0)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	last, err := readHeader(f, 1)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	if !last.good || first.good && first.tx > last.tx {
 		last = first
@@ -94,30 +110,30 @@ func freePages(f io.ReaderAt) ([]int64, error) {
 	le, at := binary.LittleEndian, int64(last.free)*pageSize
 	var b [pageHeader + 8]byte
 	if err := readAt(f, b[:], at); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	if le.Uint64(b[:]) != last.free || le.Uint16(b[8:]) != freelistFlag {
-		return nil, fmt.Errorf("%w: no list of free pages at page %d", logs.ErrDamaged, last.free)
+		return nil, 0, fmt.Errorf("%w: no list of free pages at page %d", logs.ErrDamaged, last.free)
 	}
 	n, at := int64(le.Uint16(b[10:])), at+pageHeader
 	if n == 0xffff {
 		n, at = int64(le.Uint64(b[pageHeader:])), at+8
 	}
 	if space := (int64(le.Uint32(b[12:])) + 1) * pageSize; n < 0 || n > space/8 {
-		return nil, fmt.Errorf("%w: %d free pages in a list of %d bytes", logs.ErrDamaged, n, space)
+		return nil, 0, fmt.Errorf("%w: %d free pages in a list of %d bytes", logs.ErrDamaged, n, space)
 	}
-	list := make([]byte, 8*n)
-	if err := readAt(f, list, at); err != nil {
-		return nil, err
+	entries := make([]byte, 8*n)
+	if err := readAt(f, entries, at); err != nil {
+		return nil, 0, err
 	}
-	pages := make([]int64, n)
-	for i := range pages {
-		pages[i] = int64(le.Uint64(list[8*i:]))
-		if i > 0 && pages[i] <= pages[i-1] || pages[i] < 2 {
-			return nil, fmt.Errorf("%w: the list of free pages is out of order", logs.ErrDamaged)
+	free = make([]int64, n)
+	for i := range free {
+		free[i] = int64(le.Uint64(entries[8*i:]))
+		if i > 0 && free[i] <= free[i-1] || free[i] < 2 {
+			return nil, 0, fmt.Errorf("%w: the list of free pages is out of order", logs.ErrDamaged)
 		}
 	}
-	return pages, nil
+	return free, int64(last.free), nil
 }
 
 // freelistFlag marks the list of free pages.

@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"time"
 
-	"go.etcd.io/bbolt"
-
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/internal/logs"
 )
@@ -46,14 +44,17 @@ func chunkKey(generation uint64, n uint32) []byte {
 // was replaced or deleted meanwhile is not found.
 func (s *Store) legacyChunk(dst, blob []byte, generation uint64, n uint32, want int) (raw []byte, err error) {
 	key := chunkKey(generation, n)
-	err = s.view(func(tx *bbolt.Tx) error {
-		rec, err := decodeRecord(blob, tx.Bucket(bucketBlobs).Get(blob))
+	err = s.view(func(tx *txn) error {
+		value, err := tx.get(bucketBlobs, blob)
+		if err != nil {
+			return err
+		}
+		rec, err := decodeRecord(blob, value)
 		if err != nil || rec.file || rec.generation != generation {
 			return logservice.ErrBlobNotFound
 		}
-		var value []byte
-		if chunks := tx.Bucket(bucketChunks); chunks != nil {
-			value = chunks.Get(key)
+		if value, err = tx.get(bucketChunks, key); err != nil {
+			return err
 		}
 		if len(value) < chunkHeader || binary.BigEndian.Uint32(value) != checksum(key, value[4:]) {
 			return fmt.Errorf("%w: it is missing or fails its checksum", logs.ErrDamaged)
@@ -75,10 +76,9 @@ func (s *Store) wakeRemoveLegacy() {
 // transaction, until there are none.
 func (s *Store) removeLegacy(ctx context.Context) error {
 	for more := true; more; {
-		err := s.view(func(tx *bbolt.Tx) error {
-			b := tx.Bucket(bucketGarbage)
-			more = b != nil && b.Stats().KeyN > 0
-			return nil
+		more = false
+		err := s.view(func(tx *txn) error {
+			return tx.scan(bucketGarbage, nil, func(_, _ []byte) bool { more = true; return false })
 		})
 		if err != nil || !more {
 			return err
@@ -95,24 +95,28 @@ func (s *Store) removeLegacy(ctx context.Context) error {
 	return nil
 }
 
-func removeLegacyChunks(tx *bbolt.Tx) error {
-	garbage, chunks := tx.Bucket(bucketGarbage), tx.Bucket(bucketChunks)
-	generation, _ := garbage.Cursor().First()
-	if generation == nil {
-		return nil
+func removeLegacyChunks(tx *txn) error {
+	var generation []byte
+	err := tx.scan(bucketGarbage, nil, func(key, _ []byte) bool { generation = bytes.Clone(key); return false })
+	if err != nil || generation == nil {
+		return err
 	}
-	generation = bytes.Clone(generation)
-	var keys [][]byte // deleting under a cursor moves the cursor
-	c := chunks.Cursor()
-	for k, _ := c.Seek(generation); bytes.HasPrefix(k, generation) && len(keys) < legacyChunksPerTx; k, _ = c.Next() {
-		keys = append(keys, bytes.Clone(k))
+	var keys [][]byte
+	err = tx.scan(bucketChunks, generation, func(key, _ []byte) bool {
+		if !bytes.HasPrefix(key, generation) || len(keys) == legacyChunksPerTx {
+			return false
+		}
+		keys = append(keys, bytes.Clone(key))
+		return true
+	})
+	if err != nil {
+		return err
 	}
-	var errs []error
-	for _, k := range keys {
-		errs = append(errs, chunks.Delete(k))
+	for _, key := range keys {
+		err = errors.Join(err, tx.delete(bucketChunks, key))
 	}
 	if len(keys) < legacyChunksPerTx {
-		errs = append(errs, garbage.Delete(generation))
+		err = errors.Join(err, tx.delete(bucketGarbage, generation))
 	}
-	return errors.Join(errs...)
+	return err
 }

@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
-	"go.etcd.io/bbolt"
 
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/internal/store/storetest"
@@ -118,7 +117,7 @@ func TestADamagedCatalogOfAnEarlierVersionKeepsItsChunks(t *testing.T) {
 
 func legacyKeys(t *testing.T, s *Store, bucket []byte) (n int) {
 	t.Helper()
-	if err := s.view(func(tx *bbolt.Tx) error { n = tx.Bucket(bucket).Stats().KeyN; return nil }); err != nil {
+	if err := s.view(func(tx *txn) error { n = tx.Bucket(bucket).Stats().KeyN; return nil }); err != nil {
 		t.Fatal(err)
 	}
 	return n

@@ -5,8 +5,6 @@ import (
 	"context"
 	"iter"
 
-	"go.etcd.io/bbolt"
-
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/internal/logs"
 )
@@ -77,24 +75,29 @@ func newListing(account string, prefix logservice.Key) (*listing, error) {
 
 // page reads the next entries in one transaction.
 func (l *listing) page(s *Store) (found []listed, err error) {
-	err = s.view(func(tx *bbolt.Tx) error {
-		b := tx.Bucket(bucketBlobs)
+	err = s.view(func(tx *txn) error {
 		if l.exact != nil {
-			if value := b.Get(l.exact); value != nil {
+			value, err := tx.get(bucketBlobs, l.exact)
+			if err != nil {
+				return err
+			}
+			if value != nil {
 				found = append(found, l.entry(l.exact, value))
 			}
 			l.exact = nil
 		}
-		c := b.Cursor()
-		for key, value := c.Seek(l.next); bytes.HasPrefix(key, l.below); key, value = c.Next() {
+		l.done = true
+		return tx.scan(bucketBlobs, l.next, func(key, value []byte) bool {
+			if !bytes.HasPrefix(key, l.below) {
+				return false
+			}
 			if len(found) >= listPage {
-				l.next = bytes.Clone(key)
-				return nil
+				l.next, l.done = bytes.Clone(key), false
+				return false
 			}
 			found = append(found, l.entry(key, value))
-		}
-		l.done = true
-		return nil
+			return true
+		})
 	})
 	return found, err
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -29,7 +30,13 @@ const (
 	// 64-bit systems. While the catalog is smaller, growing it does not wait
 	// for readers.
 	mapSize = 16 << 30
+	// startWait limits how long Open checks the pages of a large catalog on a
+	// slow disk. After that, the writer does.
+	startWait = time.Second
 )
+
+// errStarting ends a start after startWait.
+var errStarting = errors.New("it is large, and its pages are still being checked")
 
 // open opens the catalog. What waiting or a rebuild may cure is left to the
 // writer: live logs need no catalog. Store.Open starts the goroutines.
@@ -37,7 +44,9 @@ func (s *Store) open() (err error) {
 	if s.zip, err = newCodec(); err != nil {
 		return err
 	}
+	s.startBy = time.Now().Add(startWait)
 	err = s.start()
+	s.startBy = time.Time{}
 	if err == nil || isRefusal(err) {
 		return err
 	}
@@ -127,6 +136,9 @@ func (s *Store) attach() error {
 	if err := checkHeaders(s.path); err != nil {
 		return err
 	}
+	if err := checkList(s.path); err != nil {
+		return err
+	}
 	h, err := openBolt(s.path, false)
 	switch {
 	case errors.Is(err, bolterrors.ErrTimeout):
@@ -136,14 +148,29 @@ func (s *Store) attach() error {
 	}
 	h.db.MaxBatchSize = 0 // writer.go does that
 	var old bool
-	err = guard(func() error {
-		return h.db.View(func(tx *bbolt.Tx) (err error) {
-			old, err = s.checkSchema(tx)
-			return err
+	checkPages := func() error { return guard(func() error { return checkPages(h, s.mayGoOn) }) }
+	checkSchema := func() error {
+		return guard(func() error {
+			return h.db.View(func(tx *bbolt.Tx) (err error) {
+				old, err = s.checkSchema(tx)
+				return err
+			})
 		})
-	})
+	}
+	checks := []func() error{checkPages, checkSchema}
+	if !s.known { // the file of another program must not be taken for a damaged one
+		slices.Reverse(checks)
+	}
+	for _, check := range checks {
+		if err == nil {
+			err = check()
+		}
+	}
 	if err == nil && old {
 		err = guard(func() error { return h.db.Update(createBuckets) })
+	}
+	if err == nil {
+		err = guard(func() error { return h.db.View(s.lastGeneration) })
 	}
 	if err == nil {
 		err = errors.Join(s.disk.Mkdir(s.folder), s.disk.SyncDir(filepath.Dir(s.path)))
@@ -153,6 +180,18 @@ func (s *Store) attach() error {
 		return errors.Join(err, h.abandon())
 	}
 	s.db.Store(h)
+	return nil
+}
+
+// mayGoOn ends the check of the pages at the end of the time for it, or of the
+// store.
+func (s *Store) mayGoOn() error {
+	switch {
+	case s.stopped():
+		return errClosed
+	case !s.startBy.IsZero() && time.Now().After(s.startBy):
+		return errStarting
+	}
 	return nil
 }
 
@@ -240,22 +279,28 @@ func createBuckets(tx *bbolt.Tx) error {
 			return err
 		}
 	}
-	return tx.Bucket(bucketAbout).Put(keySchema, binary.BigEndian.AppendUint32(nil, schema))
+	about, v := tx.Bucket(bucketAbout), uint32(schema)
+	return errors.Join(about.Put(keySchema, binary.BigEndian.AppendUint32(nil, v)),
+		about.Put(keyInverse, binary.BigEndian.AppendUint32(nil, ^v)))
 }
 
-// checkSchema rejects files of other programs. old reports that an earlier
-// version wrote it.
+// checkSchema rejects files of other programs, before anything else of them is
+// read. old reports that an earlier version wrote it.
 func (s *Store) checkSchema(tx *bbolt.Tx) (old bool, err error) {
-	about := tx.Bucket(bucketAbout)
-	if about == nil && s.known {
-		return false, fmt.Errorf("%w: it has no bucket %q", logs.ErrDamaged, bucketAbout)
+	var version, inverse []byte
+	if about := tx.Bucket(bucketAbout); about != nil {
+		version, inverse = about.Get(keySchema), about.Get(keyInverse)
 	}
-	if about == nil || len(about.Get(keySchema)) != 4 {
+	switch {
+	case len(version) != 4 && (s.known || inverse != nil), len(inverse) == 4 && binary.BigEndian.Uint32(inverse) != ^binary.BigEndian.Uint32(version):
+		return false, fmt.Errorf("%w: its bucket %q", logs.ErrDamaged, bucketAbout)
+	case len(version) != 4:
 		return false, refusef("%s is a bolt file of another program: name another path for the blobs", s.path)
 	}
 	needs := [][]byte{bucketBlobs, bucketFiles}
-	switch v := binary.BigEndian.Uint32(about.Get(keySchema)); v {
+	switch v := binary.BigEndian.Uint32(version); v {
 	case schema:
+		old = inverse == nil
 	case chunkSchema:
 		old, needs = true, [][]byte{bucketBlobs, bucketChunks, bucketGarbage}
 	default:
@@ -266,10 +311,19 @@ func (s *Store) checkSchema(tx *bbolt.Tx) (old bool, err error) {
 			return false, fmt.Errorf("%w: it has no bucket %q", logs.ErrDamaged, name)
 		}
 	}
-	if !old {
-		if key, _ := tx.Bucket(bucketFiles).Cursor().Last(); len(key) == 8 {
-			s.raiseGeneration(binary.BigEndian.Uint64(key))
-		}
-	}
 	return old, nil
+}
+
+// lastGeneration continues the numbers of the blob files.
+func (s *Store) lastGeneration(tx *bbolt.Tx) error {
+	key, _ := tx.Bucket(bucketFiles).Cursor().Last()
+	if key == nil {
+		return nil
+	}
+	last, ok := generationOf(fmt.Sprintf("%x%s", key, blobName))
+	if !ok {
+		return fmt.Errorf("%w: no file can have the name %x", errPages, key)
+	}
+	s.raiseGeneration(last)
+	return nil
 }

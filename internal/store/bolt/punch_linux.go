@@ -3,7 +3,6 @@ package bolt
 import (
 	"slices"
 
-	"go.etcd.io/bbolt"
 	"golang.org/x/sys/unix"
 )
 
@@ -81,15 +80,15 @@ func (s *Store) punchHoles() {
 // pages themselves: in memory file systems that would give a hole its block
 // back.
 func (s *Store) punch(h *handle, from int64) (next int64, err error) {
-	var tx *bbolt.Tx
-	if err := s.begin(&tx, true); err != nil {
+	tx, err := s.begin(true)
+	if err != nil {
 		return -1, err
 	}
 	defer func() { _ = guard(tx.Rollback) }()
 	if s.reading.Load() > 0 {
 		return from, nil // only briefly
 	}
-	pages, err := freePages(h.file)
+	pages, _, err := freePages(h.file)
 	if err != nil {
 		return -1, err
 	}

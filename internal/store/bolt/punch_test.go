@@ -50,7 +50,7 @@ func TestTheListOfFreePagesIsThatOfBolt(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := freePages(h.file)
+		got, _, err := freePages(h.file)
 		if want := pagesOf(t, tx, func(kind string) bool { return kind == "free" }); err != nil || !slices.Equal(got, want) || len(got) == 0 {
 			t.Errorf("%d free pages, %v; want %d", len(got), err, len(want))
 		}

@@ -7,8 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"go.etcd.io/bbolt"
-
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/internal/logs"
 )
@@ -157,17 +155,17 @@ func (u *upload) publish(ctx context.Context, rec record) error {
 	}
 	value := rec.encode(u.key)
 	var old record
-	err := s.submit(ctx, &op{files: rec.file, apply: func(tx *bbolt.Tx) error {
+	err := s.submit(ctx, &op{files: rec.file, apply: func(tx *txn) error {
 		var err error
 		if old, err = s.unlink(tx, u.key); err != nil {
 			return err
 		}
 		if rec.file {
-			if err := tx.Bucket(bucketFiles).Put(generationKey(rec.generation), fileThere); err != nil {
+			if err := tx.put(bucketFiles, generationKey(rec.generation), fileThere); err != nil {
 				return err
 			}
 		}
-		return tx.Bucket(bucketBlobs).Put(u.key, value)
+		return tx.put(bucketBlobs, u.key, value)
 	}})
 	switch {
 	case err != nil && rec.file:

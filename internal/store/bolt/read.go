@@ -10,8 +10,6 @@ import (
 	"os"
 	"sync"
 
-	"go.etcd.io/bbolt"
-
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/internal/logs"
 )
@@ -67,12 +65,14 @@ func (s *Store) openBlob(ctx context.Context, id logservice.ID) (*blob, error) {
 
 // record reads and copies the record at key.
 func (s *Store) record(key []byte) (rec record, err error) {
-	err = s.view(func(tx *bbolt.Tx) error {
-		value := tx.Bucket(bucketBlobs).Get(key)
-		if value == nil {
+	err = s.view(func(tx *txn) error {
+		value, err := tx.get(bucketBlobs, key)
+		switch {
+		case err != nil:
+			return err
+		case value == nil:
 			return logservice.ErrBlobNotFound
 		}
-		var err error
 		if rec, err = decodeRecord(key, value); err != nil {
 			return err
 		}

@@ -16,7 +16,8 @@ var (
 	bucketFiles = []byte("files")
 	bucketAbout = []byte("about")
 	keySchema   = []byte("schema")
-	fileThere   = []byte{1} // the value of all entries of bucketFiles
+	keyInverse  = []byte("inverse") // the inverted version, against damage
+	fileThere   = []byte{1}         // the value of all entries of bucketFiles
 )
 
 // schema is the version of the layout that this program writes. It also reads

@@ -12,7 +12,6 @@ import (
 
 	"go.etcd.io/bbolt"
 
-	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/internal/logs"
 )
 
@@ -30,18 +29,20 @@ func (s *Store) recover() {
 	}
 	again := failure{readable: f.readable, attempts: min(f.attempts+1, maxAttempts)}
 	err := s.watch.do(func() error {
-		if !f.readable {
-			if err := s.release(f.poisoned); err != nil {
-				return err
+		return guard(func() error { // the disk may also fail to read what is new
+			if !f.readable {
+				if err := s.release(f.poisoned); err != nil {
+					return err
+				}
 			}
-		}
-		switch {
-		case f.damaged:
-			return s.rebuild()
-		case f.starting:
-			return s.start()
-		}
-		return s.reopen()
+			switch {
+			case f.damaged:
+				return s.rebuild()
+			case f.starting:
+				return s.start()
+			}
+			return s.reopen()
+		})
 	})
 	if err == nil {
 		s.failed.Store(nil)
@@ -53,7 +54,7 @@ func (s *Store) recover() {
 	if f.attempts == 0 || again.damaged != f.damaged {
 		s.log.Error("the catalog of the blob store stays out of use for now", "file", s.path, "error", err)
 	}
-	again.err = &logservice.UnavailableError{Cause: fmt.Errorf("%s is out of use: %w", s.path, err)}
+	again.err = outOfUse(s.path, err)
 	again.next = time.Now().Add(s.pause << again.attempts)
 	s.failed.Store(&again)
 }
@@ -140,13 +141,6 @@ func setAside(path string) (aside string, err error) {
 	return aside, os.Rename(path, aside)
 }
 
-// span is a range of keys excluding its ends; a nil end is open.
-type span struct{ from, to []byte }
-
-func (r *span) has(key []byte) bool {
-	return bytes.Compare(key, r.from) > 0 && (r.to == nil || bytes.Compare(key, r.to) < 0)
-}
-
 // salvageAll copies what can be read of the damaged catalog. lost is the range
 // of unreadable blobs, nil if there are none; named are the files of the
 // readable ones.
@@ -169,7 +163,7 @@ func (s *Store) salvageAll(fresh *bbolt.DB) (lost *span, named map[uint64]bool, 
 	}
 	for _, name := range [][]byte{bucketFiles, bucketGarbage, bucketChunks, bucketBlobs} {
 		to := &copier{db: fresh, bucket: name, there: there, named: make(map[uint64]bool)}
-		lost, err = salvage(h, name, to.put)
+		lost, err = (&salvage{from: h, bucket: name, put: to.put}).run()
 		if err = errors.Join(err, to.flush()); err != nil {
 			return nil, nil, err
 		}
@@ -193,55 +187,6 @@ func (s *Store) eachFile(yield func(generation uint64) error) error {
 		return nil
 	}
 	return err
-}
-
-// salvage copies the entries of a bucket, from its start as far as it can be
-// read, then backward from its end. lost is the range between, nil if there is
-// none.
-func salvage(h *handle, name []byte, put func(k, v []byte) error) (lost *span, err error) {
-	r := &span{}
-	err = walk(h, name, false, func(k, v []byte) error {
-		if bytes.Compare(k, r.from) <= 0 {
-			return fmt.Errorf("%w: keys out of order", logs.ErrDamaged)
-		}
-		r.from = bytes.Clone(k)
-		return put(k, v)
-	})
-	if !errors.Is(err, logs.ErrDamaged) {
-		return nil, err
-	}
-	err = walk(h, name, true, func(k, v []byte) error {
-		if !r.has(k) {
-			return errWhole
-		}
-		r.to = bytes.Clone(k)
-		return put(k, v)
-	})
-	if err != nil && !errors.Is(err, logs.ErrDamaged) && !errors.Is(err, errWhole) {
-		return nil, err
-	}
-	return r, nil
-}
-
-// errWhole ends a walk at a key that is known.
-var errWhole = errors.New("no further keys")
-
-func walk(h *handle, name []byte, backward bool, put func(k, v []byte) error) error {
-	return guard(func() error {
-		return h.db.View(func(tx *bbolt.Tx) error {
-			b := tx.Bucket(name)
-			switch {
-			case b == nil && bytes.Equal(name, bucketBlobs): // bbolt makes an empty catalog of an empty file
-				return fmt.Errorf("%w: it has no bucket %q", logs.ErrDamaged, name)
-			case b == nil:
-				return nil
-			case b.Root() == 0: // in the page of its parent
-				return b.ForEach(put)
-			}
-			t := &tree{file: h.file, seen: make(map[int64]bool), put: put}
-			return t.walk(int64(b.Root()), backward)
-		})
-	})
 }
 
 // copier writes entries to a bucket, many per transaction.
@@ -383,11 +328,7 @@ func (s *Store) removeUnreferenced() bool {
 		if generation > s.first {
 			return nil
 		}
-		var known bool
-		err := s.view(func(tx *bbolt.Tx) error {
-			known = tx.Bucket(bucketFiles).Get(generationKey(generation)) != nil
-			return nil
-		})
+		known, err := s.isNamed(generation)
 		if err == nil && !known {
 			s.removeBlob(generation)
 		}
@@ -397,4 +338,23 @@ func (s *Store) removeUnreferenced() bool {
 		s.log.Warn("files that a crash left stay until the next start", "folder", s.folder, "error", err)
 	}
 	return true
+}
+
+// isNamed reports whether the catalog names a file. Its two buckets are asked:
+// their keys have no checksums.
+func (s *Store) isNamed(generation uint64) (named bool, err error) {
+	t, damage := s.trailerOf(generation)
+	err = s.view(func(tx *txn) error {
+		value, err := tx.get(bucketFiles, generationKey(generation))
+		if named = value != nil; err != nil || named || damage != nil {
+			return err
+		}
+		if value, err = tx.get(bucketBlobs, t.key); err != nil {
+			return err
+		}
+		rec, err := decodeRecord(t.key, value)
+		named = err == nil && rec.file && rec.generation == generation
+		return nil
+	})
+	return named, err
 }

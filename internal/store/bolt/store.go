@@ -5,6 +5,7 @@
 //	                                      of a small blob or the name of a file
 //	           files   generation      -> nothing; a file named by a record
 //	           about   "schema"        -> version of this layout
+//	                   "inverse"       -> the same with each bit inverted
 //	blobs/     <generation>.blob         a larger blob; see blobfile.go
 //	           reserve                   given up for deletions on a full disk
 //
@@ -36,8 +37,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"go.etcd.io/bbolt"
 
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/internal/logs"
@@ -90,6 +89,7 @@ type Store struct {
 	failed     atomic.Pointer[failure]
 	generation atomic.Uint64 // the last one assigned
 	first      uint64        // generations above it are of this process
+	startBy    time.Time     // when Open stops checking pages; zero: never
 	uploads    chan struct{} // slots for maxUploads
 	reading    atomic.Int64  // read transactions that are open or about to be opened
 	watch      watch
@@ -204,20 +204,21 @@ func (s *Store) Delete(ctx context.Context, id logservice.ID) error {
 		return err
 	}
 	var found bool
-	err = s.view(func(tx *bbolt.Tx) error {
-		found = tx.Bucket(bucketBlobs).Get(key) != nil
-		return nil
+	err = s.view(func(tx *txn) error {
+		value, err := tx.get(bucketBlobs, key)
+		found = value != nil
+		return err
 	})
 	if err != nil || !found {
 		return s.about(id, "delete", err)
 	}
 	var old record
-	err = s.submit(ctx, &op{frees: true, apply: func(tx *bbolt.Tx) error {
+	err = s.submit(ctx, &op{frees: true, apply: func(tx *txn) error {
 		var err error
 		if old, err = s.unlink(tx, key); err != nil {
 			return err
 		}
-		return tx.Bucket(bucketBlobs).Delete(key)
+		return tx.delete(bucketBlobs, key)
 	}})
 	if err == nil {
 		s.remove(old)
@@ -227,10 +228,10 @@ func (s *Store) Delete(ctx context.Context, id logservice.ID) error {
 
 // unlink prepares the removal of the record at key and returns it, or the zero
 // record if there is none.
-func (s *Store) unlink(tx *bbolt.Tx, key []byte) (record, error) {
-	value := tx.Bucket(bucketBlobs).Get(key)
-	if value == nil {
-		return record{}, nil
+func (s *Store) unlink(tx *txn, key []byte) (record, error) {
+	value, err := tx.get(bucketBlobs, key)
+	if err != nil || value == nil {
+		return record{}, err
 	}
 	rec, err := decodeRecord(key, value)
 	rec.inline = nil // belongs to the transaction
@@ -241,11 +242,9 @@ func (s *Store) unlink(tx *bbolt.Tx, key []byte) (record, error) {
 		s.log.Warn("a damaged blob record is removed; the bytes of its blob stay", "file", s.path, "blob", printableKey(key))
 		return record{}, nil
 	case rec.file:
-		return rec, tx.Bucket(bucketFiles).Delete(generationKey(rec.generation))
-	case rec.generation != 0:
-		if b := tx.Bucket(bucketGarbage); b != nil {
-			return rec, b.Put(generationKey(rec.generation), nil)
-		}
+		return rec, tx.delete(bucketFiles, generationKey(rec.generation))
+	case rec.generation != 0 && tx.Bucket(bucketGarbage) != nil:
+		return rec, tx.put(bucketGarbage, generationKey(rec.generation), nil)
 	}
 	return rec, nil
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"time"
 
-	"go.etcd.io/bbolt"
-
 	logservice "github.com/harness/log-service"
 )
 
@@ -19,10 +17,10 @@ const (
 
 // op is one change waiting for the writer.
 type op struct {
-	apply func(*bbolt.Tx) error // may run more than once; the last run counts
-	files bool                  // it refers to a file whose name is not durable yet
-	frees bool                  // it deletes, and may use the reserve for that
-	done  chan error            // has capacity for one result
+	apply func(*txn) error // may run more than once; the last run counts
+	files bool             // it refers to a file whose name is not durable yet
+	frees bool             // it deletes, and may use the reserve for that
+	done  chan error       // has capacity for one result
 }
 
 // submit passes a change to the writer and returns when it is durable or has
@@ -96,7 +94,7 @@ func (s *Store) write() {
 // it fails, for example for lack of space, nothing is lost.
 func (s *Store) rewriteOlderHeader() {
 	_ = s.watch.do(func() error {
-		_, err := s.update(func(*bbolt.Tx) error { return nil })
+		_, err := s.update(func(*txn) error { return nil })
 		return err
 	})
 }
@@ -129,7 +127,7 @@ func (s *Store) commit(batch []*op) {
 		var failed int
 		var inFn bool
 		err := s.watch.do(func() (err error) {
-			inFn, err = s.update(func(tx *bbolt.Tx) error {
+			inFn, err = s.update(func(tx *txn) error {
 				for i, o := range batch {
 					failed = i
 					if err := o.apply(tx); err != nil {
