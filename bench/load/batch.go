@@ -17,7 +17,8 @@ type Batch struct {
 	step    int   // smallest power of ten that holds lines
 }
 
-// A stamp is the time of sending in Unix nanoseconds, 19 digits.
+// StampBytes is the length of a stamp: the time of sending in Unix nanoseconds,
+// 19 digits.
 const StampBytes = 19
 
 // NewBatch prepares a PUT of n lines to key. With stamped, the last line's

@@ -88,6 +88,7 @@ func (w *GrpcWriter) Run(stop <-chan struct{}) error {
 	}
 }
 
+// Receive takes the acknowledgements until the call ends.
 func (w *GrpcWriter) Receive() error {
 	for k := 0; ; k++ {
 		_, err := w.Push.Recv()
