@@ -65,7 +65,7 @@ func (c *Client) Download(ctx context.Context, key logservice.Key, opts ...Downl
 	if err != nil {
 		return nil, err
 	}
-	// Decompressing is left to the server: it knows damage from a lost connection.
+	// Decompressing is left to the server: it can tell damage from a lost connection.
 	k.header = http.Header{"Accept-Encoding": {"identity"}}
 	for _, o := range opts {
 		o(k)
@@ -84,7 +84,7 @@ func (c *Client) Download(ctx context.Context, key logservice.Key, opts ...Downl
 
 // Exists reports whether there is a finished log for key.
 func (c *Client) Exists(ctx context.Context, key logservice.Key) (bool, error) {
-	k, err := c.newCall("look for", http.MethodGet, "/blob/exists", key)
+	k, err := c.newCall("find", http.MethodGet, "/blob/exists", key)
 	if err != nil {
 		return false, err
 	}

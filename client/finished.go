@@ -20,7 +20,7 @@ type Finished struct {
 	Incomplete bool
 }
 
-// finishedBody reads a finished log. It finds out whether the log is damaged.
+// finishedBody reads a finished log. It detects whether the log is damaged.
 type finishedBody struct {
 	io.ReadCloser
 	client *Client
@@ -34,7 +34,7 @@ type finishedBody struct {
 }
 
 // markStart is how servers begin a line in place of lines that are gone, and
-// maxMark is the most of it that is looked at.
+// maxMark is the most of it that is examined.
 const (
 	markStart = `{"gap":{"first":`
 	maxMark   = 2 << 10
@@ -43,7 +43,7 @@ const (
 func (b *finishedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	b.at += int64(n)
-	b.look(p[:n])
+	b.scan(p[:n])
 	switch {
 	case err == nil:
 		return n, nil
@@ -57,9 +57,9 @@ func (b *finishedBody) Read(p []byte) (int, error) {
 	return n, b.explain(err)
 }
 
-// explain finds out whether it was damage that ended the response early. The
-// bytes of an upload are never mixed with others, so the server cannot say that
-// in them; but it does so if they are asked for.
+// explain reports damage in place of err if it is why the response ended early. The
+// bytes of an upload are never mixed with others, so the server cannot report it there;
+// it does if the rest is requested.
 func (b *finishedBody) explain(err error) error {
 	if b.ctx.Err() != nil {
 		return err
@@ -76,8 +76,8 @@ func (b *finishedBody) explain(err error) error {
 	return err
 }
 
-// look looks for a mark in the next bytes of the log.
-func (b *finishedBody) look(p []byte) {
+// scan searches for a mark in the next bytes of the log.
+func (b *finishedBody) scan(p []byte) {
 	for len(p) > 0 {
 		part, rest, ended := bytes.Cut(p, []byte{'\n'})
 		p = rest

@@ -31,7 +31,7 @@ type tail struct {
 	found bool  // a connection has reached the log
 	lines int64 // number of lines yielded
 	// unnumbered: the server is an older one whose lines have no sequence, so
-	// lines before and after a lost connection cannot be told apart.
+	// lines before and after a lost connection cannot be distinguished.
 	unnumbered bool
 	end        int64 // last line wanted; -1 if unknown or if the read ends with the log
 }

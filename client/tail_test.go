@@ -281,8 +281,8 @@ func TestATailCanBeReadAgain(t *testing.T) {
 
 func TestLinesEndAtTheEndOfALiveLog(t *testing.T) {
 	for name, headers := range map[string][]string{
-		"told by info":   {logservice.HeaderState, logservice.StateLive},
-		"told by header": {logservice.HeaderState, logservice.StateLive, logservice.HeaderNextSequence, "5"},
+		"from info":   {logservice.HeaderState, logservice.StateLive},
+		"from header": {logservice.HeaderState, logservice.StateLive, logservice.HeaderNextSequence, "5"},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			c, _ := scripted(t, func(n int, r request) (*http.Response, error) {

@@ -61,7 +61,7 @@ func follow(t *testing.T, c *client.Client, k logservice.Key) (total [sha256.Siz
 	h := sha256.New()
 	for l, err := range c.Tail(t.Context(), k) {
 		if err != nil {
-			t.Errorf("behind line %d: %v", lines, err)
+			t.Errorf("after line %d: %v", lines, err)
 			break
 		}
 		if lines++; l.Seq != lines {

@@ -95,7 +95,7 @@ func TestAStopEndsTailsSoThatTheyReconnect(t *testing.T) {
 	srv.ended(t)
 	rest, _ := io.ReadAll(resp.Body) // it does not matter how the connection ends
 	if strings.Contains(string(rest), "eof") {
-		t.Errorf("a tail of an open log was told that the log has ended: %q", rest)
+		t.Errorf("a tail of an open log got the end mark: %q", rest)
 	}
 }
 

@@ -44,7 +44,7 @@ func testAppend(t *testing.T, b Backend) {
 		e.append(t, id("a"), logs.Lines{Dedupe: true}, 5)
 	})
 
-	t.Run("one append of several megabytes is read in parts", func(t *testing.T) {
+	t.Run("one append of several megabytes is read in several batches", func(t *testing.T) {
 		e, w := start(t, b), Writer{Name: "w", Pad: 1000}
 		e.open(t, id("a"))
 		lines := w.Lines(5000)
@@ -135,7 +135,7 @@ func testOffset(t *testing.T, b Backend) {
 		e.contents(t, id("a"), concat(one, two))
 	})
 
-	t.Run("lines without pos and time are told by their offset alone", func(t *testing.T) {
+	t.Run("a retry of lines without pos and time is recognized by its offset alone", func(t *testing.T) {
 		e := start(t, b)
 		e.open(t, id("a"))
 		l := func(offset int64) logs.Lines {
@@ -151,7 +151,7 @@ func testOffset(t *testing.T, b Backend) {
 		e.contents(t, id("a"), []string{`{"out":"x"}`, `{"out":"x"}`, `{"out":"x"}`, `{"out":"x"}`, `{"out":"x"}`})
 	})
 
-	t.Run("an offset says that lines are new, even where they repeat the last ones", func(t *testing.T) {
+	t.Run("an offset marks lines as new, even if they repeat the last ones", func(t *testing.T) {
 		e, w := start(t, b), Writer{Name: "w"}
 		e.open(t, id("a"))
 		lines := w.Lines(3)
@@ -164,7 +164,7 @@ func testOffset(t *testing.T, b Backend) {
 	// Every position at which a resent run of lines may begin and end, with a
 	// stream made of batches of 3: the overlap is within a batch, at its edge,
 	// or spans several.
-	t.Run("of an overlap only the new part is stored", func(t *testing.T) {
+	t.Run("only the new lines of an overlap are stored", func(t *testing.T) {
 		e := start(t, b)
 		for from := range 9 {
 			for n := 1; n <= 12; n++ {

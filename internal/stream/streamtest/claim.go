@@ -36,7 +36,7 @@ func testClaim(t *testing.T, b Backend) {
 		wantErr(t, err, logservice.ErrStreamNotFound, "claim of a deleted stream")
 	})
 
-	t.Run("tells how the stream was closed, stands, and deletes it", func(t *testing.T) {
+	t.Run("reports how the stream was closed, remains valid, and deletes it", func(t *testing.T) {
 		e, w := start(t, b), Writer{Name: "w"}
 		e.open(t, id("a"))
 		lines := w.Lines(3)
@@ -116,7 +116,7 @@ func testClaim(t *testing.T, b Backend) {
 		wantErr(t, err, logservice.ErrStreamNotFound, "taking a deleted stream")
 	})
 
-	t.Run("what is closed or past its time is due, and told to somebody", func(t *testing.T) {
+	t.Run("closed and expired streams are due, and reported to a caller of Due", func(t *testing.T) {
 		e := start(t, b)
 		e.open(t, id("open"))
 		e.open(t, id("closed"))
@@ -140,7 +140,7 @@ func testClaim(t *testing.T, b Backend) {
 		}
 	})
 
-	t.Run("stat tells what a listing tells", func(t *testing.T) {
+	t.Run("stat and list report the same", func(t *testing.T) {
 		e, w := start(t, b), Writer{Name: "w"}
 		_, err := e.Stat(t.Context(), id("a"))
 		wantErr(t, err, logservice.ErrStreamNotFound, "stat of an unknown stream")
@@ -151,7 +151,7 @@ func testClaim(t *testing.T, b Backend) {
 		want, _ := e.info(t, id("a"))
 		got.TTL, want.TTL = 0, 0
 		if err != nil || got != want || got.Lines != 2 {
-			t.Errorf("stat tells %+v and %v, a listing %+v", got, err, want)
+			t.Errorf("stat reports %+v and %v, list %+v", got, err, want)
 		}
 	})
 }

@@ -26,7 +26,7 @@ func testClose(t *testing.T, b Backend) {
 		r.expectEOF(t)
 	})
 
-	t.Run("the end comes behind the last line, not before", func(t *testing.T) {
+	t.Run("the end comes after the last line, not before", func(t *testing.T) {
 		e, w := start(t, b), Writer{Name: "w", Pad: 900}
 		e.open(t, id("a"))
 		lines := w.Lines(3000) // more than one Next returns

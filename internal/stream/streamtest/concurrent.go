@@ -66,7 +66,7 @@ func testConcurrent(t *testing.T, b Backend) {
 	order := assemble(t, done)
 	for i := range read {
 		if !slices.Equal(read[i], order) {
-			t.Errorf("reader %d saw %d lines, not the %d lines in the order that the writers were told", i, len(read[i]), len(order))
+			t.Errorf("reader %d saw %d lines, not the %d lines in the order that was acknowledged", i, len(read[i]), len(order))
 		}
 	}
 	late.expect(t, order)
@@ -150,7 +150,7 @@ func (e engine) burst(ctx context.Context, log logservice.ID, round int) error {
 				return err
 			}
 			if !slices.Equal(got, want[after:]) {
-				return fmt.Errorf("a reader behind %d got %d of %d lines before the end", after, len(got), len(want)-int(after))
+				return fmt.Errorf("a reader after %d got %d of %d lines before the end", after, len(got), len(want)-int(after))
 			}
 			return nil
 		})

@@ -16,7 +16,7 @@ func testFollow(t *testing.T, b Backend) {
 		wantErr(t, err, logservice.ErrStreamNotFound, "follow of an unknown stream")
 	})
 
-	t.Run("from behind any line, open and closed", func(t *testing.T) {
+	t.Run("from after any line, open and closed", func(t *testing.T) {
 		e, w := start(t, b), Writer{Name: "w"}
 		e.open(t, id("a"))
 		var all []string
@@ -77,7 +77,7 @@ func testFollow(t *testing.T, b Backend) {
 		r.expectEOF(t)
 	})
 
-	t.Run("a cursor beyond the end waits for the line behind it", func(t *testing.T) {
+	t.Run("a cursor beyond the end waits for the line after it", func(t *testing.T) {
 		if b.Remote {
 			t.Skip("a remote reader cannot be known to have arrived")
 		}

@@ -47,7 +47,7 @@ func testList(t *testing.T, b Backend) {
 		}
 	})
 
-	t.Run("tells lines, bytes and state", func(t *testing.T) {
+	t.Run("reports lines, bytes and state", func(t *testing.T) {
 		e, w := start(t, b), Writer{Name: "w"}
 		e.open(t, id("a"))
 		wantInfo(t, e, id("a"), 0, 0)
@@ -143,7 +143,7 @@ func testTTL(t *testing.T, b Backend) {
 		left(t, e, now, logservice.DefaultTTL)
 	})
 
-	t.Run("past its time a stream stays, for its archiving, and says so", func(t *testing.T) {
+	t.Run("an expired stream remains until it is archived, and is reported as expired", func(t *testing.T) {
 		e, w := start(t, b), Writer{Name: "w"}
 		if err := e.Open(t.Context(), id("a"), logs.OpenOptions{TTL: time.Millisecond}); err != nil {
 			t.Fatal(err)

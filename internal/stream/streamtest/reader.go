@@ -55,7 +55,7 @@ func (r *reader) next(ctx context.Context) (lines []string, eof bool, err error)
 		return nil, true, nil
 	}
 	if err != nil {
-		return nil, false, fmt.Errorf("a Next behind %d: %w", r.after, err)
+		return nil, false, fmt.Errorf("a Next after %d: %w", r.after, err)
 	}
 	size := 0
 	for _, b := range bs {
@@ -104,7 +104,7 @@ func (r *reader) wait(ctx context.Context) (lines []string, eof bool, err error)
 		select {
 		case <-r.cur.Ready():
 		case <-limit.C:
-			return nil, false, fmt.Errorf("nothing behind %d within %v", r.after, patience)
+			return nil, false, fmt.Errorf("nothing after %d within %v", r.after, patience)
 		}
 	}
 }
@@ -118,7 +118,7 @@ func (r *reader) expect(t tb, want []string) {
 			t.Fatalf("%v", err)
 		}
 		if eof {
-			t.Fatalf("end of stream behind %d, %d lines too early; missing %q", r.after, len(want), clip(want[0]))
+			t.Fatalf("end of stream after %d, %d lines too early; missing %q", r.after, len(want), clip(want[0]))
 		}
 		want = r.match(t, got, want)
 	}

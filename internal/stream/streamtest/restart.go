@@ -10,7 +10,7 @@ import (
 
 func testRestart(t *testing.T, b Backend) {
 	if b.Reopen == nil {
-		t.Skip("the engine keeps nothing")
+		t.Skip("the engine stores nothing")
 	}
 	restart := func(t *testing.T, e *engine) {
 		t.Helper()
@@ -25,7 +25,7 @@ func testRestart(t *testing.T, b Backend) {
 		}
 	})
 
-	t.Run("open streams keep their lines and go on", func(t *testing.T) {
+	t.Run("open streams keep their lines and continue", func(t *testing.T) {
 		e, w := start(t, b), Writer{Name: "w"}
 		e.open(t, id("empty"))
 		e.open(t, id("a"))
