@@ -223,19 +223,19 @@ func memoryScenarios() []scenario {
 			name: "memory/streams", about: "{n} open streams that nobody uses", quick: true, own: true, count: count{100_000, 100_000},
 			subjects: []subject{server(idleStreams)},
 			rows: []report.Row{
-				{Metric: "kb_per_stream", Label: "KB a stream", First: report.AtMost(0).Plus(1.5), Then: report.AtMost(0).Plus(0.8)},
+				{Metric: "kb_per_stream", Label: "KB per stream", First: report.AtMost(0).Plus(1.5), Then: report.AtMost(0).Plus(0.8)},
 				{Metric: "peak_mb", Label: "peak RSS, MB", First: report.AtMost(0).Plus(512)},
 			},
 		},
 		{
 			name: "memory/tailers", about: "{n} readers that have got everything", quick: true, own: true, count: count{1000, 1000},
 			subjects: []subject{server(idleTailers), reference(ref.FanOut, idleTailers)},
-			rows:     []report.Row{{Metric: "kb_per_tailer", Label: "KB a reader", Against: ref.FanOut, First: report.AtMost(0).Plus(28), Then: report.AtMost(0).Plus(16)}},
+			rows:     []report.Row{{Metric: "kb_per_tailer", Label: "KB per reader", Against: ref.FanOut, First: report.AtMost(0).Plus(28), Then: report.AtMost(0).Plus(16)}},
 		},
 		{
 			name: "memory/lines", about: "{n} lines in 20 open logs that nobody uses", own: true, count: count{2_000_000, 200_000},
 			subjects: []subject{server(idleLines)},
-			rows: []report.Row{{Metric: "bytes_per_line", Label: "bytes of memory a line", First: report.AtMost(0).Plus(60)},
+			rows: []report.Row{{Metric: "bytes_per_line", Label: "bytes of memory per line", First: report.AtMost(0).Plus(60)},
 				{Metric: "json_bytes_per_line", Label: "bytes of JSON a line"}},
 		},
 	}
@@ -294,8 +294,8 @@ func logScenarios() []scenario {
 				{Metric: "logs_per_s", Label: "logs/s", First: report.AtLeast(0).Plus(1500), Then: report.AtLeast(0).Plus(4000)},
 				{Metric: "put_p50_ms", Label: "PUT p50, ms"},
 				{Metric: "close_p50_ms", Label: "close p50, ms"},
-				{Metric: "archive_bytes_per_log", Label: "bytes of disk a log, store", First: report.AtMost(0).Plus(4096)},
-				{Metric: "disk_bytes_per_log", Label: "bytes of disk a log, all of the data folder"},
+				{Metric: "archive_bytes_per_log", Label: "bytes of disk per log, store", First: report.AtMost(0).Plus(4096)},
+				{Metric: "disk_bytes_per_log", Label: "bytes of disk per log, all of the data folder"},
 			},
 		},
 		{
