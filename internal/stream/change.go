@@ -105,7 +105,7 @@ func (e *Engine) Close(ctx context.Context, id logservice.ID, how logs.Closing) 
 	if err != nil {
 		return err
 	}
-	return despiteFullDisk(func() error { return s.close(ctx, how) })
+	return e.wal.despiteFullDisk(ctx, func() error { return s.close(ctx, how) })
 }
 
 func (s *stream) close(ctx context.Context, how logs.Closing) (err error) {
@@ -139,7 +139,7 @@ func (e *Engine) Delete(ctx context.Context, id logservice.ID) error {
 // remove deletes s. Unless durable is set, a closed stream is removed without
 // waiting: a crash may bring it back unchanged.
 func (e *Engine) remove(ctx context.Context, s *stream, durable bool) error {
-	return despiteFullDisk(func() error { return e.tryRemove(ctx, s, durable) })
+	return e.wal.despiteFullDisk(ctx, func() error { return e.tryRemove(ctx, s, durable) })
 }
 
 func (e *Engine) tryRemove(ctx context.Context, s *stream, durable bool) (err error) {

@@ -45,14 +45,19 @@ func (e *Engine) Claim(_ context.Context, id logservice.ID) (logs.Claim, error) 
 
 // Take implements logs.Streams. A missing stream may be one whose deletion is
 // not durable yet, so the log is settled first.
-func (e *Engine) Take(ctx context.Context, id logservice.ID) (logs.Claim, error) {
+func (e *Engine) Take(ctx context.Context, id logservice.ID) (c logs.Claim, err error) {
+	err = e.wal.despiteFullDisk(ctx, func() error {
+		c, err = e.take(ctx, id)
+		return err
+	})
+	return c, err
+}
+
+func (e *Engine) take(ctx context.Context, id logservice.ID) (logs.Claim, error) {
 	if e.wal != nil {
-		// What was reverted is back in its previous state, so a second attempt
-		// suffices.
-		if e.wal.settle(ctx) != nil {
-			if err := e.wal.settle(ctx); err != nil {
-				return nil, err
-			}
+		// What was reverted is back in its previous state, whatever it failed of.
+		if err := e.wal.settle(ctx); err != nil {
+			return nil, err
 		}
 	}
 	s, err := e.lookup(id)

@@ -36,7 +36,8 @@ func segmentName(n uint64) string { return fmt.Sprintf("%016x"+walSuffix, n) }
 func (w *wal) rotate(g *group) error {
 	w.lastNumber++
 	seg := &segment{number: w.lastNumber, name: segmentName(w.lastNumber), used: segmentHeader}
-	from, err := w.takeFile(seg.name, w.roundUp(segmentHeader+g.size()), g.frees())
+	need := w.roundUp(segmentHeader + g.size())
+	from, err := w.takeFile(seg.name, need, g.reserveFor(need))
 	if err != nil {
 		return err
 	}

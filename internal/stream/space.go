@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"syscall"
@@ -52,34 +53,46 @@ func (w *wal) mayFree(items []staged) bool {
 	return size <= freeingBytes && (!compacts || w.left.Load()+w.reserved.Load()-size >= closingBytes)
 }
 
-// frees reports whether g takes no space permanently.
-func (g *group) frees() bool {
+// reserveFor is how large the reserve must be for g, which needs need bytes, to
+// take it; 0 means that g may not. A compaction leaves some of it to closes, also
+// before the disk is known to be full.
+func (g *group) reserveFor(need int64) int64 {
+	compacts := false
 	for i := range g.items {
 		if !g.items[i].frees() {
-			return false
+			return 0
 		}
+		compacts = compacts || g.items[i].compacts
 	}
-	return true
+	if compacts {
+		need += closingBytes
+	}
+	return need
 }
 
-// freeTries is how often a change that frees space is tried.
-const freeTries = 3
+// freeTries limits how often a change that frees space is tried. Another one in
+// a row fails only if space for a small file was found and used up in between.
+const freeTries = 10
 
 // despiteFullDisk makes a change that frees space. It fails if it shared a group
 // with a change that the disk had no space for; from then on the log accepts only
-// changes like it.
-func despiteFullDisk(change func() error) (err error) {
+// changes like it, once the failed group is reverted.
+func (w *wal) despiteFullDisk(ctx context.Context, change func() error) (err error) {
 	for range freeTries {
-		if err = change(); !isFull(err) {
-			break
+		if err = change(); w == nil || !isFull(err) {
+			return err
+		}
+		if err := w.awaitReverted(ctx); err != nil {
+			return err
 		}
 	}
 	return err
 }
 
 // takeFile returns a file of at least need bytes: a spare, a new one under name
-// (as large as the disk allows), or the reserve if that is allowed.
-func (w *wal) takeFile(name string, need int64, reserve bool) (*spare, error) {
+// (as large as the disk allows), or the reserve if that has reserve bytes; with
+// 0 it is not taken.
+func (w *wal) takeFile(name string, need, reserve int64) (*spare, error) {
 	if s := w.takeSpare(max(need, w.segment)); s != nil {
 		return s, nil
 	}
@@ -90,8 +103,8 @@ func (w *wal) takeFile(name string, need int64, reserve bool) (*spare, error) {
 	if s := w.takeSpare(need); s != nil {
 		return s, nil
 	}
-	if reserve && isFull(err) {
-		if s := w.takeReserve(need); s != nil {
+	if reserve > 0 && isFull(err) {
+		if s := w.takeReserve(reserve); s != nil {
 			return s, nil
 		}
 	}
@@ -117,7 +130,8 @@ func (w *wal) createFile(name string, need int64) (*spare, error) {
 	}
 }
 
-// takeReserve returns the reserve if it has need bytes, otherwise nil.
+// takeReserve returns the reserve if it has need bytes, otherwise nil. It gets
+// another name at once: the next reserve may be created meanwhile.
 func (w *wal) takeReserve(need int64) *spare {
 	w.segMu.Lock()
 	defer w.segMu.Unlock()
@@ -125,7 +139,11 @@ func (w *wal) takeReserve(need int64) *spare {
 	if s == nil || s.size < need {
 		return nil
 	}
-	w.reserve = nil
+	name := w.spareName()
+	if w.folder.rename(s.name, name) != nil {
+		return nil
+	}
+	s.name, w.reserve = name, nil
 	w.reserved.Store(0)
 	return s
 }
@@ -167,10 +185,8 @@ func (w *wal) recover() {
 	w.mu.Lock()
 	full := w.full
 	w.mu.Unlock()
-	if full == nil {
-		return
-	}
-	if err := w.makeReserve(); err != nil {
+	// Also while the disk is not known to be full: closes may have used it up.
+	if err := w.makeReserve(); err != nil || full == nil {
 		return
 	}
 	w.segMu.Lock()

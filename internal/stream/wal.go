@@ -49,13 +49,14 @@ type wal struct {
 	undone  func(*group, error) // reverts a failed group; nothing is staged meanwhile
 	poke    func()              // wakes the maintenance goroutine
 
-	mu       sync.Mutex // guards the fields up to the next empty line
-	queue    []*group   // oldest first; the last one fills. Never empty
-	writing  *group     // by the committer; nil: none
-	buffers  [][]byte   // of groups that were written
-	failure  error      // of the last write, until one succeeds; not of a full disk
-	until    time.Time  // nothing can be staged before; zero: not yet known
-	full     error      // why only what frees space can be staged
+	mu       sync.Mutex    // guards the fields up to the next empty line
+	queue    []*group      // oldest first; the last one fills. Never empty
+	writing  *group        // by the committer; nil: none
+	buffers  [][]byte      // of groups that were written
+	failure  error         // of the last write, until one succeeds; not of a full disk
+	until    time.Time     // nothing can be staged before; zero: not yet known
+	full     error         // why only what frees space can be staged
+	reverted chan struct{} // closed once the failed groups are reverted; nil: none is being reverted
 	stopping bool
 	want     int // appends that the committer waits for; 0: it does not wait
 
@@ -203,16 +204,38 @@ func (w *wal) take() (g *group, stopping bool) {
 	return g, false
 }
 
-// settle waits until everything that was staged before is durable. An error
-// means that some of it was reverted.
+// settle waits until everything that was staged before is durable or reverted.
 func (w *wal) settle(ctx context.Context) error {
+	if err := w.awaitReverted(ctx); err != nil {
+		return err
+	}
 	w.mu.Lock()
 	g := w.queue[len(w.queue)-1]
 	if len(g.items) == 0 {
 		g = w.writing
 	}
 	w.mu.Unlock()
-	return g.wait(ctx)
+	if err := g.wait(ctx); err != nil && ctx.Err() != nil {
+		return err
+	}
+	return nil
+}
+
+// awaitReverted waits until no failed group is being reverted: meanwhile nothing
+// can be staged. The caller holds no stream's lock, which reverting takes.
+func (w *wal) awaitReverted(ctx context.Context) error {
+	w.mu.Lock()
+	reverted := w.reverted
+	w.mu.Unlock()
+	if reverted == nil {
+		return nil
+	}
+	select {
+	case <-reverted:
+		return nil
+	case <-ctx.Done():
+		return &logservice.UnavailableError{Cause: ctx.Err()}
+	}
 }
 
 // leadAfter is the offset in its block at which a group will begin that follows
@@ -331,7 +354,7 @@ func (w *wal) fail(g *group, cause error) {
 	failed := append([]*group{g}, w.queue...)
 	w.queue = nil
 	w.begin(0)
-	w.failure, w.until = err, time.Time{}
+	w.failure, w.until, w.reverted = err, time.Time{}, make(chan struct{})
 	if full {
 		w.full = err
 		w.tight.Store(true)
@@ -347,6 +370,8 @@ func (w *wal) fail(g *group, cause error) {
 		w.failure = nil
 	}
 	w.until = time.Now().Add(retryPause)
+	close(w.reverted)
+	w.reverted = nil
 	w.mu.Unlock()
 	for _, x := range failed {
 		close(x.done)
