@@ -17,7 +17,11 @@ import (
 type Line struct {
 	// Seq is the line's position in its log: 1, 2, 3, ... over all writers. It
 	// is transmitted beside the line, not in it; zero if unknown.
-	Seq   int64             `json:"-"`
+	Seq int64 `json:"-"`
+	// Attempt is the attempt of the log that Seq counts in, from the second on;
+	// zero is the first.
+	Attempt int64 `json:"-"`
+
 	Level string            `json:"level"`
 	Pos   int64             `json:"pos"` // counted from 0 by each writer
 	Out   string            `json:"out"` // may or may not end in \n
@@ -73,7 +77,7 @@ func (l *Line) UnmarshalJSON(data []byte) error {
 	if err := json.Unmarshal(data, &raw); err != nil {
 		return err
 	}
-	*l = Line{Seq: l.Seq}
+	*l = Line{Seq: l.Seq, Attempt: l.Attempt}
 	l.Level = text(raw.Level)
 	l.Out = text(raw.Out)
 	l.Time = moment(raw.Time)

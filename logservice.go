@@ -43,6 +43,9 @@ const (
 	// HeaderState is where a log is read from: StateLive, StateArchived,
 	// StateIncomplete or StateUnknown.
 	HeaderState = "X-Log-State"
+	// HeaderAttempt is the attempt of a log that an answer is of, from the second
+	// on.
+	HeaderAttempt = "X-Log-Attempt"
 )
 
 // Values of HeaderState.

@@ -54,6 +54,15 @@ func Range(offset, length int64) DownloadOption {
 	}
 }
 
+// DownloadAttempt reads attempt n of the log. Zero, the default, is the newest.
+func DownloadAttempt(n int64) DownloadOption {
+	return func(k *call) {
+		if n > 0 {
+			k.query.Set("attempt", strconv.FormatInt(n, 10))
+		}
+	}
+}
+
 // Download reads the finished log of key: an archive as JSON lines, an uploaded
 // blob byte for byte, or decompressed. The caller must close the result. If the
 // connection is lost, reading returns an error, never an early io.EOF. If there is

@@ -22,9 +22,9 @@ const (
 // event is one message of a text/event-stream.
 type event struct {
 	name string // of its event field; "" is a plain message
-	// id is the number in the most recent id field: per the standard, an id
-	// applies until the next one. Zero if it was not a number.
-	id   int64
+	// id is the position in the most recent id field: per the standard, an id
+	// applies until the next one. Zero if it was none.
+	id   logservice.Position
 	data []byte // valid until the next call to next
 }
 
@@ -42,7 +42,7 @@ type eventReader struct {
 	begun   bool  // past the byte order mark
 	skipLF  bool  // the last line ended in CR: a following LF belongs to it
 
-	id   int64
+	id   logservice.Position
 	name string
 	data []byte // of the event being read, each field followed by LF
 }
@@ -98,22 +98,25 @@ func (s *eventReader) field(line []byte) error {
 		}
 	case "id":
 		if bytes.IndexByte(value, 0) < 0 {
-			s.id = number(value)
+			s.id = position(value)
 		}
 	}
 	return nil
 }
 
-// number parses a sequence; zero means none.
-func number(b []byte) int64 {
+// position parses an id; zero means none.
+func position(b []byte) logservice.Position {
 	if len(b) == 0 || b[0] < '0' || b[0] > '9' {
-		return 0
+		return logservice.Position{}
 	}
-	n, err := strconv.ParseInt(string(b), 10, 64)
+	if n, err := strconv.ParseInt(string(b), 10, 64); err == nil {
+		return logservice.Position{Attempt: 1, Sequence: n}
+	}
+	p, err := logservice.ParsePosition(string(b))
 	if err != nil {
-		return 0
+		return logservice.Position{}
 	}
-	return n
+	return p
 }
 
 // line returns the next line without its terminator, valid until the next call.

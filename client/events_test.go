@@ -27,7 +27,7 @@ func readEvents(src io.Reader) ([]message, error) {
 		if err != nil {
 			return all, err
 		}
-		all = append(all, message{e.name, e.id, string(e.data)})
+		all = append(all, message{e.name, e.id.Sequence, string(e.data)})
 	}
 }
 
@@ -136,7 +136,7 @@ func plainEvents(in []byte) []message {
 		case name == "event":
 			e.Name = value
 		case name == "id" && !strings.Contains(value, "\x00"):
-			e.ID = number([]byte(value))
+			e.ID = position([]byte(value)).Sequence
 		}
 	}
 	if e.Name == "error" && data == "eof\n" {

@@ -71,6 +71,7 @@ func (h overHTTP) List(ctx context.Context, prefix string) (l transport.Listing,
 			Size        int64  `json:"size"`
 			Bytes       int64  `json:"bytes"`
 			Subscribers int    `json:"subscribers"`
+			Attempt     int64  `json:"attempt"`
 			TTL         string `json:"ttl"`
 			Node        string `json:"node"`
 		} `json:"streams"`
@@ -87,7 +88,7 @@ func (h overHTTP) List(ctx context.Context, prefix string) (l transport.Listing,
 	for key, s := range answer.Streams {
 		ttl, _ := time.ParseDuration(s.TTL) // for display; zero if the server uses another format
 		l.Streams = append(l.Streams, transport.Info{
-			Key: key, Lines: s.Size, Bytes: s.Bytes, Subscribers: s.Subscribers, TTL: ttl, Node: s.Node,
+			Key: key, Attempt: s.Attempt, Lines: s.Size, Bytes: s.Bytes, Subscribers: s.Subscribers, TTL: ttl, Node: s.Node,
 		})
 	}
 	return l, nil
@@ -119,12 +120,18 @@ func readAnswer(k *call, resp *http.Response, v any) error {
 // comment every 15 s, so three of them are missing.
 const silence = 45 * time.Second
 
-func (h overHTTP) Tail(ctx context.Context, key string, after int64) (transport.Reader, error) {
+func (h overHTTP) Tail(ctx context.Context, key string, o transport.Tail) (transport.Reader, error) {
 	k := h.c.keyCall("tail", http.MethodGet, "/stream", key)
 	k.stall = silence
 	k.header = http.Header{"Accept": {"text/event-stream"}}
-	if after > 0 {
-		k.query.Set("after", strconv.FormatInt(after, 10))
+	if o.After.Sequence > 0 {
+		k.query.Set("after", o.After.String())
+	}
+	if o.Only {
+		k.query.Set("attempt", strconv.FormatInt(o.After.Attempt, 10))
+	}
+	if o.Existing {
+		k.query.Set("follow", "false")
 	}
 	resp, err := h.c.send(ctx, k) //nolint:bodyclose // the reader's Close does
 	if err != nil {
@@ -157,7 +164,7 @@ func (t *eventTail) Next() (transport.Event, error) {
 		case isEnd(e):
 			return transport.Event{End: true}, nil
 		case e.name == "" || e.name == "message": // newer servers may send others
-			return transport.Event{Seq: e.id, JSON: e.data}, nil
+			return transport.Event{Attempt: e.id.Attempt, Seq: e.id.Sequence, JSON: e.data}, nil
 		}
 	}
 }

@@ -12,25 +12,59 @@ import (
 
 // Raw is a line as the server stores it.
 type Raw struct {
-	Seq  int64  // sequence in the log, from 1; zero if the server sent none
+	// Attempt is the attempt of the log that the line is of, from the second on;
+	// zero is the first.
+	Attempt int64
+	// Seq is the line's sequence in its attempt, from 1. Zero for the line that
+	// announces an attempt to a reader of an earlier one, and if the server sent
+	// none.
+	Seq  int64
 	JSON []byte // one object; valid until the next iteration
+}
+
+// Position is the place after the line, to go on there.
+func (r Raw) Position() logservice.Position {
+	return logservice.Position{Attempt: max(1, r.Attempt), Sequence: r.Seq}
 }
 
 // ReadOption configures a tail or a read.
 type ReadOption func(*reading)
 
 type reading struct {
-	after    int64
+	at       logservice.Position // after the last line that was yielded
+	only     bool                // the attempt of at alone
 	patience time.Duration
 	bounded  bool // stop at the current end
 	// incomplete receives the value of Incomplete; may be nil.
 	incomplete *bool
 }
 
-// After starts after the line with sequence seq. Zero, the default, starts at the
-// first line.
+// After starts after the line with sequence seq of the log's first attempt, or
+// with Attempt of that one. Zero, the default, starts at the first line of the
+// newest attempt that has lines.
 func After(seq int64) ReadOption {
-	return func(r *reading) { r.after = max(0, seq) }
+	return func(r *reading) {
+		r.at.Sequence = max(0, seq)
+		if r.at.Sequence > 0 && r.at.Attempt == 0 {
+			r.at.Attempt = 1
+		}
+	}
+}
+
+// From starts at a position, such as that of the last line that was read.
+func From(p logservice.Position) ReadOption {
+	return func(r *reading) { r.at = p }
+}
+
+// Attempt reads one attempt of the log alone: each opening of a log after its end
+// begins a new one. By default a read begins in the newest that has lines, and
+// goes on in those that follow, each announced by a line without a sequence.
+func Attempt(n int64) ReadOption {
+	return func(r *reading) {
+		if n > 0 {
+			r.at.Attempt, r.only = n, true
+		}
+	}
 }
 
 // Incomplete sets *b, before the first line, to whether the server ended and
@@ -117,7 +151,7 @@ func decoded(lines iter.Seq2[Raw, error]) iter.Seq2[logservice.Line, error] {
 				if bad := decodeLine(raw.JSON, &l); bad != nil && err == nil {
 					err = fmt.Errorf("line %d: %w", raw.Seq, bad)
 				}
-				l.Seq = raw.Seq
+				l.Attempt, l.Seq = raw.Attempt, raw.Seq
 			}
 			if !yield(l, err) {
 				return

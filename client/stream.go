@@ -181,6 +181,7 @@ func (c *Client) close(ctx context.Context, a attempts, key logservice.Key, o tr
 // StreamInfo describes an open log.
 type StreamInfo struct {
 	Key         logservice.Key
+	Attempt     int64         // of the log, from the second on; zero is the first
 	Lines       int64         // sequences assigned so far
 	Bytes       int64         // of JSON stored
 	Subscribers int           // tails in progress
@@ -233,7 +234,7 @@ func (c *Client) Live(ctx context.Context, opts ...InfoOption) (Live, error) {
 			continue
 		}
 		live.Streams = append(live.Streams, StreamInfo{
-			Key: key, Lines: i.Lines, Bytes: i.Bytes, Subscribers: i.Subscribers, TTL: i.TTL, Node: i.Node,
+			Key: key, Attempt: i.Attempt, Lines: i.Lines, Bytes: i.Bytes, Subscribers: i.Subscribers, TTL: i.TTL, Node: i.Node,
 		})
 	}
 	slices.SortFunc(live.Streams, func(a, b StreamInfo) int { return cmp.Compare(a.Key, b.Key) })

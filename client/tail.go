@@ -49,7 +49,7 @@ func (t *tail) run(ctx context.Context) error {
 		}
 		if t.found && errors.Is(err, logservice.ErrStreamNotFound) {
 			return fmt.Errorf("tail %s: %w any more: it went before its end was read, at line %d",
-				t.key, logservice.ErrStreamNotFound, t.after)
+				t.key, logservice.ErrStreamNotFound, t.at.Sequence)
 		}
 		if !repeatable(err) || t.unnumbered {
 			return err
@@ -61,7 +61,7 @@ func (t *tail) run(ctx context.Context) error {
 		if !again {
 			return err
 		}
-		t.c.log.DebugContext(ctx, "tail lost its connection, making a new one", "error", err, "after", t.after, "wait", wait)
+		t.c.log.DebugContext(ctx, "tail lost its connection, making a new one", "error", err, "after", t.at.String(), "wait", wait)
 		if cause := backoff.Sleep(ctx, wait); cause != nil {
 			return fmt.Errorf("tail %s: %w", t.key, cause)
 		}
@@ -74,7 +74,7 @@ func (t *tail) connection(ctx context.Context) error {
 		return err
 	}
 	op := "tail " + string(t.key)
-	r, err := t.c.live.Tail(ctx, string(t.key), t.after)
+	r, err := t.c.live.Tail(ctx, string(t.key), transport.Tail{After: t.at, Only: t.only, Existing: t.bounded})
 	if err != nil {
 		return t.c.explain(ctx, op, err)
 	}
@@ -119,7 +119,7 @@ func (t *tail) askEnd(ctx context.Context) error {
 }
 
 func (t *tail) reached() error {
-	if t.end >= 0 && t.after >= t.end {
+	if t.end >= 0 && t.at.Sequence >= t.end {
 		return errStop
 	}
 	return nil
@@ -145,31 +145,48 @@ func (t *tail) events(in transport.Reader) error {
 
 // line yields one line, preceded by a gap if its sequence is not the next one.
 func (t *tail) line(e transport.Event) error {
-	if e.Seq == 0 { // an older server
+	switch {
+	case e.Seq == 0 && e.Attempt <= 1: // an older server
 		t.unnumbered = true
 		return t.give(Raw{JSON: e.JSON}, nil)
+	case e.Attempt < t.at.Attempt:
+		return nil
+	case e.Attempt > t.at.Attempt && t.at.Attempt > 0:
+		t.at = logservice.Position{}
 	}
-	first := t.after + 1
+	t.at.Attempt = e.Attempt
+	if e.Seq == 0 {
+		return t.give(t.raw(0, e.JSON), nil) // it announces its attempt
+	}
+	first := t.at.Sequence + 1
 	if e.Seq < first { // already yielded
 		return nil
 	}
 	gap, isGap := gapEnding(e.JSON, e.Seq)
 	switch {
 	case isGap && !gap.Rest:
-		t.after = e.Seq
+		t.at.Sequence = e.Seq
 		gap.First = first
-		return t.give(Raw{Seq: e.Seq, JSON: e.JSON}, lost(gap))
+		return t.give(t.raw(e.Seq, e.JSON), lost(gap))
 	case e.Seq > first:
-		t.after = e.Seq - 1
-		if err := t.give(Raw{Seq: e.Seq - 1}, &logservice.GapError{First: first, Last: e.Seq - 1}); err != nil {
+		t.at.Sequence = e.Seq - 1
+		if err := t.give(t.raw(e.Seq-1, nil), &logservice.GapError{First: first, Last: e.Seq - 1}); err != nil {
 			return err
 		}
 	}
-	t.after = e.Seq
+	t.at.Sequence = e.Seq
 	if isGap {
-		return t.give(Raw{Seq: e.Seq, JSON: e.JSON}, lost(gap))
+		return t.give(t.raw(e.Seq, e.JSON), lost(gap))
 	}
-	return t.give(Raw{Seq: e.Seq, JSON: e.JSON}, nil)
+	return t.give(t.raw(e.Seq, e.JSON), nil)
+}
+
+func (t *tail) raw(seq int64, data []byte) Raw {
+	r := Raw{Seq: seq, JSON: data}
+	if t.at.Attempt > 1 {
+		r.Attempt = t.at.Attempt
+	}
+	return r
 }
 
 // lost is the error of a gap.

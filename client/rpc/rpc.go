@@ -114,7 +114,7 @@ func (s *service) List(ctx context.Context, prefix string) (l transport.Listing,
 		for _, i := range page.GetStreams() {
 			l.Streams = append(l.Streams, transport.Info{
 				Key: i.GetKey(), Lines: i.GetLines(), Bytes: i.GetBytes(),
-				Subscribers: int(i.GetSubscribers()), TTL: i.GetTtl().AsDuration(), Node: i.GetNode(),
+				Attempt: i.GetAttempt(), Subscribers: int(i.GetSubscribers()), TTL: i.GetTtl().AsDuration(), Node: i.GetNode(),
 			})
 		}
 		l.Waiting, l.Failing = int(page.GetArchiving().GetWaiting()), int(page.GetArchiving().GetFailing())

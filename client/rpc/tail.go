@@ -13,7 +13,7 @@ import (
 )
 
 // Tail implements transport.Transport.
-func (s *service) Tail(ctx context.Context, key string, after int64) (transport.Reader, error) {
+func (s *service) Tail(ctx context.Context, key string, o transport.Tail) (transport.Reader, error) {
 	conn, err := s.conns.use()
 	if err != nil {
 		return nil, err
@@ -23,7 +23,10 @@ func (s *service) Tail(ctx context.Context, key string, after int64) (transport.
 		cancel()
 		s.conns.done(conn)
 	}}
-	if err := r.begin(ctx, cancel, &logservicev1.TailRequest{Account: s.config.Account, Key: key, After: after}); err != nil {
+	if err := r.begin(ctx, cancel, &logservicev1.TailRequest{
+		Account: s.config.Account, Key: key,
+		After: o.After.Sequence, Attempt: o.After.Attempt, Following: !o.Only, Existing: o.Existing,
+	}); err != nil {
 		r.close()
 		return nil, conn.failure(err)
 	}
@@ -37,8 +40,9 @@ type reader struct {
 	stream grpc.ServerStreamingClient[logservicev1.TailResponse]
 	state  string
 
-	lines []byte // the rest of the last batch
-	seq   int64  // sequence of the first of them
+	attempt int64
+	lines   []byte // the rest of the last batch
+	seq     int64  // sequence of the first of them
 }
 
 // begin waits for the server to confirm that it has the log.
@@ -53,6 +57,7 @@ func (r *reader) begin(ctx context.Context, cancel func(), q *logservicev1.TailR
 	if err != nil {
 		return err
 	}
+	r.attempt = max(1, m.GetBegin().GetAttempt()) // older servers send none
 	switch m.GetBegin().GetState() {
 	case logservicev1.LogState_LOG_STATE_ARCHIVED:
 		r.state = logservice.StateArchived
@@ -77,13 +82,16 @@ func (r *reader) Next() (transport.Event, error) {
 		case *logservicev1.TailResponse_Batch:
 			r.lines, r.seq = p.Batch.GetLines(), p.Batch.GetFirstSequence()
 		case *logservicev1.TailResponse_Gap:
-			return transport.Event{Seq: p.Gap.GetLastSequence(), JSON: p.Gap.GetLine()}, nil
+			return transport.Event{Attempt: r.attempt, Seq: p.Gap.GetLastSequence(), JSON: p.Gap.GetLine()}, nil
+		case *logservicev1.TailResponse_Attempt:
+			r.attempt = p.Attempt.GetAttempt()
+			return transport.Event{Attempt: r.attempt, JSON: p.Attempt.GetLine()}, nil
 		case *logservicev1.TailResponse_End:
 			return transport.Event{End: true}, nil
 		}
 	}
 	line, rest, _ := bytes.Cut(r.lines, []byte{'\n'})
-	e := transport.Event{Seq: r.seq, JSON: line}
+	e := transport.Event{Attempt: r.attempt, Seq: r.seq, JSON: line}
 	r.lines = rest
 	r.seq++
 	return e, nil

@@ -14,6 +14,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/client"
 )
 
 // maxDownloadLine limits the lines that --format text parses; archived lines are
@@ -22,9 +23,10 @@ const maxDownloadLine = 64 << 20
 
 type downloadFlags struct {
 	noArgument
-	Output string `short:"o" placeholder:"FILE" help:"Write to this file, completely or not at all (of a damaged log: what can be read), instead of standard output."`
-	Format string `enum:"ndjson,text" default:"ndjson" help:"ndjson (as stored) or text (${default})."`
-	Raw    bool   `help:"Pass all control sequences of the log through; by default only colors reach a terminal or text."`
+	Output  string `short:"o" placeholder:"FILE" help:"Write to this file, completely or not at all (of a damaged log: what can be read), instead of standard output."`
+	Format  string `enum:"ndjson,text" default:"ndjson" help:"ndjson (as stored) or text (${default})."`
+	Attempt int64  `placeholder:"N" help:"Download attempt N of a log that was opened again after its end; by default the newest."`
+	Raw     bool   `help:"Pass all control sequences of the log through; by default only colors reach a terminal or text."`
 }
 
 func (downloadFlags) help() string {
@@ -38,7 +40,7 @@ func (f downloadFlags) run(ctx context.Context, s *session, t target, _ *string)
 	if err != nil {
 		return err
 	}
-	log, err := c.Download(ctx, t.key)
+	log, err := c.Download(ctx, t.key, client.DownloadAttempt(f.Attempt))
 	if errors.Is(err, logservice.ErrBlobNotFound) {
 		return withHint(err, "a log that is still live is not finished: %s cistream tail %s", s.Name, t.key)
 	}

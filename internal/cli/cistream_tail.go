@@ -21,7 +21,8 @@ const maxLast = 100_000
 
 // readFlags select which lines of a log are printed, and how.
 type readFlags struct {
-	After      int64  `placeholder:"SEQ" help:"Start after the line with this sequence."`
+	After      string `placeholder:"SEQ" help:"Start after the line with this sequence (2-17: line 17 of the second attempt)."`
+	Attempt    int64  `placeholder:"N" help:"Read only attempt N of a log that was opened again after its end; by default the newest, and those that follow it."`
 	Last       *int64 `short:"n" name:"lines" placeholder:"N" help:"Start with the last N existing lines."`
 	Timestamps bool   `short:"t" help:"Print the time of each line before it."`
 	Grep       string `placeholder:"RE" help:"Print only lines whose text matches this regular expression (RE2)."`
@@ -71,11 +72,11 @@ func (f *readFlags) read(ctx context.Context, s *session, t target, follow bool)
 		return err
 	}
 	switch {
-	case f.After < 0:
-		return usagef("--after %d is negative: sequences begin at 1", f.After)
+	case f.Attempt < 0:
+		return usagef("--attempt %d: attempts count from 1", f.Attempt)
 	case f.Last != nil && (*f.Last < 0 || *f.Last > maxLast):
 		return usagef("-n %d: want 0 to %d", *f.Last, maxLast)
-	case f.Last != nil && f.After > 0:
+	case f.Last != nil && f.After != "":
 		return usagef("--after and -n both set where to start: give only one")
 	}
 	// Report an unreachable server here, without the patience of a running tail.
@@ -104,9 +105,12 @@ func (f *readFlags) read(ctx context.Context, s *session, t target, follow bool)
 }
 
 func (f *readFlags) print(ctx context.Context, s *session, c *client.Client, t target, follow bool, show *printer, opt client.ReadOption) error {
-	after := f.After
+	after, err := f.position()
+	if err != nil {
+		return err
+	}
 	if f.Last != nil {
-		last, err := lastLines(ctx, c, t.key, *f.Last, opt)
+		last, err := f.lastLines(ctx, c, t.key, *f.Last, opt)
 		if err != nil {
 			return err
 		}
@@ -115,12 +119,12 @@ func (f *readFlags) print(ctx context.Context, s *session, c *client.Client, t t
 				return err
 			}
 		}
-		after = last.seq
+		after = last.at
 		if !follow || last.damage != nil { // only a log that has ended is damaged
 			return last.damage
 		}
 	}
-	opts := []client.ReadOption{client.After(after), opt}
+	opts := []client.ReadOption{client.From(after), client.Attempt(f.Attempt), opt}
 	switch {
 	case show.json && follow:
 		return printEach(s, c.TailRaw(ctx, t.key, opts...), show.line, noJSON)
@@ -130,6 +134,21 @@ func (f *readFlags) print(ctx context.Context, s *session, c *client.Client, t t
 		return printEach(s, c.Tail(ctx, t.key, opts...), show.text, noText)
 	}
 	return printEach(s, c.Lines(ctx, t.key, opts...), show.text, noText)
+}
+
+// position is where to start.
+func (f *readFlags) position() (logservice.Position, error) {
+	if f.After == "" {
+		return logservice.Position{Attempt: f.Attempt}, nil
+	}
+	p, err := logservice.ParsePosition(f.After)
+	if err != nil {
+		return p, usagef("--after %s: use the sequence of a line, such as 17, or 2-17 in the second attempt of a log", f.After)
+	}
+	if f.Attempt > 0 && !strings.Contains(f.After, "-") {
+		p.Attempt = f.Attempt
+	}
+	return p, nil
 }
 
 // noJSON and noText detect a gap for which the server has no line.
@@ -169,24 +188,25 @@ func isDamage(err error) bool {
 // last is the current end of a log.
 type last struct {
 	held []client.Raw
-	seq  int64 // of the last line
+	at   logservice.Position // after the last line
 	// damage of the log, at its end or before
 	damage error
 }
 
 // lastLines reads the last n lines that the log has now. For a live log the server
 // says where they start; an archived one is read completely.
-func lastLines(ctx context.Context, c *client.Client, key logservice.Key, n int64, opt client.ReadOption) (l last, err error) {
+func (f *readFlags) lastLines(ctx context.Context, c *client.Client, key logservice.Key, n int64, opt client.ReadOption) (l last, err error) {
 	infos, err := c.Info(ctx, client.Under(key))
 	if err != nil {
 		return last{}, err
 	}
 	for _, i := range infos {
-		if i.Key == key {
-			l.seq = max(0, i.Lines-n)
+		attempt := max(1, i.Attempt)
+		if i.Key == key && (f.Attempt == 0 || f.Attempt == attempt) && i.Lines > n {
+			l.at = logservice.Position{Attempt: attempt, Sequence: i.Lines - n}
 		}
 	}
-	for raw, err := range c.LinesRaw(ctx, key, client.After(l.seq), opt) {
+	for raw, err := range c.LinesRaw(ctx, key, client.From(l.at), client.Attempt(f.Attempt), opt) {
 		_, gap := errors.AsType[*logservice.GapError](err)
 		switch {
 		case isDamage(err):
@@ -194,7 +214,9 @@ func lastLines(ctx context.Context, c *client.Client, key logservice.Key, n int6
 		case err != nil && !gap:
 			return last{}, err
 		}
-		l.seq = max(l.seq, raw.Seq)
+		if raw.Seq > 0 {
+			l.at = raw.Position()
+		}
 		if raw.JSON == nil {
 			continue
 		}

@@ -3,6 +3,7 @@ package logs
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,6 +23,10 @@ type Batch struct {
 	Data []byte
 	// Gap marks a batch whose only line represents Count lost lines.
 	Gap bool
+	// Begins is the attempt of the log that the batch announces to a reader who
+	// has read an earlier one; its only line has the sequence 0. Otherwise it is
+	// zero.
+	Begins int64
 
 	frames atomic.Pointer[[]byte] // the result of Encoded, while resident
 
@@ -137,4 +142,13 @@ func newGap(g logservice.Gap, at time.Time) *Batch {
 		panic(err) // its members are texts and numbers: a bug
 	}
 	return &Batch{First: g.First, Count: g.Lines(), Data: append(data, '\n'), Gap: true}
+}
+
+// NewBeginning returns the batch that announces an attempt to readers of an
+// earlier one. Its line is an ordinary one whose first member is "attempt".
+func NewBeginning(attempt int64) *Batch {
+	line := fmt.Appendf(nil,
+		`{"attempt":%d,"level":"warn","pos":0,"out":"[attempt %d begins]\n","time":%q,"args":null}`+"\n",
+		attempt, attempt, time.Now().UTC().Format(time.RFC3339Nano))
+	return &Batch{Count: 1, Data: line, Begins: attempt}
 }

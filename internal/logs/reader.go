@@ -8,6 +8,12 @@ import logservice "github.com/harness/log-service"
 // it while it waits. The cursors of engines are Readers, too.
 type Reader interface {
 	Cursor
+	// Attempt is the attempt that the batches of the last Next belong to, and
+	// before the first Next the one that it starts in.
+	Attempt() int64
+	// First is the sequence of the first line that it could read: more than 1
+	// if those before are stored elsewhere.
+	First() int64
 	// Rewind puts the cursor back to after the line after, which is not
 	// past where it stands: the peer has not taken more yet.
 	Rewind(after int64)
@@ -31,6 +37,7 @@ func (e *ReleasedError) Unwrap() error { return logservice.ErrUnavailable }
 // the same: the key may belong to another attempt by then.
 type Archived struct {
 	ID      logservice.ID
+	Attempt int64
 	Summary Summary
 }
 

@@ -20,25 +20,34 @@ var ErrDamaged = logservice.ErrDamaged
 // are not affected. A store encodes identities injectively; no key escapes its
 // account. A store that can check its own health is also a Checker.
 type Store interface {
-	// Put stores what r yields until io.EOF. When Put returns nil, the blob is
-	// complete and durable, and has replaced any blob of that identity. After
-	// an error, including one of r, the old blob is unchanged and nothing else
-	// remains. Info.Size and Info.Modified are set by the store.
+	// Put stores what r yields until io.EOF as the attempt Info.Attempt of the
+	// log; zero is the first. When Put returns nil, the blob is complete and
+	// durable, and has replaced any blob of that attempt. After an error,
+	// including one of r, the old blob is unchanged and nothing else remains.
+	// Info.Size and Info.Modified are set by the store.
 	Put(ctx context.Context, id logservice.ID, r io.Reader, info BlobInfo) error
 
-	// Get opens a blob. It reads the blob as it was at Get, even if it is
+	// Get opens the newest attempt of a log. It reads the blob as it was at Get, even if it is
 	// replaced or deleted meanwhile, for as long as the store can ensure that;
 	// otherwise reading fails, and never mixes two blobs.
 	Get(ctx context.Context, id logservice.ID) (Blob, error)
 
-	// Delete removes a blob. A missing blob is not an error.
+	// GetAttempt opens one attempt of a log, from 1, like Get.
+	GetAttempt(ctx context.Context, id logservice.ID, attempt int64) (Blob, error)
+
+	// Attempts describes the attempts of a log in order, as List does; there may
+	// be none.
+	Attempts(ctx context.Context, id logservice.ID) ([]BlobInfo, error)
+
+	// Delete removes all attempts of a log. A missing log is not an error.
 	Delete(ctx context.Context, id logservice.ID) error
 
-	// List yields the blobs of an account at and below prefix (whole segments;
-	// empty selects all), ordered by key; keys of more than 200 bytes may be
-	// out of order. Size and Modified of Info are always set. A blob whose
-	// record is damaged comes with its key and ErrDamaged, and others after
-	// it. Between two yields it holds nothing that would block a writer.
+	// List yields the logs of an account at and below prefix (whole segments;
+	// empty selects all), ordered by key, each with its newest attempt; keys of
+	// more than 200 bytes may be out of order. Size, Modified and Attempt of
+	// Info are always set. A log whose record is damaged comes with its key and
+	// ErrDamaged, and others after it. Between two yields it holds nothing that
+	// would block a writer.
 	List(ctx context.Context, account string, prefix logservice.Key) iter.Seq2[BlobEntry, error]
 }
 
@@ -63,14 +72,12 @@ type Expirer interface {
 	Expire(ctx context.Context, before time.Time) (n int, err error)
 }
 
-// Signer is a Store that anyone who has a link can use without the service.
-// Signing needs practically no I/O, so links can be created while the store is
-// down.
+// Signer is a Store from which anyone who has a link can read without the
+// service. What is uploaded always passes through the service, which joins it
+// with the lines that were streamed.
 type Signer interface {
-	// SignPut returns a URL that for ttl accepts the blob of id as the body of
-	// an HTTP PUT; SignGet returns one that serves it as stored to an HTTP GET.
-	// ErrUnsupported means that this id has no such URL.
-	SignPut(ctx context.Context, id logservice.ID, ttl time.Duration) (url string, err error)
+	// SignGet returns a URL that for ttl serves the newest attempt of a log as
+	// stored to an HTTP GET. ErrBlobNotFound: there is none yet.
 	SignGet(ctx context.Context, id logservice.ID, ttl time.Duration) (url string, err error)
 }
 
@@ -85,12 +92,15 @@ type Blob interface {
 
 // BlobEntry is one result of a listing.
 type BlobEntry struct {
-	Key  logservice.Key
-	Info BlobInfo
+	Key      logservice.Key
+	Info     BlobInfo // of the newest attempt
+	Attempts int      // how many are stored
+	Bytes    int64    // of all attempts, as stored
 }
 
 // BlobInfo is stored with the bytes of a blob.
 type BlobInfo struct {
+	Attempt  int64     // which attempt of the log it is, from 1
 	Size     int64     // bytes as stored; set by the store
 	Modified time.Time // set by the store
 	// Archive marks bytes that are an archive created by this service (see
@@ -106,4 +116,42 @@ type BlobInfo struct {
 	Lines   int64
 	// Incomplete marks the archive of a log whose writer became silent.
 	Incomplete bool
+	// Streamed marks a blob that is no archive and has lines that were streamed.
+	Streamed bool
+}
+
+// Attempt names one attempt of a log.
+type Attempt struct {
+	logservice.ID
+	Number int64 // from 1
+}
+
+// PerLog makes a listing of logs from one of attempts, in which those of a log
+// are adjacent and each entry has only its Key and Info. Errors are passed on.
+func PerLog(attempts iter.Seq2[BlobEntry, error]) iter.Seq2[BlobEntry, error] {
+	return func(yield func(BlobEntry, error) bool) {
+		var log BlobEntry // complete when another key follows
+		for e, err := range attempts {
+			if log.Attempts > 0 && (err != nil || log.Key != e.Key) {
+				if !yield(log, nil) {
+					return
+				}
+				log = BlobEntry{}
+			}
+			if err != nil {
+				if !yield(e, err) {
+					return
+				}
+				continue
+			}
+			if e.Info.Attempt >= log.Info.Attempt {
+				log.Key, log.Info = e.Key, e.Info
+			}
+			log.Attempts++
+			log.Bytes += e.Info.Size
+		}
+		if log.Attempts > 0 {
+			yield(log, nil)
+		}
+	}
 }

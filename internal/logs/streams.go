@@ -17,9 +17,9 @@ import (
 type Streams interface {
 	// Open creates a stream. One that is already open is kept with its lines
 	// and readers (and gets the new TTL), so a retried open is harmless.
-	// Truncate drops the lines: its readers reach the end, and the new stream
-	// starts at sequence 1. A stream that is closed but not yet deleted returns
-	// ErrUnavailable: it is being archived.
+	// Truncate drops it: its readers reach the end, and a new stream begins. A
+	// stream that is closed but not yet deleted returns ErrUnavailable: it is
+	// being archived.
 	Open(ctx context.Context, id logservice.ID, o OpenOptions) error
 
 	// Append adds lines to an open stream, all of them or none, and returns the
@@ -126,6 +126,12 @@ type OpenOptions struct {
 	// logservice.DefaultTTL, and never more than logservice.MaxTTL.
 	TTL      time.Duration
 	Truncate bool
+	// Attempt is the number of the attempt that a new stream belongs to, and
+	// First the sequence of its first line: more than 1 if the attempt has
+	// lines that are stored already. Zero is 1. A stream that replaces one with
+	// lines (Truncate) gets at least the number after that one's.
+	Attempt int64
+	First   int64
 }
 
 // Lines are the contents of one append. Data belongs to the caller again once
@@ -176,7 +182,9 @@ type Filter struct {
 // Info describes a live stream.
 type Info struct {
 	ID          logservice.ID
-	Lines       int64 // sequences assigned so far
+	Attempt     int64 // which attempt of the log it is, from 1
+	First       int64 // the sequence of its first line; see OpenOptions
+	Lines       int64 // sequences assigned so far, those before First included
 	Bytes       int64 // of JSON held, line breaks included
 	Subscribers int   // cursors
 	// TTL is the time left until the stream is considered abandoned, measured
@@ -189,6 +197,9 @@ type Info struct {
 	// several.
 	Node string
 }
+
+// Empty reports whether the stream has no line.
+func (i *Info) Empty() bool { return i.Lines < i.First }
 
 // Pending reports whether the stream is closed and still to be archived.
 func (i *Info) Pending() bool { return i.Closed && i.How.Archive != ArchiveNever }

@@ -28,14 +28,17 @@ type blobs struct {
 }
 
 // PutBlob stores what r yields as the log of id, byte for byte and whole or
-// not at all, replacing what was there: a blob, and a closed stream that waits
-// to be archived. With add it is appended to what is there instead (the lines of
-// an archive, as JSON lines); what waits to be archived is archived first.
+// not at all: as the attempt that is open or waits to be archived, or else as
+// the newest one. Lines of that attempt that were streamed stay, with their
+// sequences, and what only r has comes after them (see package join); what was
+// uploaded before is replaced. With add, r is appended to what is there instead
+// (the lines of an archive, as JSON lines); what waits to be archived is
+// archived first.
 //
-// An empty r that would replace a closed stream with lines, or a blob with
-// content written in the last minutes, is refused with ErrConflict: it is a
-// client's retry with a body that it had already consumed. Writers of one
-// identity take the lock of it one after the other; one that waits too long gets ErrUnavailable.
+// An empty r is refused with ErrConflict where lines were streamed, or a blob
+// with content was written in the last minutes: it is a client's retry with a
+// body that it had already consumed. Writers of one identity take its lock one
+// after the other; one that waits too long gets ErrUnavailable.
 func (b *blobs) PutBlob(ctx context.Context, id logservice.ID, r io.Reader, add bool) error {
 	if err := b.quota.mayStore(id.Account); err != nil {
 		return err
@@ -49,76 +52,164 @@ func (b *blobs) PutBlob(ctx context.Context, id logservice.ID, r io.Reader, add 
 	if add {
 		return b.addToBlob(ctx, id, body, empty)
 	}
-	return b.replacing(ctx, id, func(old logs.Claim) error {
-		if empty {
-			if err := b.mayBeEmptied(ctx, id, old); err != nil {
-				return err
-			}
+	return b.upload(ctx, id, body, empty)
+}
+
+// upload stores body. While the attempt has a stream, it is set aside, for the
+// archiver to join the two: neither ever replaces the other, on whatever
+// server it comes.
+func (b *blobs) upload(ctx context.Context, id logservice.ID, body io.Reader, empty bool) error {
+	info, live, err := b.live(ctx, id)
+	if err != nil {
+		return err
+	}
+	if !live {
+		return b.uploadEnded(ctx, id, body, empty)
+	}
+	if empty {
+		if info.Empty() {
+			return nil // as the log is
 		}
+		return logservice.Errorf(logservice.ErrConflict,
+			"an empty body would take the place of %d lines that were streamed: send the log, or close the stream without an upload", info.Lines)
+	}
+	if err := b.store.Put(ctx, newUpload(id, info.Attempt), body, logs.BlobInfo{}); err != nil {
+		return err
+	}
+	if now, live, err := b.live(ctx, id); err == nil && live && !now.Closed && now.Attempt == info.Attempt {
+		return nil // its close comes after this
+	}
+	return b.ensureJoined(ctx, logs.Attempt{ID: id, Number: info.Attempt})
+}
+
+// ensureJoined makes sure that an upload which was set aside for a stream that
+// is closed by now is joined with it. Its archiver may have looked before: if it
+// is not done, it is sent to look again.
+func (b *blobs) ensureJoined(ctx context.Context, of logs.Attempt) error {
+	unlock, err := b.locks.lock(ctx, of.ID)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	claim, err := b.closer.takeClosed(ctx, of.ID)
+	if err != nil {
+		return err
+	}
+	stored := true
+	if claim != nil {
+		defer b.closer.resumeTaken(context.WithoutCancel(ctx), of.ID, claim)
+		old, err := b.stored.open(ctx, of.ID, of.Number)
+		switch {
+		case err == nil:
+			stored = old.streamed()
+			_ = old.Close() // read only: nothing can be lost
+		case errors.Is(err, logservice.ErrBlobNotFound) || isDamage(err):
+			stored = false
+		default:
+			return err
+		}
+	}
+	if !stored {
+		return nil
+	}
+	return b.closer.archiver.joinUploads(ctx, of.ID, of.Number)
+}
+
+// live describes the stream of id that is open or waits to be archived.
+func (b *blobs) live(ctx context.Context, id logservice.ID) (info logs.Info, ok bool, err error) {
+	info, err = b.streams.Stat(ctx, id)
+	if errors.Is(err, logservice.ErrStreamNotFound) {
+		return info, false, nil
+	}
+	return info, err == nil && (!info.Closed || info.Pending()), err
+}
+
+// uploadEnded stores the upload of a log without a stream.
+func (b *blobs) uploadEnded(ctx context.Context, id logservice.ID, body io.Reader, empty bool) error {
+	unlock, err := b.locks.lock(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	old, err := b.stored.open(ctx, id, 0)
+	switch {
+	case errors.Is(err, logservice.ErrBlobNotFound):
 		return b.store.Put(ctx, id, body, logs.BlobInfo{})
-	})
+	case isDamage(err):
+		attempt, err := b.stored.newest(ctx, id)
+		if err != nil {
+			return err
+		}
+		return b.store.Put(ctx, id, body, logs.BlobInfo{Attempt: attempt + 1}) // what can be read of the other stays
+	case err != nil:
+		return err
+	}
+	defer old.Close()
+	if empty {
+		if err := mayBeEmptied(old); err != nil {
+			return err
+		}
+	}
+	if !old.streamed() {
+		return b.store.Put(ctx, id, body, logs.BlobInfo{Attempt: old.Attempt})
+	}
+	return b.joinStored(ctx, id, old, body)
 }
 
 // mayBeEmptied refuses to replace what looks like the log that the client
 // meant to send.
-func (b *blobs) mayBeEmptied(ctx context.Context, id logservice.ID, old logs.Claim) error {
-	if old != nil {
-		info, err := b.streams.Stat(ctx, id)
-		if err == nil && info.Pending() && info.Lines > 0 {
-			err = logservice.Errorf(logservice.ErrConflict,
-				"an empty body would replace the log of %d lines that waits to be archived: delete it first if that is wanted", info.Lines)
-		}
-		return err
-	}
-	blob, err := b.store.Get(ctx, id)
-	if errors.Is(err, logservice.ErrBlobNotFound) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer blob.Close()
-	info := blob.Info()
-	if age := time.Since(info.Modified); info.Size > 0 && age < emptyGuard {
+func mayBeEmptied(old *Content) error {
+	switch age := time.Since(old.Modified); {
+	case old.streamed():
 		return logservice.Errorf(logservice.ErrConflict,
-			"an empty body would replace the log of %d bytes that was stored %s ago: delete it first if that is wanted", info.Size, age.Round(time.Second))
+			"an empty body would take the place of lines that were streamed: delete the log first if that is wanted")
+	case old.stored() > 0 && age < emptyGuard:
+		return logservice.Errorf(logservice.ErrConflict,
+			"an empty body would replace the log of %d bytes that was stored %s ago: delete it first if that is wanted", old.stored(), age.Round(time.Second))
 	}
 	return nil
 }
 
-// addToBlob appends body to the log of id.
+// addToBlob appends body to the newest attempt of id.
 func (b *blobs) addToBlob(ctx context.Context, id logservice.ID, body io.Reader, empty bool) error {
 	if err := b.closer.awaitArchived(ctx, id); err != nil {
 		return err
 	}
-	return b.replacing(ctx, id, func(waiting logs.Claim) error {
-		if waiting != nil && waiting.How().Archive != logs.ArchiveNever {
-			return errArchiving // closed since
-		}
-		old, err := b.stored.open(ctx, id)
-		if errors.Is(err, logservice.ErrBlobNotFound) {
-			return b.store.Put(ctx, id, body, logs.BlobInfo{})
-		}
-		if err != nil {
-			return err
-		}
-		defer old.Close()
-		if empty {
-			return nil
-		}
-		before, err := old.Range(ctx, 0, -1)
-		if err != nil {
-			return err
-		}
-		defer before.Close()
-		return b.store.Put(ctx, id, io.MultiReader(before, body), logs.BlobInfo{Incomplete: old.Incomplete})
+	unlock, err := b.locks.lock(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if b.closer.waiting(ctx, id) {
+		return errArchiving // closed since
+	}
+	old, err := b.stored.open(ctx, id, 0)
+	if errors.Is(err, logservice.ErrBlobNotFound) {
+		return b.store.Put(ctx, id, body, logs.BlobInfo{})
+	}
+	if err != nil {
+		return err
+	}
+	defer old.Close()
+	if empty {
+		return nil
+	}
+	before, err := old.Range(ctx, 0, -1)
+	if err != nil {
+		return err
+	}
+	defer before.Close()
+	return b.store.Put(ctx, id, io.MultiReader(before, body), logs.BlobInfo{
+		Attempt: old.Attempt, Incomplete: old.Incomplete, Streamed: old.streamed(),
 	})
 }
 
-// DeleteBlob deletes the log of id: what is stored, and a closed stream that
-// waits to be archived. One that does not exist is no error.
+// DeleteBlob deletes the log of id: all its attempts that are stored, and a
+// closed stream that waits to be archived. One that does not exist is no error.
 func (b *blobs) DeleteBlob(ctx context.Context, id logservice.ID) error {
-	return b.replacing(ctx, id, func(logs.Claim) error { return b.store.Delete(ctx, id) })
+	return b.replacing(ctx, id, func() error {
+		return errors.Join(b.stored.deleteUploads(ctx, id), b.store.Delete(ctx, id))
+	})
 }
 
 // DeleteBlobs deletes the logs of account at and below prefix (whole

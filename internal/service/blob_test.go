@@ -41,7 +41,7 @@ func TestAnUploadIsKeptByteForByte(t *testing.T) {
 		t.Errorf("%+v", c)
 	}
 	// As a tail it has a line for each of its lines.
-	cur, state, err := r.Follow(t.Context(), id, 1)
+	cur, state, err := r.Follow(t.Context(), id, past(1))
 	r.must(err)
 	defer cur.Close()
 	data, next := drain(t, cur, 2)
@@ -115,7 +115,7 @@ func TestAnArchiveIsHandedOutAsZstdAndInRanges(t *testing.T) {
 	r := newRig(t)
 	want := r.write(id, 20000)
 	r.must(r.Close(t.Context(), id, logs.ArchiveAlways))
-	c, err := r.Blob(t.Context(), id)
+	c, err := r.Blob(t.Context(), id, 0)
 	r.must(err)
 	defer c.Close()
 	for _, at := range []int64{0, 1, 300 << 10, int64(len(want)) - 5} {
@@ -146,7 +146,7 @@ func TestADamagedArchiveIsNotCopied(t *testing.T) {
 	r := newRig(t)
 	r.write(id, 20000)
 	r.must(r.Close(t.Context(), id, logs.ArchiveAlways))
-	c, err := r.Blob(t.Context(), id)
+	c, err := r.Blob(t.Context(), id, 0)
 	r.must(err)
 	stored, _, err := c.Stored(t.Context())
 	r.must(err)
@@ -156,7 +156,7 @@ func TestADamagedArchiveIsNotCopied(t *testing.T) {
 	c.Close()
 	packed[100] ^= 1
 	r.must(r.bolt.Put(t.Context(), id, bytes.NewReader(packed), logs.BlobInfo{Archive: true}))
-	c, err = r.Blob(t.Context(), id)
+	c, err = r.Blob(t.Context(), id, 0)
 	r.must(err)
 	defer c.Close()
 	rc, err := c.Range(t.Context(), 0, -1)

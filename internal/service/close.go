@@ -198,15 +198,15 @@ func (c *closer) settled(ctx context.Context, id logservice.ID, wait time.Durati
 }
 
 // waiting reports whether the stream of id is closed and to be archived.
-func (c *closer) waiting(ctx context.Context, id logservice.ID) (how logs.Closing, ok bool) {
+func (c *closer) waiting(ctx context.Context, id logservice.ID) bool {
 	if j := c.jobs.get(id); j != nil {
 		select {
 		case <-j.closed:
 		default:
-			return logs.Closing{}, false
+			return false
 		}
 	}
 	// The job does not know what a user has since done to the log through another service.
 	info, err := c.streams.Stat(ctx, id)
-	return info.How, err == nil && info.Pending()
+	return err == nil && info.Pending()
 }

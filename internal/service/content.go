@@ -17,6 +17,7 @@ import (
 // Content is a finished log, opened by Service.Blob, for one goroutine.
 // Close it.
 type Content struct {
+	Attempt int64
 	// Size is the size of the log in bytes as Range gives it (JSON lines, or
 	// a client's own bytes); -1 where unknown: then only read it from 0.
 	Size     int64
@@ -28,12 +29,15 @@ type Content struct {
 	Lines      int64 // zero where unknown
 	Incomplete bool  // the log's writer went silent
 
-	blob    logs.Blob       // of the store, or nil
-	archive *archive.Reader // over blob, or nil
-	begun   io.ReadCloser   // blob from its first byte, which was looked at; or nil
-	packed  string          // what blob is unpacked with, unless archive does
-	streams logs.Streams    // of a closed stream, or nil
-	id      logservice.ID
+	hasStreamed bool
+	unrelated   bool                                       // of an upload: its stream is another log
+	blob        logs.Blob                                  // of the store, or nil
+	archive     *archive.Reader                            // over blob, or nil
+	begun       io.ReadCloser                              // blob from its first byte, which was looked at; or nil
+	packed      string                                     // what blob is unpacked with, unless archive does
+	upload      *Content                                   // of a closed stream, or nil
+	open        func(context.Context) (logs.Cursor, error) // of a closed stream, or nil
+	id          logservice.ID
 
 	damage   error // known when it was opened: lines may be missing at the end
 	reported bool
@@ -42,6 +46,33 @@ type Content struct {
 
 // stored is the size of the log in bytes as stored.
 func (c *Content) stored() int64 { return c.blob.Info().Size }
+
+// streamed reports whether lines of the log were streamed: an upload does not
+// replace them.
+func (c *Content) streamed() bool {
+	if c.archive != nil {
+		return c.archive.Summary().Lines > 0
+	}
+	return c.Archive || c.hasStreamed
+}
+
+// next is the sequence after the last line of the log.
+func (c *Content) next(ctx context.Context) (int64, error) {
+	if c.archive != nil {
+		return c.archive.Summary().Next, nil
+	}
+	cursor := c.cursorAfter(0)
+	defer cursor.Close()
+	for {
+		_, err := cursor.Next(ctx)
+		if errors.Is(err, io.EOF) {
+			return cursor.after + 1, nil
+		}
+		if err != nil {
+			return 0, err
+		}
+	}
+}
 
 // State is what logservice.HeaderState says of the log.
 func (c *Content) State() string {
@@ -65,11 +96,11 @@ func (c *Content) Range(ctx context.Context, offset, length int64) (io.ReadClose
 		return c.rangeOf(ctx, offset, length)
 	case c.blob != nil:
 		whole, err = c.unpacked(ctx)
-	case c.streams == nil:
+	case c.open == nil:
 		return nil, c.damage
 	default:
 		var cursor logs.Cursor
-		if cursor, err = c.streams.Follow(ctx, c.id, 0); err == nil {
+		if cursor, err = c.open(ctx); err == nil {
 			whole = &cursorReader{ctx: ctx, c: cursor}
 		}
 	}
@@ -192,6 +223,9 @@ func (c *Content) Stored(ctx context.Context) (r io.ReadCloser, size int64, err 
 
 // Close lets the content go.
 func (c *Content) Close() error {
+	if c.upload != nil {
+		return c.upload.Close()
+	}
 	if c.blob == nil {
 		return nil
 	}

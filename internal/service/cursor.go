@@ -10,16 +10,22 @@ import (
 )
 
 // cursor is a Reader that is counted, holds a slot where it needs memory of
-// its own, and goes on in the archive when its stream is gone.
+// its own, goes on in the archive when its stream is gone, and in the next
+// attempt of the log when one has ended.
 type cursor struct {
 	logs.Reader
-	reader  *reader
-	slots   chan struct{}
-	leave   func()
-	after   int64 // the last line that Next returned
-	counted int64 // the last line that the metrics have
-	lagging bool  // there was more at once: it may have to be read from disk
-	holding bool  // it holds a slot
+	reader   *reader
+	id       logservice.ID
+	only     bool    // it does not go on in the next attempt
+	existing bool    // it ends after the lines that exist now
+	later    []int64 // stored attempts to go on in
+	begins   bool    // the lines to come are of another attempt than those before
+	slots    chan struct{}
+	leave    func()
+	after    int64 // the last line that Next returned
+	counted  int64 // the last line that the metrics have
+	lagging  bool  // there was more at once: it may have to be read from disk
+	holding  bool  // it holds a slot
 }
 
 // Next implements Cursor.
@@ -31,9 +37,26 @@ func (c *cursor) Next(ctx context.Context) ([]*logs.Batch, error) {
 	if err != nil {
 		c.release()
 		var gone *logs.ReleasedError
-		if errors.As(err, &gone) {
+		switch {
+		case errors.As(err, &gone):
 			return c.goOn(ctx, gone)
+		case errors.Is(err, io.EOF):
+			if more, err := c.advance(ctx); more || err != nil {
+				if err != nil {
+					return nil, err
+				}
+				return c.Next(ctx)
+			}
 		}
+	}
+	if len(batches) > 0 && c.begins {
+		c.begins = false
+		c.Reader.Rewind(batches[0].First - 1)
+		return []*logs.Batch{logs.NewBeginning(c.Attempt())}, nil
+	}
+	if c.existing && err == nil && len(batches) == 0 {
+		c.release()
+		return nil, io.EOF
 	}
 	c.count(batches)
 	return batches, err
@@ -81,11 +104,81 @@ func (c *cursor) count(batches []*logs.Batch) {
 	}
 }
 
+// advance goes on in the part of the log after the one that has ended: the live
+// stream that continues what is stored of its attempt, or the next attempt.
+func (c *cursor) advance(ctx context.Context) (more bool, err error) {
+	attempt := c.Attempt()
+	old, stored := c.Reader.(*storedCursor)
+	if !stored && c.after < c.First() { // it had no lines: what there is was uploaded
+		next, err := c.reader.stored.follow(ctx, c.id, attempt, c.after)
+		if err == nil {
+			c.replace(next)
+		}
+		if !errors.Is(err, logservice.ErrBlobNotFound) {
+			return err == nil, err
+		}
+	}
+	if len(c.later) > 0 {
+		next, err := c.reader.stored.follow(ctx, c.id, c.later[0], 0)
+		if err != nil && !errors.Is(err, logservice.ErrBlobNotFound) {
+			return false, err
+		}
+		c.later = c.later[1:]
+		if err != nil {
+			return true, nil // deleted since: the one after it
+		}
+		c.begin(next)
+		return true, nil
+	}
+	live, err := c.reader.stream(ctx, c.id, 0)
+	switch {
+	case err != nil:
+		return false, err
+	case live == nil:
+		return c.archivedSince(ctx, old)
+	case live.Attempt() == attempt && old != nil && live.First() > 1:
+		live.Rewind(c.after)
+		c.replace(live)
+		return true, nil
+	case live.Attempt() > attempt && !c.only:
+		c.begin(live)
+		return true, nil
+	}
+	live.Close()
+	return false, nil
+}
+
+// archivedSince goes on in what has been added to an incomplete attempt while
+// it was read.
+func (c *cursor) archivedSince(ctx context.Context, old *storedCursor) (more bool, err error) {
+	if old == nil || !old.content.Incomplete {
+		return false, nil
+	}
+	now, err := c.reader.stored.follow(ctx, c.id, old.Attempt(), c.after)
+	switch {
+	case errors.Is(err, logservice.ErrBlobNotFound):
+		return false, nil
+	case err != nil:
+		return false, err
+	case now.content.Modified.Equal(old.content.Modified):
+		now.Close()
+		return false, nil
+	}
+	c.replace(now)
+	return true, nil
+}
+
+// begin goes on in another attempt.
+func (c *cursor) begin(next logs.Reader) {
+	c.replace(next)
+	c.after, c.counted, c.begins = 0, 0, true
+}
+
 // goOn continues in the archive of a stream that the engine has released. What
 // is not there is shown as a gap.
 func (c *cursor) goOn(ctx context.Context, gone *logs.ReleasedError) ([]*logs.Batch, error) {
 	if gone.Archived != nil {
-		stored, err := c.reader.stored.follow(ctx, gone.Archived.ID, c.after)
+		stored, err := c.reader.stored.follow(ctx, gone.Archived.ID, gone.Archived.Attempt, c.after)
 		switch {
 		case err == nil && stored.content.archive != nil && stored.content.archive.Summary() == gone.Archived.Summary:
 			c.replace(stored)
@@ -100,7 +193,7 @@ func (c *cursor) goOn(ctx context.Context, gone *logs.ReleasedError) ([]*logs.Ba
 		}
 	}
 	lost := logs.NewGap(c.after+1, gone.Next-c.after-1)
-	c.replace(ended{})
+	c.replace(ended{attempt: c.Attempt()})
 	c.after = lost.Last()
 	return []*logs.Batch{lost}, nil
 }
@@ -114,6 +207,9 @@ func (c *cursor) replace(by logs.Reader) {
 func (c *cursor) Ready() <-chan struct{} {
 	c.release()
 	ready := c.Reader.Ready()
+	if c.existing {
+		ready = always // at the end of what exists is the end
+	}
 	select {
 	case <-ready:
 		c.lagging = true
@@ -123,8 +219,12 @@ func (c *cursor) Ready() <-chan struct{} {
 	return ready
 }
 
-// Rewind implements logs.Reader.
+// Rewind implements logs.Reader. Before the line 0 of an attempt is its
+// announcement.
 func (c *cursor) Rewind(after int64) {
+	if after < 0 {
+		c.begins, after = true, 0
+	}
 	c.Reader.Rewind(after)
 	c.after = min(c.after, after)
 	c.release()
@@ -140,7 +240,11 @@ func (c *cursor) Close() {
 }
 
 // ended is a cursor after the last line of a log that is gone.
-type ended struct{}
+type ended struct{ attempt int64 }
+
+func (e ended) Attempt() int64 { return e.attempt }
+
+func (ended) First() int64 { return 1 }
 
 func (ended) Next(context.Context) ([]*logs.Batch, error) { return nil, io.EOF }
 

@@ -164,7 +164,7 @@ func readableLines(lines []byte, lost logservice.Gap) string {
 }
 
 func (a archives) size(id logservice.ID) int {
-	c, err := a.Blob(a.t.Context(), id)
+	c, err := a.Blob(a.t.Context(), id, 0)
 	a.must(err)
 	defer c.Close()
 	return int(c.Size)
@@ -173,7 +173,7 @@ func (a archives) size(id logservice.ID) int {
 // wantRanges reads ranges around what is lost.
 func (a archives) wantRanges(t *testing.T, id logservice.ID, lines []byte, lost logservice.Gap) {
 	t.Helper()
-	c, err := a.Blob(t.Context(), id)
+	c, err := a.Blob(t.Context(), id, 0)
 	a.must(err)
 	defer c.Close()
 	from := len(lines) - len(cutLines(lines, lost.First-1))

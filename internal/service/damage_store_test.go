@@ -140,7 +140,7 @@ func spoil(file, how string) error {
 
 // firstByte opens the log and reads its first byte.
 func (r *rig) firstByte(id logservice.ID) error {
-	c, err := r.Blob(r.t.Context(), id)
+	c, err := r.Blob(r.t.Context(), id, 0)
 	if err != nil {
 		return err
 	}
@@ -161,13 +161,21 @@ type badStore struct {
 }
 
 func (s *badStore) Get(ctx context.Context, id logservice.ID) (logs.Blob, error) {
+	return s.open(id, func() (logs.Blob, error) { return s.Store.Get(ctx, id) })
+}
+
+func (s *badStore) GetAttempt(ctx context.Context, id logservice.ID, attempt int64) (logs.Blob, error) {
+	return s.open(id, func() (logs.Blob, error) { return s.Store.GetAttempt(ctx, id, attempt) })
+}
+
+func (s *badStore) open(id logservice.ID, get func() (logs.Blob, error)) (logs.Blob, error) {
 	if id.Key != s.key {
-		return s.Store.Get(ctx, id)
+		return get()
 	}
 	if s.from == 0 {
 		return nil, s.err
 	}
-	b, err := s.Store.Get(ctx, id)
+	b, err := get()
 	return &badBlob{b, s}, err
 }
 
@@ -229,7 +237,7 @@ func TestAStoreThatIsAwayIsNoDamage(t *testing.T) {
 
 // followError reads the log to its end or an error; it must not have a mark.
 func (r *rig) followError(id logservice.ID) error {
-	c, _, err := r.Follow(r.t.Context(), id, 0)
+	c, _, err := r.Follow(r.t.Context(), id, past(0))
 	if err != nil {
 		return err
 	}

@@ -29,7 +29,7 @@ type seen struct {
 // see follows the log of id to its end, which must come.
 func (r *rig) see(id logservice.ID, after int64) (s seen) {
 	r.t.Helper()
-	c, state, err := r.Follow(r.t.Context(), id, after)
+	c, state, err := r.Follow(r.t.Context(), id, past(after))
 	r.must(err)
 	defer c.Close()
 	if state != logservice.StateArchived {
@@ -70,7 +70,7 @@ func (s *seen) add(t testing.TB, b *logs.Batch) {
 // readable is the stored log as downloads have it.
 func (r *rig) readable(id logservice.ID) (data []byte, damage error) {
 	r.t.Helper()
-	c, err := r.Blob(r.t.Context(), id)
+	c, err := r.Blob(r.t.Context(), id, 0)
 	r.must(err)
 	defer c.Close()
 	rd, err := c.Readable(r.t.Context(), 0, -1)
@@ -233,7 +233,7 @@ func TestAReaderComesBackAfterTheDamage(t *testing.T) {
 			t.Errorf("%s, after lines that are lost: %+v, want a mark", name, s)
 		}
 		// A reader that takes it in pieces gets the same bytes.
-		c, _, err := r.Follow(t.Context(), id, 0)
+		c, _, err := r.Follow(t.Context(), id, past(0))
 		r.must(err)
 		var marks [2]string
 		for i := range marks {
@@ -272,7 +272,7 @@ func TestALongCutBlobIsReadInBoundedMemory(t *testing.T) {
 	lines := bytes.Repeat(jsonLines(0, 1000), 600) // 60 MB
 	for name, packed := range map[string][]byte{"gzip": packGzip(lines), "zstd": packZstd(lines)} {
 		id := r.keep(name, packed[:len(packed)*9/10])
-		c, _, err := r.Follow(t.Context(), id, 0)
+		c, _, err := r.Follow(t.Context(), id, past(0))
 		r.must(err)
 		var before, during runtime.MemStats
 		runtime.GC()
@@ -308,7 +308,7 @@ func TestNothingIsAddedToADamagedBlob(t *testing.T) {
 	if err := r.PutBlob(t.Context(), id, strings.NewReader("more\n"), true); !errors.Is(err, logservice.ErrDamaged) {
 		t.Errorf("%v", err)
 	}
-	c, err := r.Blob(t.Context(), id)
+	c, err := r.Blob(t.Context(), id, 0)
 	r.must(err)
 	defer c.Close()
 	stored, _, err := c.Stored(t.Context())

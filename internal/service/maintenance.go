@@ -47,6 +47,7 @@ func (m *maintenance) Run(ctx context.Context) error {
 	var others sync.WaitGroup
 	defer others.Wait()
 	others.Go(func() { m.retention.run(ctx) })
+	others.Go(func() { m.closer.archiver.stored.removeStaged(ctx) })
 	others.Go(func() { m.quota.run(ctx) })
 	for {
 		if err := m.once(ctx); err != nil && ctx.Err() == nil {

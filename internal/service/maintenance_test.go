@@ -40,7 +40,7 @@ func TestAnAbandonedLogIsArchivedAndMarked(t *testing.T) {
 	if c := r.wantContent(id, want); !c.Incomplete || !c.Archive || c.State() != logservice.StateIncomplete {
 		t.Errorf("%+v", c)
 	}
-	c, state, err := r.Follow(t.Context(), id, 0)
+	c, state, err := r.Follow(t.Context(), id, past(0))
 	r.must(err)
 	c.Close()
 	if state != logservice.StateIncomplete {
@@ -61,7 +61,7 @@ func TestAClosedLogIsNotIncomplete(t *testing.T) {
 	r := newRig(t)
 	r.write(id, 3)
 	r.must(r.Close(t.Context(), id, logs.ArchiveAlways))
-	c, state, err := r.Follow(t.Context(), id, 0)
+	c, state, err := r.Follow(t.Context(), id, past(0))
 	r.must(err)
 	c.Close()
 	if state != logservice.StateArchived {
@@ -69,18 +69,22 @@ func TestAClosedLogIsNotIncomplete(t *testing.T) {
 	}
 }
 
-func TestAnAbandonedLogThatIsInItsBlobIsNotKeptTwice(t *testing.T) {
+func TestAnAbandonedLogThatWasUploadedIsNotKeptTwice(t *testing.T) {
 	r := newRig(t)
-	uploaded := append(jsonLines(0, 10), "and more\n"...)
+	r.must(r.Open(t.Context(), id, logs.OpenOptions{TTL: 300 * time.Millisecond}))
+	r.append(id, 0, 10)
+	uploaded := jsonLines(0, 12)
 	r.put(id, string(uploaded))
-	r.abandon(id, 10)
-	r.wantContent(id, uploaded)
+	r.wantIdle()
+	if c := r.wantContent(id, uploaded); c.Incomplete {
+		t.Error("it is marked as incomplete, but its end was uploaded")
+	}
 	if k := r.keys(); len(k) != 1 {
 		t.Error(k)
 	}
 }
 
-func TestAnAbandonedLogNeverReplacesNorIsReplacedByAnotherBlob(t *testing.T) {
+func TestAnAbandonedLogIsAnAttemptOfItsOwn(t *testing.T) {
 	for name, key := range map[string]logservice.Key{
 		"short key": "project/step", "long key": logservice.Key(strings.Repeat("s/", 500) + "longlonglonglonglonglong"),
 		"one long segment": logservice.Key(strings.Repeat("x", logservice.MaxKeyBytes)),
@@ -91,21 +95,12 @@ func TestAnAbandonedLogNeverReplacesNorIsReplacedByAnotherBlob(t *testing.T) {
 			other := bytes.Repeat([]byte("another run\n"), 1000) // longer than ours
 			r.put(id, string(other))
 			want := r.abandon(id, 10)
-			r.abandon(id, 10) // the same lines: the same place
-			r.wantContent(id, other)
-			keys := r.keys()
-			if len(keys) != 2 {
-				t.Fatal(keys)
+			if c := r.wantContent(id, want); !c.Incomplete || c.Attempt != 2 {
+				t.Errorf("attempt %d, incomplete %v", c.Attempt, c.Incomplete)
 			}
-			for _, k := range keys {
-				if beside := (logservice.ID{Account: id.Account, Key: logservice.Key(k)}); beside != id {
-					if _, err := logservice.ParseKey(k); err != nil || !strings.Contains(k, "incomplete-") {
-						t.Error(k, err)
-					}
-					if c := r.wantContent(beside, want); !c.Incomplete {
-						t.Error("not marked")
-					}
-				}
+			r.wantAttempt(id, 1, other)
+			if keys := r.keys(); len(keys) != 1 {
+				t.Fatal(keys)
 			}
 		})
 	}

@@ -115,7 +115,7 @@ func (q *quota) measureAccount(ctx context.Context, name string) (err error) {
 			err = lerr
 			break
 		}
-		total += e.Info.Size
+		total += e.Bytes
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -73,7 +73,7 @@ func objectRig(t *testing.T, b *bucket, change ...func(*service.Config)) *rig {
 
 func (r *rig) follow(id logservice.ID, after int64) []byte {
 	r.t.Helper()
-	c, state, err := r.Follow(r.t.Context(), id, after)
+	c, state, err := r.Follow(r.t.Context(), id, past(after))
 	r.must(err)
 	defer c.Close()
 	if state != logservice.StateArchived {
@@ -125,7 +125,7 @@ func TestInABucketAnArchiveIsPlainLinesOrSeekableZstd(t *testing.T) {
 						t.Errorf("after %d: %d bytes, want %d", after, len(got), len(tail))
 					}
 				}
-				c, err := r.Blob(t.Context(), id)
+				c, err := r.Blob(t.Context(), id, 0)
 				r.must(err)
 				defer c.Close()
 				at := int64(len(want) / 2)
@@ -191,17 +191,15 @@ func uploads() map[string][]byte {
 	}
 }
 
-func TestWhatOthersUploadedThroughALinkReadsLikeAnArchive(t *testing.T) {
+func TestALinkServesWhatWasUploaded(t *testing.T) {
 	for _, kind := range s3test.Kinds() {
 		b := newBucket(t, kind)
 		r := objectRig(t, b)
 		for name, packed := range uploads() {
 			id := logservice.ID{Account: "acme", Key: logservice.Key(name)}
-			link, err := r.StoreLink(t.Context(), service.LinkUpload, id, time.Minute)
-			r.must(err)
-			send(t, http.MethodPut, link, packed, http.StatusOK)
+			r.must(r.PutBlob(t.Context(), id, bytes.NewReader(packed), false))
 			wantLines(t, r, id, name, packed)
-			link, err = r.StoreLink(t.Context(), service.LinkDownload, id, time.Minute)
+			link, err := r.StoreLink(t.Context(), id, time.Minute)
 			r.must(err)
 			if got := send(t, http.MethodGet, link, nil, http.StatusOK); !bytes.Equal(got, packed) {
 				t.Errorf("%s: the link gives %d bytes, want %d", name, len(got), len(packed))
@@ -222,7 +220,7 @@ func TestWhatClientsUploadedCompressedReadsLikeAnArchive(t *testing.T) {
 	}
 	id := logservice.ID{Account: "acme", Key: "cut"}
 	r.must(r.PutBlob(t.Context(), id, bytes.NewReader(packGzip(jsonLines(0, 5000))[:3000]), false))
-	c, err := r.Blob(t.Context(), id)
+	c, err := r.Blob(t.Context(), id, 0)
 	r.must(err)
 	defer c.Close()
 	rc, err := c.Range(t.Context(), 0, -1)
@@ -245,7 +243,7 @@ func wantLines(t *testing.T, r *rig, id logservice.ID, name string, packed []byt
 		t.Errorf("%s: %d bytes after line 4000", name, len(got))
 	}
 	if name != "raw" {
-		again, err := r.Blob(t.Context(), id)
+		again, err := r.Blob(t.Context(), id, 0)
 		r.must(err)
 		defer again.Close()
 		stored, size, err := again.Stored(t.Context())
@@ -309,7 +307,7 @@ func TestWhileTheStoreIsAwayLogsGoOn(t *testing.T) {
 				t.Errorf("the close took %v", took)
 			}
 			for i, id := range ids[:3] { // so do tails, and reading what was closed
-				c, state, err := r.Follow(t.Context(), id, 0)
+				c, state, err := r.Follow(t.Context(), id, past(0))
 				r.must(err)
 				if got, _ := drain(t, c, 1); !bytes.Equal(got, want[i]) || state != logservice.StateLive {
 					t.Errorf("a tail has %d bytes, state %s", len(got), state)
@@ -323,7 +321,7 @@ func TestWhileTheStoreIsAwayLogsGoOn(t *testing.T) {
 				"Blob of nothing": func() error { return blobErr(r, none) },
 				"BlobExists":      func() error { _, err := r.BlobExists(t.Context(), old); return err },
 				"PutBlob":         func() error { return r.PutBlob(t.Context(), none, strings.NewReader("new\n"), false) },
-				"Follow":          func() error { _, _, err := r.Follow(t.Context(), old, 0); return err },
+				"Follow":          func() error { _, _, err := r.Follow(t.Context(), old, past(0)); return err },
 			} {
 				asked.Go(func() {
 					clock := proctest.StartClock(t)
@@ -361,7 +359,7 @@ func TestWhileTheStoreIsAwayLogsGoOn(t *testing.T) {
 }
 
 func blobErr(r *rig, id logservice.ID) error {
-	c, err := r.Blob(r.t.Context(), id)
+	c, err := r.Blob(r.t.Context(), id, 0)
 	if err == nil {
 		_ = c.Close()
 	}

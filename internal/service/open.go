@@ -9,62 +9,99 @@ import (
 	"github.com/harness/log-service/internal/logs"
 )
 
-// Blob opens the finished log of id: a blob of the store, or a closed stream
-// that waits to be archived. ErrBlobNotFound: neither exists.
-func (b *blobs) Blob(ctx context.Context, id logservice.ID) (*Content, error) {
-	for round := range 2 {
-		// A stream that will replace what is stored comes first.
-		if how, ok := b.closer.waiting(ctx, id); ok && (round > 0 || how.Archive == logs.ArchiveAlways) {
-			c, err := b.openClosed(ctx, id, how)
+// Blob opens the finished log of id, its newest attempt or, if attempt is not
+// zero, that one: a blob of the store, or a closed stream that waits to be
+// archived. ErrBlobNotFound: neither exists.
+func (b *blobs) Blob(ctx context.Context, id logservice.ID, attempt int64) (*Content, error) {
+	for range 2 {
+		info, live, away := b.live(ctx, id) // what is stored can be read without the engine
+		live = live && (attempt == 0 || attempt == info.Attempt)
+		if live {
+			upload, err := b.lastUpload(ctx, info)
+			if err != nil {
+				return nil, err
+			}
+			// What a closed stream has is not all stored yet.
+			if info.Closed && !info.Empty() {
+				c, err := b.openClosed(ctx, info, upload)
+				if !errors.Is(err, logservice.ErrStreamNotFound) {
+					return c, err
+				}
+			} else if upload != nil {
+				upload.Attempt = info.Attempt
+				return upload, nil
+			}
+			if upload != nil {
+				_ = upload.Close() // read only: nothing can be lost
+			}
+		}
+		c, err := b.stored.open(ctx, id, attempt)
+		if !errors.Is(err, logservice.ErrBlobNotFound) {
+			return c, err
+		}
+		if away != nil {
+			return nil, away
+		}
+		if live && info.Closed { // it is empty, and all there is
+			c, err := b.openClosed(ctx, info, nil)
 			if !errors.Is(err, logservice.ErrStreamNotFound) {
 				return c, err
 			}
-		}
-		c, err := b.stored.open(ctx, id)
-		if errors.Is(err, logservice.ErrUnavailable) {
-			// What is still here can be read while the store is down.
-			if how, ok := b.closer.waiting(ctx, id); ok {
-				if c, err := b.openClosed(ctx, id, how); err == nil {
-					return c, nil
-				}
-			}
-		}
-		if !errors.Is(err, logservice.ErrBlobNotFound) {
-			return c, err
 		}
 	}
 	return nil, logservice.ErrBlobNotFound
 }
 
-// BlobExists reports whether Blob would find something.
-func (b *blobs) BlobExists(ctx context.Context, id logservice.ID) (bool, error) {
-	exists, err := b.stored.exists(ctx, id)
-	if isDamage(err) {
-		return true, nil // those who read it get to know
+// lastUpload opens the last upload that is set aside for a stream; nil if there
+// is none, or if the store is away and the stream can be read without it.
+func (b *blobs) lastUpload(ctx context.Context, info logs.Info) (*Content, error) {
+	u, err := b.stored.uploads(ctx, info.ID, info.Attempt)
+	var c *Content
+	if err == nil {
+		c, err = u.last(ctx)
 	}
-	if err != nil || exists {
-		return exists, err
+	if info.Closed && errors.Is(err, logservice.ErrUnavailable) {
+		return nil, nil
 	}
-	if _, ok := b.closer.waiting(ctx, id); ok {
-		return true, nil
-	}
-	return b.stored.exists(ctx, id) // it may have been archived in between
+	return c, err
 }
 
-func (b *blobs) openClosed(ctx context.Context, id logservice.ID, how logs.Closing) (*Content, error) {
-	c, err := b.streams.Follow(ctx, id, 0)
+// BlobExists reports whether Blob would find something.
+func (b *blobs) BlobExists(ctx context.Context, id logservice.ID) (bool, error) {
+	c, err := b.Blob(ctx, id, 0)
+	switch {
+	case errors.Is(err, logservice.ErrBlobNotFound):
+		return false, nil
+	case isDamage(err):
+		return true, nil // those who read it find out
+	case err != nil:
+		return false, err
+	}
+	return true, c.Close()
+}
+
+// openClosed opens the log of a closed stream, with what is stored of its
+// attempt from before and what only its upload has, if there is one.
+func (b *blobs) openClosed(ctx context.Context, info logs.Info, upload *Content) (*Content, error) {
+	c, err := b.streams.Follow(ctx, info.ID, 0)
 	if err != nil {
 		return nil, err
 	}
 	c.Close()
-	return &Content{Size: -1, Incomplete: how.Incomplete, streams: b.streams, id: id, log: b.stored.log}, nil
+	return &Content{
+		Attempt: info.Attempt, Size: -1, Incomplete: info.How.Incomplete, upload: upload, id: info.ID, log: b.stored.log,
+		open: func(ctx context.Context) (logs.Cursor, error) {
+			c, _, err := b.closer.archiver.joined(ctx, info, upload)
+			return c, err
+		},
+	}, nil
 }
 
-// StoreLink returns a URL of the store itself that allows kind on id for ttl
-// (as in SignLink): what it carries does not pass through the service.
+// StoreLink returns a URL of the store itself from which the newest attempt of
+// id can be read for ttl (as in SignLink), without passing through the service.
 // ErrUnsupported: the store makes none, or does not have the log yet; a link
 // that SignLink makes does the same.
-func (b *blobs) StoreLink(ctx context.Context, kind LinkKind, id logservice.ID, ttl time.Duration) (string, error) {
+func (b *blobs) StoreLink(ctx context.Context, id logservice.ID, ttl time.Duration) (string, error) {
 	signer, ok := b.store.(logs.Signer)
 	if !ok {
 		return "", logservice.ErrUnsupported
@@ -72,15 +109,12 @@ func (b *blobs) StoreLink(ctx context.Context, kind LinkKind, id logservice.ID, 
 	if ttl <= 0 {
 		ttl = DefaultLinkTTL
 	}
-	ttl = min(ttl, MaxLinkTTL)
-	if _, ok := b.closer.waiting(ctx, id); ok {
-		return "", logservice.ErrUnsupported // what is archived next must neither be missed nor replace the upload
+	if b.closer.waiting(ctx, id) {
+		return "", logservice.ErrUnsupported
 	}
-	switch kind {
-	case LinkUpload:
-		return signer.SignPut(ctx, id, ttl)
-	case LinkDownload:
-		return signer.SignGet(ctx, id, ttl)
+	link, err := signer.SignGet(ctx, id, min(ttl, MaxLinkTTL))
+	if errors.Is(err, logservice.ErrBlobNotFound) || errors.Is(err, logservice.ErrUnavailable) {
+		err = logservice.ErrUnsupported
 	}
-	return "", logservice.ErrUnsupported
+	return link, err
 }

@@ -26,13 +26,13 @@ type packer struct {
 	err   error
 }
 
-func newPacker(ctx context.Context, codec *archive.Codec, c logs.Cursor, claim logs.Claim, plain bool) *packer {
+func newPacker(ctx context.Context, codec *archive.Codec, c logs.Cursor, claim logs.Claim, plain, incomplete bool) *packer {
 	p := &packer{ctx: ctx, c: c, claim: claim}
 	p.w = codec.NewWriter(&p.out)
 	if plain {
 		p.w = codec.NewPlainWriter(&p.out)
 	}
-	if claim.How().Incomplete {
+	if incomplete {
 		p.w.MarkIncomplete()
 	}
 	return p
@@ -58,8 +58,10 @@ func (p *packer) step() (err error) {
 	if errors.Is(err, io.EOF) {
 		// What somebody stores who has taken the stream, or has taken over
 		// from a service that was thought dead, must not be replaced.
-		if err := p.claim.Commit(p.ctx); err != nil {
-			return err
+		if p.claim != nil {
+			if err := p.claim.Commit(p.ctx); err != nil {
+				return err
+			}
 		}
 		p.ended = true
 		p.sum, err = p.w.Close()

@@ -2,6 +2,7 @@ package service_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -70,7 +71,7 @@ func TestAnAccountHasAsManyReadersAsItMay(t *testing.T) {
 	r := newRig(t, limit(service.Limits{Tails: 2}))
 	r.write(id, 1)
 	follow := func(account string) (logs.Cursor, error) {
-		c, _, err := r.Follow(t.Context(), logservice.ID{Account: account, Key: id.Key}, 0)
+		c, _, err := r.Follow(t.Context(), logservice.ID{Account: account, Key: id.Key}, past(0))
 		return c, err
 	}
 	first, err := follow(id.Account)
@@ -85,7 +86,7 @@ func TestAnAccountHasAsManyReadersAsItMay(t *testing.T) {
 	first.Close()
 	// Looking for what is not there takes no place for good.
 	for range 3 {
-		if _, _, err := r.Follow(t.Context(), logservice.ID{Account: id.Account, Key: "nothing"}, 0); !errors.Is(err, logservice.ErrStreamNotFound) {
+		if _, _, err := r.Follow(t.Context(), logservice.ID{Account: id.Account, Key: "nothing"}, past(0)); !errors.Is(err, logservice.ErrStreamNotFound) {
 			t.Fatal(err)
 		}
 	}
@@ -101,7 +102,7 @@ func TestAnAccountAppendsAsFastAsItMay(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := service.New(service.Config{Streams: engine, Limits: service.Limits{Rate: 1000, Burst: 5000}})
+		s := service.New(service.Config{Streams: engine, Store: emptyStore{}, Limits: service.Limits{Rate: 1000, Burst: 5000}})
 		other := logservice.ID{Account: "other", Key: "k"}
 		for _, id := range []logservice.ID{id, other} {
 			if err := s.Open(t.Context(), id, logs.OpenOptions{}); err != nil {
@@ -177,3 +178,8 @@ func TestAnAccountKeepsAsMuchAsItMay(t *testing.T) {
 		return err == nil && ok
 	})
 }
+
+// emptyStore is a store without logs.
+type emptyStore struct{ logs.Store }
+
+func (emptyStore) Attempts(context.Context, logservice.ID) ([]logs.BlobInfo, error) { return nil, nil }

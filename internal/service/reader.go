@@ -36,33 +36,53 @@ func newReader(c Config, stored *storedLogs, q *quota, m *metrics) *reader {
 	}
 }
 
-// Follow returns a cursor after the line after (0: at the start) of the log
-// of id, whatever its age, and where the cursor reads: from the live stream
-// (logservice.StateLive; a closed one that is not archived yet counts), or
-// from what is stored (logservice.StateArchived, StateIncomplete), whose
-// cursor is always ready and ends in io.EOF. Sequences are the same in both.
-// The lines of a blob that a client uploaded count from 1; those that are no
-// JSON object come as a line with that text. ErrStreamNotFound: neither exists.
+// From is where a reader of a log begins.
+type From struct {
+	logservice.Position // attempt 0 is the newest that has lines
+	// Only is for a reader of that attempt alone. Another goes on in the
+	// attempts after it, each announced by a line (logs.Batch.Begins).
+	Only bool
+	// Existing is for a reader that ends after the lines that exist now.
+	Existing bool
+}
+
+// Follow returns a cursor over the log of id, whatever its age, and where it
+// reads: from the live stream (logservice.StateLive; a closed one that is not
+// archived yet counts), or from what is stored (logservice.StateArchived,
+// StateIncomplete), whose cursor is always ready and ends in io.EOF. Sequences
+// are the same in both. The lines of a blob that a client uploaded count from
+// 1; those that are no JSON object come as a line with that text.
+//
+// A position in an attempt that does not exist is the start of the one after
+// it, or of the newest. ErrStreamNotFound: there is no such log, or with
+// from.Only no such attempt.
 //
 // The cursor is used by one goroutine, while ctx lives, and must be closed.
-func (r *reader) Follow(ctx context.Context, id logservice.ID, after int64) (c logs.Reader, state string, err error) {
+func (r *reader) Follow(ctx context.Context, id logservice.ID, from From) (c logs.Reader, state string, err error) {
 	leave, err := r.quota.mayFollow(id.Account)
 	if err != nil {
 		return nil, logservice.StateUnknown, err
 	}
-	c, state, err = r.follow(ctx, id, after)
+	b, err := r.begin(ctx, id, from)
 	if err != nil {
 		leave()
-		return nil, state, err
+		return nil, logservice.StateUnknown, err
 	}
 	r.metrics.readers.Inc()
-	return &cursor{Reader: c, reader: r, slots: r.slotsOf(c), leave: leave, after: after, counted: after, lagging: true}, state, nil
+	after := from.Sequence
+	if from.Attempt != 0 && b.Attempt() != from.Attempt {
+		after = 0
+	}
+	return &cursor{
+		Reader: b.Reader, reader: r, id: id, only: from.Only, existing: from.Existing, later: b.later,
+		slots: r.slotsOf(b.Reader), leave: leave, after: after, counted: after, lagging: true,
+	}, b.state(), nil
 }
 
 // FirstLine is the first line of the log of id, live or archived, without its
 // line break. ErrStreamNotFound: there is no such log, or it has no line yet.
 func (r *reader) FirstLine(ctx context.Context, id logservice.ID) ([]byte, error) {
-	c, _, err := r.follow(ctx, id, 0)
+	c, err := r.begin(ctx, id, From{})
 	if err != nil {
 		return nil, err
 	}
@@ -78,26 +98,125 @@ func (r *reader) FirstLine(ctx context.Context, id logservice.ID) ([]byte, error
 	return line, nil
 }
 
-func (r *reader) follow(ctx context.Context, id logservice.ID, after int64) (c logs.Reader, state string, err error) {
-	// Between the two steps a live log may become a stored one; the second
+// beginning is where a reader begins: in a live stream, or in what is stored.
+type beginning struct {
+	logs.Reader
+	later []int64 // stored attempts after that one
+}
+
+func (b *beginning) state() string {
+	if stored, ok := b.Reader.(*storedCursor); ok {
+		return stored.content.State()
+	}
+	return logservice.StateLive
+}
+
+// begin finds the beginning of a reader.
+func (r *reader) begin(ctx context.Context, id logservice.ID, from From) (b *beginning, err error) {
+	// Between the two looks a live log may become a stored one; the second
 	// round finds what the first one missed.
 	for range 2 {
-		c, err := r.streams.Follow(ctx, id, after)
-		if err == nil {
-			return c.(logs.Reader), logservice.StateLive, nil // as every engine's cursor is
+		live, err := r.stream(ctx, id, from.Sequence)
+		if err != nil {
+			return nil, err
 		}
-		if !errors.Is(err, logservice.ErrStreamNotFound) {
-			return nil, logservice.StateUnknown, err
+		b, err = r.beginAt(ctx, id, from, live)
+		if live != nil && (err != nil || b.Reader != live) {
+			live.Close()
 		}
-		stored, err := r.stored.follow(ctx, id, after)
-		if err == nil {
-			return stored, stored.content.State(), nil
-		}
-		if !errors.Is(err, logservice.ErrBlobNotFound) {
-			return nil, logservice.StateUnknown, err
+		if !errors.Is(err, logservice.ErrBlobNotFound) && !errors.Is(err, logservice.ErrStreamNotFound) {
+			return b, err
 		}
 	}
-	return nil, logservice.StateUnknown, logservice.ErrStreamNotFound
+	return nil, logservice.ErrStreamNotFound
+}
+
+// stream returns a cursor of the stream of id, or nil.
+func (r *reader) stream(ctx context.Context, id logservice.ID, after int64) (logs.Reader, error) {
+	c, err := r.streams.Follow(ctx, id, after)
+	if errors.Is(err, logservice.ErrStreamNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return c.(logs.Reader), nil // as every engine's cursor is
+}
+
+// beginAt is begin, where live is the stream of the log, if it has one.
+func (r *reader) beginAt(ctx context.Context, id logservice.ID, from From, live logs.Reader) (*beginning, error) {
+	attempt, after := from.Attempt, from.Sequence
+	newest := int64(0)
+	if live != nil {
+		newest = live.Attempt()
+		if newest == 1 && live.First() == 1 { // nothing of it is stored
+			return r.beginLive(live, from)
+		}
+	}
+	stored, err := r.stored.store.Attempts(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if n := len(stored); n > 0 {
+		newest = max(newest, stored[n-1].Attempt)
+	}
+	switch {
+	case from.Only && attempt > newest:
+		return nil, logservice.ErrStreamNotFound
+	case attempt > newest:
+		attempt, after = 0, 0
+	}
+	if attempt == 0 {
+		attempt = newest
+		if live != nil && len(stored) > 0 && !from.Only && r.isEmpty(ctx, id) {
+			attempt = stored[len(stored)-1].Attempt
+		}
+	}
+	for i := range stored {
+		n := stored[i].Attempt
+		switch {
+		case n < attempt, n > attempt && from.Only, live != nil && n == live.Attempt() && after >= live.First()-1:
+			continue
+		case n > attempt && live != nil && live.Attempt() == attempt:
+			continue
+		case n > attempt:
+			after = 0
+		}
+		b := &beginning{}
+		for _, later := range stored[i+1:] {
+			if !from.Only {
+				b.later = append(b.later, later.Attempt)
+			}
+		}
+		c, err := r.stored.follow(ctx, id, n, after)
+		b.Reader = c
+		return b, err
+	}
+	if live == nil || from.Only && live.Attempt() != attempt {
+		return nil, logservice.ErrStreamNotFound
+	}
+	if from.Attempt != 0 && live.Attempt() != from.Attempt {
+		live.Rewind(0)
+	}
+	return &beginning{Reader: live}, nil
+}
+
+// beginLive is begin in the only attempt that there is.
+func (r *reader) beginLive(live logs.Reader, from From) (*beginning, error) {
+	switch {
+	case from.Attempt <= 1:
+	case from.Only:
+		return nil, logservice.ErrStreamNotFound
+	default:
+		live.Rewind(0)
+	}
+	return &beginning{Reader: live}, nil
+}
+
+// isEmpty reports whether the stream of id has no lines of its own.
+func (r *reader) isEmpty(ctx context.Context, id logservice.ID) bool {
+	info, err := r.streams.Stat(ctx, id)
+	return err == nil && info.Empty()
 }
 
 // slotsOf are the slots for what reads as c does.

@@ -13,12 +13,12 @@ import (
 // putting an archive in its place.
 const takeWait = 4 * time.Second
 
-// replacing runs f, which stores or deletes the blob of id, while no other
-// writer does. A closed stream of id that waits to be archived belongs to what
-// f replaces: it is claimed before, so that nobody archives it over what f
-// stores, and durably deleted after. Where f fails it waits as before. Nothing
-// is acknowledged between the two, so a crash there may leave either.
-func (b *blobs) replacing(ctx context.Context, id logservice.ID, f func(old logs.Claim) error) error {
+// replacing runs f, which deletes the blobs of id, while no other writer
+// changes them. A closed stream of id that waits to be archived belongs to what
+// f deletes: it is claimed before, so that nobody archives it again, and durably
+// deleted after. Where f fails it waits as before. Nothing is acknowledged
+// between the two, so a crash there may leave either.
+func (b *blobs) replacing(ctx context.Context, id logservice.ID, f func() error) error {
 	unlock, err := b.locks.lock(ctx, id)
 	if err != nil {
 		return err
@@ -28,7 +28,7 @@ func (b *blobs) replacing(ctx context.Context, id logservice.ID, f func(old logs
 	if err != nil {
 		return err
 	}
-	if err := f(old); err != nil {
+	if err := f(); err != nil {
 		if old != nil {
 			old.Release(context.WithoutCancel(ctx))
 		}
@@ -64,6 +64,18 @@ func (c *closer) takeClosed(ctx context.Context, id logservice.ID) (logs.Claim, 
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
+	}
+}
+
+// resumeTaken gives a closed stream that was taken back to be archived.
+func (c *closer) resumeTaken(ctx context.Context, id logservice.ID, claim logs.Claim) {
+	claim.Release(ctx)
+	info, err := c.streams.Stat(ctx, id)
+	if err == nil {
+		err = c.resume(ctx, []logs.Info{info})
+	}
+	if err != nil {
+		c.leave() // Run finds it
 	}
 }
 

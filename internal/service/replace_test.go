@@ -88,19 +88,19 @@ var words = []struct {
 		return err
 	}, func(string) string { return "" }},
 	{"upload", func(ctx context.Context, r *rig) error {
-		return r.PutBlob(ctx, id, strings.NewReader("upload\n"), false)
-	}, func(string) string { return "upload\n" }},
+		return r.PutBlob(ctx, id, bytes.NewReader(jsonLines(5, 10)), false)
+	}, func(string) string { return string(jsonLines(0, 15)) }},
 	{"whole log again", func(ctx context.Context, r *rig) error {
-		return r.Finish(ctx, id, jsonLines(0, 20), 20)
+		return r.Finish(ctx, id, jsonLines(0, 20))
 	}, func(string) string { return string(jsonLines(0, 20)) }},
 	{"a part of the log again", func(ctx context.Context, r *rig) error {
-		return r.Finish(ctx, id, jsonLines(5, 3), 3)
+		return r.Finish(ctx, id, jsonLines(5, 3))
 	}, func(old string) string { return old }},
 }
 
 func (r *rig) wantLog(what, want string) {
 	r.t.Helper()
-	c, err := r.Blob(r.t.Context(), id)
+	c, err := r.Blob(r.t.Context(), id, 0)
 	if want == "" {
 		if !errors.Is(err, logservice.ErrBlobNotFound) {
 			r.t.Errorf("%s: the deleted log is there: %v", what, err)
@@ -108,7 +108,7 @@ func (r *rig) wantLog(what, want string) {
 		if ok, err := r.BlobExists(r.t.Context(), id); ok || err != nil {
 			r.t.Errorf("%s: the deleted log exists: %v, %v", what, ok, err)
 		}
-		if _, _, err := r.Follow(r.t.Context(), id, 0); !errors.Is(err, logservice.ErrStreamNotFound) {
+		if _, _, err := r.Follow(r.t.Context(), id, past(0)); !errors.Is(err, logservice.ErrStreamNotFound) {
 			r.t.Errorf("%s: the deleted log is followed: %v", what, err)
 		}
 		return
@@ -180,7 +180,7 @@ func TestWhatUsersSayStandsInABucket(t *testing.T) {
 				r := start(t, dir, func(c *service.Config) { c.Store, c.Plain = gate, true })
 				old := string(r.write(id, 10))
 				r.must(r.Close(t.Context(), id, logs.ArchiveAlways))
-				if link, err := r.StoreLink(t.Context(), service.LinkUpload, id, 0); !errors.Is(err, logservice.ErrUnsupported) {
+				if link, err := r.StoreLink(t.Context(), id, 0); !errors.Is(err, logservice.ErrUnsupported) {
 					t.Errorf("a link past the service while a log waits to be archived: %q, %v", link, err)
 				}
 				r.must(w.say(t.Context(), r))
@@ -239,9 +239,9 @@ func TestWhatUsersSayWhileTheArchiveIsStoredStands(t *testing.T) {
 	}
 }
 
-// Lines that were acknowledged wait on where what would have replaced them
-// fails, at any step.
-func TestAnUploadThatFailsLeavesWhatWaitsToBeArchived(t *testing.T) {
+// Lines that were acknowledged wait on where an upload or a deletion fails, at
+// any step.
+func TestACallThatFailsLeavesWhatWaitsToBeArchived(t *testing.T) {
 	broken := errors.New("broken")
 	t.Run("its body ends early", func(t *testing.T) {
 		r, store := waitingRig(t)
@@ -275,23 +275,18 @@ func TestAnUploadThatFailsLeavesWhatWaitsToBeArchived(t *testing.T) {
 			old := string(r.write(id, 10))
 			r.must(r.Close(t.Context(), id, how))
 			s.stuck.Store(true)
-			if err := r.PutBlob(t.Context(), id, strings.NewReader("upload\n"), false); !errors.Is(err, logservice.ErrUnavailable) {
+			if err := r.DeleteBlob(t.Context(), id); !errors.Is(err, logservice.ErrUnavailable) {
 				t.Fatal("acknowledged:", err)
 			}
-			// Nobody was told which of the two it is.
-			either := func(r *rig) {
-				t.Helper()
-				r.wantIdle()
-				if got, _ := r.content(id); string(got) != "upload\n" && string(got) != old {
-					t.Errorf("the log is %.60q", got)
-				}
-			}
-			either(r.crash())
+			// Nobody was told whether it is there.
+			after := r.crash()
+			after.wantIdle()
+			after.wantLog("after a crash", old)
 			s.stuck.Store(false)
+			r.must(r.DeleteBlob(t.Context(), id))
 			store.works()
-			either(r)
-			r.put(id, "again\n")
-			r.wantLog("a later upload", "again\n")
+			r.wantIdle()
+			r.wantLog("later", "")
 		}
 	})
 }

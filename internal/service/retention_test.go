@@ -2,11 +2,13 @@ package service_test
 
 import (
 	"context"
+	"iter"
 	"log/slog"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/internal/logs"
 	"github.com/harness/log-service/internal/service"
 )
@@ -15,6 +17,10 @@ import (
 type expirer struct {
 	logs.Store
 	before time.Time // the latest; zero: nothing was asked
+}
+
+func (*expirer) List(context.Context, string, logservice.Key) iter.Seq2[logs.BlobEntry, error] {
+	return func(func(logs.BlobEntry, error) bool) {}
 }
 
 func (e *expirer) Expire(_ context.Context, before time.Time) (int, error) {

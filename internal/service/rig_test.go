@@ -146,7 +146,7 @@ func (r *rig) append(id logservice.ID, first, count int) []byte {
 
 func (r *rig) content(id logservice.ID) ([]byte, *service.Content) {
 	r.t.Helper()
-	c, err := r.Blob(r.t.Context(), id)
+	c, err := r.Blob(r.t.Context(), id, 0)
 	r.must(err)
 	defer c.Close()
 	rc, err := c.Range(r.t.Context(), 0, -1)
@@ -158,6 +158,22 @@ func (r *rig) content(id logservice.ID) ([]byte, *service.Content) {
 		r.t.Errorf("size %d, read %d bytes", c.Size, len(data))
 	}
 	return data, c
+}
+
+// wantAttempt checks the content of one attempt.
+func (r *rig) wantAttempt(id logservice.ID, attempt int64, want []byte) {
+	r.t.Helper()
+	c, err := r.Blob(r.t.Context(), id, attempt)
+	r.must(err)
+	defer c.Close()
+	rc, err := c.Range(r.t.Context(), 0, -1)
+	r.must(err)
+	defer rc.Close()
+	got, err := io.ReadAll(rc)
+	r.must(err)
+	if !bytes.Equal(got, want) || c.Attempt != attempt {
+		r.t.Errorf("attempt %d of %v is attempt %d of %d bytes %.80q, want %d bytes %.80q", attempt, id, c.Attempt, len(got), got, len(want), want)
+	}
 }
 
 func (r *rig) wantContent(id logservice.ID, want []byte) *service.Content {
@@ -272,4 +288,9 @@ func lateRig(t *testing.T) (*rig, *lateStreams) {
 		late = &lateStreams{Streams: c.Streams}
 		c.Streams = late
 	}), late
+}
+
+// past is the position after a line of the newest attempt.
+func past(n int64) service.From {
+	return service.From{Position: logservice.Position{Sequence: n}}
 }

@@ -7,6 +7,7 @@ package service
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"time"
 
 	logservice "github.com/harness/log-service"
@@ -27,7 +28,9 @@ const openWait = 5 * time.Second
 //	Follow, Blob ◄─────┴── else ◄── Store.Get
 type Service struct {
 	streams logs.Streams
+	stored  *storedLogs
 	quota   *quota
+	log     *slog.Logger
 
 	*closer      // Close, CloseUnder, CloseAll
 	*jobs        // Backlog
@@ -50,7 +53,9 @@ func New(c Config) *Service {
 	x := newCloser(c, newArchiver(c, stored, q, locks), q, m)
 	return &Service{
 		streams:     c.Streams,
+		stored:      stored,
 		quota:       q,
+		log:         c.Logger,
 		closer:      x,
 		jobs:        x.jobs,
 		maintenance: newMaintenance(c, x, q, m),
@@ -63,16 +68,22 @@ func New(c Config) *Service {
 	}
 }
 
-// Open opens the stream of id; see Streams.Open. Where the last stream of
-// that identity is still being archived, Open waits for that, at most 5 s; an
-// *logservice.UnavailableError after.
+// Open opens the stream of id; see Streams.Open. One that does not exist becomes
+// the next attempt of the log, or continues the last one; see opening. Where
+// the last stream of that identity is still being archived, Open waits for
+// that, at most 5 s; an *logservice.UnavailableError after.
 func (s *Service) Open(ctx context.Context, id logservice.ID, o logs.OpenOptions) error {
 	if err := s.quota.mayOpen(ctx, id); err != nil {
 		return err
 	}
-	err := s.streams.Open(ctx, id, o)
-	if errors.Is(err, logservice.ErrUnavailable) && s.settled(ctx, id, openWait) {
+	o, err := s.opening(ctx, id, o)
+	if err == nil {
 		err = s.streams.Open(ctx, id, o)
+	}
+	if errors.Is(err, logservice.ErrUnavailable) && s.settled(ctx, id, openWait) {
+		if o, err = s.opening(ctx, id, o); err == nil {
+			err = s.streams.Open(ctx, id, o)
+		}
 	}
 	if err == nil {
 		s.quota.opened(id.Account, 1)
@@ -86,7 +97,11 @@ func (s *Service) Append(ctx context.Context, id logservice.ID, l logs.Lines) (n
 	if err := s.quota.mayAppend(id.Account, size); err != nil {
 		return 0, err
 	}
-	if next, err = s.streams.Append(ctx, id, l); err == nil {
+	next, err = s.streams.Append(ctx, id, l)
+	if s.continues(ctx, id, err) {
+		next, err = s.streams.Append(ctx, id, l)
+	}
+	if err == nil {
 		s.lines.Add(float64(count))
 		s.bytes.Add(float64(size))
 	}

@@ -28,7 +28,7 @@ func TestAClosedLogIsArchivedAndReadAsItWas(t *testing.T) {
 				t.Errorf("%+v", c)
 			}
 			for _, after := range []int64{0, 1, int64(count) / 2, int64(count), int64(count) + 10} {
-				cur, state, err := r.Follow(t.Context(), id, after)
+				cur, state, err := r.Follow(t.Context(), id, past(after))
 				r.must(err)
 				skip := min(after, int64(count))
 				got, next := drain(t, cur, skip+1)
@@ -45,10 +45,10 @@ func TestWhatACloseDoesWithTheLog(t *testing.T) {
 	old := []byte("uploaded before\n")
 	for _, c := range []struct {
 		how    logs.Archiving
-		exists bool
+		exists bool // an attempt before it
 		want   string
 	}{
-		{logs.ArchiveIfMissing, false, "new"}, {logs.ArchiveIfMissing, true, "old"},
+		{logs.ArchiveIfMissing, false, "new"}, {logs.ArchiveIfMissing, true, "new"},
 		{logs.ArchiveAlways, false, "new"}, {logs.ArchiveAlways, true, "new"},
 		{logs.ArchiveNever, false, ""}, {logs.ArchiveNever, true, "old"},
 	} {
@@ -67,6 +67,9 @@ func TestWhatACloseDoesWithTheLog(t *testing.T) {
 				t.Error("it was stored")
 			case c.want == "new":
 				r.wantContent(id, data)
+				if c.exists {
+					r.wantAttempt(id, 1, old)
+				}
 			case c.want == "old":
 				r.wantContent(id, old)
 			}
@@ -79,14 +82,14 @@ func TestWhatIsNotThereIsNotFound(t *testing.T) {
 	if err := r.Close(t.Context(), id, logs.ArchiveAlways); !errors.Is(err, logservice.ErrStreamNotFound) {
 		t.Error("close:", err)
 	}
-	if _, state, err := r.Follow(t.Context(), id, 0); !errors.Is(err, logservice.ErrStreamNotFound) || state != logservice.StateUnknown {
+	if _, state, err := r.Follow(t.Context(), id, past(0)); !errors.Is(err, logservice.ErrStreamNotFound) || state != logservice.StateUnknown {
 		t.Error("follow:", state, err)
 	}
-	if _, err := r.Blob(t.Context(), id); !errors.Is(err, logservice.ErrBlobNotFound) {
+	if _, err := r.Blob(t.Context(), id, 0); !errors.Is(err, logservice.ErrBlobNotFound) {
 		t.Error("blob:", err)
 	}
 	r.write(id, 3) // open: not finished
-	if _, err := r.Blob(t.Context(), id); !errors.Is(err, logservice.ErrBlobNotFound) {
+	if _, err := r.Blob(t.Context(), id, 0); !errors.Is(err, logservice.ErrBlobNotFound) {
 		t.Error("blob of an open stream:", err)
 	}
 	r.must(r.DeleteBlob(t.Context(), id))
@@ -117,7 +120,7 @@ func TestAFailingStoreKeepsTheStreamUntilItWorks(t *testing.T) {
 	if ok, err := r.BlobExists(t.Context(), id); !ok || err != nil {
 		t.Error("exists:", ok, err)
 	}
-	c, state, err := r.Follow(t.Context(), id, 100)
+	c, state, err := r.Follow(t.Context(), id, past(100))
 	r.must(err)
 	if _, err := r.Append(t.Context(), id, logs.Lines{Data: []byte("{}\n"), Count: 1}); !errors.Is(err, logservice.ErrStreamNotFound) {
 		t.Error("append to a closed stream:", err)
@@ -219,7 +222,7 @@ func TestATailGoesOnInTheArchive(t *testing.T) {
 	r := newRig(t)
 	r.write(id, 1000)
 	read, after := []byte(nil), int64(0)
-	c, _, err := r.Follow(t.Context(), id, 0)
+	c, _, err := r.Follow(t.Context(), id, past(0))
 	r.must(err)
 	batches, err := c.Next(t.Context())
 	r.must(err)
@@ -229,7 +232,7 @@ func TestATailGoesOnInTheArchive(t *testing.T) {
 	c.Close() // cut
 	r.append(id, 1000, 1500)
 	r.must(r.Close(t.Context(), id, logs.ArchiveIfMissing))
-	c, state, err := r.Follow(t.Context(), id, after)
+	c, state, err := r.Follow(t.Context(), id, past(after))
 	r.must(err)
 	defer c.Close()
 	more, next := drain(t, c, after+1)
@@ -242,7 +245,7 @@ func TestAReaderThatIsOvertakenLooksAgain(t *testing.T) {
 	r, late := lateRig(t)
 	r.write(id, 3)
 	late.misses.Store(1)
-	c, state, err := r.Follow(t.Context(), id, 0)
+	c, state, err := r.Follow(t.Context(), id, past(0))
 	r.must(err)
 	c.Close()
 	if state != logservice.StateLive {
@@ -250,7 +253,7 @@ func TestAReaderThatIsOvertakenLooksAgain(t *testing.T) {
 	}
 	r.must(r.Close(t.Context(), id, logs.ArchiveAlways))
 	r.store.misses.Store(1)
-	c, state, err = r.Follow(t.Context(), id, 0)
+	c, state, err = r.Follow(t.Context(), id, past(0))
 	r.must(err)
 	c.Close()
 	if state != logservice.StateArchived {
@@ -332,11 +335,11 @@ func TestOpenWriteCloseInALoopWhileReadersAlwaysFindTheLog(t *testing.T) {
 				return
 			default:
 			}
-			if _, err := r.Blob(t.Context(), id); err != nil {
+			if _, err := r.Blob(t.Context(), id, 0); err != nil {
 				t.Error("blob:", err)
 				return
 			}
-			c, _, err := r.Follow(t.Context(), id, 0)
+			c, _, err := r.Follow(t.Context(), id, past(0))
 			if err != nil {
 				t.Error("follow:", err)
 				return

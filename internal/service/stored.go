@@ -51,29 +51,31 @@ func (s *storedLogs) CountBlobs(ctx context.Context, account string, prefix logs
 	return n, nil
 }
 
-// exists reports whether the store has a blob of id. ErrDamaged: it has one of
-// which nothing can be read.
-func (s *storedLogs) exists(ctx context.Context, id logservice.ID) (bool, error) {
-	b, err := s.store.Get(ctx, id)
-	if errors.Is(err, logservice.ErrBlobNotFound) {
-		return false, nil
+// newest is the number of the newest stored attempt of id; zero: there is none.
+func (s *storedLogs) newest(ctx context.Context, id logservice.ID) (int64, error) {
+	all, err := s.store.Attempts(ctx, id)
+	if err != nil || len(all) == 0 {
+		return 0, err
 	}
-	if err != nil {
-		return false, err
-	}
-	return true, b.Close()
+	return all[len(all)-1].Attempt, nil
 }
 
-// open opens a blob of the store.
-func (s *storedLogs) open(ctx context.Context, id logservice.ID) (*Content, error) {
-	b, err := s.store.Get(ctx, id)
+// open opens an attempt of id in the store; zero is the newest.
+func (s *storedLogs) open(ctx context.Context, id logservice.ID, attempt int64) (*Content, error) {
+	var b logs.Blob
+	var err error
+	if attempt == 0 {
+		b, err = s.store.Get(ctx, id)
+	} else {
+		b, err = s.store.GetAttempt(ctx, id, attempt)
+	}
 	if err != nil {
 		return nil, err
 	}
 	info := b.Info()
 	c := &Content{
-		Size: info.Size, Modified: info.Modified, Lines: info.Lines, Incomplete: info.Incomplete, Archive: info.Archive,
-		blob: b, id: id, log: s.log,
+		Attempt: info.Attempt, Size: info.Size, Modified: info.Modified, Lines: info.Lines, Incomplete: info.Incomplete,
+		Archive: info.Archive, hasStreamed: info.Streamed, blob: b, id: id, log: s.log,
 	}
 	if info.Archive {
 		c.archive, err = s.openArchive(ctx, id, b)

@@ -10,27 +10,46 @@ import (
 	"github.com/harness/log-service/internal/logs"
 )
 
-// follow returns a cursor over what is stored of id, after the line after. It
-// is one of damage alone if nothing can be opened.
-func (s *storedLogs) follow(ctx context.Context, id logservice.ID, after int64) (*storedCursor, error) {
-	content, err := s.open(ctx, id)
+// follow returns a cursor over an attempt of id as stored, after the line after.
+// It is one of damage alone if nothing can be opened.
+func (s *storedLogs) follow(ctx context.Context, id logservice.ID, attempt, after int64) (*storedCursor, error) {
+	content, err := s.open(ctx, id, attempt)
 	if isDamage(err) {
-		content, err = &Content{Size: -1, damage: err, id: id, log: s.log}, nil
+		content, err = &Content{Attempt: attempt, Size: -1, damage: err, id: id, log: s.log}, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	c := &storedCursor{content: content, after: after, first: 1}
-	if content.archive != nil {
-		c.runs = content.archive.Cursor(after)
-	}
+	c := content.cursorAfter(after)
+	c.owns = true
 	return c, nil
+}
+
+// cursor returns a cursor over the lines of c, which stays open; damage in it is
+// an error. (A copy of what can be read would replace what may be repaired.)
+func (c *Content) cursor(context.Context) (logs.Cursor, error) {
+	x := c.cursorAfter(0)
+	x.strict = true
+	return x, nil
+}
+
+// marked is cursor, but damage is marked.
+func (c *Content) marked(context.Context) (logs.Cursor, error) { return c.cursorAfter(0), nil }
+
+func (c *Content) cursorAfter(after int64) *storedCursor {
+	x := &storedCursor{content: c, after: after, first: 1}
+	if c.archive != nil {
+		x.runs = c.archive.Cursor(after)
+	}
+	return x
 }
 
 // storedCursor is a Reader over a blob. After Rewind it holds
 // nothing of the content until the next Next.
 type storedCursor struct {
 	content *Content
+	owns    bool // it closes the content
+	strict  bool // damage is an error, and not a mark
 	after   int64
 
 	runs *archive.Cursor // of an archive
@@ -53,7 +72,7 @@ func (c *storedCursor) Next(ctx context.Context) ([]*logs.Batch, error) {
 	if errors.Is(err, io.EOF) && c.content.damage != nil {
 		err = c.content.damage
 	}
-	if isDamage(err) {
+	if isDamage(err) && !c.strict {
 		b, err = c.damaged(err)
 	}
 	if err != nil {
@@ -107,6 +126,12 @@ func (c *storedCursor) nextPlain(ctx context.Context) (*logs.Batch, error) {
 	}
 }
 
+// Attempt implements Reader.
+func (c *storedCursor) Attempt() int64 { return c.content.Attempt }
+
+// First implements Reader.
+func (c *storedCursor) First() int64 { return 1 }
+
 // Rewind implements Reader.
 func (c *storedCursor) Rewind(after int64) {
 	c.ended = c.ended && after >= c.after
@@ -138,7 +163,10 @@ func (c *storedCursor) Close() {
 	if c.runs != nil {
 		err = c.runs.Close()
 	}
-	_ = errors.Join(err, c.content.Close()) // read only: nothing can be lost
+	if c.owns {
+		err = errors.Join(err, c.content.Close())
+	}
+	_ = err // read only: nothing can be lost
 }
 
 var always = func() chan struct{} { c := make(chan struct{}); close(c); return c }()

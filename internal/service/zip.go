@@ -78,7 +78,7 @@ func (s *storedLogs) zipLog(ctx context.Context, z *zip.Writer, id logservice.ID
 }
 
 func (s *storedLogs) zipContent(ctx context.Context, z *zip.Writer, id logservice.ID, name string) (modified time.Time, err error) {
-	c, err := s.open(ctx, id)
+	c, err := s.open(ctx, id, 0)
 	if errors.Is(err, logservice.ErrBlobNotFound) {
 		return modified, nil // deleted since it was listed
 	}

@@ -34,7 +34,7 @@ func (e *Engine) Follow(_ context.Context, id logservice.ID, after int64) (logs.
 		s.readers = new(readers)
 	}
 	s.readers.refs++
-	return &cursor{s: s, pos: max(after, 0), limit: nextBytes}, nil
+	return &cursor{s: s, pos: max(after, s.first-1), limit: nextBytes}, nil
 }
 
 // cursor is positioned after line pos of its stream.
@@ -151,9 +151,15 @@ func (s *stream) onDisk(entries []entry, pos int64) (block *logs.Batch, read []e
 	return nil, entries[:n]
 }
 
+// Attempt implements logs.Reader.
+func (c *cursor) Attempt() int64 { return int64(c.s.attempt) }
+
+// First implements logs.Reader.
+func (c *cursor) First() int64 { return c.s.first }
+
 // Rewind implements logs.Reader.
 func (c *cursor) Rewind(after int64) {
-	c.pos, c.limit = min(c.pos, after), slowBytes
+	c.pos, c.limit = min(c.pos, max(after, c.s.first-1)), slowBytes
 }
 
 // Close implements logs.Cursor.
@@ -192,7 +198,7 @@ func (s *stream) info(now time.Duration) logs.Info {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return logs.Info{
-		ID: s.id, Lines: s.end - 1, Bytes: s.bytes, Subscribers: s.refs(),
+		ID: s.id, Attempt: int64(s.attempt), First: s.first, Lines: s.end - 1, Bytes: s.bytes, Subscribers: s.refs(),
 		TTL: s.ttl - (now - s.last), Closed: s.closed, How: s.how,
 	}
 }

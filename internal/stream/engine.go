@@ -176,25 +176,36 @@ func (e *Engine) Open(ctx context.Context, id logservice.ID, o logs.OpenOptions)
 		ttl = logservice.DefaultTTL
 	}
 	ttl = min(ttl, logservice.MaxTTL)
-	g, err := e.open(id, ttl, o.Truncate)
+	g, err := e.open(id, ttl, o)
 	if err != nil {
 		return err
 	}
 	return g.wait(ctx)
 }
 
-func (e *Engine) open(id logservice.ID, ttl time.Duration, truncate bool) (*group, error) {
+func (e *Engine) open(id logservice.ID, ttl time.Duration, o logs.OpenOptions) (*group, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	attempt, first := uint32(max(o.Attempt, 1)), max(o.First, 1)
 	if old := e.streams[id]; old != nil {
-		g, kept, err := old.reopen(ttl, truncate)
+		g, kept, err := old.reopen(ttl, o.Truncate)
 		if kept || err != nil {
 			return g, err
+		}
+		last, empty := old.attemptNumber()
+		switch {
+		case empty && o.Attempt == 0:
+			attempt = last
+		case !empty && attempt <= last:
+			attempt, first = last+1, 1
 		}
 	}
 	// The key may be a substring of a request, which must not be kept alive.
 	id.Account, id.Key = strings.Clone(id.Account), logservice.Key(strings.Clone(string(id.Key)))
-	s := &stream{id: id, num: e.lastNum.Add(1), eng: e, next: 1, end: 1, ttl: ttl, last: e.clock()}
+	s := &stream{
+		id: id, num: e.lastNum.Add(1), eng: e, attempt: attempt, first: first, next: first, end: first,
+		ttl: ttl, last: e.clock(),
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.stage(s.openRecord()); err != nil {
@@ -232,9 +243,17 @@ func (s *stream) reopen(ttl time.Duration, truncate bool) (g *group, kept bool, 
 	return s.staging, true, err
 }
 
+// attemptNumber returns the attempt of s; empty means that it has no lines, and
+// so is none yet.
+func (s *stream) attemptNumber() (n uint32, empty bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.attempt, s.next == s.first
+}
+
 // openRecord contains the identity.
 func (s *stream) openRecord() staged {
-	data := []byte(name(s.id))
+	data := []byte(s.name())
 	return staged{data: data, rec: record{
 		kind: kindOpen, first: int64(s.ttl), next: s.end, dataCRC: checksum(data),
 	}}

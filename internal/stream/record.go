@@ -30,7 +30,7 @@ const (
 type recordKind uint8
 
 const (
-	kindOpen      recordKind = 1 + iota // data: account NUL key; ttl in first, next sequence in next
+	kindOpen      recordKind = 1 + iota // data: the name, see stream.name; ttl in first, next sequence in next
 	kindLines                           // data: NDJSON of count lines from first on
 	kindClose                           // how in flags, next sequence in next (0 in older files): the lines before it may be damaged
 	kindDelete                          // deletes the stream and all its earlier records

@@ -28,7 +28,7 @@ func (r *replay) lost(seg *segment, rec record) {
 func (r *replay) stream(num uint64) *stream {
 	s := r.streams[num]
 	if s == nil {
-		s = &stream{num: num, eng: r.e, next: 1, end: 1}
+		s = &stream{num: num, eng: r.e, attempt: 1, first: 1, next: 1, end: 1}
 		r.streams[num] = s
 		r.e.lastNum.Store(max(r.e.lastNum.Load(), num))
 	}
@@ -51,7 +51,7 @@ func (r *replay) record(seg *segment, rec record, data []byte, off int64) {
 	}
 	switch rec.kind {
 	case kindOpen:
-		s.id = identity(string(data))
+		s.setName(string(data))
 		s.end = max(s.end, rec.next)
 	case kindLines:
 		part := r.partial[rec.stream]
@@ -93,7 +93,8 @@ func (r *replay) applyListed(seg *segment, x rosterEntry) {
 	case x.flags&rosterDeleted != 0:
 		s.apply(staged{s: s, rec: record{kind: kindDelete}}, nil, nil, 0)
 	case s.id.Key == "" || s.end < x.next || x.flags&rosterClosed != 0 && !s.closed:
-		s.id, s.end, s.ttl = identity(string(x.name)), max(s.end, x.next), x.ttl
+		s.setName(string(x.name))
+		s.end, s.ttl = max(s.end, x.next), x.ttl
 		if x.flags&rosterClosed != 0 {
 			s.closed, s.how = true, closingOf(x.flags)
 		}

@@ -2,6 +2,7 @@ package stream
 
 import (
 	"encoding/binary"
+	"strconv"
 	"strings"
 	"time"
 
@@ -171,18 +172,41 @@ func (s *stream) rosterEntry() rosterEntry {
 		x.flags = rosterDeleted
 		return x
 	}
-	x.next, x.ttl, x.name = s.end, s.ttl, []byte(name(s.id))
+	x.next, x.ttl, x.name = s.end, s.ttl, []byte(s.name())
 	if s.closed {
 		x.flags = rosterClosed | closingFlags(s.how)
 	}
 	return x
 }
 
-// name is how open records and rosters spell an identity, neither half of which
-// can contain a NUL. identity parses it.
-func name(id logservice.ID) string { return id.Account + "\x00" + string(id.Key) }
+// name is how open records and rosters spell what a stream is:
+//
+//	account NUL key                        the first attempt of a log
+//	account NUL key NUL attempt NUL first  an attempt whose first line has the sequence first
+//
+// Both numbers are decimal. Neither account nor key can contain a NUL.
+func (s *stream) name() string {
+	name := s.id.Account + "\x00" + string(s.id.Key)
+	if s.attempt == 1 && s.first == 1 {
+		return name
+	}
+	return name + "\x00" + strconv.FormatUint(uint64(s.attempt), 10) + "\x00" + strconv.FormatInt(s.first, 10)
+}
 
-func identity(name string) logservice.ID {
-	account, key, _ := strings.Cut(name, "\x00")
-	return logservice.ID{Account: account, Key: logservice.Key(key)}
+// setName sets what name says.
+func (s *stream) setName(name string) {
+	parts := strings.SplitN(name, "\x00", 4)
+	if len(parts) < 2 {
+		return
+	}
+	s.id = logservice.ID{Account: parts[0], Key: logservice.Key(parts[1])}
+	if len(parts) < 4 {
+		return
+	}
+	if n, err := strconv.ParseUint(parts[2], 10, 32); err == nil && n > 0 {
+		s.attempt = uint32(n)
+	}
+	if n, err := strconv.ParseInt(parts[3], 10, 64); err == nil && n > 0 {
+		s.first = n
+	}
 }

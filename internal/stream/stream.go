@@ -39,6 +39,9 @@ type stream struct {
 	unlisted   bool // it changed since the last roster
 	how        logs.Closing
 
+	attempt uint32
+	first   int64 // the sequence of the first line
+
 	next    int64  // staged: the sequence of the next line
 	staging *group // the last group with a record of this stream, nil once settled
 	recent  batches.Recent
@@ -264,7 +267,7 @@ func (s *stream) undo(it staged) {
 // missing directly after that sequence; if it is positive, there are no
 // entries. The caller holds s.mu.
 func (s *stream) entriesAfter(dst []entry, after int64, limit int) (gap int64, entries []entry) {
-	pos := after + 1
+	pos := max(after+1, s.first)
 	if pos >= s.end {
 		return 0, dst
 	}

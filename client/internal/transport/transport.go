@@ -7,6 +7,8 @@ import (
 	"context"
 	"crypto/tls"
 	"time"
+
+	logservice "github.com/harness/log-service"
 )
 
 // Transport calls one server on behalf of one account. Every method makes one
@@ -19,7 +21,7 @@ type Transport interface {
 	Close(ctx context.Context, key string, o Close) error
 	List(ctx context.Context, prefix string) (Listing, error)
 	// Tail returns once the server has responded.
-	Tail(ctx context.Context, key string, after int64) (Reader, error)
+	Tail(ctx context.Context, key string, o Tail) (Reader, error)
 	// CloseIdle closes connections that are not in use.
 	CloseIdle()
 }
@@ -53,11 +55,21 @@ type Reader interface {
 	Close()
 }
 
+// Tail has the options of reading a log.
+type Tail struct {
+	After logservice.Position
+	Only  bool // the attempt of After alone, not those that follow
+	// Existing ends the read after the lines that exist now. Older servers
+	// ignore it.
+	Existing bool
+}
+
 // Event is a line of a log, or its end.
 type Event struct {
-	Seq  int64 // zero if the server sent none
-	JSON []byte
-	End  bool
+	Attempt int64 // of the log, from 1
+	Seq     int64 // zero if the server sent none, or announces an attempt
+	JSON    []byte
+	End     bool
 }
 
 // Open has the options of opening a stream; zero values mean the server's
@@ -92,6 +104,7 @@ type Info struct {
 	Key         string
 	Lines       int64
 	Bytes       int64
+	Attempt     int64
 	Subscribers int
 	TTL         time.Duration
 	Node        string

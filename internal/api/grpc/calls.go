@@ -140,7 +140,7 @@ func describeAll(infos []logs.Info) []*logservicev1.StreamInfo {
 	out := make([]*logservicev1.StreamInfo, len(infos))
 	for n, i := range infos {
 		out[n] = &logservicev1.StreamInfo{
-			Key: string(i.ID.Key), Lines: i.Lines, Bytes: i.Bytes, Subscribers: int32(i.Subscribers),
+			Key: string(i.ID.Key), Attempt: later(i.Attempt), Lines: i.Lines, Bytes: i.Bytes, Subscribers: int32(i.Subscribers),
 			Ttl: durationpb.New(max(i.TTL, 0).Truncate(time.Second)), Node: i.Node,
 		}
 	}

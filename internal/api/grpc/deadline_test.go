@@ -76,7 +76,7 @@ func TestADeadlineThatPassesIsCalledThat(t *testing.T) {
 			if tc.waits {
 				streams = &patient{engine, tc.err}
 			}
-			service := service.New(service.Config{Streams: streams, Logger: quiet})
+			service := service.New(service.Config{Streams: streams, Store: noLogs{}, Logger: quiet})
 			if err := service.Open(t.Context(), logservice.ID{Account: "A", Key: "k"}, logs.OpenOptions{}); err != nil {
 				t.Fatal(err)
 			}
@@ -160,3 +160,8 @@ func callFor(t *testing.T, addr, method string, request proto.Message) {
 		t.Errorf("status %q in %v, %v", status, resp.Header, resp.Trailer)
 	}
 }
+
+// noLogs is a store without logs.
+type noLogs struct{ logs.Store }
+
+func (noLogs) Attempts(context.Context, logservice.ID) ([]logs.BlobInfo, error) { return nil, nil }

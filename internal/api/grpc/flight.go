@@ -42,6 +42,10 @@ type tailStream struct {
 // batches are what an engine has, and not the rest of them.
 func (o *tailStream) message(batches []*logs.Batch, whole bool) (m any, after int64) {
 	b := batches[0]
+	if b.Begins > 0 {
+		begins := &logservicev1.TailAttempt{Attempt: b.Begins, Line: bytes.TrimSuffix(b.Data, newline)}
+		return &logservicev1.TailResponse{Part: &logservicev1.TailResponse_Attempt{Attempt: begins}}, b.Last()
+	}
 	if b.Gap {
 		gap := &logservicev1.TailGap{FirstSequence: b.First, LastSequence: b.Last(), Line: bytes.TrimSuffix(b.Data, newline)}
 		return &logservicev1.TailResponse{Part: &logservicev1.TailResponse_Gap{Gap: gap}}, b.Last()

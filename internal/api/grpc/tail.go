@@ -9,6 +9,7 @@ import (
 
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/internal/logs"
+	"github.com/harness/log-service/internal/service"
 	logservicev1 "github.com/harness/log-service/proto/logservice/v1"
 )
 
@@ -20,6 +21,9 @@ func (s *Server) Tail(r *logservicev1.TailRequest, stream grpc.ServerStreamingSe
 	if err != nil {
 		return err
 	}
+	if r.GetAttempt() < 0 {
+		return logservice.Invalidf("attempt is %d: use a number from 1, or 0 for the newest", r.GetAttempt())
+	}
 	if r.GetAfter() < 0 {
 		return logservice.Invalidf("after is %d: use the sequence of the last line that you have, or 0", r.GetAfter())
 	}
@@ -27,17 +31,26 @@ func (s *Server) Tail(r *logservicev1.TailRequest, stream grpc.ServerStreamingSe
 	return s.supervise(out, func(send func(any) error) error {
 		defer out.close()
 		ctx := stream.Context()
-		cursor, state, err := s.service.Follow(ctx, id, r.GetAfter())
+		from := service.From{Position: logservice.Position{Attempt: r.GetAttempt(), Sequence: r.GetAfter()}, Only: !r.GetFollowing(), Existing: r.GetExisting()}
+		cursor, state, err := s.service.Follow(ctx, id, from)
 		if err != nil {
 			return err
 		}
 		defer cursor.Close()
-		begin := &logservicev1.TailBegin{State: stateOf(state)}
+		begin := &logservicev1.TailBegin{State: stateOf(state), Attempt: later(cursor.Attempt())}
 		if err := send(&logservicev1.TailResponse{Part: &logservicev1.TailResponse_Begin{Begin: begin}}); err != nil {
 			return err
 		}
 		return s.follow(ctx, cursor, out, send)
 	})
+}
+
+// later is an attempt as messages name it: from the second on.
+func later(attempt int64) int64 {
+	if attempt == 1 {
+		return 0
+	}
+	return attempt
 }
 
 func stateOf(state string) logservicev1.LogState {

@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"fmt"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -43,6 +44,38 @@ func TestABatchOfAStepIsStoredOnceAlsoByAnotherServer(t *testing.T) {
 	}
 	if age := time.Since(times[0]); age < 2*time.Second || age > time.Minute {
 		t.Errorf("the step began %v ago, want 2 s before its first batch", age)
+	}
+}
+
+// A runner with a limit streams the start of a log and uploads its end; and a
+// batch that was on its way arrives after that.
+func TestALogOfDroneIsWholeWhateverComesOfItWhen(t *testing.T) {
+	s := startServer(t, httpapi.Config{})
+	batch := func(from, to int) string {
+		var b strings.Builder
+		for i := from; i < to; i++ {
+			fmt.Fprintf(&b, `,{"pos":%d,"out":"%d\n","time":%d}`, i, i, i)
+		}
+		return "[" + b.String()[1:] + "]"
+	}
+	s.must(200, "POST", "/rpc/v2/step/1/logs/batch", batch(0, 5))
+	s.must(200, "POST", "/rpc/v2/step/1/logs/batch", batch(5, 10))
+	s.must(200, "POST", "/rpc/v2/step/1/logs/upload", batch(15, 20))
+	for range 2 { // the second is a retry
+		s.must(200, "POST", "/rpc/v2/step/1/logs/batch", batch(18, 22))
+	}
+	var got []string
+	for line := range strings.Lines(s.must(200, "GET", "/blob?accountID=default&key=drone/step/1", "").body) {
+		_, text, _ := strings.Cut(line, `"out":"`)
+		text, _, _ = strings.Cut(text, `\n`)
+		got = append(got, text)
+	}
+	want := "0 1 2 3 4 5 6 7 8 9 [5 lines lost] 15 16 17 18 19 20 21"
+	if strings.Join(got, " ") != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if live := s.must(200, "GET", "/stream/info?accountID=default", "").body; strings.Contains(live, "drone") {
+		t.Errorf("a late batch opened the log again: %s", live)
 	}
 }
 

@@ -95,7 +95,7 @@ func (w *two) state(t testing.TB) string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c, err := w.service.Blob(ctx, logservice.ID{Account: "B", Key: e.Key})
+		c, err := w.service.Blob(ctx, logservice.ID{Account: "B", Key: e.Key}, 0)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -61,6 +61,7 @@ func TestLogsAreServedAsTextAndNothingElse(t *testing.T) {
 		blob := s.must(200, http.MethodGet, "/blob?"+q, "")
 		harmless(t, name+", archived", blob, "text/plain; charset=utf-8")
 
+		q += "/uploaded"
 		s.must(204, http.MethodPost, "/blob?"+q, text)
 		for what, a := range map[string]answer{
 			"stored":     s.must(200, http.MethodGet, "/blob?"+q, ""),

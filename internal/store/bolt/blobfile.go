@@ -18,7 +18,7 @@ import (
 //	chunks   of chunkSize raw bytes each (the last may have fewer), one after
 //	         the other: unchanged, or each as one zstd frame
 //	table    per chunk: stored length, CRC32C of the chunk (32 bits each)
-//	key      account NUL key
+//	key      of the record in the catalog
 //	record   as in the catalog, where it names this file
 //	footer   number of chunks, length of key, length of record (32 bits each),
 //	         generation (64), CRC32C of table to generation (32), magic (32)
@@ -188,7 +188,7 @@ func readTrailer(f file) (*trailer, error) {
 
 // maxKey and maxRecord limit what is accepted from a footer.
 const (
-	maxKey    = logservice.MaxAccountBytes + 1 + logservice.MaxKeyBytes
+	maxKey    = logservice.MaxAccountBytes + 1 + logservice.MaxKeyBytes + attemptBytes
 	maxRecord = 128
 )
 

@@ -15,7 +15,7 @@ import (
 // age makes a stored blob older.
 func age(t *testing.T, s *Store, id logservice.ID, by time.Duration) {
 	t.Helper()
-	key, err := blobKey(id)
+	key, err := blobKey(id, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +57,7 @@ func TestWhatIsOlderThanTheRetentionGoesAndNothingElse(t *testing.T) {
 	damaged := storetest.ID("acc", "damaged")
 	put(t, s, damaged, storetest.Noise(10))
 	age(t, s, damaged, 48*time.Hour)
-	key, _ := blobKey(damaged)
+	key, _ := blobKey(damaged, 1)
 	if err := s.submit(t.Context(), &op{apply: func(tx *txn) error {
 		value := append([]byte(nil), tx.Bucket(bucketBlobs).Get(key)...)
 		value[3] ^= 1

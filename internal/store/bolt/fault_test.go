@@ -118,7 +118,7 @@ func (l *life) run() {
 // expireOnly deletes what is older than anything but key.
 func (l *life) expireOnly(key string) error {
 	id := storetest.ID("acc", key)
-	encoded, _ := blobKey(id)
+	encoded, _ := blobKey(id, 1)
 	_, err := l.s.expire(l.t.Context(), [][]byte{encoded}, time.Unix(math.MaxInt32, 0))
 	return err
 }
@@ -351,7 +351,7 @@ func breakHandle(t *testing.T, s *Store, name string) (restore func()) {
 func TestTheFileOfAnUploadInDoubtStays(t *testing.T) {
 	s := openStore(t, dataFile(t))
 	put(t, s, crashID, storetest.Noise(chunkSize))
-	key, _ := blobKey(crashID)
+	key, _ := blobKey(crashID, 1)
 	s.removeUnlessKnown(key, 1) // as after a sync that failed when all was written
 	mustHold(t, s, crashID, storetest.Noise(chunkSize))
 	w, err := s.createBlob()

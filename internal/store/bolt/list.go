@@ -12,10 +12,10 @@ import (
 // listPage limits the entries collected by one read transaction of a listing.
 const listPage = 128
 
-// List yields the blobs of an account; see logs.Store. A damaged record is
+// List yields the logs of an account; see logs.Store. A damaged record is
 // yielded as its key with an error; the listing continues after it.
 func (s *Store) List(ctx context.Context, account string, prefix logservice.Key) iter.Seq2[logs.BlobEntry, error] {
-	return func(yield func(logs.BlobEntry, error) bool) {
+	return logs.PerLog(func(yield func(logs.BlobEntry, error) bool) {
 		l, err := newListing(account, prefix)
 		if err != nil {
 			yield(logs.BlobEntry{}, err)
@@ -37,7 +37,7 @@ func (s *Store) List(ctx context.Context, account string, prefix logservice.Key)
 				}
 			}
 		}
-	}
+	})
 }
 
 // listing is the progress of a listing.
@@ -77,12 +77,9 @@ func newListing(account string, prefix logservice.Key) (*listing, error) {
 func (l *listing) page(s *Store) (found []listed, err error) {
 	err = s.view(func(tx *txn) error {
 		if l.exact != nil {
-			value, err := tx.get(bucketBlobs, l.exact)
+			err := tx.attempts(l.exact, func(key, value []byte) { found = append(found, entryOf(key, value)) })
 			if err != nil {
 				return err
-			}
-			if value != nil {
-				found = append(found, l.entry(l.exact, value))
 			}
 			l.exact = nil
 		}
@@ -95,17 +92,15 @@ func (l *listing) page(s *Store) (found []listed, err error) {
 				l.next, l.done = bytes.Clone(key), false
 				return false
 			}
-			found = append(found, l.entry(key, value))
+			found = append(found, entryOf(key, value))
 			return true
 		})
 	})
 	return found, err
 }
 
-func (l *listing) entry(key, value []byte) listed {
+func entryOf(key, value []byte) listed {
+	_, k, _ := parseKey(key)
 	rec, err := decodeRecord(key, value)
-	return listed{
-		entry: logs.BlobEntry{Key: logservice.Key(key[len(l.account):]), Info: rec.info},
-		err:   err,
-	}
+	return listed{entry: logs.BlobEntry{Key: k, Info: rec.info}, err: err}
 }

@@ -30,7 +30,7 @@ func (b *buffers) put(p *[maxStored]byte) { b.pool.Put(p) }
 
 // Put stores a blob; see logs.Store.
 func (s *Store) Put(ctx context.Context, id logservice.ID, r io.Reader, info logs.BlobInfo) error {
-	key, err := blobKey(id)
+	key, err := blobKey(id, info.Attempt)
 	if err != nil {
 		return err
 	}

@@ -14,22 +14,65 @@ import (
 	"github.com/harness/log-service/internal/logs"
 )
 
-// Get opens a blob; see logs.Store. A blob in a file can be read even if it is
-// replaced or deleted meanwhile: its file exists while it is open.
+// Get opens the newest attempt of a log; see logs.Store. A blob in a file can be
+// read even if it is replaced or deleted meanwhile: its file exists while it is
+// open.
 func (s *Store) Get(ctx context.Context, id logservice.ID) (logs.Blob, error) {
-	b, err := s.openBlob(ctx, id)
+	first, err := blobKey(id, 1)
+	if err != nil {
+		return nil, err
+	}
+	var newest []byte
+	err = s.view(func(tx *txn) error {
+		err := tx.attempts(first, func(key, _ []byte) { newest = append(newest[:0], key...) })
+		if err == nil && newest == nil {
+			err = logservice.ErrBlobNotFound
+		}
+		return err
+	})
+	if err != nil {
+		return nil, s.about(id, "read", err)
+	}
+	return s.get(ctx, id, newest)
+}
+
+// GetAttempt opens an attempt of a log; see logs.Store.
+func (s *Store) GetAttempt(ctx context.Context, id logservice.ID, attempt int64) (logs.Blob, error) {
+	key, err := blobKey(id, attempt)
+	if err != nil {
+		return nil, err
+	}
+	return s.get(ctx, id, key)
+}
+
+// Attempts describes the attempts of a log; see logs.Store.
+func (s *Store) Attempts(_ context.Context, id logservice.ID) (infos []logs.BlobInfo, err error) {
+	first, err := blobKey(id, 1)
+	if err != nil {
+		return nil, err
+	}
+	err = s.view(func(tx *txn) error {
+		return tx.attempts(first, func(key, value []byte) {
+			// A damaged record still says which attempt it is of.
+			rec, _ := decodeRecord(key, value)
+			_, _, rec.info.Attempt = parseKey(key)
+			infos = append(infos, rec.info)
+		})
+	})
+	return infos, s.about(id, "read", err)
+}
+
+func (s *Store) get(ctx context.Context, id logservice.ID, key []byte) (logs.Blob, error) {
+	b, err := s.openBlob(ctx, id, key)
 	if err != nil {
 		return nil, s.about(id, "read", err)
 	}
 	return b, nil
 }
 
-func (s *Store) openBlob(ctx context.Context, id logservice.ID) (*blob, error) {
-	key, err := blobKey(id)
-	if err != nil {
-		return nil, err
-	}
+func (s *Store) openBlob(ctx context.Context, id logservice.ID, key []byte) (*blob, error) {
 	b := &blob{store: s, id: id, key: key}
+	var err error
 	if b.rec, err = s.record(key); err != nil {
 		return nil, err
 	}

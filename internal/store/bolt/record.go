@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"math"
 	"time"
 
 	logservice "github.com/harness/log-service"
@@ -42,6 +43,7 @@ const (
 	flagIncomplete
 	flagZstd // the bytes are zstd frames
 	flagFile // the bytes are in a blob file
+	flagStreamed
 )
 
 const recordVersion = 1
@@ -66,6 +68,9 @@ func (r *record) encode(key []byte) []byte {
 	}
 	if r.info.Incomplete {
 		b[1] |= flagIncomplete
+	}
+	if r.info.Streamed {
+		b[1] |= flagStreamed
 	}
 	if r.encoding == encodingZstd {
 		b[1] |= flagZstd
@@ -98,6 +103,7 @@ func decodeRecord(key, b []byte) (record, error) {
 	flags := body[1]
 	r.info.Archive = flags&flagArchive != 0
 	r.info.Incomplete = flags&flagIncomplete != 0
+	r.info.Streamed = flags&flagStreamed != 0
 	r.file = flags&flagFile != 0
 	if flags&flagZstd != 0 {
 		r.encoding = encodingZstd
@@ -116,27 +122,77 @@ func decodeRecord(key, b []byte) (record, error) {
 		return r, fmt.Errorf("%w: record is cut short", logs.ErrDamaged)
 	}
 	r.info.Modified = time.Unix(0, modified).UTC()
+	_, _, r.info.Attempt = parseKey(key)
 	r.generation, r.inline = generation, rest[n:]
 	return r, nil
 }
 
-// blobKey encodes an identity: account, NUL, key. Neither half can contain a
-// NUL (it is a control character), so the encoding is injective; and the blobs
-// of an account are adjacent, in the order of their keys.
-func blobKey(id logservice.ID) ([]byte, error) {
+// attemptBytes is what the key of a later attempt than the first ends in: NUL,
+// and its number (32 bits, big-endian).
+const attemptBytes = 1 + 4
+
+// blobKey encodes an identity and an attempt (zero is the first): account, NUL,
+// key, and for later attempts attemptBytes. Neither account nor key can contain
+// a NUL (it is a control character), so the encoding is injective; the attempts
+// of a log are adjacent and in order, and so are the logs of an account.
+func blobKey(id logservice.ID, attempt int64) ([]byte, error) {
 	if err := id.Check(); err != nil {
 		return nil, err
 	}
-	b := make([]byte, 0, len(id.Account)+1+len(id.Key))
+	if attempt < 0 || attempt > math.MaxUint32 {
+		return nil, logservice.Invalidf("attempt %d is not between 1 and %d", attempt, math.MaxUint32)
+	}
+	b := make([]byte, 0, len(id.Account)+1+len(id.Key)+attemptBytes)
 	b = append(b, id.Account...)
 	b = append(b, 0)
-	return append(b, id.Key...), nil
+	b = append(b, id.Key...)
+	if attempt <= 1 {
+		return b, nil
+	}
+	return binary.BigEndian.AppendUint32(append(b, 0), uint32(attempt)), nil
+}
+
+// parseKey decodes what blobKey encoded.
+func parseKey(b []byte) (account string, key logservice.Key, attempt int64) {
+	name, rest, _ := bytes.Cut(b, []byte{0})
+	text, number, later := bytes.Cut(rest, []byte{0})
+	attempt = 1
+	if later && len(number) == attemptBytes-1 {
+		attempt = int64(binary.BigEndian.Uint32(number))
+	}
+	return string(name), logservice.Key(text), attempt
+}
+
+// attempts calls yield with the records of all attempts of a log in order, where
+// first is the key of its first one.
+func (tx *txn) attempts(first []byte, yield func(key, value []byte)) error {
+	found := false
+	err := tx.scan(bucketBlobs, first, func(key, value []byte) bool {
+		if !isAttempt(key, first) {
+			return false
+		}
+		found = true
+		yield(key, value)
+		return true
+	})
+	if err == nil && !found { // looked for in more places
+		var value []byte
+		if value, err = tx.get(bucketBlobs, first); value != nil {
+			yield(first, value)
+		}
+	}
+	return err
+}
+
+func isAttempt(key, first []byte) bool {
+	rest, ok := bytes.CutPrefix(key, first)
+	return ok && (len(rest) == 0 || rest[0] == 0)
 }
 
 // printableKey returns a blob's key for messages.
-func printableKey(key []byte) string {
-	account, rest, _ := bytes.Cut(key, []byte{0})
-	return string(account) + ":" + string(rest)
+func printableKey(b []byte) string {
+	account, key, attempt := parseKey(b)
+	return fmt.Sprintf("%s:%s attempt %d", account, key, attempt)
 }
 
 func checksum(key, b []byte) uint32 {

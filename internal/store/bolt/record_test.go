@@ -11,14 +11,14 @@ import (
 
 func sampleRecord() record {
 	return record{
-		info:     logs.BlobInfo{Size: 1 << 40, Modified: time.Unix(1700000000, 123).UTC(), Archive: true, RawSize: 7, Lines: 9, Incomplete: true},
+		info:     logs.BlobInfo{Attempt: 1, Size: 1 << 40, Modified: time.Unix(1700000000, 123).UTC(), Archive: true, RawSize: 7, Lines: 9, Incomplete: true},
 		encoding: encodingZstd,
 		inline:   []byte("bytes"),
 	}
 }
 
 func TestARecordComesBackFromItsOwnKeyOnly(t *testing.T) {
-	for _, want := range []record{{info: logs.BlobInfo{Modified: time.Unix(0, 0).UTC()}, inline: []byte{}}, sampleRecord()} {
+	for _, want := range []record{{info: logs.BlobInfo{Attempt: 1, Modified: time.Unix(0, 0).UTC()}, inline: []byte{}}, sampleRecord()} {
 		got, err := decodeRecord([]byte("a\x00k"), want.encode([]byte("a\x00k")))
 		if err != nil || !cmp.Equal(got, want, cmp.AllowUnexported(record{})) {
 			t.Errorf("got %+v, %v; want %+v", got, err, want)

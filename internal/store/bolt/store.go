@@ -28,6 +28,7 @@
 package bolt
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -197,33 +198,43 @@ func (s *Store) stopped() bool {
 	}
 }
 
-// Delete removes a blob; see logs.Store.
+// Delete removes all attempts of a log; see logs.Store.
 func (s *Store) Delete(ctx context.Context, id logservice.ID) error {
-	key, err := blobKey(id)
+	first, err := blobKey(id, 1)
 	if err != nil {
 		return err
 	}
-	var found bool
-	err = s.view(func(tx *txn) error {
-		value, err := tx.get(bucketBlobs, key)
-		found = value != nil
-		return err
-	})
-	if err != nil || !found {
+	keys, err := s.attemptKeys(first)
+	if err != nil || len(keys) == 0 {
 		return s.about(id, "delete", err)
 	}
-	var old record
+	var gone []record
 	err = s.submit(ctx, &op{frees: true, apply: func(tx *txn) error {
-		var err error
-		if old, err = s.unlink(tx, key); err != nil {
-			return err
+		gone = gone[:0]
+		for _, key := range keys {
+			old, err := s.unlink(tx, key)
+			if err == nil {
+				err = tx.delete(bucketBlobs, key)
+			}
+			if err != nil {
+				return err
+			}
+			gone = append(gone, old)
 		}
-		return tx.delete(bucketBlobs, key)
+		return nil
 	}})
 	if err == nil {
-		s.remove(old)
+		s.remove(gone...)
 	}
 	return s.about(id, "delete", err)
+}
+
+// attemptKeys returns the keys of all attempts of a log, by that of the first.
+func (s *Store) attemptKeys(first []byte) (keys [][]byte, err error) {
+	err = s.view(func(tx *txn) error {
+		return tx.attempts(first, func(key, _ []byte) { keys = append(keys, bytes.Clone(key)) })
+	})
+	return keys, err
 }
 
 // unlink prepares the removal of the record at key and returns it, or the zero

@@ -1,9 +1,11 @@
 package s3
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -12,22 +14,28 @@ import (
 	"github.com/harness/log-service/internal/logs"
 )
 
-// List yields the blobs of an account; see logs.Store. In BlobInfo it sets only
-// Size and Modified.
+// List yields the logs of an account; see logs.Store. In BlobInfo it sets only
+// Attempt, Size and Modified.
 func (s *Store) List(ctx context.Context, account string, prefix logservice.Key) iter.Seq2[logs.BlobEntry, error] {
-	return func(yield func(logs.BlobEntry, error) bool) {
+	return logs.PerLog(func(yield func(logs.BlobEntry, error) bool) {
 		if err := checkListing(account, prefix); err != nil {
 			yield(logs.BlobEntry{}, err)
 			return
 		}
 		if prefix != "" {
-			e, err := s.entry(ctx, logservice.ID{Account: account, Key: prefix})
-			if !errors.Is(err, logservice.ErrBlobNotFound) && (!yield(e, err) || err != nil) {
+			all, err := s.attempts(ctx, logservice.ID{Account: account, Key: prefix})
+			if err != nil {
+				yield(logs.BlobEntry{}, err)
 				return
+			}
+			for i := range all {
+				if !yield(logs.BlobEntry{Key: prefix, Info: all[i].info}, nil) {
+					return
+				}
 			}
 		}
 		s.listUnder(ctx, account, prefix, yield)
-	}
+	})
 }
 
 func checkListing(account string, prefix logservice.Key) error {
@@ -38,19 +46,58 @@ func checkListing(account string, prefix logservice.Key) error {
 	return err
 }
 
-// entry yields the blob of id, if it exists.
-func (s *Store) entry(ctx context.Context, id logservice.ID) (logs.BlobEntry, error) {
-	name, _ := s.names.of(id)
-	o, err := s.stat(ctx, name)
-	return entryOf(id.Key, o), err
+// stored is an attempt of a log in the bucket.
+type stored struct {
+	name string
+	info logs.BlobInfo
 }
 
-func entryOf(k logservice.Key, o minio.ObjectInfo) logs.BlobEntry {
-	// Listings have more exact times than objects; the two should agree.
-	return logs.BlobEntry{Key: k, Info: logs.BlobInfo{Size: o.Size, Modified: o.LastModified.Truncate(time.Second)}}
+// attempts lists the attempts of a log in order.
+func (s *Store) attempts(ctx context.Context, id logservice.ID) ([]stored, error) {
+	if err := id.Check(); err != nil {
+		return nil, err
+	}
+	limited, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	stem, _ := s.names.stem(id)
+	folder := s.names.account(id.Account)
+	var all []stored
+	for o := range s.client.ListObjectsIter(limited, s.bucket, minio.ListObjectsOptions{Prefix: stem, Recursive: true}) {
+		if o.Err != nil {
+			return nil, s.fault(ctx, "list", o.Err)
+		}
+		if n, ok := parse(folder, o.Key); ok {
+			all = append(all, stored{o.Key, listedInfo(o, n.attempt)})
+		}
+	}
+	slices.SortFunc(all, func(a, b stored) int { return cmp.Compare(a.info.Attempt, b.info.Attempt) })
+	return all, nil
 }
 
-// listUnder yields the blobs below prefix, without the one at it.
+// newest returns the newest attempt of a log.
+func (s *Store) newest(ctx context.Context, id logservice.ID) (stored, error) {
+	all, err := s.attempts(ctx, id)
+	if err == nil && len(all) == 0 {
+		err = logservice.ErrBlobNotFound
+	}
+	if err != nil {
+		return stored{}, err
+	}
+	return all[len(all)-1], nil
+}
+
+// Attempts describes the attempts of a log; see logs.Store.
+func (s *Store) Attempts(ctx context.Context, id logservice.ID) ([]logs.BlobInfo, error) {
+	all, err := s.attempts(ctx, id)
+	infos := make([]logs.BlobInfo, len(all))
+	for i := range all {
+		infos[i] = all[i].info
+	}
+	return infos, err
+}
+
+// listUnder yields the attempts of the logs below prefix, without those of the
+// log at it.
 func (s *Store) listUnder(ctx context.Context, account string, prefix logservice.Key, yield func(logs.BlobEntry, error) bool) {
 	limited, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -80,11 +127,11 @@ func (s *Store) listUnder(ctx context.Context, account string, prefix logservice
 	}
 }
 
-// listed returns the blob of a listed object; ok is false if it is not a blob.
+// listed returns the attempt in a listed object; ok is false if it is none.
 func (s *Store) listed(ctx context.Context, folder string, o minio.ObjectInfo) (e logs.BlobEntry, ok bool, err error) {
-	k, cut, ok := key(folder, o.Key)
-	if !ok || !cut {
-		return entryOf(k, o), ok, nil
+	n, ok := parse(folder, o.Key)
+	if !ok || n.key != "" {
+		return logs.BlobEntry{Key: n.key, Info: listedInfo(o, n.attempt)}, ok, nil
 	}
 	o, err = s.stat(ctx, o.Key)
 	if errors.Is(err, logservice.ErrBlobNotFound) {
@@ -93,6 +140,12 @@ func (s *Store) listed(ctx context.Context, folder string, o minio.ObjectInfo) (
 	if err != nil {
 		return e, false, err
 	}
-	k, err = keyOf(o)
-	return entryOf(k, o), err == nil, nil
+	k, err := keyOf(o)
+	return logs.BlobEntry{Key: k, Info: listedInfo(o, n.attempt)}, err == nil, nil
+}
+
+// listedInfo is what a listing says about an attempt.
+func listedInfo(o minio.ObjectInfo, attempt int64) logs.BlobInfo {
+	// Listings have more exact times than objects; the two should agree.
+	return logs.BlobInfo{Attempt: attempt, Size: o.Size, Modified: o.LastModified.Truncate(time.Second)}
 }

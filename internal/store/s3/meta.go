@@ -17,6 +17,7 @@ const (
 	metaRawSize    = "Log-Raw-Size"   // BlobInfo.RawSize
 	metaLines      = "Log-Lines"      // BlobInfo.Lines
 	metaIncomplete = "Log-Incomplete" // true
+	metaStreamed   = "Log-Streamed"   // true
 	metaIndex      = "Log-Index"      // the index, in base64
 	metaIndexID    = "Log-Index-Id"   // of an index in an object of its own
 	metaKey        = "Log-Key"        // the key, in base64, if the name is shortened
@@ -47,6 +48,9 @@ func metadata(info logs.BlobInfo, cut logservice.Key) map[string]string {
 	}
 	if info.Incomplete {
 		m[metaIncomplete] = "true"
+	}
+	if info.Streamed {
+		m[metaStreamed] = "true"
 	}
 	return m
 }
@@ -83,6 +87,7 @@ func infoOf(o minio.ObjectInfo) logs.BlobInfo {
 		RawSize:    number(metaRawSize),
 		Lines:      number(metaLines),
 		Incomplete: m[metaIncomplete] == "true",
+		Streamed:   m[metaStreamed] == "true",
 	}
 }
 

@@ -28,22 +28,27 @@ func TestNamesAreInjectiveAndSortLikeTheKeys(t *testing.T) {
 				t.Skip()
 			}
 		}
-		name, cut := n.of(logservice.ID{Account: "acc", Key: logservice.Key(a)})
-		other, otherCut := n.of(logservice.ID{Account: "acc", Key: logservice.Key(b)})
-		if (a == b) != (name == other) {
+		attempts := rapid.OneOf(rapid.Int64Range(1, 12), rapid.Just[int64](maxAttempt))
+		attempt, otherAttempt := attempts.Draw(t, "attempt"), attempts.Draw(t, "attempt of b")
+		name, cut := n.of(logservice.ID{Account: "acc", Key: logservice.Key(a)}, attempt)
+		other, otherCut := n.of(logservice.ID{Account: "acc", Key: logservice.Key(b)}, otherAttempt)
+		if (a == b && attempt == otherAttempt) != (name == other) {
 			t.Fatalf("%q and %q have the names %q and %q", a, b, name, other)
 		}
-		if !cut && !otherCut && strings.Compare(a, b) != strings.Compare(name, other) {
+		if a != b && !cut && !otherCut && strings.Compare(a, b) != strings.Compare(name, other) {
 			t.Errorf("%q and %q sort otherwise than their names %q and %q", a, b, name, other)
 		}
 		if strings.HasPrefix(other, name+"/") {
 			t.Errorf("%q is a folder of %q", name, other)
 		}
-		back, wasCut, ok := key(folder, name)
-		if !ok || wasCut != cut || !cut && string(back) != a {
-			t.Errorf("%q reads back as %q, %v, %v", name, back, wasCut, ok)
+		back, ok := parse(folder, name)
+		if !ok || back.attempt != attempt || cut && back.key != "" || !cut && string(back.key) != a {
+			t.Errorf("%q reads back as %+v, %v", name, back, ok)
 		}
-		if _, _, ok := key(folder, indexOf(name)); ok {
+		if stem, _ := n.stem(logservice.ID{Account: "acc", Key: logservice.Key(b)}); (a == b) != strings.HasPrefix(name, stem) {
+			t.Errorf("%q and the stem %q", name, stem)
+		}
+		if _, ok := parse(folder, indexOf(name)); ok {
 			t.Errorf("the index of %q passes for a log", name)
 		}
 		for segment := range strings.SplitSeq(name, "/") {
@@ -81,9 +86,9 @@ func TestAccountsHaveFoldersOfTheirOwn(t *testing.T) {
 }
 
 func TestForeignObjectsAreNotTakenForLogs(t *testing.T) {
-	for _, name := range []string{"acc/", "acc/a", "acc/!.log", "acc/a!2!.log", "acc/a b!.log", "acc//a!.log", "acc/a/../b!.log", "acc/a!~12.log", "acc2/a!.log", "acc/a!.index"} {
-		if k, _, ok := key("acc/", name); ok {
-			t.Errorf("%q is taken for %q", name, k)
+	for _, name := range []string{"acc/", "acc/a", "acc/!.log", "acc/a!2!.log", "acc/a b!.log", "acc//a!.log", "acc/a/../b!.log", "acc/a!~12.log", "acc2/a!.log", "acc/a!.index", "acc/a!.1.log", "acc/a!.02.log", "acc/a!.-2.log", "acc/a!.4294967296.log", "acc/a!.2!.index", "acc/a!.2.log/b"} {
+		if e, ok := parse("acc/", name); ok {
+			t.Errorf("%q is taken for %+v", name, e)
 		}
 	}
 }

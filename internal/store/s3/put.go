@@ -48,7 +48,7 @@ func (s *Store) Put(ctx context.Context, id logservice.ID, r io.Reader, info log
 
 // PutIndexed stores a blob with an index; see logs.Indexer.
 func (s *Store) PutIndexed(ctx context.Context, id logservice.ID, r io.Reader, info logs.BlobInfo, index func() []byte) error {
-	name, cut, err := s.name(id)
+	name, cut, err := s.name(id, info.Attempt)
 	if err != nil {
 		return err
 	}

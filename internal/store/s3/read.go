@@ -30,18 +30,33 @@ const (
 	maxIndex = 32 << 20
 )
 
-// Get opens a blob; see logs.Store. If it is replaced or deleted afterwards,
-// reading it returns ErrUnavailable or ErrBlobNotFound.
+// Get opens the newest attempt of a log; see logs.Store. If it is replaced or
+// deleted afterwards, reading it returns ErrUnavailable or ErrBlobNotFound.
 func (s *Store) Get(ctx context.Context, id logservice.ID) (logs.Blob, error) {
-	name, _, err := s.name(id)
+	newest, err := s.newest(ctx, id)
 	if err != nil {
 		return nil, err
 	}
+	return s.get(ctx, newest.name, newest.info.Attempt)
+}
+
+// GetAttempt opens an attempt of a log; see logs.Store.
+func (s *Store) GetAttempt(ctx context.Context, id logservice.ID, attempt int64) (logs.Blob, error) {
+	name, _, err := s.name(id, attempt)
+	if err != nil {
+		return nil, err
+	}
+	return s.get(ctx, name, attempt)
+}
+
+func (s *Store) get(ctx context.Context, name string, attempt int64) (logs.Blob, error) {
 	o, err := s.stat(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	return &blob{store: s, name: name, object: o, info: infoOf(o)}, nil
+	info := infoOf(o)
+	info.Attempt = attempt
+	return &blob{store: s, name: name, object: o, info: info}, nil
 }
 
 func (s *Store) stat(ctx context.Context, name string) (minio.ObjectInfo, error) {

@@ -177,25 +177,34 @@ func TestLinksHaveTheirEndpointAndLifetime(t *testing.T) {
 	c := settings(srv, srv.Bucket(t))
 	c.Prefix, c.LinkEndpoint, c.Addressing = "ci", "https://s3.example.com", s3.Paths
 	s := open(t, c)
-	for what, sign := range map[string]func() (string, error){
-		"put": func() (string, error) { return s.SignPut(t.Context(), storetest.ID("a b", "x y/z"), time.Minute) },
-		"get": func() (string, error) { return s.SignGet(t.Context(), storetest.ID("a b", "x y/z"), time.Minute) },
-	} {
-		link, err := sign()
+	id := storetest.ID("a b", "x y/z")
+	sign := func() string {
+		t.Helper()
+		link, err := s.SignGet(t.Context(), id, time.Minute)
 		if err != nil {
 			t.Fatal(err)
 		}
 		u, err := url.Parse(link)
-		if err != nil || u.Scheme != "https" || u.Host != "s3.example.com" || u.Path != "/"+c.Bucket+"/ci/a!0b/x!0y/z!.log" || u.Query().Get("X-Amz-Expires") != "60" {
-			t.Errorf("%s: %s, %v", what, link, err)
+		if err != nil || u.Scheme != "https" || u.Host != "s3.example.com" || u.Query().Get("X-Amz-Expires") != "60" {
+			t.Errorf("%s, %v", link, err)
 		}
 		if strings.Contains(link, s3test.SecretKey) {
 			t.Error("the link has the secret in it")
 		}
+		return u.Path
 	}
-	// A key that does not fit in a name cannot be uploaded without the service.
-	if _, err := s.SignPut(t.Context(), storetest.ID("a", strings.Repeat("k", 500)), time.Minute); !errors.Is(err, logservice.ErrUnsupported) {
-		t.Error(err)
+	if link, err := s.SignGet(t.Context(), id, time.Minute); !errors.Is(err, logservice.ErrBlobNotFound) {
+		t.Errorf("a link to nothing: %q, %v", link, err)
+	}
+	put(t, s, id, []byte("first"))
+	if got, want := sign(), "/"+c.Bucket+"/ci/a!0b/x!0y/z!.log"; got != want {
+		t.Errorf("the link is to %s, want %s", got, want)
+	}
+	if err := s.Put(t.Context(), id, strings.NewReader("second"), logs.BlobInfo{Attempt: 2}); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := sign(), "/"+c.Bucket+"/ci/a!0b/x!0y/z!.2.log"; got != want {
+		t.Errorf("the link is to %s, want %s", got, want)
 	}
 }
 

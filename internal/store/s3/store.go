@@ -55,12 +55,22 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// Delete removes a blob; see logs.Store.
+// Delete removes all attempts of a log; see logs.Store.
 func (s *Store) Delete(ctx context.Context, id logservice.ID) error {
-	name, _, err := s.name(id)
+	all, err := s.attempts(ctx, id)
 	if err != nil {
 		return err
 	}
+	for i := range all { // the oldest first: what an interruption leaves is the newest
+		if err := s.remove(ctx, all[i].name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// remove removes an object and its index.
+func (s *Store) remove(ctx context.Context, name string) error {
 	limited, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
 	for _, n := range []string{name, indexOf(name)} {
@@ -72,31 +82,14 @@ func (s *Store) Delete(ctx context.Context, id logservice.ID) error {
 	return nil
 }
 
-// SignPut returns a URL that for ttl accepts the blob of id as an HTTP PUT; see
-// logs.Signer.
-func (s *Store) SignPut(ctx context.Context, id logservice.ID, ttl time.Duration) (string, error) {
-	name, cut, err := s.name(id)
-	if err != nil {
-		return "", err
-	}
-	if cut {
-		// Users of the link would have to send the key as well.
-		return "", logservice.ErrUnsupported
-	}
-	u, err := s.links.PresignedPutObject(ctx, s.bucket, name, ttl)
-	if err != nil {
-		return "", s.fault(ctx, "sign a link", err)
-	}
-	return u.String(), nil
-}
-
-// SignGet returns a URL that for ttl serves the blob of id to an HTTP GET; see
-// logs.Signer.
+// SignGet returns a URL that for ttl serves the newest attempt of a log to an
+// HTTP GET; see logs.Signer.
 func (s *Store) SignGet(ctx context.Context, id logservice.ID, ttl time.Duration) (string, error) {
-	name, _, err := s.name(id)
+	newest, err := s.newest(ctx, id)
 	if err != nil {
 		return "", err
 	}
+	name := newest.name
 	// Browsers must not execute it, whatever type the uploader specified.
 	u, err := s.links.PresignedGetObject(ctx, s.bucket, name, ttl, map[string][]string{"response-content-type": {contentType}})
 	if err != nil {
@@ -105,10 +98,13 @@ func (s *Store) SignGet(ctx context.Context, id logservice.ID, ttl time.Duration
 	return u.String(), nil
 }
 
-func (s *Store) name(id logservice.ID) (name string, cut bool, err error) {
+func (s *Store) name(id logservice.ID, attempt int64) (name string, cut bool, err error) {
 	if err := id.Check(); err != nil {
 		return "", false, err
 	}
-	name, cut = s.names.of(id)
+	if attempt < 0 || attempt > maxAttempt {
+		return "", false, logservice.Invalidf("attempt %d is not between 1 and %d", attempt, maxAttempt)
+	}
+	name, cut = s.names.of(id, attempt)
 	return name, cut, nil
 }

@@ -50,6 +50,7 @@ func Run(t *testing.T, open func(t *testing.T) logs.Store, limits Limits) {
 		{"a listing is in order and by whole segments", listsSegments},
 		{"a listing of many blobs misses none", listsMany},
 		{"a listing may be left and the store changed meanwhile", listsWhileChanging},
+		{"attempts of a log are stored apart", attempts},
 		{"no identity reaches another", injective},
 		{"an open blob outlives its replacement and its deletion", outlives},
 		{"ranges of one blob are read side by side", parallelRanges},
@@ -91,13 +92,15 @@ func infoRoundTrip(t *testing.T, s logs.Store) {
 }
 
 func infoRoundTripWithoutList(t *testing.T, s logs.Store) {
-	infoComesBack(t, s, func(i logs.BlobInfo) logs.BlobInfo { return logs.BlobInfo{Size: i.Size, Modified: i.Modified} })
+	infoComesBack(t, s, func(i logs.BlobInfo) logs.BlobInfo {
+		return logs.BlobInfo{Attempt: i.Attempt, Size: i.Size, Modified: i.Modified}
+	})
 }
 
 func infoComesBack(t *testing.T, s logs.Store, listed func(logs.BlobInfo) logs.BlobInfo) {
 	for _, size := range []int{10, chunk + 1} {
 		before := time.Now().Add(-time.Second)
-		want := logs.BlobInfo{Archive: true, RawSize: 1 << 40, Lines: 123456789, Incomplete: true, Size: 77, Modified: time.Unix(1, 0)}
+		want := logs.BlobInfo{Archive: true, RawSize: 1 << 40, Lines: 123456789, Incomplete: true, Streamed: true, Size: 77, Modified: time.Unix(1, 0)}
 		mustPut(t, s, ID("acc", "log"), Noise(size), want)
 		b := mustGet(t, s, ID("acc", "log"))
 		got := b.Info()
@@ -107,7 +110,7 @@ func infoComesBack(t *testing.T, s logs.Store, listed func(logs.BlobInfo) logs.B
 		if got.Modified.Before(before) || got.Modified.After(time.Now().Add(time.Second)) {
 			t.Errorf("Modified = %v: the store sets it to now", got.Modified)
 		}
-		if !got.Archive || !got.Incomplete || got.RawSize != want.RawSize || got.Lines != want.Lines {
+		if !got.Archive || !got.Incomplete || !got.Streamed || got.RawSize != want.RawSize || got.Lines != want.Lines {
 			t.Errorf("Info = %+v, want %+v", got, want)
 		}
 		if entries := list(t, s, "acc", ""); len(entries) != 1 || entries[0].Info != listed(got) {
@@ -115,7 +118,7 @@ func infoComesBack(t *testing.T, s logs.Store, listed func(logs.BlobInfo) logs.B
 		}
 	}
 	mustPut(t, s, ID("acc", "log"), nil, logs.BlobInfo{})
-	if got := mustGet(t, s, ID("acc", "log")).Info(); got.Archive || got.Incomplete || got.RawSize != 0 || got.Lines != 0 || got.Size != 0 {
+	if got := mustGet(t, s, ID("acc", "log")).Info(); got.Archive || got.Incomplete || got.Streamed || got.RawSize != 0 || got.Lines != 0 || got.Size != 0 {
 		t.Errorf("Info = %+v, want that of the new blob alone", got)
 	}
 }

@@ -41,4 +41,8 @@ func (a answer) list(i int) answer {
 	return l
 }
 
+// orFirst reads a field of a stream, n or b, that older versions do not set: it
+// is 1 then.
+func orFirst(n int64) int64 { return max(n, 1) }
+
 func itoa(n int64) string { return strconv.FormatInt(n, 10) }

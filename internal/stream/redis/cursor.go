@@ -15,6 +15,8 @@ type cursor struct {
 	closed    bool
 }
 
+var _ logs.Reader = (*cursor)(nil)
+
 var ready = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
 
 // Ready implements logs.Cursor.
@@ -63,8 +65,14 @@ func (c *cursor) Next(ctx context.Context) ([]*logs.Batch, error) {
 	}
 }
 
+// Attempt implements logs.Reader.
+func (c *cursor) Attempt() int64 { return c.f.attempt }
+
+// First implements logs.Reader.
+func (c *cursor) First() int64 { return c.f.first }
+
 // Rewind implements logs.Reader.
-func (c *cursor) Rewind(after int64) { c.pos = min(c.pos, after) }
+func (c *cursor) Rewind(after int64) { c.pos = min(c.pos, max(after, c.f.first-1)) }
 
 // Close implements logs.Cursor.
 func (c *cursor) Close() {

@@ -45,13 +45,17 @@
 // link-key, which signs links. A stream that is deleted and opened again has
 // another generation, gen, so no reader ever sees the lines of both.
 //
-// The fields of a stream: g generation, p the first sequence that is not in a
-// segment, v what the lines before it cost, t time to live and a last activity
-// beside appends in milliseconds of the service's clock, c how it was closed, k
-// the node that archives it, x set while that node makes the archive visible, m
-// the node that offloads lines, w the next sequence as a node saw it that Redis
-// has lost. What each append changes is in its own entry, so a batch is one
-// command and no script touches its bytes.
+// The fields of a stream: g generation, n which attempt of the log it is, b the
+// sequence of its first line (both are 1 where an older version opened it), p the
+// first sequence that is not in a segment, v what the lines before it cost, t
+// time to live and a last activity beside appends in milliseconds of the
+// service's clock, c how it was closed, k the node that archives it, x set while
+// that node makes the archive visible, m the node that offloads lines, w the next
+// sequence as a node saw it that Redis has lost. What each append changes is in
+// its own entry, so a batch is one command and no script touches its bytes.
+//
+// The first entry of a stream stands where the line before b would, also if there
+// are lines below b: these are of the same attempt, and stored elsewhere.
 //
 // # Appending
 //

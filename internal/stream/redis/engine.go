@@ -159,7 +159,7 @@ func (e *Engine) Follow(ctx context.Context, id logservice.ID, after int64) (log
 	if err != nil {
 		return nil, err
 	}
-	return &cursor{f: f, followers: b.followers, pos: max(after, 0)}, nil
+	return &cursor{f: f, followers: b.followers, pos: max(after, f.first-1)}, nil
 }
 
 // Close implements logs.Streams. The node that closes is the one to archive.

@@ -15,6 +15,9 @@ type follower struct {
 	handle        // its generation is set before it has readers
 	id     string // in the hash of the stream's readers
 
+	attempt int64 // of the log; set with the generation, as first is
+	first   int64 // the sequence of the first line
+
 	dropped atomic.Bool
 	fetches atomic.Int64  // how many entries to read at once, by their size lately
 	loading chan struct{} // holds one while a cursor reads what is not in memory

@@ -84,6 +84,7 @@ func (s *followers) follow(ctx context.Context, name string) (*follower, error) 
 		}
 		gen, next, closed := a.text(1), a.int(2), a.int(3) == 1
 		if f.gen == "" {
+			f.attempt, f.first = orFirst(a.int(4)), orFirst(a.int(5))
 			f = s.adopt(f, gen, next)
 		}
 		if f.gen == gen {

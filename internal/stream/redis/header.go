@@ -6,7 +6,7 @@ import (
 
 // Kinds of entries.
 const (
-	kindStart = 'o' // stands where line 0 would, so that a stream is never empty
+	kindStart = 'o' // stands where the line before the first would, so that a stream is never empty
 	kindLines = 'd'
 	kindGap   = 'g' // lines that a fail-over lost
 	kindEnd   = 'c'
@@ -30,6 +30,10 @@ type header struct {
 
 // headerSize is that of a header without its node.
 const headerSize = 1 + 4 + 8 + 8 + 8 + 8 + 4
+
+// begins reports whether the entry is a start with nothing before it. That of a
+// stream whose entries a Redis has evicted may have segments before it.
+func (h header) begins() bool { return h.kind == kindStart && h.cost == 0 }
 
 func (h header) text() string {
 	t := make([]byte, 0, headerSize+len(h.node))

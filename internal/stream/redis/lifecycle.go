@@ -22,12 +22,15 @@ func (l *lifecycle) open(ctx context.Context, name string, o logs.OpenOptions) e
 		ttl = logservice.DefaultTTL
 	}
 	ttl = min(ttl, logservice.MaxTTL)
-	truncate := "0"
+	truncate, gen, seen := "0", "", int64(0)
 	if o.Truncate {
+		// Lines that this node saw and a fail-over lost were lines of an attempt.
 		truncate = "1"
+		gen, seen = l.seen(name)
 	}
 	start := header{kind: kindStart, lines: 1, clock: l.members.clock().Milliseconds(), node: l.id()}
-	a, err := l.call(ctx, l.redis.scripts.open, name, l.members.now(), token(), itoa(ttl.Milliseconds()), truncate, start.text())
+	a, err := l.call(ctx, l.redis.scripts.open, name, l.members.now(), token(), itoa(ttl.Milliseconds()), truncate, start.text(),
+		itoa(max(o.Attempt, 0)), itoa(max(o.First, 1)), gen, itoa(seen))
 	if err != nil {
 		return err
 	}

@@ -47,8 +47,8 @@ func (l *listing) list(ctx context.Context, r lexRange, f logs.Filter, infos []l
 	}
 }
 
-// info describes a stream from its name, its fields g, c, t, a, k, its next
-// sequence and the header of its newest entry.
+// info describes a stream from its name, its fields g, c, t, a, k, n, b, its
+// next sequence and the header of its newest entry.
 func (l *listing) info(found answer) (logs.Info, bool) {
 	id, ok := idOf(found.text(0))
 	m := found.list(1)
@@ -58,7 +58,7 @@ func (l *listing) info(found answer) (logs.Info, bool) {
 	}
 	ms := func(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
 	info := logs.Info{
-		ID: id, Lines: found.int(2) - 1, Bytes: h.bytes,
+		ID: id, Attempt: orFirst(m.int(5)), First: orFirst(m.int(6)), Lines: found.int(2) - 1, Bytes: h.bytes,
 		TTL:  ms(m.int(2)) - max(0, l.members.clock().Truncate(time.Millisecond)-ms(max(m.int(3), h.clock))),
 		Node: nodeName(h.node),
 	}

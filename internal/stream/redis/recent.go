@@ -78,7 +78,7 @@ func (r *refresher) inSegments(ctx context.Context, t *tail, found []seen, since
 	before := t.next()
 	if n := len(found); n > 0 {
 		oldest := found[n-1]
-		if oldest.first == 0 || milliseconds(oldest.head.clock) < since {
+		if oldest.head.begins() || milliseconds(oldest.head.clock) < since {
 			return nil, nil // the start of the stream, or of what is recent
 		}
 		before = oldest.first

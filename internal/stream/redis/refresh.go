@@ -68,7 +68,7 @@ func (r *refresher) readTail(ctx context.Context, t *tail) error {
 		case i == 0 && known == "":
 			t.head.cost = x.head.cost - x.cost
 			t.grow(x.first, x.text, x.head)
-			if x.first == 0 { // the start: nothing was before
+			if x.head.begins() {
 				t.forgetAppends()
 				t.history.first, t.history.text = x.first, x.text
 			}

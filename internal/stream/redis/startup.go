@@ -47,7 +47,7 @@ func (h handle) checkScripts(ctx context.Context) error {
 		script *script
 		args   []string
 	}{
-		{s.open, []string{h.name, "0", h.gen, "1000", "0", start}},
+		{s.open, []string{h.name, "0", h.gen, "1000", "0", start, "1", "1", "", "0"}},
 		{s.append, append([]string{h.name, "0", h.gen}, lines...)},
 		{s.refresh, []string{h.name, "0", "", "", mayInfo}},
 		{s.reconcile, []string{"", "0", h.name, h.gen, "0", "", "3"}},

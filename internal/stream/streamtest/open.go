@@ -31,6 +31,9 @@ func testOpen(t *testing.T, b Backend) {
 	})
 
 	t.Run("truncate ends the old tailers and starts at 1", func(t *testing.T) {
+		if b.Remote {
+			t.Skip("the service goes on in the next attempt")
+		}
 		e, w := start(t, b), Writer{Name: "w"}
 		e.open(t, id("a"))
 		before, after := w.Lines(3), w.Lines(2)

@@ -44,6 +44,7 @@ func Run(t *testing.T, b Backend) {
 		test func(*testing.T, Backend)
 	}{
 		{"open", testOpen},
+		{"attempt", testAttempt},
 		{"append", testAppend},
 		{"offset", testOffset},
 		{"recognized retries", testDedupe},

@@ -396,7 +396,15 @@ type TailRequest struct {
 	Key string `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
 	// The sequence of the last line that the reader has; zero reads from the
 	// first line.
-	After         int64 `protobuf:"varint,3,opt,name=after,proto3" json:"after,omitempty"`
+	After int64 `protobuf:"varint,3,opt,name=after,proto3" json:"after,omitempty"`
+	// The attempt of the log that after counts in, from 1. Zero is the newest
+	// that has lines. (Each opening of a log after its end begins a new attempt,
+	// whose lines count from 1 again.)
+	Attempt int64 `protobuf:"varint,4,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	// Goes on in the attempts after that one, each announced by a TailAttempt.
+	Following bool `protobuf:"varint,5,opt,name=following,proto3" json:"following,omitempty"`
+	// Ends after the lines that exist now, and does not wait for more.
+	Existing      bool `protobuf:"varint,6,opt,name=existing,proto3" json:"existing,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -452,6 +460,27 @@ func (x *TailRequest) GetAfter() int64 {
 	return 0
 }
 
+func (x *TailRequest) GetAttempt() int64 {
+	if x != nil {
+		return x.Attempt
+	}
+	return 0
+}
+
+func (x *TailRequest) GetFollowing() bool {
+	if x != nil {
+		return x.Following
+	}
+	return false
+}
+
+func (x *TailRequest) GetExisting() bool {
+	if x != nil {
+		return x.Existing
+	}
+	return false
+}
+
 // TailResponse is one part of a log.
 type TailResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -463,6 +492,7 @@ type TailResponse struct {
 	//	*TailResponse_Batch
 	//	*TailResponse_Gap
 	//	*TailResponse_End
+	//	*TailResponse_Attempt
 	Part          isTailResponse_Part `protobuf_oneof:"part"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -541,6 +571,15 @@ func (x *TailResponse) GetEnd() *TailEnd {
 	return nil
 }
 
+func (x *TailResponse) GetAttempt() *TailAttempt {
+	if x != nil {
+		if x, ok := x.Part.(*TailResponse_Attempt); ok {
+			return x.Attempt
+		}
+	}
+	return nil
+}
+
 type isTailResponse_Part interface {
 	isTailResponse_Part()
 }
@@ -565,6 +604,12 @@ type TailResponse_End struct {
 	End *TailEnd `protobuf:"bytes,4,opt,name=end,proto3,oneof"`
 }
 
+type TailResponse_Attempt struct {
+	// The parts that follow are of another attempt. Only if TailRequest
+	// asked for that.
+	Attempt *TailAttempt `protobuf:"bytes,5,opt,name=attempt,proto3,oneof"`
+}
+
 func (*TailResponse_Begin) isTailResponse_Part() {}
 
 func (*TailResponse_Batch) isTailResponse_Part() {}
@@ -573,11 +618,15 @@ func (*TailResponse_Gap) isTailResponse_Part() {}
 
 func (*TailResponse_End) isTailResponse_Part() {}
 
+func (*TailResponse_Attempt) isTailResponse_Part() {}
+
 // TailBegin reports that the log exists and the reader is connected to it.
 type TailBegin struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Where the log is read from.
-	State         LogState `protobuf:"varint,1,opt,name=state,proto3,enum=logservice.v1.LogState" json:"state,omitempty"`
+	State LogState `protobuf:"varint,1,opt,name=state,proto3,enum=logservice.v1.LogState" json:"state,omitempty"`
+	// The attempt that the parts are of, from the second on.
+	Attempt       int64 `protobuf:"varint,2,opt,name=attempt,proto3" json:"attempt,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -619,6 +668,69 @@ func (x *TailBegin) GetState() LogState {
 	return LogState_LOG_STATE_UNSPECIFIED
 }
 
+func (x *TailBegin) GetAttempt() int64 {
+	if x != nil {
+		return x.Attempt
+	}
+	return 0
+}
+
+// TailAttempt announces that the attempt before has ended, or that a position
+// was in an earlier attempt.
+type TailAttempt struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The attempt, whose lines count from 1 again.
+	Attempt int64 `protobuf:"varint,1,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	// A line that announces it to people, as a JSON object.
+	Line          []byte `protobuf:"bytes,2,opt,name=line,proto3" json:"line,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TailAttempt) Reset() {
+	*x = TailAttempt{}
+	mi := &file_logservice_v1_log_stream_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TailAttempt) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TailAttempt) ProtoMessage() {}
+
+func (x *TailAttempt) ProtoReflect() protoreflect.Message {
+	mi := &file_logservice_v1_log_stream_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TailAttempt.ProtoReflect.Descriptor instead.
+func (*TailAttempt) Descriptor() ([]byte, []int) {
+	return file_logservice_v1_log_stream_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *TailAttempt) GetAttempt() int64 {
+	if x != nil {
+		return x.Attempt
+	}
+	return 0
+}
+
+func (x *TailAttempt) GetLine() []byte {
+	if x != nil {
+		return x.Line
+	}
+	return nil
+}
+
 // TailBatch is a run of consecutive lines.
 type TailBatch struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -636,7 +748,7 @@ type TailBatch struct {
 
 func (x *TailBatch) Reset() {
 	*x = TailBatch{}
-	mi := &file_logservice_v1_log_stream_proto_msgTypes[7]
+	mi := &file_logservice_v1_log_stream_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -648,7 +760,7 @@ func (x *TailBatch) String() string {
 func (*TailBatch) ProtoMessage() {}
 
 func (x *TailBatch) ProtoReflect() protoreflect.Message {
-	mi := &file_logservice_v1_log_stream_proto_msgTypes[7]
+	mi := &file_logservice_v1_log_stream_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -661,7 +773,7 @@ func (x *TailBatch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TailBatch.ProtoReflect.Descriptor instead.
 func (*TailBatch) Descriptor() ([]byte, []int) {
-	return file_logservice_v1_log_stream_proto_rawDescGZIP(), []int{7}
+	return file_logservice_v1_log_stream_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *TailBatch) GetFirstSequence() int64 {
@@ -700,7 +812,7 @@ type TailGap struct {
 
 func (x *TailGap) Reset() {
 	*x = TailGap{}
-	mi := &file_logservice_v1_log_stream_proto_msgTypes[8]
+	mi := &file_logservice_v1_log_stream_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -712,7 +824,7 @@ func (x *TailGap) String() string {
 func (*TailGap) ProtoMessage() {}
 
 func (x *TailGap) ProtoReflect() protoreflect.Message {
-	mi := &file_logservice_v1_log_stream_proto_msgTypes[8]
+	mi := &file_logservice_v1_log_stream_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -725,7 +837,7 @@ func (x *TailGap) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TailGap.ProtoReflect.Descriptor instead.
 func (*TailGap) Descriptor() ([]byte, []int) {
-	return file_logservice_v1_log_stream_proto_rawDescGZIP(), []int{8}
+	return file_logservice_v1_log_stream_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *TailGap) GetFirstSequence() int64 {
@@ -758,7 +870,7 @@ type TailEnd struct {
 
 func (x *TailEnd) Reset() {
 	*x = TailEnd{}
-	mi := &file_logservice_v1_log_stream_proto_msgTypes[9]
+	mi := &file_logservice_v1_log_stream_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -770,7 +882,7 @@ func (x *TailEnd) String() string {
 func (*TailEnd) ProtoMessage() {}
 
 func (x *TailEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_logservice_v1_log_stream_proto_msgTypes[9]
+	mi := &file_logservice_v1_log_stream_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -783,7 +895,7 @@ func (x *TailEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TailEnd.ProtoReflect.Descriptor instead.
 func (*TailEnd) Descriptor() ([]byte, []int) {
-	return file_logservice_v1_log_stream_proto_rawDescGZIP(), []int{9}
+	return file_logservice_v1_log_stream_proto_rawDescGZIP(), []int{10}
 }
 
 // CloseRequest names the stream to close.
@@ -804,7 +916,7 @@ type CloseRequest struct {
 
 func (x *CloseRequest) Reset() {
 	*x = CloseRequest{}
-	mi := &file_logservice_v1_log_stream_proto_msgTypes[10]
+	mi := &file_logservice_v1_log_stream_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -816,7 +928,7 @@ func (x *CloseRequest) String() string {
 func (*CloseRequest) ProtoMessage() {}
 
 func (x *CloseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_logservice_v1_log_stream_proto_msgTypes[10]
+	mi := &file_logservice_v1_log_stream_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -829,7 +941,7 @@ func (x *CloseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseRequest.ProtoReflect.Descriptor instead.
 func (*CloseRequest) Descriptor() ([]byte, []int) {
-	return file_logservice_v1_log_stream_proto_rawDescGZIP(), []int{10}
+	return file_logservice_v1_log_stream_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *CloseRequest) GetAccount() string {
@@ -870,7 +982,7 @@ type CloseResponse struct {
 
 func (x *CloseResponse) Reset() {
 	*x = CloseResponse{}
-	mi := &file_logservice_v1_log_stream_proto_msgTypes[11]
+	mi := &file_logservice_v1_log_stream_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -882,7 +994,7 @@ func (x *CloseResponse) String() string {
 func (*CloseResponse) ProtoMessage() {}
 
 func (x *CloseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_logservice_v1_log_stream_proto_msgTypes[11]
+	mi := &file_logservice_v1_log_stream_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -895,7 +1007,7 @@ func (x *CloseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseResponse.ProtoReflect.Descriptor instead.
 func (*CloseResponse) Descriptor() ([]byte, []int) {
-	return file_logservice_v1_log_stream_proto_rawDescGZIP(), []int{11}
+	return file_logservice_v1_log_stream_proto_rawDescGZIP(), []int{12}
 }
 
 // ListRequest selects streams.
@@ -915,7 +1027,7 @@ type ListRequest struct {
 
 func (x *ListRequest) Reset() {
 	*x = ListRequest{}
-	mi := &file_logservice_v1_log_stream_proto_msgTypes[12]
+	mi := &file_logservice_v1_log_stream_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -927,7 +1039,7 @@ func (x *ListRequest) String() string {
 func (*ListRequest) ProtoMessage() {}
 
 func (x *ListRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_logservice_v1_log_stream_proto_msgTypes[12]
+	mi := &file_logservice_v1_log_stream_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -940,7 +1052,7 @@ func (x *ListRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRequest.ProtoReflect.Descriptor instead.
 func (*ListRequest) Descriptor() ([]byte, []int) {
-	return file_logservice_v1_log_stream_proto_rawDescGZIP(), []int{12}
+	return file_logservice_v1_log_stream_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ListRequest) GetAccount() string {
@@ -986,7 +1098,7 @@ type ListResponse struct {
 
 func (x *ListResponse) Reset() {
 	*x = ListResponse{}
-	mi := &file_logservice_v1_log_stream_proto_msgTypes[13]
+	mi := &file_logservice_v1_log_stream_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -998,7 +1110,7 @@ func (x *ListResponse) String() string {
 func (*ListResponse) ProtoMessage() {}
 
 func (x *ListResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_logservice_v1_log_stream_proto_msgTypes[13]
+	mi := &file_logservice_v1_log_stream_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1011,7 +1123,7 @@ func (x *ListResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListResponse.ProtoReflect.Descriptor instead.
 func (*ListResponse) Descriptor() ([]byte, []int) {
-	return file_logservice_v1_log_stream_proto_rawDescGZIP(), []int{13}
+	return file_logservice_v1_log_stream_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ListResponse) GetStreams() []*StreamInfo {
@@ -1049,7 +1161,7 @@ type Backlog struct {
 
 func (x *Backlog) Reset() {
 	*x = Backlog{}
-	mi := &file_logservice_v1_log_stream_proto_msgTypes[14]
+	mi := &file_logservice_v1_log_stream_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1061,7 +1173,7 @@ func (x *Backlog) String() string {
 func (*Backlog) ProtoMessage() {}
 
 func (x *Backlog) ProtoReflect() protoreflect.Message {
-	mi := &file_logservice_v1_log_stream_proto_msgTypes[14]
+	mi := &file_logservice_v1_log_stream_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1074,7 +1186,7 @@ func (x *Backlog) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Backlog.ProtoReflect.Descriptor instead.
 func (*Backlog) Descriptor() ([]byte, []int) {
-	return file_logservice_v1_log_stream_proto_rawDescGZIP(), []int{14}
+	return file_logservice_v1_log_stream_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Backlog) GetWaiting() int64 {
@@ -1105,14 +1217,16 @@ type StreamInfo struct {
 	// The time left until the stream is considered abandoned.
 	Ttl *durationpb.Duration `protobuf:"bytes,5,opt,name=ttl,proto3" json:"ttl,omitempty"`
 	// The server through which the log is written, if there are several.
-	Node          string `protobuf:"bytes,6,opt,name=node,proto3" json:"node,omitempty"`
+	Node string `protobuf:"bytes,6,opt,name=node,proto3" json:"node,omitempty"`
+	// The attempt of the log, from the second on.
+	Attempt       int64 `protobuf:"varint,7,opt,name=attempt,proto3" json:"attempt,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *StreamInfo) Reset() {
 	*x = StreamInfo{}
-	mi := &file_logservice_v1_log_stream_proto_msgTypes[15]
+	mi := &file_logservice_v1_log_stream_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1124,7 +1238,7 @@ func (x *StreamInfo) String() string {
 func (*StreamInfo) ProtoMessage() {}
 
 func (x *StreamInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_logservice_v1_log_stream_proto_msgTypes[15]
+	mi := &file_logservice_v1_log_stream_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1137,7 +1251,7 @@ func (x *StreamInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamInfo.ProtoReflect.Descriptor instead.
 func (*StreamInfo) Descriptor() ([]byte, []int) {
-	return file_logservice_v1_log_stream_proto_rawDescGZIP(), []int{15}
+	return file_logservice_v1_log_stream_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *StreamInfo) GetKey() string {
@@ -1182,6 +1296,13 @@ func (x *StreamInfo) GetNode() string {
 	return ""
 }
 
+func (x *StreamInfo) GetAttempt() int64 {
+	if x != nil {
+		return x.Attempt
+	}
+	return 0
+}
+
 // WatchRequest selects streams.
 type WatchRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1197,7 +1318,7 @@ type WatchRequest struct {
 
 func (x *WatchRequest) Reset() {
 	*x = WatchRequest{}
-	mi := &file_logservice_v1_log_stream_proto_msgTypes[16]
+	mi := &file_logservice_v1_log_stream_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1209,7 +1330,7 @@ func (x *WatchRequest) String() string {
 func (*WatchRequest) ProtoMessage() {}
 
 func (x *WatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_logservice_v1_log_stream_proto_msgTypes[16]
+	mi := &file_logservice_v1_log_stream_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1222,7 +1343,7 @@ func (x *WatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
 func (*WatchRequest) Descriptor() ([]byte, []int) {
-	return file_logservice_v1_log_stream_proto_rawDescGZIP(), []int{16}
+	return file_logservice_v1_log_stream_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *WatchRequest) GetAccount() string {
@@ -1262,7 +1383,7 @@ type WatchResponse struct {
 
 func (x *WatchResponse) Reset() {
 	*x = WatchResponse{}
-	mi := &file_logservice_v1_log_stream_proto_msgTypes[17]
+	mi := &file_logservice_v1_log_stream_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1274,7 +1395,7 @@ func (x *WatchResponse) String() string {
 func (*WatchResponse) ProtoMessage() {}
 
 func (x *WatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_logservice_v1_log_stream_proto_msgTypes[17]
+	mi := &file_logservice_v1_log_stream_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1287,7 +1408,7 @@ func (x *WatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchResponse.ProtoReflect.Descriptor instead.
 func (*WatchResponse) Descriptor() ([]byte, []int) {
-	return file_logservice_v1_log_stream_proto_rawDescGZIP(), []int{17}
+	return file_logservice_v1_log_stream_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *WatchResponse) GetStreams() []*StreamInfo {
@@ -1328,19 +1449,27 @@ const file_logservice_v1_log_stream_proto_rawDesc = "" +
 	"\x05lines\x18\x03 \x01(\fR\x05lines\x12\x16\n" +
 	"\x06offset\x18\x04 \x01(\x03R\x06offset\"3\n" +
 	"\fPushResponse\x12#\n" +
-	"\rnext_sequence\x18\x01 \x01(\x03R\fnextSequence\"O\n" +
+	"\rnext_sequence\x18\x01 \x01(\x03R\fnextSequence\"\xa3\x01\n" +
 	"\vTailRequest\x12\x18\n" +
 	"\aaccount\x18\x01 \x01(\tR\aaccount\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\tR\x03key\x12\x14\n" +
-	"\x05after\x18\x03 \x01(\x03R\x05after\"\xd2\x01\n" +
+	"\x05after\x18\x03 \x01(\x03R\x05after\x12\x18\n" +
+	"\aattempt\x18\x04 \x01(\x03R\aattempt\x12\x1c\n" +
+	"\tfollowing\x18\x05 \x01(\bR\tfollowing\x12\x1a\n" +
+	"\bexisting\x18\x06 \x01(\bR\bexisting\"\x8a\x02\n" +
 	"\fTailResponse\x120\n" +
 	"\x05begin\x18\x01 \x01(\v2\x18.logservice.v1.TailBeginH\x00R\x05begin\x120\n" +
 	"\x05batch\x18\x02 \x01(\v2\x18.logservice.v1.TailBatchH\x00R\x05batch\x12*\n" +
 	"\x03gap\x18\x03 \x01(\v2\x16.logservice.v1.TailGapH\x00R\x03gap\x12*\n" +
-	"\x03end\x18\x04 \x01(\v2\x16.logservice.v1.TailEndH\x00R\x03endB\x06\n" +
-	"\x04part\":\n" +
+	"\x03end\x18\x04 \x01(\v2\x16.logservice.v1.TailEndH\x00R\x03end\x126\n" +
+	"\aattempt\x18\x05 \x01(\v2\x1a.logservice.v1.TailAttemptH\x00R\aattemptB\x06\n" +
+	"\x04part\"T\n" +
 	"\tTailBegin\x12-\n" +
-	"\x05state\x18\x01 \x01(\x0e2\x17.logservice.v1.LogStateR\x05state\"^\n" +
+	"\x05state\x18\x01 \x01(\x0e2\x17.logservice.v1.LogStateR\x05state\x12\x18\n" +
+	"\aattempt\x18\x02 \x01(\x03R\aattempt\";\n" +
+	"\vTailAttempt\x12\x18\n" +
+	"\aattempt\x18\x01 \x01(\x03R\aattempt\x12\x12\n" +
+	"\x04line\x18\x02 \x01(\fR\x04line\"^\n" +
 	"\tTailBatch\x12%\n" +
 	"\x0efirst_sequence\x18\x01 \x01(\x03R\rfirstSequence\x12\x14\n" +
 	"\x05count\x18\x02 \x01(\x03R\x05count\x12\x14\n" +
@@ -1368,7 +1497,7 @@ const file_logservice_v1_log_stream_proto_rawDesc = "" +
 	"\tarchiving\x18\x03 \x01(\v2\x16.logservice.v1.BacklogR\tarchiving\"=\n" +
 	"\aBacklog\x12\x18\n" +
 	"\awaiting\x18\x01 \x01(\x03R\awaiting\x12\x18\n" +
-	"\afailing\x18\x02 \x01(\x03R\afailing\"\xad\x01\n" +
+	"\afailing\x18\x02 \x01(\x03R\afailing\"\xc7\x01\n" +
 	"\n" +
 	"StreamInfo\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
@@ -1376,7 +1505,8 @@ const file_logservice_v1_log_stream_proto_rawDesc = "" +
 	"\x05bytes\x18\x03 \x01(\x03R\x05bytes\x12 \n" +
 	"\vsubscribers\x18\x04 \x01(\x05R\vsubscribers\x12+\n" +
 	"\x03ttl\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\x03ttl\x12\x12\n" +
-	"\x04node\x18\x06 \x01(\tR\x04node\"w\n" +
+	"\x04node\x18\x06 \x01(\tR\x04node\x12\x18\n" +
+	"\aattempt\x18\a \x01(\x03R\aattempt\"w\n" +
 	"\fWatchRequest\x12\x18\n" +
 	"\aaccount\x18\x01 \x01(\tR\aaccount\x12\x16\n" +
 	"\x06prefix\x18\x02 \x01(\tR\x06prefix\x125\n" +
@@ -1415,7 +1545,7 @@ func file_logservice_v1_log_stream_proto_rawDescGZIP() []byte {
 }
 
 var file_logservice_v1_log_stream_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_logservice_v1_log_stream_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_logservice_v1_log_stream_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_logservice_v1_log_stream_proto_goTypes = []any{
 	(LogState)(0),               // 0: logservice.v1.LogState
 	(Archiving)(0),              // 1: logservice.v1.Archiving
@@ -1426,49 +1556,51 @@ var file_logservice_v1_log_stream_proto_goTypes = []any{
 	(*TailRequest)(nil),         // 6: logservice.v1.TailRequest
 	(*TailResponse)(nil),        // 7: logservice.v1.TailResponse
 	(*TailBegin)(nil),           // 8: logservice.v1.TailBegin
-	(*TailBatch)(nil),           // 9: logservice.v1.TailBatch
-	(*TailGap)(nil),             // 10: logservice.v1.TailGap
-	(*TailEnd)(nil),             // 11: logservice.v1.TailEnd
-	(*CloseRequest)(nil),        // 12: logservice.v1.CloseRequest
-	(*CloseResponse)(nil),       // 13: logservice.v1.CloseResponse
-	(*ListRequest)(nil),         // 14: logservice.v1.ListRequest
-	(*ListResponse)(nil),        // 15: logservice.v1.ListResponse
-	(*Backlog)(nil),             // 16: logservice.v1.Backlog
-	(*StreamInfo)(nil),          // 17: logservice.v1.StreamInfo
-	(*WatchRequest)(nil),        // 18: logservice.v1.WatchRequest
-	(*WatchResponse)(nil),       // 19: logservice.v1.WatchResponse
-	(*durationpb.Duration)(nil), // 20: google.protobuf.Duration
+	(*TailAttempt)(nil),         // 9: logservice.v1.TailAttempt
+	(*TailBatch)(nil),           // 10: logservice.v1.TailBatch
+	(*TailGap)(nil),             // 11: logservice.v1.TailGap
+	(*TailEnd)(nil),             // 12: logservice.v1.TailEnd
+	(*CloseRequest)(nil),        // 13: logservice.v1.CloseRequest
+	(*CloseResponse)(nil),       // 14: logservice.v1.CloseResponse
+	(*ListRequest)(nil),         // 15: logservice.v1.ListRequest
+	(*ListResponse)(nil),        // 16: logservice.v1.ListResponse
+	(*Backlog)(nil),             // 17: logservice.v1.Backlog
+	(*StreamInfo)(nil),          // 18: logservice.v1.StreamInfo
+	(*WatchRequest)(nil),        // 19: logservice.v1.WatchRequest
+	(*WatchResponse)(nil),       // 20: logservice.v1.WatchResponse
+	(*durationpb.Duration)(nil), // 21: google.protobuf.Duration
 }
 var file_logservice_v1_log_stream_proto_depIdxs = []int32{
-	20, // 0: logservice.v1.OpenRequest.ttl:type_name -> google.protobuf.Duration
+	21, // 0: logservice.v1.OpenRequest.ttl:type_name -> google.protobuf.Duration
 	8,  // 1: logservice.v1.TailResponse.begin:type_name -> logservice.v1.TailBegin
-	9,  // 2: logservice.v1.TailResponse.batch:type_name -> logservice.v1.TailBatch
-	10, // 3: logservice.v1.TailResponse.gap:type_name -> logservice.v1.TailGap
-	11, // 4: logservice.v1.TailResponse.end:type_name -> logservice.v1.TailEnd
-	0,  // 5: logservice.v1.TailBegin.state:type_name -> logservice.v1.LogState
-	1,  // 6: logservice.v1.CloseRequest.archiving:type_name -> logservice.v1.Archiving
-	17, // 7: logservice.v1.ListResponse.streams:type_name -> logservice.v1.StreamInfo
-	16, // 8: logservice.v1.ListResponse.archiving:type_name -> logservice.v1.Backlog
-	20, // 9: logservice.v1.StreamInfo.ttl:type_name -> google.protobuf.Duration
-	20, // 10: logservice.v1.WatchRequest.interval:type_name -> google.protobuf.Duration
-	17, // 11: logservice.v1.WatchResponse.streams:type_name -> logservice.v1.StreamInfo
-	2,  // 12: logservice.v1.LogStream.Open:input_type -> logservice.v1.OpenRequest
-	4,  // 13: logservice.v1.LogStream.Push:input_type -> logservice.v1.PushRequest
-	6,  // 14: logservice.v1.LogStream.Tail:input_type -> logservice.v1.TailRequest
-	12, // 15: logservice.v1.LogStream.Close:input_type -> logservice.v1.CloseRequest
-	14, // 16: logservice.v1.LogStream.List:input_type -> logservice.v1.ListRequest
-	18, // 17: logservice.v1.LogStream.Watch:input_type -> logservice.v1.WatchRequest
-	3,  // 18: logservice.v1.LogStream.Open:output_type -> logservice.v1.OpenResponse
-	5,  // 19: logservice.v1.LogStream.Push:output_type -> logservice.v1.PushResponse
-	7,  // 20: logservice.v1.LogStream.Tail:output_type -> logservice.v1.TailResponse
-	13, // 21: logservice.v1.LogStream.Close:output_type -> logservice.v1.CloseResponse
-	15, // 22: logservice.v1.LogStream.List:output_type -> logservice.v1.ListResponse
-	19, // 23: logservice.v1.LogStream.Watch:output_type -> logservice.v1.WatchResponse
-	18, // [18:24] is the sub-list for method output_type
-	12, // [12:18] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	10, // 2: logservice.v1.TailResponse.batch:type_name -> logservice.v1.TailBatch
+	11, // 3: logservice.v1.TailResponse.gap:type_name -> logservice.v1.TailGap
+	12, // 4: logservice.v1.TailResponse.end:type_name -> logservice.v1.TailEnd
+	9,  // 5: logservice.v1.TailResponse.attempt:type_name -> logservice.v1.TailAttempt
+	0,  // 6: logservice.v1.TailBegin.state:type_name -> logservice.v1.LogState
+	1,  // 7: logservice.v1.CloseRequest.archiving:type_name -> logservice.v1.Archiving
+	18, // 8: logservice.v1.ListResponse.streams:type_name -> logservice.v1.StreamInfo
+	17, // 9: logservice.v1.ListResponse.archiving:type_name -> logservice.v1.Backlog
+	21, // 10: logservice.v1.StreamInfo.ttl:type_name -> google.protobuf.Duration
+	21, // 11: logservice.v1.WatchRequest.interval:type_name -> google.protobuf.Duration
+	18, // 12: logservice.v1.WatchResponse.streams:type_name -> logservice.v1.StreamInfo
+	2,  // 13: logservice.v1.LogStream.Open:input_type -> logservice.v1.OpenRequest
+	4,  // 14: logservice.v1.LogStream.Push:input_type -> logservice.v1.PushRequest
+	6,  // 15: logservice.v1.LogStream.Tail:input_type -> logservice.v1.TailRequest
+	13, // 16: logservice.v1.LogStream.Close:input_type -> logservice.v1.CloseRequest
+	15, // 17: logservice.v1.LogStream.List:input_type -> logservice.v1.ListRequest
+	19, // 18: logservice.v1.LogStream.Watch:input_type -> logservice.v1.WatchRequest
+	3,  // 19: logservice.v1.LogStream.Open:output_type -> logservice.v1.OpenResponse
+	5,  // 20: logservice.v1.LogStream.Push:output_type -> logservice.v1.PushResponse
+	7,  // 21: logservice.v1.LogStream.Tail:output_type -> logservice.v1.TailResponse
+	14, // 22: logservice.v1.LogStream.Close:output_type -> logservice.v1.CloseResponse
+	16, // 23: logservice.v1.LogStream.List:output_type -> logservice.v1.ListResponse
+	20, // 24: logservice.v1.LogStream.Watch:output_type -> logservice.v1.WatchResponse
+	19, // [19:25] is the sub-list for method output_type
+	13, // [13:19] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_logservice_v1_log_stream_proto_init() }
@@ -1481,6 +1613,7 @@ func file_logservice_v1_log_stream_proto_init() {
 		(*TailResponse_Batch)(nil),
 		(*TailResponse_Gap)(nil),
 		(*TailResponse_End)(nil),
+		(*TailResponse_Attempt)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1488,7 +1621,7 @@ func file_logservice_v1_log_stream_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_logservice_v1_log_stream_proto_rawDesc), len(file_logservice_v1_log_stream_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   18,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -59,7 +59,11 @@ func (m *atMost) Read(p []byte) (int, error) {
 // are replaced as service.Content.Readable does.
 func (a *API) Download(c *Call, l Log) error {
 	ctx := c.Request.Context()
-	content, err := a.service.Blob(ctx, l.ID())
+	attempt, err := c.Query.Sequence("attempt", 1)
+	if err != nil {
+		return err
+	}
+	content, err := a.service.Blob(ctx, l.ID(), attempt)
 	if err != nil {
 		return err
 	}
@@ -68,6 +72,9 @@ func (a *API) Download(c *Call, l Log) error {
 	h.Set("Content-Type", "text/plain; charset=utf-8")
 	Harmless(h)
 	h.Set(logservice.HeaderState, content.State())
+	if content.Attempt > 1 {
+		h.Set(logservice.HeaderAttempt, strconv.FormatInt(content.Attempt, 10))
+	}
 	if !content.Modified.IsZero() {
 		h.Set("Last-Modified", content.Modified.UTC().Format(http.TimeFormat))
 	}

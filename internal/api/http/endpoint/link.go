@@ -59,8 +59,11 @@ func (a *API) giveLink(c *Call, kind service.LinkKind, path string, id logservic
 	if err != nil {
 		return err
 	}
-	link, err := a.service.StoreLink(c.Request.Context(), kind, id, ttl)
-	if errors.Is(err, logservice.ErrUnsupported) {
+	var link string
+	if kind == service.LinkDownload {
+		link, err = a.service.StoreLink(c.Request.Context(), id, ttl)
+	}
+	if kind != service.LinkDownload || errors.Is(err, logservice.ErrUnsupported) {
 		link, err = a.ownLink(c.Request, kind, path, id, ttl)
 	}
 	if err != nil {

@@ -37,11 +37,14 @@ func (l *Lines) Hold(ctx context.Context, n int64) error { return l.body.hold(ct
 // Release gives all memory back. Nothing may refer to the lines any more.
 func (l *Lines) Release() { l.body.release() }
 
-// Record appends to the stream of l, and opens it where it is not open: for
-// clients that never open one.
+// Record appends to the stream of l, for clients that never open one: it opens
+// it, or where the log has ended adds the lines to what is stored.
 func (a *API) Record(ctx context.Context, l Log, b logs.Lines) error {
 	_, err := a.service.Append(ctx, l.ID(), b)
 	if errors.Is(err, logservice.ErrStreamNotFound) {
+		err = a.service.AddLate(ctx, l.ID(), b.Data)
+	}
+	if errors.Is(err, logservice.ErrBlobNotFound) {
 		if err = a.service.Open(ctx, l.ID(), logs.OpenOptions{}); err == nil {
 			_, err = a.service.Append(ctx, l.ID(), b)
 		}
@@ -51,7 +54,7 @@ func (a *API) Record(ctx context.Context, l Log, b logs.Lines) error {
 
 // Finish ends the log of l, of which b is all: see service.Service.Finish.
 func (a *API) Finish(ctx context.Context, l Log, b logs.Lines) error {
-	return a.service.Finish(ctx, l.ID(), b.Data, b.Count)
+	return a.service.Finish(ctx, l.ID(), b.Data)
 }
 
 // FirstLine is the first line of the log of l; see service.Service.FirstLine.

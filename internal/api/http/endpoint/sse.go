@@ -17,14 +17,30 @@ const (
 // eventEnd ends an event, and is nowhere else: a line holds no line break.
 var eventEnd = []byte("\n\n")
 
-// frames writes a batch as server-sent events, in the form of the WHATWG HTML
-// standard: a line is an event whose id is its sequence. The data of a batch
+// framing writes a batch as server-sent events, in the form of the WHATWG HTML
+// standard: a line is an event whose id is its position. The data of a batch
 // holds no line breaks inside a line, so a line is one data field.
 //
 // It is made once a batch and shared by all readers, see Batch.Encoded.
-func frames(b *logs.Batch) []byte {
+type framing func(*logs.Batch) []byte
+
+// frames is the framing of an attempt's batches.
+func frames(attempt int64) framing {
+	if attempt == 1 {
+		return firstFrames
+	}
+	return func(b *logs.Batch) []byte { return encode(b, attempt) }
+}
+
+func firstFrames(b *logs.Batch) []byte { return encode(b, 1) }
+
+func encode(b *logs.Batch, attempt int64) []byte {
 	const perLine = len("id: ") + len("\ndata: ") + len("\n\n")
-	digits := len(strconv.FormatInt(b.Last(), 10))
+	prefix := "id: "
+	if attempt > 1 {
+		prefix += strconv.FormatInt(attempt, 10) + "-"
+	}
+	digits := len(strconv.FormatInt(b.Last(), 10)) + len(prefix) - len("id: ")
 	lines := b.Count
 	if b.Gap {
 		lines = 1
@@ -39,7 +55,7 @@ func frames(b *logs.Batch) []byte {
 		if n == 0 {
 			n = len(data)
 		}
-		out = strconv.AppendInt(append(out, "id: "...), seq, 10)
+		out = strconv.AppendInt(append(out, prefix...), seq, 10)
 		out = append(append(append(out, "\ndata: "...), data[:n]...), '\n')
 		data = data[n:]
 	}

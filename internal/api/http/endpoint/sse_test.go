@@ -14,11 +14,11 @@ func TestFramesOfABatch(t *testing.T) {
 		strings.Repeat("id: 7\ndata: {}\n\n", 1):           {First: 7, Count: 1, Data: []byte("{}\n")},
 		"id: 9223372036854775807\ndata: {\"b\":\"é\"}\n\n": {First: 1<<63 - 1, Count: 1, Data: []byte("{\"b\":\"é\"}\n")},
 	} {
-		got := frames(b)
+		got := firstFrames(b)
 		if string(got) != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
-		if n := testing.AllocsPerRun(10, func() { frames(b) }); n > 2 {
+		if n := testing.AllocsPerRun(10, func() { firstFrames(b) }); n > 2 {
 			t.Errorf("%v allocations", n)
 		}
 	}

@@ -88,10 +88,12 @@ func archiving(c *Call, ids ...logservice.ID) (how logs.Archiving, err error) {
 }
 
 type streamInfo struct {
-	Size        int64  `json:"size"`
-	Bytes       int64  `json:"bytes"`
-	Subscribers int    `json:"subscribers"`
-	TTL         string `json:"ttl"`
+	Size        int64 `json:"size"`
+	Bytes       int64 `json:"bytes"`
+	Subscribers int   `json:"subscribers"`
+	// Attempt is which attempt of the log it is, from the second on.
+	Attempt int64  `json:"attempt,omitempty"`
+	TTL     string `json:"ttl"`
 	// Node is the server that the log is written through, where there are
 	// several.
 	Node string `json:"node,omitempty"`
@@ -127,6 +129,11 @@ func (a *API) Info(c *Call, t Tree) error {
 			Size: s.Lines, Bytes: s.Bytes, Subscribers: s.Subscribers,
 			TTL:  max(s.TTL, 0).Truncate(time.Second).String(),
 			Node: s.Node,
+		}
+		if s.Attempt > 1 {
+			info := streams[name]
+			info.Attempt = s.Attempt
+			streams[name] = info
 		}
 	}
 	answer := map[string]any{"streams": streams}

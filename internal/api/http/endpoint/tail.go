@@ -7,25 +7,29 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
+	"strings"
 	"time"
 
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/internal/logs"
+	"github.com/harness/log-service/internal/service"
 )
 
 // Tail sends the log of id as server-sent events, from the line after the
 // one that the client had last: its lines so far, then those to come, then
-// the end mark. An unknown log is an empty one.
+// the end mark. An unknown log is an empty one. Without attempt it goes on in
+// the attempts of the log that follow, each after a line that announces it.
 //
 // A position beyond the end is kept: lines up to it are not sent when they
 // come. On a log that has ended the end mark follows at once.
 func (a *API) Tail(c *Call, l Log) error {
-	after, err := resumeAfter(c)
+	from, err := resumeFrom(c)
 	if err != nil {
 		return err
 	}
 	// The cursor outlives the request where the tail takes its connection over.
-	cursor, state, err := a.service.Follow(context.WithoutCancel(c.Request.Context()), l.ID(), after)
+	cursor, state, err := a.service.Follow(context.WithoutCancel(c.Request.Context()), l.ID(), from)
 	switch {
 	case errors.Is(err, logservice.ErrStreamNotFound):
 		cursor, state = ended{}, logservice.StateUnknown
@@ -39,6 +43,9 @@ func (a *API) Tail(c *Call, l Log) error {
 	h.Set("X-Accel-Buffering", "no")
 	Harmless(h)
 	h.Set(logservice.HeaderState, state)
+	if n := cursor.Attempt(); n > 1 {
+		h.Set(logservice.HeaderAttempt, strconv.FormatInt(n, 10))
+	}
 	if c.Request.Method == http.MethodHead {
 		cursor.Close()
 		c.WriteHeader(http.StatusOK)
@@ -56,16 +63,36 @@ func (a *API) Tail(c *Call, l Log) error {
 	return Aborted(err)
 }
 
-// resumeAfter is the sequence of the last line that the client has. A browser
-// that reconnects repeats the URL and adds the header, so the header counts.
-func resumeAfter(c *Call) (int64, error) {
-	if s := c.Request.Header.Get("Last-Event-ID"); s != "" {
-		return sequence("Last-Event-ID", s, 0)
+// resumeFrom is the position of the last line that the client has. A browser
+// that reconnects repeats the URL and adds the header, so the header counts. With
+// attempt=N a position counts in that attempt only; a number alone is in it.
+func resumeFrom(c *Call) (from service.From, err error) {
+	attempt, err := c.Query.Sequence("attempt", 1)
+	if err != nil {
+		return from, err
 	}
-	if s := c.Query.Get("lastEventId"); s != "" {
-		return sequence("lastEventId", s, 0)
+	for _, given := range []param{
+		{"Last-Event-ID", c.Request.Header.Get("Last-Event-ID")},
+		{"lastEventId", c.Query.Get("lastEventId")},
+		{"after", c.Query.Get("after")},
+	} {
+		if given.value == "" {
+			continue
+		}
+		if from.Position, err = logservice.ParsePosition(given.value); err != nil {
+			return from, logservice.Invalidf("%s: %v", given.name, err)
+		}
+		if attempt > 0 && from.Attempt != attempt && strings.Contains(given.value, "-") {
+			from.Sequence = 0 // of another attempt
+		}
+		break
 	}
-	return c.Query.Sequence("after", 0)
+	if attempt > 0 {
+		from.Attempt, from.Only = attempt, true
+	}
+	follow, given, err := c.Query.Bool("follow")
+	from.Existing = given && !follow
+	return from, err
 }
 
 // output is the way to one reader: a connection of our own, or an answer of
@@ -96,7 +123,7 @@ func (a *API) follow(ctx context.Context, cursor logs.Reader, out output) error 
 	for {
 		batches, err := cursor.Next(ctx)
 		if len(batches) > 0 {
-			p, err := sendBatches(out, batches, begun)
+			p, err := sendBatches(out, batches, frames(cursor.Attempt()), begun)
 			if err != nil {
 				return err
 			}
@@ -174,8 +201,8 @@ type progress struct {
 
 // sendBatches sends batches as far as the reader takes them at once; it has
 // begun bytes of the first event already.
-func sendBatches(out output, batches []*logs.Batch, begun int) (progress, error) {
-	if begun > 0 && batches[0].Gap { // and it was none: the reader resumes after its last whole event
+func sendBatches(out output, batches []*logs.Batch, frames framing, begun int) (progress, error) {
+	if begun > 0 && (batches[0].Gap || batches[0].Begins > 0) { // and it was none: the reader resumes after its last whole event
 		return progress{}, errUnfinished
 	}
 	parts := partsPool.Get().(*net.Buffers)
@@ -195,12 +222,12 @@ func sendBatches(out output, batches []*logs.Batch, begun int) (progress, error)
 	if err != nil || n == size {
 		return progress{all: true}, err
 	}
-	return reached(batches, n+begun), nil
+	return reached(batches, frames, n+begun), nil
 }
 
 // reached is how far a reader is that has the first n bytes of the events of
 // batches, but not all.
-func reached(batches []*logs.Batch, n int) progress {
+func reached(batches []*logs.Batch, frames framing, n int) progress {
 	for _, b := range batches {
 		f := b.Encoded(frames)
 		if n >= len(f) {
@@ -221,6 +248,8 @@ func reached(batches []*logs.Batch, n int) progress {
 type ended struct{}
 
 func (ended) Next(context.Context) ([]*logs.Batch, error) { return nil, io.EOF }
+func (ended) Attempt() int64                              { return 1 }
+func (ended) First() int64                                { return 1 }
 func (ended) Ready() <-chan struct{}                      { return nil }
 func (ended) Rewind(int64)                                {}
 func (ended) Close()                                      {}

@@ -11,7 +11,7 @@ allow_when_full()
 local found = {}
 for _, due in ipairs(redis.call('ZRANGEBYSCORE', root .. 'due', '-inf', now, 'LIMIT', 0, ARGV[3])) do
 	name, meta = due, root .. 's:' .. due
-	local m = redis.call('HMGET', meta, 'g', 'c', 't', 'a', 'k')
+	local m = redis.call('HMGET', meta, 'g', 'c', 't', 'a', 'k', 'n', 'b')
 	if not m[1] then
 		redis.call('ZREM', root .. 'due', due)
 	else

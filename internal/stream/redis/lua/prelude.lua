@@ -7,6 +7,11 @@ local function key(kind, gen)
 	return root .. kind .. ':' .. gen .. ':' .. name
 end
 
+-- entry_id returns the ID of an entry: Lua on its own writes large numbers rounded.
+local function entry_id(sequence, part)
+	return string.format('%.0f-%d', sequence, part)
+end
+
 -- tail returns the end of a generation: the next sequence and the header of its
 -- newest entry, as header.go lays it out.
 local function tail(gen)
@@ -14,7 +19,7 @@ local function tail(gen)
 	if not e then -- a Redis that evicts has dropped the lines
 		local m = redis.call('HMGET', meta, 'p', 'v')
 		local h = 'o' .. struct.pack('>I4I8I8I8', 1, 0, tonumber(m[2]), now) .. string.rep('\0', 12)
-		redis.call('XADD', key('d', gen), (m[1] - 1) .. '-1', h, '')
+		redis.call('XADD', key('d', gen), entry_id(m[1] - 1, 1), h, '')
 		return tonumber(m[1]), h
 	end
 	local h = e[2][1]
@@ -68,7 +73,7 @@ local function finish(gen, seen)
 	local n, h = tail(gen)
 	seen = math.max(tonumber(seen or 0), tonumber(redis.call('HGET', meta, 'w') or 0))
 	if seen > n then
-		redis.call('XADD', key('d', gen), n .. '-0', mark('g', seen - n, 0, h), '')
+		redis.call('XADD', key('d', gen), entry_id(n, 0), mark('g', seen - n, 0, h), '')
 		n = seen
 	end
 	redis.call('XADD', key('d', gen), '9223372036854775807-0', mark('c', 0, n, h), '')
@@ -76,10 +81,11 @@ local function finish(gen, seen)
 	return n
 end
 
--- remove ends a stream: its name is free, its readers read on to the end. It
--- returns whether something must be reaped, and the next sequence.
-local function remove(gen, closed)
-	local n = closed and tail(gen) or finish(gen)
+-- remove ends a stream, as finish does one that is not closed: its name is free,
+-- its readers read on to the end. It returns whether something must be reaped, and
+-- the next sequence.
+local function remove(gen, closed, seen)
+	local n = closed and tail(gen) or finish(gen, seen)
 	redis.call('DEL', meta)
 	redis.call('ZREM', root .. 'names', name)
 	redis.call('ZREM', root .. 'due', name)
