@@ -220,3 +220,66 @@ func bareDownload(b *testing.B, db *bbolt.DB) {
 		}
 	}
 }
+
+// BenchmarkManySmall gets and lists the records of a catalog of 128,000; the
+// reference is bare bbolt on the same file.
+func BenchmarkManySmall(b *testing.B) {
+	const n = 128_000
+	s := openStore(b, dataFile(b))
+	key := func(i int) string { return fmt.Sprintf("p/%08d", i) }
+	content := storetest.Noise(200)
+	for at := 0; at < n; at += 4000 {
+		_, err := s.update(func(tx *txn) error {
+			for i := at; i < at+4000; i++ {
+				id, err := blobKey(storetest.ID("acc", key(i)), 1)
+				if err != nil {
+					return err
+				}
+				rec := record{info: logs.BlobInfo{Size: int64(len(content)), Archive: true}, inline: content}
+				if err := tx.put(bucketBlobs, id, rec.encode(id)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	i := 0
+	next := func() logservice.ID { i = (i + 7919) % n; return storetest.ID("acc", key(i)) }
+	b.Run("get", func(b *testing.B) {
+		for b.Loop() {
+			blob, err := s.Get(b.Context(), next())
+			if err != nil {
+				b.Fatal(err)
+			}
+			_ = blob.Close()
+		}
+	})
+	b.Run("get-bare", func(b *testing.B) {
+		for b.Loop() {
+			id, _ := blobKey(next(), 1)
+			err := s.db.Load().db.View(func(tx *bbolt.Tx) error {
+				_, err := decodeRecord(id, tx.Bucket(bucketBlobs).Get(id))
+				return err
+			})
+			if err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("list", func(b *testing.B) {
+		for b.Loop() {
+			found := 0
+			for _, err := range s.List(b.Context(), "acc", "") {
+				if found++; err != nil {
+					b.Fatal(err)
+				}
+			}
+			if found != n {
+				b.Fatal(found)
+			}
+		}
+	})
+}

@@ -1,7 +1,6 @@
 package bolt
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -28,7 +27,7 @@ func guard(f func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("%w: %v", logs.ErrDamaged, p)
+			err = fmt.Errorf("%w: %v", errPages, p)
 		}
 	}()
 	return f()
@@ -38,6 +37,8 @@ func guard(f func() error) (err error) {
 type handle struct {
 	db   *bbolt.DB
 	file *os.File // the file of db, with its lock
+	// known are the pages that need no further check.
+	known pageCache
 }
 
 // failure is why there is no catalog. The writer recovers from it; see
@@ -116,7 +117,9 @@ func (s *Store) update(fn func(*txn) error) (inFn bool, err error) {
 		}
 		return true, fmt.Errorf("%s: %w", s.path, err)
 	}
-	return false, s.commitFailed(guard(tx.Commit))
+	err = guard(tx.Commit)
+	tx.pages.known.remove(tx.replaced)
+	return false, s.commitFailed(err)
 }
 
 func (s *Store) begin(writable bool) (tx *txn, err error) {
@@ -125,14 +128,15 @@ func (s *Store) begin(writable bool) (tx *txn, err error) {
 	if h != nil {
 		tx = &txn{}
 		err = guard(func() (err error) {
-			tx.Tx, err = h.db.Begin(writable)
+			if tx.Tx, err = h.db.Begin(writable); err == nil {
+				tx.pages = treeOf(tx.Tx, h.file)
+				tx.pages.mapped, tx.pages.known, tx.pages.touched = mapping(tx.Tx), &h.known, &tx.replaced
+			}
 			return err
 		})
 	}
 	switch {
 	case err == nil:
-		tx.pages = treeOf(tx.Tx, h.file)
-		tx.pages.known = make(map[int64]page)
 		return tx, nil
 	case errors.Is(err, logs.ErrDamaged):
 		return nil, s.fail(err, failure{damaged: true, poisoned: true})
@@ -148,7 +152,8 @@ func (s *Store) begin(writable bool) (tx *txn, err error) {
 // txn is a transaction of bbolt that checks the pages which it uses.
 type txn struct {
 	*bbolt.Tx
-	pages tree
+	pages    tree
+	replaced []int64 // pages that its changes may replace
 }
 
 // at checks the pages that a use of a key touches. leaf is the one that has the
@@ -165,13 +170,17 @@ func (tx *txn) at(name, key []byte, wide bool) (b *bbolt.Bucket, leaf page, next
 // transaction.
 func (tx *txn) get(name, key []byte) ([]byte, error) {
 	b, leaf, _, err := tx.at(name, key, false)
-	if err == nil && b != nil && !leaf.has(key) {
-		b, _, _, err = tx.at(name, key, true)
-	}
 	if err != nil || b == nil {
 		return nil, err
 	}
-	return b.Get(key), nil
+	value := leaf.get(key)
+	if value == nil {
+		_, _, _, err = tx.at(name, key, true)
+	}
+	if err == nil && (b.Root() == 0 || tx.Writable()) { // it may be a value of this transaction
+		value = b.Get(key)
+	}
+	return value, err
 }
 
 func (tx *txn) put(name, key, value []byte) error {
@@ -204,8 +213,8 @@ func (tx *txn) scan(name, from []byte, yield func(key, value []byte) bool) error
 			}
 			return nil
 		}
-		for i := range leaf.count {
-			if e, _ := leaf.entry(i); bytes.Compare(e.key, from) >= 0 && !yield(e.key, e.value) {
+		for i := leaf.search(from, 0); i < leaf.count; i++ {
+			if e, _ := leaf.entry(i); !yield(e.key, e.value) {
 				return nil
 			}
 		}

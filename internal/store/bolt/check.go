@@ -86,33 +86,22 @@ func (c *checker) buckets(tx *bbolt.Tx) error {
 	return nil
 }
 
-// bucketHeader is the root and a number, 64 bits each. The page of a small
-// bucket follows.
-const bucketHeader = 16
-
 func (c *checker) bucket(e entry) error {
 	known := slices.ContainsFunc([][]byte{bucketBlobs, bucketFiles, bucketAbout, bucketChunks, bucketGarbage}, func(name []byte) bool {
 		return bytes.Equal(name, e.key)
 	})
-	if !known || len(e.value) < bucketHeader {
+	if !known {
 		return badPage(0, "belongs to an unknown bucket %q", e.key)
 	}
-	root, inline := int64(binary.LittleEndian.Uint64(e.value)), e.value[bucketHeader:]
-	if root != 0 && len(inline) == 0 {
-		*c.roots = append(*c.roots, root)
-		return c.trunk(root)
-	}
-	if root != 0 || len(inline) < pageHeader {
-		return badPage(root, "is no root of bucket %q", e.key)
-	}
-	p, _, err := parsePage(inline, 0)
-	if err == nil && !p.leaf {
-		err = badPage(root, "is no leaf")
-	}
-	if err != nil {
+	root, inline, err := e.bucket()
+	switch {
+	case err != nil:
 		return err
+	case root == 0:
+		return c.check(inline, nil, nil)
 	}
-	return c.check(p, nil, nil)
+	*c.roots = append(*c.roots, root)
+	return c.trunk(root)
 }
 
 // trunk checks the branch pages of a tree.

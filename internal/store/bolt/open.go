@@ -196,7 +196,7 @@ func (s *Store) mayGoOn() error {
 }
 
 // openBolt opens a file with bbolt. Problems with the file itself are
-// ErrDamaged.
+// ErrDamaged. One that is cut short can be opened to read the rest.
 func openBolt(path string, readOnly bool) (*handle, error) {
 	h := &handle{}
 	o := &bbolt.Options{
@@ -215,11 +215,14 @@ func openBolt(path string, readOnly bool) (*handle, error) {
 		o.InitialMmapSize = int(int64(mapSize))
 	}
 	err := guard(func() (err error) {
-		if h.db, err = bbolt.Open(path, 0o600, o); err != nil {
+		if h.db, err = bbolt.Open(path, 0o600, o); err != nil || readOnly {
 			return err
 		}
 		return checkLength(h)
 	})
+	if info, no := os.Stat(path); err != nil && no == nil && info.Size() < 2*pageSize && !errors.Is(err, bolterrors.ErrTimeout) {
+		err = fmt.Errorf("%w: %w", bolterrors.ErrInvalid, err) // bbolt has none for a file without room for its headers
+	}
 	for _, about := range []error{bolterrors.ErrInvalid, bolterrors.ErrChecksum, bolterrors.ErrVersionMismatch, syscall.EIO} {
 		if h.file != nil && errors.Is(err, about) { // opening it says nothing about its pages
 			err = fmt.Errorf("%w: %w", logs.ErrDamaged, err)

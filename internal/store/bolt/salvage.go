@@ -4,18 +4,17 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"fmt"
 
 	"go.etcd.io/bbolt"
 
 	"github.com/harness/log-service/internal/logs"
 )
 
-// span is a range of keys excluding its ends; a nil end is open.
+// span is a range of keys from one on and below another, which is open if nil.
 type span struct{ from, to []byte }
 
 func (r *span) has(key []byte) bool {
-	return bytes.Compare(key, r.from) > 0 && (r.to == nil || bytes.Compare(key, r.to) < 0)
+	return bytes.Compare(key, r.from) >= 0 && (r.to == nil || bytes.Compare(key, r.to) < 0)
 }
 
 // salvage reads a bucket of a damaged catalog.
@@ -26,67 +25,56 @@ type salvage struct {
 
 	tree
 	root   int64   // of the bucket
-	inline []entry // those of a bucket in the page of its parent
+	inline page    // of a bucket that has no root
 	free   pageSet // nil: they are not known
 	seen   pageSet // in this walk
+	lost   *span   // the entries that this walk may have missed
 
 	trusted bool        // the list of free pages, otherwise the references
 	both    []reference // to pages that are free, in this walk
 }
 
-// run puts the entries, from the start as far as they can be read, then backward
-// from the end, then those of leaves that no readable page refers to. lost is the
-// range in which entries may be missing, nil if there is none.
+// run puts the entries that can be read, then those of leaves that no readable
+// page refers to. lost is the range in which entries may be missing, nil if there
+// is none.
 func (s *salvage) run() (lost *span, err error) {
 	err = guard(func() error { return s.from.db.View(s.open) })
 	if err != nil && !errors.Is(err, logs.ErrDamaged) {
 		return nil, err
 	}
-	damaged := err != nil
-	for _, e := range s.inline {
-		if !s.valid(e.key, e.value) {
+	if s.root == 0 {
+		return s.small(err != nil)
+	}
+	damaged, err := s.examine()
+	if err == nil {
+		err = s.each(s.put)
+	}
+	if err != nil || s.lost == nil && !damaged {
+		return nil, err
+	}
+	if damaged && s.lost == nil {
+		s.lost = &span{} // the root is not the root of all
+	}
+	return s.lost, s.strays()
+}
+
+// small puts the entries of a bucket without a root.
+func (s *salvage) small(damaged bool) (lost *span, err error) {
+	for i := range s.inline.count {
+		if e, bad := s.inline.entry(i); bad != nil || !s.valid(e.key, e.value) {
 			damaged = true
 		} else if err := s.put(e.key, e.value); err != nil {
 			return nil, err
 		}
 	}
-	switch {
-	case s.root != 0:
-		damaged = s.examine()
-	case damaged:
-		s.trusted = s.free != nil
-		return &span{}, s.strays()
-	default:
+	if !damaged {
 		return nil, nil
 	}
-	r := &span{}
-	err = s.each(false, func(k, v []byte) error {
-		if bytes.Compare(k, r.from) <= 0 || !s.valid(k, v) {
-			return fmt.Errorf("%w: %q is no entry of bucket %q", logs.ErrDamaged, k, s.bucket)
-		}
-		r.from = bytes.Clone(k)
-		return s.put(k, v)
-	})
-	if err == nil && damaged {
-		return &span{}, s.strays() // the root is not the root of all
-	}
-	if !errors.Is(err, logs.ErrDamaged) {
-		return nil, err
-	}
-	err = s.each(true, func(k, v []byte) error {
-		if !r.has(k) || !s.valid(k, v) {
-			return errWhole
-		}
-		r.to = bytes.Clone(k)
-		return s.put(k, v)
-	})
-	if err != nil && !errors.Is(err, logs.ErrDamaged) && !errors.Is(err, errWhole) {
-		return nil, err
-	}
-	return r, s.strays()
+	s.trusted = s.free != nil
+	return &span{}, s.strays()
 }
 
-// open finds the bucket.
+// open finds the bucket, also in a damaged page.
 func (s *salvage) open(tx *bbolt.Tx) error {
 	s.tree = treeOf(tx, s.from.file)
 	if free, _, err := freePages(s.from.file); err == nil {
@@ -97,35 +85,38 @@ func (s *salvage) open(tx *bbolt.Tx) error {
 			}
 		}
 	}
-	b := tx.Bucket(s.bucket)
-	switch {
-	case b == nil && bytes.Equal(s.bucket, bucketBlobs):
-		return fmt.Errorf("%w: it has no bucket %q", logs.ErrDamaged, s.bucket)
-	case b == nil:
-		return nil
-	case b.Root() == 0:
-		return b.ForEach(func(k, v []byte) error {
-			s.inline = append(s.inline, entry{key: bytes.Clone(k), value: bytes.Clone(v)})
-			return nil
-		})
+	top := s.tree
+	top.flags = bucketFlag
+	root := int64(tx.Cursor().Bucket().Root())
+	leaf, _, err := top.find(root, s.bucket, false)
+	if err != nil {
+		leaf, _ = top.read(root)
 	}
-	s.root = int64(b.Root())
-	return nil
+	for i := 0; leaf.leaf && i < leaf.count; i++ {
+		if e, bad := leaf.entry(i); bad == nil && bytes.Equal(e.key, s.bucket) {
+			s.root, s.inline, bad = e.bucket()
+			return errorOr(bad, err)
+		}
+	}
+	if err == nil && bytes.Equal(s.bucket, bucketBlobs) {
+		err = badPage(root, "has no bucket %q", s.bucket)
+	}
+	return err
 }
 
 // examine walks the bucket without putting anything, and reports whether its
 // references are damaged. If a page is both used and free, either its reference is
 // damaged, or the list of free pages: then that is not trusted.
-func (s *salvage) examine() (damaged bool) {
-	damaged = s.each(false, func(_, _ []byte) error { return nil }) != nil
-	if s.free == nil {
-		return damaged
+func (s *salvage) examine() (damaged bool, err error) {
+	err = s.each(func(_, _ []byte) error { return nil })
+	if damaged = s.lost != nil; err != nil || s.free == nil {
+		return damaged, err
 	}
 	for _, r := range append(s.both, reference{id: s.root}) {
 		damaged = damaged || s.strayTwin(r)
 	}
 	s.trusted = damaged || len(s.both) == 0
-	return damaged
+	return damaged, nil
 }
 
 // strayTwin reports whether there is a page to which a reference led before one
@@ -150,9 +141,6 @@ func (s *salvage) strayTwin(r reference) bool {
 	return false
 }
 
-// errWhole ends a walk at a key that is known.
-var errWhole = errors.New("no further keys")
-
 // valid reports whether an entry is one of the bucket: the walk may have been
 // led to the pages of another one.
 func (s *salvage) valid(k, v []byte) bool {
@@ -168,10 +156,19 @@ func (s *salvage) valid(k, v []byte) bool {
 	return len(k) == 12 && len(v) >= chunkHeader && binary.BigEndian.Uint32(v) == checksum(k, v[4:])
 }
 
-// each yields the entries of the bucket up to the first damage.
-func (s *salvage) each(backward bool, put func(k, v []byte) error) error {
-	s.seen, s.both = newPageSet(s.end), nil
-	return s.walk(reference{id: s.root}, backward, put)
+// each yields the entries of the bucket that can be read.
+func (s *salvage) each(put func(k, v []byte) error) error {
+	s.seen, s.both, s.lost = newPageSet(s.end), nil, nil
+	return s.walk(reference{id: s.root}, put)
+}
+
+// miss notes that the keys from one on, below another, cannot be read. They
+// come in order.
+func (s *salvage) miss(from, to []byte) {
+	if s.lost == nil {
+		s.lost = &span{from: bytes.Clone(from)}
+	}
+	s.lost.to = bytes.Clone(to)
 }
 
 // reference is what leads to a page: its keys are from one (nil: any) on, and
@@ -181,37 +178,37 @@ type reference struct {
 	from, to []byte
 }
 
-// walk yields the entries below a page. bbolt's cursor would follow a damaged
-// reference in a circle, or to an older page.
-func (s *salvage) walk(r reference, backward bool, put func(k, v []byte) error) error {
+// walk yields the entries below a page, except damaged ones. bbolt's cursor
+// would follow a damaged reference in a circle, or to an older page.
+func (s *salvage) walk(r reference, put func(k, v []byte) error) error {
 	p, err := s.checked(r.id, r.from, r.to)
-	if err != nil {
-		return err
+	if errors.Is(err, logs.ErrDamaged) || err == nil && !s.mayUse(r) {
+		s.miss(r.from, r.to)
+		return nil
 	}
+	for i := 0; err == nil && i < p.count; i++ {
+		e, _ := p.entry(i)
+		switch {
+		case !p.leaf:
+			err = s.walk(reference{e.child, e.key, p.keyAfter(i, r.to)}, put)
+		case s.valid(e.key, e.value):
+			err = put(e.key, e.value)
+		default:
+			s.miss(e.key, append(bytes.Clone(e.key), 0))
+		}
+	}
+	return err
+}
+
+// mayUse reports whether a page is one of the bucket, as far as that is known.
+func (s *salvage) mayUse(r reference) bool {
 	if s.free != nil && s.free.has(r.id) {
 		s.both = append(s.both, r)
 		if s.trusted {
-			return badPage(r.id, "is used, but free")
+			return false
 		}
 	}
-	if !s.seen.add(r.id) {
-		return badPage(r.id, "is used twice")
-	}
-	for i := range p.count {
-		if backward {
-			i = p.count - 1 - i
-		}
-		e, _ := p.entry(i)
-		if p.leaf {
-			err = put(e.key, e.value)
-		} else {
-			err = s.walk(reference{e.child, e.key, p.keyAfter(i, r.to)}, backward, put)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return s.seen.add(r.id)
 }
 
 // strays puts the entries of all leaves in the file that are not free: what

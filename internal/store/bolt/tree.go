@@ -18,8 +18,8 @@ import (
 // change of such pages makes it write over others. Therefore the pages that a
 // read or a change of a key uses are checked before bbolt uses them (find), and
 // what no single path shows is checked when a catalog is opened (see check.go).
-// The checks read the file and not bbolt's mapping: a bad sector is an error
-// there, and not a fault.
+// The entries of a page are compared with each other once: afterwards, until a
+// commit replaces the page, only with the reference to it.
 
 const (
 	branchFlag = 0x01
@@ -41,12 +41,13 @@ func badPage(id int64, format string, args ...any) error {
 
 // tree reads pages of a catalog.
 type tree struct {
-	file  io.ReaderAt
-	end   int64  // the number of pages
-	flags uint32 // of the entries in leaves: 0 or bucketFlag
-	// known are pages that were checked before, leaves without their bytes; nil:
-	// none are kept.
-	known map[int64]page
+	file   io.ReaderAt
+	mapped []byte // the file in memory, if a bad sector may be a fault (see guard)
+	end    int64  // the number of pages
+	flags  uint32 // of the entries in leaves: 0 or bucketFlag
+	known  *pageCache
+	// touched gets the pages that a change of a key may replace; nil: nothing.
+	touched *[]int64
 }
 
 func treeOf(tx *bbolt.Tx, file io.ReaderAt) tree {
@@ -66,16 +67,26 @@ func (t tree) read(id int64) (page, error) {
 	if id < 2 || id >= t.end {
 		return page{}, badPage(id, "does not exist")
 	}
-	b := make([]byte, pageSize)
-	if err := t.readAt(b, id); err != nil {
+	b, err := t.bytes(id, pageSize)
+	if err != nil {
 		return page{}, err
 	}
 	p, size, err := parsePage(b, id)
 	if err == nil && size > pageSize {
-		p.b = make([]byte, size)
-		err = t.readAt(p.b, id)
+		p.b, err = t.bytes(id, size)
 	}
 	return p, err
+}
+
+func (t tree) bytes(id, size int64) ([]byte, error) {
+	if at := id * pageSize; t.mapped != nil {
+		if size > int64(len(t.mapped))-at {
+			return nil, badPage(id, "extends beyond the end")
+		}
+		return t.mapped[at : at+size : at+size], nil
+	}
+	b := make([]byte, size)
+	return b, t.readAt(b, id)
 }
 
 func (t tree) readAt(b []byte, id int64) error {
@@ -127,8 +138,8 @@ func (p page) entry(i int) (e entry, err error) {
 }
 
 // check reports what is not as bbolt writes it: entries without a gap between
-// them, in the order of their keys, on as many pages as they need. from is the
-// first key, unless nil; the keys are below to, unless nil.
+// them, in the order of their keys, on as many pages as they need. For from and
+// to see within.
 func (t tree) check(p page, from, to []byte) error {
 	end, last := pageHeader+16*p.count, []byte(nil)
 	for i := range p.count {
@@ -138,38 +149,51 @@ func (t tree) check(p page, from, to []byte) error {
 			return err
 		case e.from != end, p.leaf && e.flags != t.flags:
 			return badPage(p.id, "has a damaged entry")
-		case bytes.Compare(e.key, last) <= 0, to != nil && bytes.Compare(e.key, to) >= 0, i == 0 && from != nil && !bytes.Equal(e.key, from):
+		case bytes.Compare(e.key, last) <= 0:
 			return badPage(p.id, "has a key in the wrong place")
 		}
 		end, last = end+len(e.key)+len(e.value), e.key
 	}
-	if p.count == 0 && (!p.leaf || from != nil) || (end+pageSize-1)/pageSize != (len(p.b)+pageSize-1)/pageSize {
+	if (end+pageSize-1)/pageSize != (len(p.b)+pageSize-1)/pageSize {
 		return badPage(p.id, "has another size than its entries")
+	}
+	return p.within(from, to)
+}
+
+// within reports a page that is not the one which a reference means: from is its
+// first key, unless nil, and its keys are below to, unless nil.
+func (p page) within(from, to []byte) error {
+	if p.count == 0 {
+		if !p.leaf || from != nil {
+			return badPage(p.id, "is empty")
+		}
+		return nil
+	}
+	first, err := p.entry(0)
+	if err != nil {
+		return err
+	}
+	last, err := p.entry(p.count - 1)
+	if err != nil {
+		return err
+	}
+	if from != nil && !bytes.Equal(first.key, from) || to != nil && bytes.Compare(last.key, to) >= 0 {
+		return badPage(p.id, "has a key in the wrong place")
 	}
 	return nil
 }
 
+// checked returns a page that has been checked, now or before.
 func (t tree) checked(id int64, from, to []byte) (page, error) {
 	p, err := t.read(id)
-	if err == nil {
-		err = t.check(p, from, to)
-	}
-	return p, err
-}
-
-// node is checked, for a page that may be known. One that is has its bytes if it
-// is a branch.
-func (t tree) node(id int64, from, to []byte) (page, error) {
-	if p, ok := t.known[id]; ok {
-		return p, nil
-	}
-	p, err := t.checked(id, from, to)
-	if err == nil && t.known != nil {
-		kept := p
-		if p.leaf {
-			kept.b = nil
+	switch {
+	case err != nil:
+	case t.known.has(id):
+		err = p.within(from, to)
+	default:
+		if err = t.check(p, from, to); err == nil {
+			t.known.add(id)
 		}
-		t.known[id] = kept
 	}
 	return p, err
 }
@@ -178,38 +202,49 @@ func (t tree) node(id int64, from, to []byte) (page, error) {
 // leaf begins; nil: it is the last. It checks the pages from the root to the leaf.
 // wide also checks their neighbors: bbolt may merge them when it changes the
 // key, and a damaged key in a branch leads to them those who look for others.
-// The leaf may be without its bytes then.
 func (t tree) find(root int64, key []byte, wide bool) (leaf page, next []byte, err error) {
-	p, err := t.node(root, nil, nil)
+	visit := t.checked
+	if wide && t.touched != nil { // in a transaction
+		visit = func(id int64, from, to []byte) (page, error) {
+			*t.touched = append(*t.touched, id)
+			return t.checked(id, from, to)
+		}
+	}
+	p, err := visit(root, nil, nil)
 	for depth := 0; err == nil && !p.leaf; depth++ {
 		if depth == maxDepth {
 			return p, nil, badPage(p.id, "is in a cycle")
 		}
-		at := max(0, sort.Search(p.count, func(i int) bool { e, _ := p.entry(i); return bytes.Compare(e.key, key) > 0 })-1)
+		at := max(0, p.search(key, 1)-1)
 		above := next
 		for _, i := range []int{at - 1, at + 1} {
 			if wide && i >= 0 && i < p.count && err == nil {
 				e, _ := p.entry(i)
-				_, err = t.node(e.child, e.key, p.keyAfter(i, above))
+				_, err = visit(e.child, e.key, p.keyAfter(i, above))
 			}
 		}
 		if err == nil {
 			e, _ := p.entry(at)
 			next = p.keyAfter(at, above)
-			p, err = t.node(e.child, e.key, next)
+			p, err = visit(e.child, e.key, next)
 		}
-	}
-	if err == nil && !wide && p.b == nil {
-		p, err = t.read(p.id)
 	}
 	return p, next, err
 }
 
-// has reports whether a leaf has a key.
-func (p page) has(key []byte) bool {
-	i := sort.Search(p.count, func(i int) bool { e, _ := p.entry(i); return bytes.Compare(e.key, key) >= 0 })
-	e, err := p.entry(i)
-	return i < p.count && err == nil && bytes.Equal(e.key, key)
+// search returns the first entry whose key is another one (with after 0) or is
+// greater (with after 0 or 1).
+func (p page) search(key []byte, after int) int {
+	return sort.Search(p.count, func(i int) bool { e, _ := p.entry(i); return bytes.Compare(e.key, key) >= after })
+}
+
+// get returns nil if a leaf has no such key.
+func (p page) get(key []byte) []byte {
+	i := p.search(key, 0)
+	if e, err := p.entry(i); i < p.count && err == nil && bytes.Equal(e.key, key) {
+		return e.value
+	}
+	return nil
 }
 
 // keyAfter returns the key after entry i, or end if that is the last.
@@ -219,4 +254,29 @@ func (p page) keyAfter(i int, end []byte) []byte {
 	}
 	e, _ := p.entry(i + 1)
 	return e.key
+}
+
+// bucketHeader is the root and a number, 64 bits each. The page of a small
+// bucket follows.
+const bucketHeader = 16
+
+// bucket decodes an entry of the tree of buckets. A small bucket has no root, but
+// a leaf in the entry.
+func (e entry) bucket() (root int64, inline page, err error) {
+	if len(e.value) < bucketHeader {
+		return 0, page{}, badPage(0, "has no bucket %q", e.key)
+	}
+	root = int64(binary.LittleEndian.Uint64(e.value))
+	b := e.value[bucketHeader:]
+	switch {
+	case root != 0 && len(b) == 0:
+		return root, page{}, nil
+	case root != 0 || len(b) < pageHeader:
+		return 0, page{}, badPage(root, "is no root of bucket %q", e.key)
+	}
+	inline, _, err = parsePage(b, 0)
+	if err == nil && !inline.leaf {
+		err = badPage(0, "is no leaf of bucket %q", e.key)
+	}
+	return 0, inline, err
 }
