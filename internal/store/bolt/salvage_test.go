@@ -16,9 +16,11 @@ import (
 func TestACatalogCutShortKeepsWhatIsLeft(t *testing.T) {
 	path := dataFile(t)
 	s := openStore(t, path)
-	storeMany(t, s, 300, 1000)
+	for i := range 100 { // of which the root refers to all pages
+		put(t, s, storetest.ID("acc", fmt.Sprintf("many/%05d", i)), storetest.Noise(1000))
+	}
 	for i := range 3 { // the root is written last: it shall not be the last page
-		put(t, s, storetest.ID("acc", fmt.Sprintf("many/%05d", 100*i)), storetest.Noise(10))
+		put(t, s, storetest.ID("acc", fmt.Sprintf("many/%05d", 30*i)), storetest.Noise(10))
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
@@ -46,7 +48,7 @@ func TestACatalogCutShortKeepsWhatIsLeft(t *testing.T) {
 		tried++
 	}
 	t.Logf("cut at %d of %d used pages, until the root was cut off", tried, len(pages))
-	if tried < 50 {
+	if tried < 10 {
 		t.Errorf("%d cuts: it proves nothing", tried)
 	}
 }
