@@ -77,7 +77,7 @@ func (s *Store) openBlob(ctx context.Context, id logservice.ID, key []byte) (*bl
 		return nil, err
 	}
 	for b.rec.file {
-		b.file, err = s.disk.Open(s.blobFile(b.rec.generation))
+		b.file, err = s.reads.open(b.rec.generation, func() (file, error) { return s.disk.Open(s.blobFile(b.rec.generation)) })
 		if err == nil {
 			return b, nil
 		}

@@ -78,7 +78,8 @@ type Options struct {
 type Store struct {
 	path    string // of the catalog
 	folder  string // of the blob files
-	known   bool   // the folder existed at Open, so the file at path is a catalog
+	reads   openFiles
+	known   bool // the folder existed at Open, so the file at path is a catalog
 	log     *slog.Logger
 	disk    disk
 	pause   time.Duration
