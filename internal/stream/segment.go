@@ -16,6 +16,7 @@ type segment struct {
 	used     int64 // bytes of header and whole groups; read by others once sealed
 	live     int   // streams that need it; guarded by wal.segMu
 	sealed   bool  // no longer written to; guarded by wal.segMu
+	reserve  bool  // its file was the reserve: only what frees space is written to it
 	failed   bool  // a write or sync failed: its file is never written again; guarded by wal.segMu
 	gone     bool  // released: its file may be another segment's by now; guarded by wal.segMu
 	damaged  bool  // has an unreadable record: its file is kept forever; guarded by wal.segMu
@@ -41,7 +42,7 @@ func (w *wal) rotate(g *group) error {
 	if err != nil {
 		return err
 	}
-	seg.file, seg.size = from.file, from.size
+	seg.file, seg.size, seg.reserve = from.file, from.size, from.reserve
 	if w.current != nil {
 		w.seal(w.current, false)
 		w.current = nil

@@ -57,17 +57,25 @@ func (w *wal) mayFree(items []staged) bool {
 // take it; 0 means that g may not. A compaction leaves some of it to closes, also
 // before the disk is known to be full.
 func (g *group) reserveFor(need int64) int64 {
-	compacts := false
-	for i := range g.items {
-		if !g.items[i].frees() {
-			return 0
-		}
-		compacts = compacts || g.items[i].compacts
+	if !g.onlyFrees() {
+		return 0
 	}
-	if compacts {
-		need += closingBytes
+	for i := range g.items {
+		if g.items[i].compacts {
+			return need + closingBytes
+		}
 	}
 	return need
+}
+
+// onlyFrees reports whether all that g has frees space.
+func (g *group) onlyFrees() bool {
+	for i := range g.items {
+		if !g.items[i].frees() {
+			return false
+		}
+	}
+	return len(g.items) > 0
 }
 
 // freeTries limits how often a change that frees space is tried. Another one in
@@ -143,7 +151,7 @@ func (w *wal) takeReserve(need int64) *spare {
 	if w.folder.rename(s.name, name) != nil {
 		return nil
 	}
-	s.name, w.reserve = name, nil
+	s.name, s.reserve, w.reserve = name, true, nil
 	w.reserved.Store(0)
 	return s
 }

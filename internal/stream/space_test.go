@@ -395,3 +395,43 @@ func fileOf(f file) *diskFile {
 	}
 	return f.(*diskFile)
 }
+
+// A close that the disk has no space for takes the reserve before anybody knows
+// that the disk is full. What is left of it is not for the appends that follow.
+func TestAppendsDoNotUseUpTheReserveThatACloseTook(t *testing.T) {
+	d := newDisk()
+	e := openOn(t, d, reserveBytes)
+	defer e.Stop()
+	for i := range 50 {
+		mustOpen(t, e, fmt.Sprint("short/", i))
+	}
+	mustOpen(t, e, "long")
+	// Fill the segment to its last bytes, which the next record does not fit into.
+	for e.wal.left.Load() > 200 {
+		size := min(int(e.wal.left.Load())-100, 60<<10)
+		line := fmt.Appendf(nil, `{"out":%q}`+"\n", strings.Repeat("x", max(1, size-200)))
+		if _, err := e.Append(t.Context(), id("long"), logs.Lines{Data: line, Count: 1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	noSpace(d)
+	for i := 0; e.wal.reserved.Load() > 0; i++ {
+		if err := e.Close(t.Context(), id(fmt.Sprint("short/", i)), logs.Closing{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	line := fmt.Appendf(nil, `{"out":%q}`+"\n", strings.Repeat("x", 20<<10))
+	for range 20 {
+		if _, err := e.Append(t.Context(), id("long"), logs.Lines{Data: line, Count: 1}); !errors.Is(err, syscall.ENOSPC) {
+			t.Fatalf("an append to what was the reserve: %v", err)
+		}
+	}
+	for i := range 50 {
+		if err := e.Close(t.Context(), id(fmt.Sprint("short/", i)), logs.Closing{}); err != nil {
+			t.Fatalf("close %d: %v", i, err)
+		}
+		if err := e.Delete(t.Context(), id(fmt.Sprint("short/", i))); err != nil {
+			t.Fatalf("deletion %d: %v", i, err)
+		}
+	}
+}

@@ -30,6 +30,8 @@ type spare struct {
 	name string
 	file file
 	size int64
+
+	reserve bool // it was the reserve
 }
 
 // takeSpare returns a spare of at least size bytes, or nil.

@@ -241,10 +241,16 @@ func (w *wal) awaitReverted(ctx context.Context) error {
 // leadAfter is the offset in its block at which a group will begin that follows
 // g, the next one to be written.
 func (w *wal) leadAfter(g *group) int64 {
-	if w.current == nil || !w.fits(g) {
+	if !w.takes(g) {
 		return (segmentHeader + g.size()) % w.block
 	}
 	return (w.current.used + g.size()) % w.block
+}
+
+// takes reports whether g may be written to the current segment. One that was the
+// reserve is for what frees space alone, also once the disk has space again.
+func (w *wal) takes(g *group) bool {
+	return w.current != nil && w.fits(g) && (!w.current.reserve || g.onlyFrees())
 }
 
 func (w *wal) fits(g *group) bool { return w.current.used+g.size() <= w.current.size }
@@ -301,11 +307,11 @@ func (w *wal) commit(g *group) {
 // Whole blocks are written, so that the disk can take them directly from our
 // memory: the block in which the last group ended is written again.
 func (w *wal) write(g *group, now time.Duration) error {
-	rotating := w.current == nil || !w.fits(g)
+	rotating := !w.takes(g)
 	if (rotating || now-w.roster.at >= rosterPause) && !w.isFull() {
 		w.roster.appendTo(g, int(w.block), rotating)
 	}
-	if w.current == nil || !w.fits(g) {
+	if !w.takes(g) {
 		if err := w.rotate(g); err != nil {
 			return err
 		}
