@@ -265,12 +265,13 @@ func TestAChangeDoesNotSpreadADamagedKey(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		err = s.view(func(tx *txn) error {
+		// As a change, so that no commit is made at the same time.
+		err = s.submit(t.Context(), &op{apply: func(tx *txn) error {
 			for err := range tx.Check() {
 				return err
 			}
 			return nil
-		})
+		}})
 		if err != nil {
 			t.Errorf("page %d: %v", page, err)
 		}

@@ -3,6 +3,7 @@ package bolt
 import (
 	"bytes"
 	"io"
+	"log/slog"
 	"testing"
 
 	"github.com/harness/log-service/internal/logs"
@@ -13,8 +14,11 @@ import (
 func TestReadersOfABlobShareItsFile(t *testing.T) {
 	d := &countingDisk{disk: system{}}
 	path := dataFile(t)
-	s := openStore(t, path)
-	s.disk = d
+	s, err := Open(path, Options{Logger: slog.New(slog.DiscardHandler), disk: d})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
 	content := storetest.Noise(3 * chunkSize)
 	id := storetest.ID("acc", "log")
 	put(t, s, id, content)
@@ -57,7 +61,7 @@ func TestReadersOfABlobShareItsFile(t *testing.T) {
 // countingDisk counts the files that are open to be read.
 type countingDisk struct {
 	disk
-	opened, open int
+	opened, open int // by the test alone
 }
 
 func (d *countingDisk) Open(name string) (file, error) {
