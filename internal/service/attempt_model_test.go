@@ -3,6 +3,7 @@ package service_test
 import (
 	"bytes"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -17,6 +18,8 @@ import (
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/internal/logs"
 	"github.com/harness/log-service/internal/service"
+	"github.com/harness/log-service/internal/store/s3/s3test"
+	"github.com/harness/log-service/internal/stream/streamtest"
 )
 
 // The model: a log is a list of attempts; an attempt has what was streamed, and
@@ -26,8 +29,23 @@ import (
 // order, and a reader who goes on from where it was misses and repeats none.
 func TestEveryAcknowledgedLineIsInOnePlaceOfOneAttempt(t *testing.T) {
 	engines := map[string]func(t *testing.T) *rig{
-		"disk":  func(t *testing.T) *rig { return newRig(t) },
-		"redis": func(t *testing.T) *rig { return twoServers(t, func(s logs.Store) logs.Store { return s })[0] },
+		"disk":   func(t *testing.T) *rig { return newRig(t) },
+		"memory": func(t *testing.T) *rig { return newRig(t, inMemory(t)) },
+		"redis":  func(t *testing.T) *rig { return twoServers(t, func(s logs.Store) logs.Store { return s })[0] },
+	}
+	for _, kind := range s3test.Kinds() {
+		if os.Getenv(streamtest.LongEnv) == "" {
+			break
+		}
+		engines[string(kind)] = func(t *testing.T) *rig {
+			checks := flag.Lookup("rapid.checks") // each call of a bucket takes a while
+			before := checks.Value.String()
+			if err := checks.Value.Set("10"); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = checks.Value.Set(before) })
+			return objectRig(t, newBucket(t, kind))
+		}
 	}
 	for name, start := range engines {
 		t.Run(name, func(t *testing.T) {
