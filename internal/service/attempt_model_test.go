@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"pgregory.net/rapid"
 
@@ -106,9 +105,11 @@ func modelLine(pos int, text string) string {
 
 func (m *attemptModel) opens(rt *rapid.T) {
 	err := m.Open(m.t.Context(), m.id, logs.OpenOptions{})
-	for deadline := time.Now().Add(time.Minute); errors.Is(err, logservice.ErrUnavailable) && time.Now().Before(deadline); {
-		time.Sleep(time.Millisecond) // what a crash left is being archived
-		err = m.Open(m.t.Context(), m.id, logs.OpenOptions{})
+	if errors.Is(err, logservice.ErrUnavailable) { // what a crash left is being archived
+		eventually(m.t, "the log can be opened", func() bool {
+			err = m.Open(m.t.Context(), m.id, logs.OpenOptions{})
+			return !errors.Is(err, logservice.ErrUnavailable)
+		})
 	}
 	if err != nil {
 		rt.Fatal(err)
@@ -125,7 +126,7 @@ func (m *attemptModel) begin() {
 
 func (m *attemptModel) appends(rt *rapid.T) {
 	if !m.open {
-		rt.Skip("nothing is open")
+		return // nothing is open
 	}
 	a := m.current()
 	var data strings.Builder
@@ -144,7 +145,7 @@ func (m *attemptModel) appends(rt *rapid.T) {
 // loses is a batch that could not be sent.
 func (m *attemptModel) loses(rt *rapid.T) {
 	if !m.open {
-		rt.Skip("nothing is open")
+		return // nothing is open
 	}
 	m.line(m.current())
 }
@@ -152,7 +153,7 @@ func (m *attemptModel) loses(rt *rapid.T) {
 // uploads sends what the writer of the newest attempt wrote, or its end.
 func (m *attemptModel) uploads(rt *rapid.T) {
 	if len(m.attempts) == 0 || len(m.current().made) == 0 {
-		rt.Skip("nothing was written")
+		return // nothing was written
 	}
 	a := m.current()
 	from := 0
@@ -165,7 +166,7 @@ func (m *attemptModel) uploads(rt *rapid.T) {
 	}
 	related := len(a.lines()) == 0 || from > last(a.made, a.lines()) || slices.ContainsFunc(a.made[from:], func(s string) bool { return slices.Contains(a.lines(), s) })
 	if !related {
-		rt.Skip("it would be another log")
+		return // it would be another log
 	}
 	if err := m.PutBlob(m.t.Context(), m.id, strings.NewReader(body.String()), false); err != nil {
 		rt.Fatal(err)
@@ -203,7 +204,7 @@ func (a *modelAttempt) add(lines []string) {
 
 func (m *attemptModel) uploadsNothing(rt *rapid.T) {
 	if len(m.attempts) == 0 || len(m.current().streamed) == 0 {
-		rt.Skip("it would not be refused")
+		return // it would not be refused
 	}
 	if err := m.PutBlob(m.t.Context(), m.id, strings.NewReader(""), false); !errors.Is(err, logservice.ErrConflict) {
 		rt.Fatal(err)
@@ -212,7 +213,7 @@ func (m *attemptModel) uploadsNothing(rt *rapid.T) {
 
 func (m *attemptModel) closes(rt *rapid.T) {
 	if !m.open {
-		rt.Skip("nothing is open")
+		return // nothing is open
 	}
 	if err := m.Close(m.t.Context(), m.id, logs.ArchiveIfMissing); err != nil {
 		rt.Fatal(err)
@@ -222,19 +223,13 @@ func (m *attemptModel) closes(rt *rapid.T) {
 }
 
 func (m *attemptModel) awaitArchived(rt *rapid.T) {
-	for deadline := time.Now().Add(time.Minute); ; {
+	eventually(m.t, "nothing waits to be archived", func() bool {
 		infos, err := m.List(m.t.Context(), logs.Filter{Account: m.id.Account})
 		if err != nil {
 			rt.Fatal(err)
 		}
-		if !slices.ContainsFunc(infos, func(i logs.Info) bool { return i.Closed }) {
-			return
-		}
-		if time.Now().After(deadline) {
-			rt.Fatal("a log is not archived within a minute")
-		}
-		time.Sleep(time.Millisecond)
-	}
+		return !slices.ContainsFunc(infos, func(i logs.Info) bool { return i.Closed })
+	})
 }
 
 // ended joins what was uploaded.
@@ -254,7 +249,7 @@ func (m *attemptModel) ended() {
 
 func (m *attemptModel) truncates(rt *rapid.T) {
 	if !m.open || len(m.current().streamed) > 0 || len(m.current().waiting) > 0 {
-		rt.Skip("it would drop lines")
+		return // it would drop lines
 	}
 	if err := m.Open(m.t.Context(), m.id, logs.OpenOptions{Truncate: true}); err != nil {
 		rt.Fatal(err)
@@ -268,7 +263,7 @@ func (m *attemptModel) follows(rt *rapid.T) {
 		n--
 	}
 	if n == 0 {
-		rt.Skip("nothing to read")
+		return // nothing to read
 	}
 	c, _, err := m.Follow(m.t.Context(), m.id, service.From{Position: logservice.Position{Attempt: int64(n)}, Only: true})
 	if err != nil {
@@ -294,7 +289,7 @@ func (m *attemptModel) follows(rt *rapid.T) {
 // resumes reads on from where a reader was; it must have read its attempt then.
 func (m *attemptModel) resumes(rt *rapid.T) {
 	if len(m.readers) == 0 {
-		rt.Skip("nobody reads")
+		return // nobody reads
 	}
 	m.awaitArchived(rt)
 	r := rapid.SampledFrom(m.readers).Draw(rt, "reader")
@@ -352,7 +347,7 @@ func plain(t testing.TB, data []byte) (texts []string) {
 // crash goes on with a server that has what is on the disk.
 func (m *attemptModel) crash(rt *rapid.T) {
 	if !m.crashes || rapid.IntRange(0, 3).Draw(rt, "crash") > 0 {
-		rt.Skip("rarely")
+		return // rarely
 	}
 	m.awaitArchived(rt) // a copy of a store that is being written would be torn
 	dir := m.t.TempDir()
