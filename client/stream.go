@@ -141,7 +141,7 @@ type CloseOption func(*transport.Close)
 
 // Snapshot controls archiving. With true the log is always archived, replacing a
 // blob with the same key; with false it is never archived and its lines are
-// discarded. By default a log is archived unless a blob with its key exists.
+// discarded. By default a log is archived, too.
 func Snapshot(archive bool) CloseOption {
 	return func(o *transport.Close) { o.Snapshot = &archive }
 }

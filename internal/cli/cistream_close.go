@@ -10,7 +10,7 @@ import (
 
 type closeFlags struct {
 	noArgument
-	Snapshot *bool `negatable:"" help:"Archive the log and replace a stored log of its name; with --no-snapshot, discard it. By default it is archived unless one is stored."`
+	Snapshot *bool `negatable:"" help:"Archive the log, as by default; with --no-snapshot, discard its lines."`
 	Prefix   bool  `help:"Close every live log at and below the key."`
 }
 

@@ -165,11 +165,13 @@ type Closing struct {
 // Archiving is what a close does with the log.
 type Archiving uint8
 
-// The zero value is the default of a close.
+// The zero value is the default of a close. The first two do the same: clients
+// ask for one or the other, and an archive never replaces another attempt or an
+// upload.
 const (
-	ArchiveIfMissing Archiving = iota // unless a blob of that key exists
-	ArchiveAlways                     // replacing a blob of that key
-	ArchiveNever
+	ArchiveIfMissing Archiving = iota
+	ArchiveAlways
+	ArchiveNever // only what was uploaded stays
 )
 
 // Filter selects streams. An empty Account selects all accounts; only callers

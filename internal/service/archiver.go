@@ -72,7 +72,7 @@ func (a *archiver) archive(ctx context.Context, id logservice.ID, c logs.Claim) 
 	case archives && !info.Empty():
 		attempt, err = a.streamAndUploads(ctx, info, c, u)
 	case len(u.all) > 0:
-		err = a.joinLast(ctx, logs.Attempt{ID: id, Number: attempt}, u)
+		err = a.joinOne(ctx, logs.Attempt{ID: id, Number: attempt}, u, len(u.all)-1) // nothing was streamed: the last counts
 	case archives:
 		err = a.empty(ctx, info, c)
 	}
@@ -122,11 +122,6 @@ func (a *archiver) joinOne(ctx context.Context, of logs.Attempt, u *aside, i int
 	return a.joinUpload(ctx, of, upload)
 }
 
-// joinLast stores what was uploaded last for an attempt without streamed lines.
-func (a *archiver) joinLast(ctx context.Context, of logs.Attempt, u *aside) error {
-	return a.joinOne(ctx, of, u, len(u.all)-1)
-}
-
 // empty stores an attempt without lines, if there is no other: it hides none,
 // but that a step wrote nothing is worth knowing.
 func (a *archiver) empty(ctx context.Context, info logs.Info, c logs.Claim) error {
@@ -141,7 +136,7 @@ func (a *archiver) empty(ctx context.Context, info logs.Info, c logs.Claim) erro
 // stream makes sure that a stream which has lines is stored, and returns as
 // which attempt. Stored means that it has just been, joined with the upload if
 // there is one. What is stored of its attempt already may be lines from before
-// the stream, an upload, or this archive.
+// the stream, this archive, or those of another attempt.
 func (a *archiver) stream(ctx context.Context, info logs.Info, c logs.Claim, upload *Content) (attempt int64, stored bool, err error) {
 	old, err := a.stored.open(ctx, info.ID, info.Attempt)
 	switch {
@@ -153,9 +148,9 @@ func (a *archiver) stream(ctx context.Context, info logs.Info, c logs.Claim, upl
 		return 0, false, err
 	}
 	defer old.Close()
-	if !old.streamed() { // an upload, or no lines
-		if upload == nil && old.stored() > 0 {
-			upload = old
+	if !old.streamed() {
+		if old.archive == nil && old.stored() > 0 { // the upload of another attempt: those of this one are set aside
+			return a.putAfter(ctx, info, c, upload)
 		}
 		return a.put(ctx, info, c, upload)
 	}
@@ -202,7 +197,7 @@ func (a *archiver) joinUploads(ctx context.Context, id logservice.ID, attempt in
 func (a *archiver) joinUpload(ctx context.Context, of logs.Attempt, upload *Content) error {
 	old, err := a.stored.open(ctx, of.ID, of.Number)
 	switch {
-	case errors.Is(err, logservice.ErrBlobNotFound):
+	case errors.Is(err, logservice.ErrBlobNotFound) || isDamage(err):
 		return a.copyUpload(ctx, of, upload)
 	case err != nil:
 		return err
@@ -247,10 +242,10 @@ func (a *archiver) copyUpload(ctx context.Context, of logs.Attempt, upload *Cont
 // join adds to what is stored of an attempt what only an upload has.
 func (a *archiver) join(ctx context.Context, id logservice.ID, old, upload *Content) error {
 	plan, err := join.Make(ctx, old.cursor, upload.marked)
-	if err != nil {
+	if err != nil && !isDamage(err) {
 		return err
 	}
-	if plan.Unrelated {
+	if err != nil || plan.Unrelated { // what is damaged stays as it is
 		return a.copyUpload(ctx, logs.Attempt{ID: id, Number: old.Attempt}, upload)
 	}
 	incomplete := old.Incomplete && !plan.Complete

@@ -64,6 +64,9 @@ func (s *Service) continues(ctx context.Context, id logservice.ID, err error) bo
 	if err != nil || !info.Empty() || info.Closed {
 		return false
 	}
+	if u, err := s.stored.uploads(ctx, id, info.Attempt); err != nil || len(u.all) > 0 {
+		return false // it has begun with an upload
+	}
 	err = s.streams.Open(ctx, id, logs.OpenOptions{TTL: info.TTL, Truncate: true, Attempt: last.number, First: last.next})
 	return err == nil
 }

@@ -363,6 +363,39 @@ func (s *silentStore) Attempts(ctx context.Context, id logservice.ID) ([]logs.Bl
 	return s.Store.Attempts(ctx, id)
 }
 
+// The same where the first attempt was an upload alone.
+func TestAnUploadIsNotReplacedByALogThatIsOpenedWhileTheStoreIsAway(t *testing.T) {
+	var store *silentStore
+	r := newRig(t, func(c *service.Config) {
+		store = &silentStore{Store: c.Store}
+		c.Store = store
+	})
+	r.put(id, "uploaded\n")
+	store.away = true
+	r.must(r.Open(t.Context(), id, logs.OpenOptions{}))
+	r.say(id, "streamed")
+	store.away = false
+	r.must(r.Close(t.Context(), id, logs.ArchiveIfMissing))
+	r.wantIdle()
+	r.wantAttempt(id, 1, []byte("uploaded\n"))
+	r.wantEvents("the newest", r.events(id, service.From{}), "2-1 streamed")
+}
+
+// What a truncation drops leaves nothing in the store.
+func TestATruncationDropsWhatWasUploaded(t *testing.T) {
+	r := newRig(t)
+	r.write(id, 3)
+	r.put(id, string(jsonLines(0, 5)))
+	r.must(r.Open(t.Context(), id, logs.OpenOptions{Truncate: true}))
+	for e, err := range r.bolt.List(t.Context(), logservice.InternalAccount, "uploads") {
+		t.Errorf("%s is left, %v", e.Key, err)
+	}
+	r.say(id, "x")
+	r.must(r.Close(t.Context(), id, logs.ArchiveIfMissing))
+	r.wantIdle()
+	r.wantEvents("the log", r.events(id, service.From{}), "2-1 x")
+}
+
 // A crash between storing an archive and deleting its stream repeats the
 // archiving, which changes nothing.
 func TestArchivingAgainChangesNothing(t *testing.T) {

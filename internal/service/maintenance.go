@@ -81,8 +81,8 @@ func (m *maintenance) once(ctx context.Context) error {
 
 // closeAbandoned closes the open streams of infos whose time to live is over.
 //
-// None of their lines may be lost. So they are archived even where their key
-// already has a blob: see archiver.putBeside.
+// None of their lines may be lost: they are archived as attempts, marked
+// incomplete.
 func (m *maintenance) closeAbandoned(ctx context.Context, infos []logs.Info) error {
 	var g errgroup.Group
 	g.SetLimit(maxClosing)

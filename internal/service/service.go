@@ -76,6 +76,12 @@ func (s *Service) Open(ctx context.Context, id logservice.ID, o logs.OpenOptions
 	if err := s.quota.mayOpen(ctx, id); err != nil {
 		return err
 	}
+	dropped := int64(0)
+	if o.Truncate {
+		if info, err := s.streams.Stat(ctx, id); err == nil && !info.Closed {
+			dropped = info.Attempt
+		}
+	}
 	o, err := s.opening(ctx, id, o)
 	if err == nil {
 		err = s.streams.Open(ctx, id, o)
@@ -88,7 +94,19 @@ func (s *Service) Open(ctx context.Context, id logservice.ID, o logs.OpenOptions
 	if err == nil {
 		s.quota.opened(id.Account, 1)
 	}
+	if err == nil && o.Truncate && dropped > 0 {
+		return s.dropUploads(ctx, id, dropped)
+	}
 	return err
+}
+
+// dropUploads deletes what was uploaded for an attempt that a truncation ended.
+func (s *Service) dropUploads(ctx context.Context, id logservice.ID, attempt int64) error {
+	u, err := s.stored.uploads(ctx, id, attempt)
+	if err != nil {
+		return err
+	}
+	return u.delete(ctx)
 }
 
 // Append adds lines to the open stream of id; see Streams.Append.

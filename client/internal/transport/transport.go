@@ -89,7 +89,7 @@ type Batch struct {
 
 // Close has the options of closing a log.
 type Close struct {
-	Snapshot *bool // nil: archive unless a blob is stored
+	Snapshot *bool // nil: the default, which archives
 	Under    bool  // close every log at and below the key
 }
 

@@ -97,9 +97,9 @@ func (LogState) EnumDescriptor() ([]byte, []int) {
 type Archiving int32
 
 const (
-	// Archives the log unless a blob with its key exists.
+	// Archives the log, joined with what was uploaded.
 	Archiving_ARCHIVING_UNSPECIFIED Archiving = 0
-	// Archives the log and replaces a blob with its key.
+	// The same.
 	Archiving_ARCHIVING_ALWAYS Archiving = 1
 	// Does not archive the log: its lines are lost.
 	Archiving_ARCHIVING_NEVER Archiving = 2
