@@ -69,6 +69,10 @@ func MetaKey(e *Engine, id logservice.ID) string {
 // CanaryKey is the canary of the first bucket.
 func CanaryKey(c Config) string { return root(c) + "canary" }
 
+// EvictsKey is what the nodes write down in the first bucket of a canary that
+// was evicted.
+func EvictsKey(c Config) string { return root(c) + "evicts" }
+
 func DataKey(e *Engine, id logservice.ID) string {
 	b, name := e.bucket(id)
 	t, err := b.tails.acquire(context.Background(), b.handle(name, ""))

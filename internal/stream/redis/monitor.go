@@ -1,6 +1,9 @@
 package redis
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // maxReconcile is how many streams one script reconciles: some milliseconds.
 const maxReconcile = 100
@@ -46,7 +49,7 @@ func (m *monitor) observe(ctx context.Context) {
 func (m *monitor) heartbeat(ctx context.Context) error {
 	dials := m.redis.dials.Load()
 	n := m.beat.Add(1)
-	a, err := m.call(ctx, m.redis.scripts.beat, "", m.members.now(), m.id(), itoa(n), m.policy.mayInfo())
+	a, err := m.call(ctx, m.redis.scripts.beat, "", m.members.now(), m.id(), itoa(n), m.policy.mayInfo(), m.policy.evicted())
 	if err != nil {
 		return err
 	}
@@ -58,7 +61,7 @@ func (m *monitor) heartbeat(ctx context.Context) error {
 		}
 	}
 	m.acked, m.dials = n, dials
-	m.policy.observe(a.int(1) == 1)
+	m.policy.observe(time.Duration(a.int(1)) * time.Millisecond)
 	if lost {
 		m.log.Warn("Redis has lost recent writes: it was flushed, or it restarted or was replaced with older data")
 		m.redis.dials.Add(1) // appends read the tails of their streams again

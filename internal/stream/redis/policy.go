@@ -25,7 +25,7 @@ type policy struct {
 
 	mu     sync.Mutex // guards what follows
 	name   string     // maxmemory-policy; empty: this node may not read it
-	evicts bool       // a canary was evicted
+	evicts time.Time  // until when an evicted canary counts
 	info   bool       // this node may call INFO
 }
 
@@ -98,22 +98,41 @@ func (p *policy) checkFrequencies(ctx context.Context, root string) error {
 	return &evictsError{"the Redis of " + root, "one that evicts the least frequently used"}
 }
 
-// observe takes in whether a canary was evicted, which counts where the policy
-// cannot be read.
-func (p *policy) observe(evicts bool) {
+// observe takes in for how much longer an evicted canary of one of the buckets
+// counts, none where that is not positive.
+func (p *policy) observe(left time.Duration) {
+	if left <= 0 {
+		return
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if evicts && !p.evicts && p.name != noEviction {
+	if p.left() <= 0 && p.name != noEviction {
 		p.log.Error("Redis evicts live logs when it is full: set its maxmemory-policy to noeviction")
 	}
-	p.evicts = evicts
+	if until := time.Now().Add(left); until.After(p.evicts) {
+		p.evicts = until
+	}
+}
+
+// left is for how much longer an evicted canary counts. The caller holds mu.
+func (p *policy) left() time.Duration { return time.Until(p.evicts) }
+
+// evicted is an argument of scripts: the milliseconds for which an evicted
+// canary still counts. A Redis that evicts may evict what it was told of it.
+func (p *policy) evicted() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.name == noEviction {
+		return "0"
+	}
+	return itoa(max(0, p.left().Milliseconds()))
 }
 
 // err is what is wrong with the policy of Redis.
 func (p *policy) err() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.name == noEviction || p.name == "" && !p.evicts {
+	if p.name == noEviction || p.name == "" && p.left() <= 0 {
 		return nil
 	}
 	return errEvicts

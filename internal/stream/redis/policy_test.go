@@ -1,6 +1,7 @@
 package redis_test
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"strconv"
@@ -61,7 +62,7 @@ func TestAClusterWithAMasterThatEvictsIsRefused(t *testing.T) {
 }
 
 // Where the policy cannot be read, a key that is missed shows it: to all nodes,
-// and to those that start later.
+// and to those that start later, also where Redis evicts what they wrote of it.
 func TestARedisThatEvictedIsFoundOut(t *testing.T) {
 	s := redistest.Start(t, "--maxmemory-policy", "allkeys-lru")
 	grant(redis.Rights+blind, s)
@@ -71,30 +72,50 @@ func TestARedisThatEvictedIsFoundOut(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	const want = "Redis evicts live logs when it is full: its maxmemory-policy must be noeviction"
 	used, err := strconv.Atoi(s.Info("used_memory"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.Do("CONFIG", "SET", "maxmemory", strconv.Itoa(used+5<<20)) // others write as much within some seconds
-	found := func(n *node) bool {
-		err := n.Check(t.Context())
-		return err != nil && err.Error() == want
-	}
 	for i, n := range nodes {
 		eventually(t, "the node finds out", func() bool {
 			if i == 0 {
 				s.Do("EVAL", "for i = 1, 20 do redis.call('SET', 'other:'..math.random(1e9), string.rep('x', 1000)) end", "0")
 			}
-			return found(n)
+			return evicts(n)
 		})
 	}
 	s.Do("CONFIG", "SET", "maxmemory", "0")
 	nodes[1].stop(t)
+	s.Do("DEL", redis.EvictsKey(nodes[0].config))
+	if !evicts(nodes[0]) {
+		t.Error("a node forgets what another bucket, or Redis, does not know")
+	}
+	eventually(t, "the node writes it down again", func() bool { return s.Do("EXISTS", redis.EvictsKey(nodes[0].config)) == "1" })
 	nodes[1].start(t)
-	if !found(nodes[1]) {
+	if !evicts(nodes[1]) {
 		t.Error("a node that starts later does not know")
 	}
+}
+
+// One bucket's canary is enough, and the others' do not contradict it.
+func TestOneEvictedCanaryIsEnough(t *testing.T) {
+	s := redistest.Start(t)
+	grant(redis.Rights+blind, s)
+	n := newNodes(t, 1, redis.Config{Addresses: []string{s.Addr}, Username: "logs", Password: "pass", Logger: slog.New(slog.DiscardHandler)})[0]
+	eventually(t, "heartbeats have come", func() bool { return s.Do("EXISTS", redis.CanaryKey(n.config)) == "1" })
+	s.Do("DEL", redis.CanaryKey(n.config))
+	eventually(t, "the node finds out", func() bool { return evicts(n) })
+	for start := calls(s, "pttl"); calls(s, "pttl") < start+32; { // two heartbeats of each bucket
+		if !evicts(n) {
+			t.Fatal("the heartbeat of another bucket says otherwise")
+		}
+	}
+}
+
+func evicts(n *node) bool {
+	err := n.Check(context.Background())
+	return err != nil && err.Error() == "Redis evicts live logs when it is full: its maxmemory-policy must be noeviction"
 }
 
 // A flush is none of that.

@@ -51,7 +51,7 @@ func (h handle) checkScripts(ctx context.Context) error {
 		{s.append, append([]string{h.name, "0", h.gen}, lines...)},
 		{s.refresh, []string{h.name, "0", "", "", mayInfo}},
 		{s.reconcile, []string{"", "0", h.name, h.gen, "0", "", "3"}},
-		{s.beat, []string{"", "0", id, "1", mayInfo}},
+		{s.beat, []string{"", "0", id, "1", mayInfo, "0"}},
 		{s.follow, []string{h.name, "0", id + "/check", "", ""}},
 		{s.list, []string{"", "0", "-", "+", "1"}},
 		{s.offload, []string{h.name, "0", id, h.gen, "", "1-2-check"}},

@@ -1,9 +1,10 @@
 -- ARGV: '', now, node, number of the beat, whether the node may know when Redis
--- was started
+-- was started, milliseconds for which it knows of an evicted canary
 -- Each node leaves the number of its last heartbeat in every bucket, and gets the
 -- one before: where that is missing, Redis has lost what was written since.
 -- The canary is never read or written, so a Redis that evicts keys evicts it
--- first; that one did is known to all nodes for a day.
+-- first; that one did is known to all nodes for a day. They write it down again
+-- where Redis evicted that, too.
 allow_when_full()
 local beat = root .. 'beat:' .. ARGV[3]
 local before = redis.call('GET', beat)
@@ -12,11 +13,17 @@ redis.call('SET', beat, math.max(tonumber(before or 0), tonumber(ARGV[4])), 'EX'
 if ARGV[5] == '1' then
 	restarted()
 end
-local canary = redis.call('EXISTS', root .. 'canary')
-if canary == 0 then
+local left = tonumber(ARGV[6])
+if redis.call('EXISTS', root .. 'canary') == 0 then
 	redis.call('SET', root .. 'canary', '')
 	if before then
-		redis.call('SET', root .. 'evicts', '', 'EX', 86400)
+		left = 86400000
 	end
 end
-return {before or '0', redis.call('EXISTS', root .. 'evicts')}
+redis.call('GET', root .. 'evicts') -- it is in use
+local known = redis.call('PTTL', root .. 'evicts')
+if left > 0 and left > known + 60000 then -- clocks and answers are not exact
+	redis.call('SET', root .. 'evicts', '', 'PX', left)
+	known = left
+end
+return {before or '0', known}
