@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"math"
 	"time"
 )
 
@@ -27,6 +26,10 @@ type Line struct {
 	Out   string            `json:"out"` // may or may not end in \n
 	Time  time.Time         `json:"time"`
 	Args  map[string]string `json:"args"`
+	// Partial marks a piece of a line that had not ended when it was sent: a
+	// prompt, a progress bar, a part of a very long line. The next line of the
+	// same writer continues it.
+	Partial bool `json:"partial,omitempty"`
 	// Truncated is the size in bytes of the text before the server cut it at
 	// its limit; zero for a complete line.
 	Truncated int64 `json:"truncated,omitempty"`
@@ -60,32 +63,32 @@ func (g Gap) String() string {
 	return fmt.Sprintf("%d lines damaged: %s", g.Lines(), g.Damage)
 }
 
-// UnmarshalJSON reads a line as real clients write it. A time may be RFC 3339
-// or a number (seconds, or milliseconds since 1970 as written by Java). A
-// member of an unexpected type is kept as its JSON text in Out, and is
-// otherwise skipped. Only text that is not a JSON object is an error.
+// UnmarshalJSON reads a line as real clients write it. Time is read by ParseTime.
+// Out and Level of another type are kept as their JSON text; other members of an
+// unexpected type are skipped. An object without "out" is not a line of ours, but
+// of a program that logs JSON: Out is the whole object, as it is. Only text that
+// is not a JSON object is an error.
 func (l *Line) UnmarshalJSON(data []byte) error {
-	var raw struct {
-		Level     json.RawMessage `json:"level"`
-		Pos       json.RawMessage `json:"pos"`
-		Out       json.RawMessage `json:"out"`
-		Time      json.RawMessage `json:"time"`
-		Args      json.RawMessage `json:"args"`
-		Truncated json.RawMessage `json:"truncated"`
-		Gap       json.RawMessage `json:"gap"`
-	}
+	var raw map[string]json.RawMessage // not a struct: that ignores the case of names
 	if err := json.Unmarshal(data, &raw); err != nil {
 		return err
 	}
+	if raw == nil { // null, which changes nothing
+		return nil
+	}
 	*l = Line{Seq: l.Seq, Attempt: l.Attempt}
-	l.Level = text(raw.Level)
-	l.Out = text(raw.Out)
-	l.Time = moment(raw.Time)
+	l.Level = text(raw["level"])
+	l.Out = text(raw["out"])
+	if raw["out"] == nil && raw["gap"] == nil {
+		l.Out = string(bytes.TrimSpace(data))
+	}
+	l.Time, _ = ParseTime(raw["time"])
 	// The members below are optional: one of another type is treated as absent.
-	_ = json.Unmarshal(orNull(raw.Pos), &l.Pos)
-	_ = json.Unmarshal(orNull(raw.Truncated), &l.Truncated)
-	_ = json.Unmarshal(orNull(raw.Gap), &l.Gap)
-	if json.Unmarshal(orNull(raw.Args), &l.Args) != nil {
+	_ = json.Unmarshal(orNull(raw["pos"]), &l.Pos)
+	_ = json.Unmarshal(orNull(raw["truncated"]), &l.Truncated)
+	_ = json.Unmarshal(orNull(raw["partial"]), &l.Partial)
+	_ = json.Unmarshal(orNull(raw["gap"]), &l.Gap)
+	if json.Unmarshal(orNull(raw["args"]), &l.Args) != nil {
 		l.Args = nil
 	}
 	return nil
@@ -107,26 +110,4 @@ func text(raw json.RawMessage) string {
 		return s
 	}
 	return string(raw)
-}
-
-// moment parses a time. Numbers from 1e11 on are milliseconds: as seconds they
-// would be after the year 5000.
-func moment(raw json.RawMessage) time.Time {
-	var t time.Time
-	if len(raw) == 0 {
-		return t
-	}
-	if raw[0] == '"' {
-		_ = t.UnmarshalJSON(raw) // not RFC 3339: the zero time
-		return t
-	}
-	var n float64
-	if json.Unmarshal(raw, &n) != nil || n == 0 || math.Abs(n) > 1e15 {
-		return t
-	}
-	if math.Abs(n) >= 1e11 {
-		return time.UnixMilli(int64(n)).UTC()
-	}
-	sec, frac := math.Modf(n)
-	return time.Unix(int64(sec), int64(frac*1e9)).UTC()
 }

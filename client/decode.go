@@ -30,18 +30,17 @@ func decodePlain(data []byte, l *logservice.Line) bool {
 	if !s.next('{') {
 		return false
 	}
-	if s.next('}') {
-		return s.end()
-	}
+	ours := false
 	for {
 		name, escaped, ok := s.text()
 		if !ok || escaped || !s.next(':') || !s.member(string(name), l) {
 			return false
 		}
+		ours = ours || string(name) == "out"
 		if s.next(',') {
 			continue
 		}
-		return s.next('}') && s.end()
+		return ours && s.next('}') && s.end()
 	}
 }
 
@@ -67,7 +66,10 @@ func (s *plainScanner) member(name string, l *logservice.Line) bool {
 		return ok
 	case "args":
 		l.Args = nil
-		return s.null()
+		return s.literal("null")
+	case "partial":
+		l.Partial = s.literal("true")
+		return l.Partial
 	}
 	return false
 }
@@ -92,10 +94,10 @@ func (s *plainScanner) end() bool {
 	return len(s.rest) == 0
 }
 
-func (s *plainScanner) null() bool {
+func (s *plainScanner) literal(name string) bool {
 	s.space()
 	var ok bool
-	s.rest, ok = bytes.CutPrefix(s.rest, []byte("null"))
+	s.rest, ok = bytes.CutPrefix(s.rest, []byte(name))
 	return ok
 }
 
@@ -196,4 +198,8 @@ func levelName(b []byte) string {
 	return string(b)
 }
 
-func readTime(b []byte, t *time.Time) bool { return t.UnmarshalText(b) == nil }
+func readTime(b []byte, t *time.Time) bool {
+	v, ok := logservice.ParseTimeText(b)
+	*t = v
+	return ok
+}

@@ -1,8 +1,10 @@
 package lines
 
 import (
-	"encoding/json"
+	"bytes"
 	"strconv"
+
+	logservice "github.com/harness/log-service"
 )
 
 // A client that saw no answer sends the same bytes again, and so does a client
@@ -77,91 +79,15 @@ func position(b []byte, i int) (pos int64, ok bool) {
 }
 
 // fine reports whether a value is a point in time, from the year 2000 on, that
-// is not on a whole second. It knows what clients send: text as in RFC 3339 or
-// with a space, a comma or no zone; numbers of seconds, milliseconds,
-// microseconds or nanoseconds since 1970, also as text; and the arrays of Java,
-// [year, month, day, hour, minute, second, nanosecond].
+// is not on a whole second.
 func fine(value []byte) bool {
 	if len(value) > maxKept {
 		return false
 	}
-	switch value[0] {
-	case '"':
-		value = value[1 : len(value)-1]
-		if len(value) > 4 && value[4] == '-' {
-			return fineText(value)
-		}
-		return fineNumber(value)
-	case '[':
-		var parts []int64
-		return json.Unmarshal(value, &parts) == nil && len(parts) == 7 && parts[0] >= 2000 && parts[6] > 0
-	}
-	return fineNumber(value)
-}
-
-// fineText is fine for a date and time of day.
-func fineText(text []byte) bool {
-	const layout = "2000-00-00 00:00:00."
-	if len(text) <= len(layout) || text[0] < '2' || !isFraction(text[len(layout):]) {
+	// Many clients send dates without a fraction, in every line.
+	if len(value) > 5 && value[5] == '-' && bytes.IndexByte(value, '.') < 0 && bytes.IndexByte(value, ',') < 0 {
 		return false
 	}
-	for i, c := range text[:len(layout)] {
-		switch want := layout[i]; want {
-		case ' ': // T, a space, or what else separates them
-		case '.':
-			if c != '.' && c != ',' {
-				return false
-			}
-		case '-', ':':
-			if c != want {
-				return false
-			}
-		default:
-			if !isDigit(c) {
-				return false
-			}
-		}
-	}
-	return true
-}
-
-// isFraction reports whether text begins with the digits of a number that is
-// not 0.
-func isFraction(text []byte) bool {
-	for _, c := range text {
-		if c != '0' {
-			return isDigit(c)
-		}
-	}
-	return false
-}
-
-// fineNumber is fine for a number. The seconds since 1970 have ten digits until
-// the year 2286: the unit shows in the number of digits before the point, and
-// what follows the tenth digit is a part of a second.
-func fineNumber(number []byte) bool {
-	if len(number) == 0 || number[0] == '0' {
-		return false
-	}
-	count, whole, part := 0, -1, false
-	i := 0
-	for ; i < len(number) && (isDigit(number[i]) || number[i] == '.'); i++ {
-		if number[i] == '.' {
-			whole = count
-			continue
-		}
-		count++
-		part = part || count > 10 && number[i] != '0'
-	}
-	if whole < 0 {
-		whole = count
-	}
-	if i < len(number) && (number[i] == 'e' || number[i] == 'E') {
-		exponent, err := strconv.Atoi(string(number[i+1:]))
-		if err != nil {
-			return false
-		}
-		whole, i = whole+exponent, len(number)
-	}
-	return part && i == len(number) && (whole == 10 || whole == 13 || whole == 16 || whole == 19)
+	t, ok := logservice.ParseTime(value)
+	return ok && t.Nanosecond() != 0 && t.Year() >= 2000
 }
