@@ -221,6 +221,15 @@ func (c *Content) Stored(ctx context.Context) (r io.ReadCloser, size int64, err 
 	return r, c.stored(), err
 }
 
+// forget closes what was opened to look at the first bytes: it holds a part of
+// the blob in memory.
+func (c *Content) forget() {
+	if c.begun != nil {
+		_ = c.begun.Close() // read only: nothing can be lost
+		c.begun = nil
+	}
+}
+
 // Close lets the content go.
 func (c *Content) Close() error {
 	if c.upload != nil {
@@ -229,9 +238,7 @@ func (c *Content) Close() error {
 	if c.blob == nil {
 		return nil
 	}
-	if c.begun != nil {
-		_ = c.begun.Close() // read only: nothing can be lost
-	}
+	c.forget()
 	return c.blob.Close()
 }
 

@@ -16,6 +16,8 @@ type storedLogs struct {
 	store logs.Store
 	codec *archive.Codec
 	log   *slog.Logger
+
+	paused pausedReads
 }
 
 func newStoredLogs(c Config) *storedLogs {

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"container/list"
 	"context"
 	"errors"
 	"io"
@@ -20,8 +21,9 @@ func (s *storedLogs) follow(ctx context.Context, id logservice.ID, attempt, afte
 	if err != nil {
 		return nil, err
 	}
+	content.forget()
 	c := content.cursorAfter(after)
-	c.owns = true
+	c.owns, c.reads = true, &s.paused
 	return c, nil
 }
 
@@ -37,15 +39,15 @@ func (c *Content) cursor(context.Context) (logs.Cursor, error) {
 func (c *Content) marked(context.Context) (logs.Cursor, error) { return c.cursorAfter(0), nil }
 
 func (c *Content) cursorAfter(after int64) *storedCursor {
-	x := &storedCursor{content: c, after: after, first: 1}
+	x := &storedCursor{content: c, after: after, first: 1, reads: new(pausedReads)}
 	if c.archive != nil {
 		x.runs = c.archive.Cursor(after)
 	}
 	return x
 }
 
-// storedCursor is a Reader over a blob. After Rewind it holds
-// nothing of the content until the next Next.
+// storedCursor is a Reader over a blob. From Rewind or Ready until the next Next
+// it holds what it reads with only as one of the paused reads.
 type storedCursor struct {
 	content *Content
 	owns    bool // it closes the content
@@ -56,14 +58,21 @@ type storedCursor struct {
 
 	plain *archive.Plain // of a client's own blob; nil: not open
 	body  io.Closer      // that plain reads
+	last  *logs.Batch    // of plain, for Rewind
 	// Where plain is opened: after offset bytes, with the line of sequence first.
 	offset, first int64
+
+	reads  *pausedReads
+	paused *list.Element // of reads; guarded by its mu
+	holds  bool          // what it reads with
 
 	ended bool // the rest is damaged, and its mark was returned
 }
 
 // Next implements Cursor.
 func (c *storedCursor) Next(ctx context.Context) ([]*logs.Batch, error) {
+	c.reads.resume(c)
+	c.holds = true
 	read := c.nextPlain
 	if c.runs != nil {
 		read = c.runs.Next
@@ -76,6 +85,7 @@ func (c *storedCursor) Next(ctx context.Context) ([]*logs.Batch, error) {
 		b, err = c.damaged(err)
 	}
 	if err != nil {
+		c.release() // the peer may take long to read the end mark
 		return nil, err
 	}
 	c.after = b.Last()
@@ -105,6 +115,9 @@ func (c *storedCursor) damaged(err error) (*logs.Batch, error) {
 // nextPlain returns the next batch of a client's own blob that has lines past
 // the cursor, these only.
 func (c *storedCursor) nextPlain(ctx context.Context) (*logs.Batch, error) {
+	if c.last != nil && c.last.Last() > c.after { // it was rewound
+		return c.last.From(c.after + 1), nil
+	}
 	if c.plain == nil {
 		body, err := c.content.Range(ctx, c.offset, -1)
 		if err != nil {
@@ -117,10 +130,11 @@ func (c *storedCursor) nextPlain(ctx context.Context) (*logs.Batch, error) {
 			return nil, err
 		}
 		b, err := c.plain.Next()
-		if err != nil || b.First > c.after {
-			return b, err
+		if err != nil {
+			return nil, err
 		}
 		if b.Last() > c.after {
+			c.last = b
 			return b.From(c.after + 1), nil
 		}
 	}
@@ -134,39 +148,54 @@ func (c *storedCursor) First() int64 { return 1 }
 
 // Rewind implements Reader.
 func (c *storedCursor) Rewind(after int64) {
+	c.reads.resume(c)
 	c.ended = c.ended && after >= c.after
 	c.after = min(c.after, after)
-	if c.runs != nil {
-		c.runs.Rewind(c.after)
-		return
+	switch {
+	case c.runs != nil: // readers at the same position share what it has read
+		c.release()
+	case c.last != nil && c.after+1 < c.last.First: // before what plain has read last
+		c.release()
+		c.offset, c.first = 0, 1
 	}
-	if c.plain != nil {
-		c.offset, c.first = c.plain.Mark()
-		c.closePlain()
-	}
-}
-
-func (c *storedCursor) closePlain() {
-	if c.plain != nil {
-		_ = c.body.Close() // read only: nothing can be lost
-		c.plain, c.body = nil, nil
-	}
+	c.reads.pause(c)
 }
 
 // Ready implements Cursor: nobody waits for lines of a stored log.
-func (c *storedCursor) Ready() <-chan struct{} { return always }
+func (c *storedCursor) Ready() <-chan struct{} {
+	c.reads.pause(c)
+	return always
+}
+
+// release closes what c reads with. It is opened again by Next.
+func (c *storedCursor) release() {
+	c.holds = false
+	if c.runs != nil {
+		c.runs.Rewind(c.after)
+	}
+	if c.plain != nil {
+		c.offset, c.first = c.plain.Mark()
+		_ = c.body.Close() // read only: nothing can be lost
+		c.plain, c.body, c.last = nil, nil, nil
+	}
+}
+
+// weight is about what c holds at most, in bytes.
+func (c *storedCursor) weight() int64 {
+	const usual = 1 << 20 // a chunk of the store, what was read ahead, and a batch
+	if c.content.packed == encodingZstd {
+		return usual + maxWindow
+	}
+	return usual
+}
 
 // Close implements Cursor.
 func (c *storedCursor) Close() {
-	c.closePlain()
-	var err error
-	if c.runs != nil {
-		err = c.runs.Close()
-	}
+	c.reads.resume(c)
+	c.release()
 	if c.owns {
-		err = errors.Join(err, c.content.Close())
+		_ = c.content.Close() // read only: nothing can be lost
 	}
-	_ = err // read only: nothing can be lost
 }
 
 var always = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
