@@ -1,9 +1,8 @@
 package client
 
 import (
-	"bytes"
+	"fmt"
 	"time"
-	"unicode/utf8"
 )
 
 // Limits of a batch. A batch that reaches either one is sent at once. Larger
@@ -11,106 +10,136 @@ import (
 const (
 	maxBatchLines = 5000
 	maxBatchBytes = 1 << 20
+	// maxSpillBytes is the space that the temporary file must have before a
+	// batch is begun: the last line of a batch may be six times maxPieceBytes.
+	maxSpillBytes = 2 << 20
 )
 
-// batch is a JSON array of lines; due appends the closing bracket.
+// batch is a JSON array of lines.
 type batch struct {
-	data  []byte
+	data  []byte // nil while it is in the temporary file
 	lines int64
+	text  int64 // bytes of text
 	began time.Time
 }
 
-// take consumes p up to its first newline, or the whole of p if there is none
-// (at most maxPieceBytes), and returns the number of bytes consumed. The caller
-// holds mu; this applies to every method in this file except due.
-func (w *Writer) take(p []byte, now time.Time) int {
-	p = p[:min(len(p), maxPieceBytes-len(w.partial))]
-	if i := bytes.IndexByte(p, '\n'); i >= 0 {
-		line := p[:i+1]
-		if len(w.partial) > 0 {
-			w.partial = append(w.partial, line...)
-			line = w.partial
-		}
-		w.add(w.level, now, line, nil)
-		w.partial = w.partial[:0]
-		return i + 1
-	}
-	if wholeRunes(w.partial) == 0 {
-		w.since = now
-		w.signal()
-	}
-	w.partial = append(w.partial, p...)
-	if len(w.partial) >= maxPieceBytes {
-		w.cutPartial(false)
-	}
-	return len(p)
-}
+// All of the following need mu, except due, which takes it.
 
-// cutPartial turns the unterminated text into a line. Unless all is set, it
-// keeps back an incomplete UTF-8 sequence at the end.
-func (w *Writer) cutPartial(all bool) {
-	n := len(w.partial)
-	if !all {
-		n = wholeRunes(w.partial)
-	}
-	if n == 0 {
+// add appends a line to the current batch.
+func (w *Writer) add(p piece) {
+	w.stats.Lines++
+	w.stats.Bytes += int64(len(p.text))
+	if w.failed != nil || (w.bestEffort && w.batch == nil && !w.hasRoom()) {
+		w.lose(1, int64(len(p.text)))
 		return
 	}
-	w.add(w.level, w.since, w.partial[:n], nil)
-	w.partial = append(w.partial[:0], w.partial[n:]...)
-}
-
-// pieceOf returns how many bytes of text fit in one line.
-func pieceOf(text string) int {
-	if len(text) <= maxPieceBytes {
-		return len(text)
-	}
-	return wholeRunes([]byte(text[:maxPieceBytes]))
-}
-
-// wholeRunes returns the length of b without an incomplete UTF-8 sequence at its
-// end.
-func wholeRunes(b []byte) int {
-	for i := len(b) - 1; i >= max(0, len(b)-utf8.UTFMax); i-- {
-		if utf8.RuneStart(b[i]) {
-			if !utf8.FullRune(b[i:]) {
-				return i
-			}
-			break
-		}
-	}
-	return len(b)
-}
-
-// add appends one line to the current batch.
-func (w *Writer) add(level string, at time.Time, text, args []byte) {
 	if w.batch == nil {
-		w.batch = &batch{data: make([]byte, 0, w.batchSize()), began: time.Now()}
-		w.signal()
+		w.begin()
 	}
+	w.append(p)
+}
+
+// begin starts a batch. If lines were lost before it, its first line says so.
+func (w *Writer) begin() {
+	w.batch = &batch{data: append(make([]byte, 0, w.batchSize()), '['), began: time.Now()}
+	w.stats.Pending++
+	w.signal()
+	if w.gap.lines > 0 {
+		note := fmt.Sprintf("[%d lines (%d bytes) were not delivered: the writer's memory was full]\n", w.gap.lines, w.gap.bytes)
+		w.gap = gap{}
+		w.stats.Lines++
+		w.append(piece{level: "warn", at: time.Now(), text: []byte(note)})
+	}
+}
+
+func (w *Writer) append(p piece) {
 	b := w.batch
 	before := len(b.data)
-	separator := byte(',')
-	if b.lines == 0 {
-		separator = '['
+	if b.lines > 0 {
+		b.data = append(b.data, ',')
 	}
-	b.data = appendLine(append(b.data, separator), level, w.pos, at, text, args)
+	b.data = appendLine(b.data, w.pos, p)
 	b.lines++
+	b.text += int64(len(p.text))
 	w.pos++
-	w.stats.Lines++
-	w.stats.Bytes += int64(len(text))
 	w.stats.Pending += int64(len(b.data) - before)
 	if b.lines >= maxBatchLines || len(b.data) >= maxBatchBytes {
-		w.full = append(w.full, b)
-		w.batch = nil
-		w.signal()
+		w.store(w.seal())
 	}
+}
+
+// seal completes the current batch.
+func (w *Writer) seal() *batch {
+	b := w.batch
+	b.data = append(b.data, ']')
+	w.stats.Pending++
+	w.batch = nil
+	return b
+}
+
+// store queues a batch: in memory, or if that is full, in the temporary file.
+func (w *Writer) store(b *batch) {
+	w.full = append(w.full, b)
+	w.signal()
+	if w.stats.Pending <= w.memory {
+		return
+	}
+	ok, err := w.spill.write(b.data)
+	if err != nil {
+		w.c.log.Warn("log writer cannot use its temporary file", "key", w.key, "error", err)
+	}
+	if ok {
+		w.stats.Pending -= int64(len(b.data))
+		w.stats.Spilled = w.spill.used
+		b.data = nil
+	}
+}
+
+// hasRoom reports whether a batch may be begun.
+func (w *Writer) hasRoom() bool {
+	if w.stats.Pending < w.memory {
+		return true
+	}
+	_, ok := w.spill.fit(maxSpillBytes)
+	return ok
+}
+
+// next removes the oldest queued batch; nil if there is none.
+func (w *Writer) next() *batch {
+	for len(w.full) > 0 {
+		b := w.full[0]
+		w.full[0] = nil // the slice keeps its memory
+		w.full = w.full[1:]
+		if b.data != nil {
+			return b
+		}
+		data, err := w.spill.read()
+		w.stats.Spilled = w.spill.used
+		if err == nil {
+			b.data = data
+			w.stats.Pending += int64(len(data))
+			return b
+		}
+		w.c.log.Warn("log writer cannot read its temporary file", "key", w.key, "lost", b.lines, "error", err)
+		w.lose(b.lines, b.text)
+		w.unread += b.lines
+	}
+	return nil
+}
+
+// lose counts lines that will not be delivered.
+func (w *Writer) lose(lines, bytes int64) {
+	w.stats.Lost += lines
+	w.stats.LostBytes += bytes
+	w.gap.lines += lines
+	w.gap.bytes += bytes
+	w.broadcast()
 }
 
 // batchSize estimates the size of the next batch from the last one queued, so
 // that sustained output does not grow every batch from scratch.
 func (w *Writer) batchSize() int {
-	if n := len(w.full); n > 0 {
+	if n := len(w.full); n > 0 && w.full[n-1].data != nil {
 		return len(w.full[n-1].data) + 4<<10
 	}
 	return 4 << 10
@@ -124,32 +153,32 @@ func (w *Writer) signal() {
 	}
 }
 
-// due returns the next batch to send, sealed, or how long to wait for one.
-// finished reports that no more batches will follow.
+// due returns the next batch to send, or how long to wait for one. finished
+// reports that no more batches will follow.
 func (w *Writer) due(now time.Time) (b *batch, wait time.Duration, finished bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	hurry := w.closed || w.flushTo > w.stats.Sent
+	hurry := w.closed || w.flushTo > w.settled()
 	wait = time.Hour // every change wakes the sender
-	if wholeRunes(w.partial) > 0 {
-		if left := partialAfter - now.Sub(w.since); left > 0 {
-			wait = left
+	for _, t := range w.texts {
+		if wholeRunes(t.partial) == 0 {
+			continue
+		}
+		if left := partialAfter - now.Sub(t.since); left > 0 {
+			wait = min(wait, left)
 		} else {
-			w.cutPartial(false)
+			t.cut()
 			hurry = true
 		}
 	}
-	if len(w.full) > 0 {
-		b, w.full = w.full[0], w.full[1:]
-	} else if w.batch != nil {
-		if left := linger - now.Sub(w.batch.began); left > 0 && !hurry {
-			return nil, min(wait, left), false
-		}
-		b, w.batch = w.batch, nil
+	if b := w.next(); b != nil {
+		return b, 0, false
 	}
-	if b == nil {
+	if w.batch == nil {
 		return nil, wait, w.closed
 	}
-	b.data = append(b.data, ']')
-	return b, 0, false
+	if left := linger - now.Sub(w.batch.began); left > 0 && !hurry {
+		return nil, min(wait, left), false
+	}
+	return w.seal(), 0, false
 }

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"context"
 	"crypto/tls"
 	"log/slog"
 	"net"
@@ -24,7 +25,6 @@ const idleConnections = 64
 type Client struct {
 	base    *url.URL
 	account string
-	token   string
 	http    *http.Client
 	live    transport.Transport // carries the calls about live logs
 	dial    transport.Dial      // for grpc and grpcs addresses; may be nil
@@ -34,6 +34,9 @@ type Client struct {
 	// local reports that the server runs on this machine, where compression
 	// costs more than it saves.
 	local bool
+
+	tokens    func(context.Context) (string, error) // nil: none
+	renewable bool                                  // tokens may return another one later
 }
 
 // Option configures New.
@@ -124,14 +127,6 @@ func (c *Client) useGRPC() (err error) {
 func WithTransport(dial transport.Dial) Option {
 	return func(c *Client) error {
 		c.dial = dial
-		return nil
-	}
-}
-
-// WithToken sends token with every request.
-func WithToken(token string) Option {
-	return func(c *Client) error {
-		c.token = token
 		return nil
 	}
 }

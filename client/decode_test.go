@@ -53,7 +53,7 @@ func compareDecoding(t *testing.T, data []byte) {
 }
 
 func TestAWritersLineIsDecodedWithOneAllocation(t *testing.T) {
-	line := appendLine(nil, "info", 7, time.Now(), []byte("some text \"quoted\"\n"), nil)
+	line := appendLine(nil, 7, piece{level: "info", at: time.Now(), text: []byte("some text \"quoted\"\n")})
 	var l logservice.Line
 	allocations := testing.AllocsPerRun(100, func() {
 		if err := decodeLine(line, &l); err != nil {
@@ -70,7 +70,7 @@ func FuzzEncodeLine(f *testing.F) {
 	f.Add("", "\x00\x1f\"\\\u2028é\xff\xc3", "\n", "")
 	f.Fuzz(func(t *testing.T, level, text, name, value string) {
 		at := time.Date(2026, 1, 2, 15, 4, 5, 123456789, time.UTC)
-		data := appendLine(nil, level, 3, at, []byte(text), appendArgs(nil, map[string]string{name: value}))
+		data := appendLine(nil, 3, piece{level: level, at: at, text: []byte(text), args: appendArgs(nil, map[string]string{name: value})})
 		if bytes.ContainsAny(data, "\r\n") || !utf8.Valid(data) {
 			t.Fatalf("%q is not one line of UTF-8", data)
 		}

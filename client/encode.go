@@ -8,25 +8,36 @@ import (
 	"unicode/utf8"
 )
 
-// appendLine appends the JSON of a line. A zero time is omitted; args is a JSON
-// object, or empty for null.
-func appendLine(dst []byte, level string, pos int64, at time.Time, text, args []byte) []byte {
+// piece is a line, or a part of one, as a Writer appends it.
+type piece struct {
+	level   string
+	at      time.Time // omitted if zero
+	text    []byte
+	args    []byte // a JSON object; empty for null
+	partial bool   // the next piece continues the line
+}
+
+// appendLine appends the JSON of a line.
+func appendLine(dst []byte, pos int64, p piece) []byte {
 	dst = append(dst, `{"level":`...)
-	dst = appendString(dst, level)
+	dst = appendString(dst, p.level)
 	dst = append(dst, `,"pos":`...)
 	dst = strconv.AppendInt(dst, pos, 10)
 	dst = append(dst, `,"out":`...)
-	dst = appendString(dst, text)
-	if !at.IsZero() {
+	dst = appendString(dst, p.text)
+	if !p.at.IsZero() {
 		dst = append(dst, `,"time":"`...)
-		dst = at.UTC().AppendFormat(dst, time.RFC3339Nano)
+		dst = p.at.UTC().AppendFormat(dst, time.RFC3339Nano)
 		dst = append(dst, '"')
 	}
 	dst = append(dst, `,"args":`...)
-	if len(args) == 0 {
+	if len(p.args) == 0 {
 		dst = append(dst, "null"...)
 	}
-	dst = append(dst, args...)
+	dst = append(dst, p.args...)
+	if p.partial {
+		dst = append(dst, `,"partial":true`...)
+	}
 	return append(dst, '}')
 }
 

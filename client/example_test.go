@@ -8,7 +8,9 @@ import (
 	"log"
 	"log/slog"
 	"os"
+	"os/exec"
 	"strings"
+	"time"
 
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/client"
@@ -145,4 +147,36 @@ func ExampleNewSlogHandler() {
 		fmt.Print(line.Level, ": ", line.Out)
 	}
 	// Output: warn: disk almost full free="2 GB"
+}
+
+func ExampleBestEffort() {
+	url, stop := exampleServer()
+	defer stop()
+	ctx := context.Background()
+	c, err := client.New(url)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.CloseIdleConnections()
+	w := c.Writer(ctx, "a/b/c/d", client.AutoOpen(), client.BestEffort(), client.Mask("hunter2"))
+
+	cmd := exec.Command("echo", "the password is hunter2")
+	cmd.Stdout, cmd.Stderr = w, w.Stream()
+	err = cmd.Run() // fails only if the command does, whatever happens to the log
+	fmt.Println("the command:", err)
+
+	closing, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	if err := w.CloseContext(closing); err != nil {
+		fmt.Println("the log is incomplete:", err)
+	}
+	for line, err := range c.Lines(ctx, "a/b/c/d") {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Print("the log: ", line.Out)
+	}
+	// Output:
+	// the command: <nil>
+	// the log: the password is ***
 }

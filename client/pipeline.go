@@ -30,6 +30,7 @@ type pipeline struct {
 	inFlight []flight // oldest first
 	pauses   pauses
 	guard    *guard // of the connection; armed while an acknowledgement is due
+	renewed  bool   // a new token has been tried since the last acknowledgement
 }
 
 // flight is an unacknowledged batch.
@@ -54,6 +55,10 @@ func (p *pipeline) run() error {
 		err = p.c.explain(p.ctx, "append to "+string(p.key), err)
 		if gap, ok := errors.AsType[*logservice.SequenceError](err); ok && len(p.inFlight) > 0 && gap.Expected < p.inFlight[0].offset {
 			continue // the next connection detects what is lost
+		}
+		if !p.renewed && p.c.renewed(err) {
+			p.renewed = true
+			continue
 		}
 		if !repeatable(err) {
 			return err
@@ -164,7 +169,7 @@ func (p *pipeline) align(next int64) error {
 	if lost := first - next; lost > 0 {
 		// The server has lost acknowledged lines, or the stream was reopened.
 		// Nothing can be resent; continue with new lines.
-		p.lostByServer(lost)
+		p.serverLost(lost)
 		for i := range p.inFlight {
 			p.inFlight[i].offset -= lost
 		}
@@ -257,6 +262,7 @@ func (p *pipeline) take(a ack) error {
 	p.inFlight = p.inFlight[1:]
 	p.guard.arm()
 	p.pauses.succeeded()
+	p.renewed = false
 	p.acknowledged(f.batch)
 	return nil
 }

@@ -30,8 +30,13 @@ type attempts struct {
 // repeat retries until the operation succeeds or its error is final.
 func (c *Client) repeat(ctx context.Context, a *attempts, try func() error) error {
 	p := a.retry.pauses()
+	renewed := false
 	for {
 		err := c.explain(ctx, a.op, try())
+		if !renewed && err != nil && c.renewed(err) && (a.again == nil || a.again(err)) {
+			renewed = true
+			continue
+		}
 		if err == nil || ctx.Err() != nil || !repeatable(err) || (a.again != nil && !a.again(err)) {
 			return err
 		}
@@ -72,7 +77,8 @@ func (c *Client) explain(ctx context.Context, op string, err error) error {
 func repeatable(err error) bool {
 	if e, ok := errors.AsType[*Error](err); ok {
 		switch e.Status {
-		case http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		case http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout,
+			http.StatusInsufficientStorage: // of other servers
 			return true
 		}
 		return false

@@ -131,8 +131,12 @@ func (c *Client) request(ctx context.Context, k *call, g *guard) (*http.Request,
 	for name, values := range k.header {
 		req.Header[name] = values
 	}
-	if c.token != "" {
-		req.Header.Set(HeaderToken, c.token)
+	token, err := c.token(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", k.op, err)
+	}
+	if token != "" {
+		req.Header.Set(HeaderToken, token)
 	}
 	k.body.attach(req, g)
 	return req, nil

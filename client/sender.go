@@ -30,7 +30,15 @@ type sender struct {
 // failed.
 func (w *Writer) send() {
 	defer close(w.done)
+	defer w.closeSpill()
 	var err error
+	if w.open != nil {
+		err = w.open(w)
+	}
+	if err != nil {
+		w.fail(err)
+		return
+	}
 	if p, ok := w.c.live.(transport.Pusher); ok {
 		err = (&pipeline{Writer: w, pusher: p}).run()
 	} else {
@@ -87,7 +95,7 @@ func (s *sender) deliver(b *batch) error {
 		}
 		// The server has lost acknowledged lines, or the stream was reopened.
 		// Nothing can be resent; continue with new lines.
-		s.lostByServer(offset - gap.Expected)
+		s.serverLost(offset - gap.Expected)
 		offset = gap.Expected
 		next, err = s.append(b.data, offset)
 	}
@@ -104,13 +112,32 @@ func (s *sender) append(data []byte, offset int64) (next int64, err error) {
 	if s.compress && s.next > 0 && len(data) >= minCompressBytes {
 		b.Data, b.Encoding = s.compressed(data), "gzip"
 	}
-	a, err := s.c.about("append to", s.key)
+	a, err := s.patient("append to")
 	if err != nil {
 		return 0, err
 	}
-	a.retry = a.retry.within(s.patience)
-	a.onRetry = s.retried
 	return s.c.append(s.ctx, &a, s.key, b)
+}
+
+// patient returns the attempts of a call that is retried as long as the Writer
+// tries.
+func (w *Writer) patient(what string) (attempts, error) {
+	a, err := w.c.about(what, w.key)
+	a.retry = a.retry.within(w.patience)
+	a.onRetry = w.retried
+	return a, err
+}
+
+func (w *Writer) openStream(opts []OpenOption) error {
+	a, err := w.patient("open")
+	if err != nil {
+		return err
+	}
+	if err := w.c.open(w.ctx, &a, w.key, opts); err != nil {
+		return err
+	}
+	w.reached()
+	return nil
 }
 
 // compressed returns data as gzip, in newly allocated memory: net/http may read a
@@ -126,24 +153,32 @@ func (s *sender) compressed(data []byte) []byte {
 	return bytes.Clone(s.buf.Bytes())
 }
 
+func (w *Writer) reached() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.stats.Reached = true
+}
+
 func (w *Writer) retried() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.stats.Retries++
 }
 
-func (w *Writer) lostByServer(lines int64) {
+func (w *Writer) serverLost(lines int64) {
 	w.c.log.Warn("log service has lost lines that it had acknowledged", "key", w.key, "lines", lines)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.stats.Lost += lines
+	w.lostByServer += lines
 }
 
 func (w *Writer) acknowledged(b *batch) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.stats.Reached = true
 	w.stats.Sent += b.lines
-	w.stats.Pending -= int64(len(b.data) - len("]"))
+	w.acked += b.text
+	w.stats.Pending -= int64(len(b.data))
 	w.broadcast()
 }
 
@@ -156,12 +191,20 @@ func (w *Writer) broadcast() {
 func (w *Writer) fail(cause error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.cutPartial(true)
-	lost := w.stats.Lines - w.stats.Sent
-	w.stats.Lost += lost
-	w.stats.Pending = 0
+	w.failed = cause
+	for _, t := range w.texts {
+		t.end()
+	}
+	w.stats.Lost = w.stats.Lines - w.stats.Sent
+	w.stats.LostBytes = w.stats.Bytes - w.acked
+	w.stats.Pending, w.stats.Spilled = 0, 0
 	w.batch, w.full = nil, nil
-	w.err = fmt.Errorf("log writer of %s: %d lines not delivered: %w", w.key, lost, cause)
-	w.c.log.Warn("log writer has failed", "key", w.key, "lost", lost, "error", cause)
+	w.c.log.Warn("log writer has failed", "key", w.key, "lost", w.stats.Lost, "error", cause)
 	w.broadcast()
+}
+
+func (w *Writer) closeSpill() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.spill.close()
 }

@@ -103,7 +103,7 @@ func (h *slogHandler) replaceBuiltIns(f *fields, r slog.Record) (at time.Time, l
 		b := h.options.ReplaceAttr(nil, a)
 		b.Value = b.Value.Resolve()
 		if b.Key != a.Key {
-			appendField(f, "", b)
+			h.field(f, "", b)
 			return slog.Value{}, false
 		}
 		return b.Value, true
@@ -130,7 +130,7 @@ func (h *slogHandler) attr(f *fields, groups []string, prefix string, a slog.Att
 			a = h.options.ReplaceAttr(groups, a)
 			a.Value = a.Value.Resolve()
 		}
-		appendField(f, prefix, a)
+		h.field(f, prefix, a)
 		return
 	}
 	if a.Key != "" { // attributes of an unnamed group belong to its parent
@@ -142,11 +142,11 @@ func (h *slogHandler) attr(f *fields, groups []string, prefix string, a slog.Att
 	}
 }
 
-func appendField(f *fields, prefix string, a slog.Attr) {
+func (h *slogHandler) field(f *fields, prefix string, a slog.Attr) {
 	if a.Equal(slog.Attr{}) {
 		return
 	}
-	name, value := prefix+a.Key, fieldValue(a.Value)
+	name, value := prefix+a.Key, h.w.hide.in(fieldValue(a.Value))
 	f.text = append(f.text, ' ')
 	f.text = append(f.text, plainOrQuoted(name)...)
 	f.text = append(f.text, '=')

@@ -36,15 +36,19 @@ func Truncate() OpenOption {
 // Open opens the stream of key so that lines can be appended. Opening an open
 // stream keeps its lines, so a retry is harmless.
 func (c *Client) Open(ctx context.Context, key logservice.Key, opts ...OpenOption) error {
-	var o transport.Open
-	for _, opt := range opts {
-		opt(&o)
-	}
 	a, err := c.about("open", key)
 	if err != nil {
 		return err
 	}
-	return c.repeat(ctx, &a, func() error { return c.live.Open(ctx, string(key), o) })
+	return c.open(ctx, &a, key, opts)
+}
+
+func (c *Client) open(ctx context.Context, a *attempts, key logservice.Key, opts []OpenOption) error {
+	var o transport.Open
+	for _, opt := range opts {
+		opt(&o)
+	}
+	return c.repeat(ctx, a, func() error { return c.live.Open(ctx, string(key), o) })
 }
 
 // about returns the attempts of a call on a key, or an error if the key is
@@ -157,8 +161,8 @@ func (c *Client) Close(ctx context.Context, key logservice.Key, opts ...CloseOpt
 	return c.close(ctx, a, key, transport.Close{}, opts)
 }
 
-// CloseUnder closes every open log at and below the key prefix; see Key.Under. It
-// is not an error if there are none.
+// CloseUnder closes every open log at and below the key prefix, matching whole
+// path segments. It is not an error if there are none.
 func (c *Client) CloseUnder(ctx context.Context, prefix logservice.Key, opts ...CloseOption) error {
 	a, err := c.about("close all under", prefix)
 	if err != nil {
@@ -200,7 +204,7 @@ type Live struct {
 // InfoOption selects the logs that Info and Live describe.
 type InfoOption func(*logservice.Key)
 
-// Under selects the logs at and below the key prefix; see Key.Under.
+// Under selects the logs at and below the key prefix, matching whole path segments.
 func Under(prefix logservice.Key) InfoOption {
 	return func(p *logservice.Key) { *p = prefix }
 }

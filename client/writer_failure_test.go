@@ -149,7 +149,7 @@ func TestCancellingTheContextEndsAWriter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		c, _ := scripted(t, func(int, request) (*http.Response, error) { return nil, errCut })
-		w := c.Writer(ctx, key, Memory(1))
+		w := c.Writer(ctx, key, Memory(1), Spill(0))
 		io.WriteString(w, "a\n")
 		go func() {
 			time.Sleep(time.Second)

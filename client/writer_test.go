@@ -61,7 +61,7 @@ func TestTextIsSentAsLines(t *testing.T) {
 				t.Errorf("%+v", l)
 			}
 		}
-		if s := w.Stats(); s != (Stats{Lines: 5, Bytes: 20, Sent: 5}) {
+		if s := w.Stats(); s != (Stats{Lines: 5, Bytes: 20, Sent: 5, Reached: true}) {
 			t.Errorf("%+v", s)
 		}
 		if _, err := w.Write([]byte("x\n")); err == nil {
@@ -131,7 +131,7 @@ func TestALongLineIsCutIntoPiecesBelowTheLimit(t *testing.T) {
 			t.Error("the pieces are not the line")
 		}
 		for _, l := range m.lines {
-			if n := len(appendLine(nil, l.Level, l.Pos, l.Time, []byte(l.Out), nil)); n > logservice.DefaultMaxLineBytes {
+			if n := len(appendLine(nil, l.Pos, piece{level: l.Level, at: l.Time, text: []byte(l.Out), partial: true})); n > logservice.DefaultMaxLineBytes {
 				t.Errorf("a piece of %d bytes of JSON", n)
 			}
 		}
@@ -165,7 +165,7 @@ func TestWriteDoesNotWaitForTheNetworkUntilMemoryIsFull(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		return nil, false, nil
 	}
-	writerTo(t, fault, []WriterOption{Memory(1 << 20)}, func(t *testing.T, w *Writer, m *memoryLog) {
+	writerTo(t, fault, []WriterOption{Memory(1 << 20), Spill(0)}, func(t *testing.T, w *Writer, m *memoryLog) {
 		line := strings.Repeat("x", 1023) + "\n"
 		var written atomic.Int64
 		var filled sync.WaitGroup

@@ -64,6 +64,10 @@ func (s *service) appendText(ctx context.Context, key string, b transport.Batch)
 
 // Push implements transport.Pusher.
 func (s *service) Push(ctx context.Context, key string, compress bool) (transport.Push, error) {
+	outgoing, err := s.outgoing(ctx)
+	if err != nil {
+		return nil, err
+	}
 	conn, err := s.conns.use()
 	if err != nil {
 		return nil, err
@@ -73,7 +77,7 @@ func (s *service) Push(ctx context.Context, key string, compress bool) (transpor
 	if compress {
 		opts = append(opts, grpc.UseCompressor(gzip.Name))
 	}
-	stream, err := logservicev1.NewLogStreamClient(conn.ClientConn).Push(s.outgoing(ctx), opts...)
+	stream, err := logservicev1.NewLogStreamClient(conn.ClientConn).Push(outgoing, opts...)
 	if err != nil {
 		return nil, conn.failure(err)
 	}

@@ -53,8 +53,12 @@ func dial(c transport.Config) (transport.Transport, error) {
 
 // call makes one attempt of a unary call.
 func (s *service) call(ctx context.Context, f func(context.Context, logservicev1.LogStreamClient) error) error {
-	ctx, cancel := context.WithTimeout(s.outgoing(ctx), answerTime)
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
+	ctx, err := s.outgoing(ctx)
+	if err != nil {
+		return err
+	}
 	conn, err := s.conns.use()
 	if err != nil {
 		return err
@@ -64,11 +68,12 @@ func (s *service) call(ctx context.Context, f func(context.Context, logservicev1
 }
 
 // outgoing adds the token.
-func (s *service) outgoing(ctx context.Context) context.Context {
-	if s.config.Token == "" {
-		return ctx
+func (s *service) outgoing(ctx context.Context) (context.Context, error) {
+	token, err := s.config.Token(ctx)
+	if err != nil || token == "" {
+		return ctx, err
 	}
-	return metadata.AppendToOutgoingContext(ctx, strings.ToLower(client.HeaderToken), s.config.Token)
+	return metadata.AppendToOutgoingContext(ctx, strings.ToLower(client.HeaderToken), token), nil
 }
 
 func (s *service) Open(ctx context.Context, key string, o transport.Open) error {

@@ -14,11 +14,15 @@ import (
 
 // Tail implements transport.Transport.
 func (s *service) Tail(ctx context.Context, key string, o transport.Tail) (transport.Reader, error) {
+	ctx, err := s.outgoing(ctx)
+	if err != nil {
+		return nil, err
+	}
 	conn, err := s.conns.use()
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithCancel(s.outgoing(ctx))
+	ctx, cancel := context.WithCancel(ctx)
 	r := &reader{conn: conn, close: func() {
 		cancel()
 		s.conns.done(conn)

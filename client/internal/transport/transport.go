@@ -134,7 +134,9 @@ type Config struct {
 	Address string      // host:port
 	TLS     *tls.Config // nil: plain text
 	Account string
-	Token   string
+	// Token returns the token of one attempt; empty sends none. Its error is one
+	// of package client.
+	Token func(context.Context) (string, error)
 }
 
 // Dial creates a transport. It does not contact the server.

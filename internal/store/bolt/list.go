@@ -21,7 +21,7 @@ func (s *Store) List(ctx context.Context, account string, prefix logservice.Key)
 			yield(logs.BlobEntry{}, err)
 			return
 		}
-		for len(l.below) > 0 {
+		for !l.done {
 			if err := context.Cause(ctx); err != nil {
 				yield(logs.BlobEntry{}, err)
 				return
@@ -44,10 +44,9 @@ func (s *Store) List(ctx context.Context, account string, prefix logservice.Key)
 type listing struct {
 	account []byte // with its NUL: begins every key of the account
 	exact   []byte // the key of the prefix itself; nil once it has been seen
-	// Other keys are between a key and those below it, "a-b" between "a" and
-	// "a/b": each range is searched separately.
-	below [][]byte // what the keys of each remaining range start with, the current one first
-	next  []byte   // the first key not yet seen in it
+	below   []byte // begins every key below the prefix
+	next    []byte // the first key not yet seen
+	done    bool
 }
 
 type listed struct {
@@ -60,22 +59,21 @@ func newListing(account string, prefix logservice.Key) (*listing, error) {
 		return nil, err
 	}
 	l := &listing{account: append([]byte(account), 0)}
-	l.below = [][]byte{l.account}
+	l.below = l.account
 	if prefix != "" {
 		if _, err := logservice.ParseKey(string(prefix)); err != nil {
 			return nil, err
 		}
 		l.exact = append(bytes.Clone(l.account), prefix...)
-		l.below = nil
-		for _, start := range prefix.Below() {
-			l.below = append(l.below, append(bytes.Clone(l.account), start...))
-		}
+		// There are other keys between a key and those below it, "a-b" between
+		// "a" and "a/b": the two are searched separately.
+		l.below = append(bytes.Clone(l.exact), '/')
 	}
-	l.next = l.below[0]
+	l.next = l.below
 	return l, nil
 }
 
-// page reads the next entries of a range in one transaction.
+// page reads the next entries in one transaction.
 func (l *listing) page(s *Store) (found []listed, err error) {
 	err = s.view(func(tx *txn) error {
 		if l.exact != nil {
@@ -85,31 +83,20 @@ func (l *listing) page(s *Store) (found []listed, err error) {
 			}
 			l.exact = nil
 		}
-		more := false
-		err := tx.scan(bucketBlobs, l.next, func(key, value []byte) bool {
-			if !bytes.HasPrefix(key, l.below[0]) {
+		l.done = true
+		return tx.scan(bucketBlobs, l.next, func(key, value []byte) bool {
+			if !bytes.HasPrefix(key, l.below) {
 				return false
 			}
-			if more = len(found) >= listPage; more {
-				l.next = bytes.Clone(key)
+			if len(found) >= listPage {
+				l.next, l.done = bytes.Clone(key), false
 				return false
 			}
 			found = append(found, entryOf(key, value))
 			return true
 		})
-		if err == nil && !more {
-			l.advance()
-		}
-		return err
 	})
 	return found, err
-}
-
-// advance continues with the next range.
-func (l *listing) advance() {
-	if l.below = l.below[1:]; len(l.below) > 0 {
-		l.next = l.below[0]
-	}
 }
 
 func entryOf(key, value []byte) listed {

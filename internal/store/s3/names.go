@@ -91,11 +91,14 @@ func hash(s string) string {
 	return hex.EncodeToString(sum[:hashBytes])
 }
 
-// starting returns a prefix of the names of all keys that start with start, and
-// perhaps of others.
-func (n names) starting(account, start string) string {
+// under returns a prefix of the names of all keys below prefix, and perhaps of
+// others.
+func (n names) under(account string, prefix logservice.Key) string {
 	folder := n.account(account)
-	return folder + fitting(escaper.Replace(start), maxName-len(folder))
+	if prefix == "" {
+		return folder
+	}
+	return folder + fitting(escaper.Replace(string(prefix))+"/", maxName-len(folder))
 }
 
 // fitting returns the longest start of key, escaped, that fits in space bytes
