@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"unicode"
 
 	"github.com/alecthomas/kong"
 
@@ -80,17 +81,37 @@ func (p Program) report(ctx context.Context, err error) int {
 		return status // the user interrupted it and needs no message
 	}
 	for _, e := range parts(err) {
-		// Messages may quote a server or a log.
-		out := newFilter(p.Stderr, false)
-		fmt.Fprintf(out, "error: %s\n", strings.ReplaceAll(e.Error(), "\n", " "))
+		fmt.Fprintf(p.Stderr, "error: %s\n", oneLine(e.Error()))
 		if h := hint(e, p.Name); h != "" {
-			fmt.Fprintf(out, "hint: %s\n", h)
+			fmt.Fprintf(p.Stderr, "hint: %s\n", oneLine(h))
 		}
 		if id := requestID(e); id != "" {
-			fmt.Fprintf(out, "request: %s\n", id)
+			fmt.Fprintf(p.Stderr, "request: %s\n", oneLine(id))
 		}
 	}
 	return status
+}
+
+// maxOneLine is more than any message of ours: longer ones come from a peer.
+const maxOneLine = 2000
+
+// oneLine makes text from elsewhere, such as a server, fit to be printed within a
+// line: without control characters, without line breaks, and not endless.
+func oneLine(s string) string {
+	var b strings.Builder
+	f := newFilter(&b, false)
+	_, _ = io.WriteString(f, s) // a strings.Builder accepts everything
+	_ = f.Close()
+	text := strings.Map(func(r rune) rune {
+		if unicode.IsSpace(r) {
+			return ' '
+		}
+		return r
+	}, b.String())
+	if len(text) > maxOneLine {
+		return strings.ToValidUTF8(text[:maxOneLine], "") + "…"
+	}
+	return text
 }
 
 // parts returns the errors joined in err, each of which gets its own lines.

@@ -40,7 +40,8 @@ func TestMain(m *testing.M) {
 //
 //	serve [NAME=VALUE...]   start `log-service server` with these settings, wait
 //	                        until it responds, and point the commands at it; its
-//	                        data is in $WORK/data by default
+//	                        data is in $WORK/data by default, and what it prints
+//	                        in $WORK/server.log
 //	certificates            make ca.pem, cert.pem and key.pem for this machine
 //	shutdown                stop it with SIGTERM; it must exit with status 0
 //	crash                   kill it with SIGKILL
@@ -155,7 +156,10 @@ func cmdServe(ts *testscript.TestScript, neg bool, args []string) {
 	})
 	url, seen := "", ""
 	ts.Setenv("GRPC_SERVER", "")
-	lines := bufio.NewScanner(stderr)
+	log, err := os.Create(filepath.Join(ts.Getenv("WORK"), "server.log"))
+	ts.Check(err)
+	ts.Defer(func() { _ = log.Close() })
+	lines := bufio.NewScanner(io.TeeReader(stderr, log))
 	for !strings.Contains(seen, "\ndata: ") && lines.Scan() {
 		seen += lines.Text() + "\n"
 		if m := overGRPC.FindStringSubmatch(lines.Text()); m != nil {
@@ -168,7 +172,7 @@ func cmdServe(ts *testscript.TestScript, neg bool, args []string) {
 	if url == "" {
 		ts.Fatalf("the server does not say where it listens:\n%s", seen)
 	}
-	go func() { _, _ = io.Copy(io.Discard, stderr) }() // ends with the server
+	go func() { _, _ = io.Copy(log, stderr) }() // ends with the server
 	ts.Check(healthy(url, ts.MkAbs("cert.pem"), ts.MkAbs("key.pem")))
 	ts.Setenv("LOG_SERVICE_SERVER", url)
 }

@@ -14,11 +14,11 @@ import (
 	"github.com/harness/log-service/internal/setting"
 )
 
-// defaultEnvFile may be missing; a file given explicitly may not.
+// defaultEnvFile is read if it exists.
 const defaultEnvFile = ".env"
 
 type serverCmd struct {
-	EnvFile string `name:"env-file" placeholder:"FILE" default:".env" help:"Also read settings from this file; the environment takes precedence (${default}, if it exists)."`
+	EnvFile *string `name:"env-file" placeholder:"FILE" help:"Also read settings from this file; the environment takes precedence (.env, if it exists)."`
 }
 
 func (*serverCmd) Help() string {
@@ -38,19 +38,19 @@ func settingsHelp() string {
 }
 
 func (c *serverCmd) Run(ctx context.Context, s *session) error {
-	env, err := config.Environ(s.Environ, c.EnvFile, c.EnvFile != defaultEnvFile)
+	env, err := c.environment(s)
 	if err != nil {
-		return &usage{err: err}
+		return err
 	}
-	settings, warnings, err := config.Load(env)
+	settings, warnings, err := config.Load(env.Env)
 	logger := serverLogger(s, settings)
-	for _, w := range warnings {
+	for _, w := range append(env.Warnings, warnings...) {
 		logger.Warn(w)
 	}
 	if err != nil {
 		return err
 	}
-	tuneRuntime(env, settings)
+	tuneRuntime(env.Env, settings)
 	srv, err := server.New(settings, logger)
 	if err != nil {
 		return err
@@ -59,6 +59,23 @@ func (c *serverCmd) Run(ctx context.Context, s *session) error {
 		greet(s.Stderr, s.Name, settings, srv)
 	}
 	return srv.Serve(ctx)
+}
+
+// environment reads the settings. What a file contributes is always printed: in a
+// folder from elsewhere, it is not what the user set.
+func (c *serverCmd) environment(s *session) (config.Environment, error) {
+	file := defaultEnvFile
+	if c.EnvFile != nil {
+		file = *c.EnvFile
+	}
+	env, err := config.Environ(s.Environ, file, c.EnvFile != nil)
+	if err != nil {
+		return env, &usage{err: err, hint: hint(err, s.Name)}
+	}
+	if len(env.Taken) > 0 {
+		fmt.Fprintf(s.Stderr, "settings from %s: %s\n", oneLine(env.File), oneLine(strings.Join(env.Taken, ", ")))
+	}
+	return env, nil
 }
 
 // tuneRuntime configures the Go runtime for the workload, unless the runtime's own

@@ -32,17 +32,18 @@ const (
 // maxTokenTTL limits the lifetime of a token: a longer-lived one is a password.
 const maxTokenTTL = 366 * 24 * time.Hour
 
-// serverSettings are the server settings that other commands need.
+// serverSettings are the server settings that other commands need. They read no
+// file that was not named: one in the working directory may be anybody's.
 type serverSettings struct {
-	EnvFile string `name:"env-file" placeholder:"FILE" default:".env" help:"Also read the server's settings from this file; the environment takes precedence (${default}, if it exists)."`
+	EnvFile string `name:"env-file" placeholder:"FILE" help:"Also read the server's settings from this file; the environment takes precedence (none)."`
 }
 
 func (c *serverSettings) load(s *session) (config.Config, error) {
-	env, err := config.Environ(s.Environ, c.EnvFile, c.EnvFile != defaultEnvFile)
+	env, err := config.Environ(s.Environ, c.EnvFile, true)
 	if err != nil {
-		return config.Config{}, &usage{err: err}
+		return config.Config{}, &usage{err: err, hint: hint(err, s.Name)}
 	}
-	settings, _, err := config.Load(env)
+	settings, _, err := config.Load(env.Env)
 	return settings, err
 }
 
@@ -58,7 +59,7 @@ type tokenCreate struct {
 }
 
 func (*tokenCreate) Help() string {
-	return "The secret is read from LOG_SERVICE_SECRET or the file .env, as the server reads it.\n\n" +
+	return "The secret is read from LOG_SERVICE_SECRET, or from the file of --env-file.\n\n" +
 		example("log-service token create --account A --prefix p/1 --verbs push,tail --expires 1h",
 			"log-service token create --all-accounts --verbs admin --key-file private.pem")
 }
@@ -85,7 +86,7 @@ func (c *tokenCreate) Run(s *session) error {
 
 var errNoSecret = &usage{
 	err:  errors.New("nothing to make a token with: LOG_SERVICE_SECRET is not set"),
-	hint: "set it to the server's secret, or sign with --key-file FILE (create one with openssl genpkey -algorithm ed25519)",
+	hint: "set it to the server's secret, or name the file that has it with --env-file, or sign with --key-file FILE (create one with openssl genpkey -algorithm ed25519)",
 }
 
 // whole makes a token in the format of the original Harness log service.

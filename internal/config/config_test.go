@@ -24,7 +24,7 @@ func load(t *testing.T, kv ...string) (config.Config, []string, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return config.Load(env)
+	return config.Load(env.Env)
 }
 
 func TestNothingSetIsTheDefault(t *testing.T) {
@@ -317,7 +317,7 @@ func TestTheRealEnvironmentWinsOverTheFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, _, err := config.Load(env)
+	c, _, err := config.Load(env.Env)
 	if err != nil || c.Data != "/from/env" || c.Stream != "memory" {
 		t.Errorf("data %q, stream %q, %v", c.Data, c.Stream, err)
 	}

@@ -31,14 +31,14 @@ func FuzzSettings(f *testing.F) {
 		if err != nil {
 			return
 		}
-		c, _, err := config.Load(env)
+		c, _, err := config.Load(env.Env)
 		if err != nil {
 			var bad *setting.Error
 			if !errors.As(err, &bad) || !strings.HasPrefix(bad.Name, setting.Prefix) {
 				t.Errorf("%v names no setting", err)
 			}
 			for _, name := range []string{"SECRET", "GLOBAL_TOKEN"} {
-				if v := env[setting.Prefix+name]; len(v) > 6 && strings.Contains(err.Error(), v) {
+				if v := env.Env[setting.Prefix+name]; len(v) > 6 && strings.Contains(err.Error(), v) {
 					t.Errorf("%v shows %s", err, name)
 				}
 			}
