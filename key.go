@@ -105,13 +105,23 @@ func CheckAccount(s string) error {
 	return err
 }
 
-// Under reports whether k is p or below it, by whole segments: "run:10" is not
-// under "run:1". Every key is under the empty key.
+// commandUnit separates a step of Harness from its parts, whose logs have keys
+// such as <step>-commandUnit:Execute. Whoever closes or deletes those of the step
+// names the step alone.
+const commandUnit = "-commandUnit:"
+
+// Under reports whether k is p or below it: after p, k continues with "/" or
+// "-commandUnit:". So "run:1/a" is under "run:1", and "run:10" is not. Every key is
+// under the empty key.
 func (k Key) Under(p Key) bool {
-	if p == "" || k == p {
-		return true
-	}
-	return len(k) > len(p) && k[len(p)] == '/' && strings.HasPrefix(string(k), string(p))
+	rest, ok := strings.CutPrefix(string(k), string(p))
+	return ok && (p == "" || rest == "" || rest[0] == '/' || strings.HasPrefix(rest, commandUnit))
+}
+
+// Below returns how the keys below k start, k itself excluded: each of them in
+// exactly one of these ways. They are in byte order. K must not be empty.
+func (k Key) Below() []string {
+	return []string{string(k) + commandUnit, string(k) + "/"}
 }
 
 func (k Key) String() string { return string(k) }

@@ -69,7 +69,7 @@ func TestAnIdentifierIsOneSegment(t *testing.T) {
 	}
 }
 
-func TestUnderMatchesWholeSegments(t *testing.T) {
+func TestUnderEndsAtABoundary(t *testing.T) {
 	for _, c := range []struct {
 		k, p Key
 		want bool
@@ -81,9 +81,27 @@ func TestUnderMatchesWholeSegments(t *testing.T) {
 		{"run", "run:1", false},
 		{"a/b/c", "a/b", true},
 		{"a/b/c", "", true},
+		{"s:1-commandUnit:Execute", "s:1", true},
+		{"s:1-commandUnit:Execute/x", "s:1", true},
+		{"s:1-commandUnit:Execute", "s:1-commandUnit:Execute", true},
+		{"s:1-commandUnit:Execute", "s:1-commandUnit:", false},
+		{"s:1-commandUnit:Execute", "s", false},
+		{"s:10-commandUnit:Execute", "s:1", false},
+		{"s:1-commandUnits:Execute", "s:1", false},
+		{"s:1-commandUnit", "s:1", false},
+		{"x/s:1-commandUnit:Execute", "x", true},
 	} {
 		if got := c.k.Under(c.p); got != c.want {
 			t.Errorf("%q under %q: %v", c.k, c.p, got)
+		}
+		starts := 0
+		for _, start := range c.p.Below() {
+			if strings.HasPrefix(string(c.k), start) {
+				starts++
+			}
+		}
+		if below := c.want && c.k != c.p; c.p != "" && (starts == 1) != below {
+			t.Errorf("%q starts in %d of the ways %q, and below is %v", c.k, starts, c.p.Below(), below)
 		}
 	}
 }

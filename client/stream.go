@@ -161,8 +161,8 @@ func (c *Client) Close(ctx context.Context, key logservice.Key, opts ...CloseOpt
 	return c.close(ctx, a, key, transport.Close{}, opts)
 }
 
-// CloseUnder closes every open log at and below the key prefix, matching whole
-// path segments. It is not an error if there are none.
+// CloseUnder closes every open log at and below the key prefix; see Key.Under. It
+// is not an error if there are none.
 func (c *Client) CloseUnder(ctx context.Context, prefix logservice.Key, opts ...CloseOption) error {
 	a, err := c.about("close all under", prefix)
 	if err != nil {
@@ -204,7 +204,7 @@ type Live struct {
 // InfoOption selects the logs that Info and Live describe.
 type InfoOption func(*logservice.Key)
 
-// Under selects the logs at and below the key prefix, matching whole path segments.
+// Under selects the logs at and below the key prefix; see Key.Under.
 func Under(prefix logservice.Key) InfoOption {
 	return func(p *logservice.Key) { *p = prefix }
 }

@@ -10,7 +10,7 @@ import (
 type Grant struct {
 	Account     string // owner of the logs; empty with AllAccounts
 	AllAccounts bool
-	Prefix      logservice.Key // limits to keys at and below it, by whole segments; empty for all
+	Prefix      logservice.Key // limits to keys at and below it, see Key.Under; empty for all
 	Verbs       Verbs
 	Expires     time.Time // zero for never
 	ID          string    // identifies the token in the list of revoked tokens

@@ -42,7 +42,7 @@ type Store interface {
 	// Delete removes all attempts of a log. A missing log is not an error.
 	Delete(ctx context.Context, id logservice.ID) error
 
-	// List yields the logs of an account at and below prefix (whole segments;
+	// List yields the logs of an account at and below prefix (see logservice.Key.Under;
 	// empty selects all), ordered by key, each with its newest attempt; keys of
 	// more than 200 bytes may be out of order. Size, Modified and Attempt of
 	// Info are always set. A log whose record is damaged comes with its key and

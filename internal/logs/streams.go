@@ -178,7 +178,7 @@ const (
 // that may see all of them leave it empty.
 type Filter struct {
 	Account string
-	Prefix  logservice.Key // whole segments; empty selects all
+	Prefix  logservice.Key // see Key.Under; empty selects all
 }
 
 // Info describes a live stream.

@@ -21,7 +21,7 @@ func (s *Store) List(ctx context.Context, account string, prefix logservice.Key)
 			yield(logs.BlobEntry{}, err)
 			return
 		}
-		for !l.done {
+		for len(l.below) > 0 {
 			if err := context.Cause(ctx); err != nil {
 				yield(logs.BlobEntry{}, err)
 				return
@@ -44,9 +44,10 @@ func (s *Store) List(ctx context.Context, account string, prefix logservice.Key)
 type listing struct {
 	account []byte // with its NUL: begins every key of the account
 	exact   []byte // the key of the prefix itself; nil once it has been seen
-	below   []byte // begins every key below the prefix
-	next    []byte // the first key not yet seen
-	done    bool
+	// Other keys are between a key and those below it, "a-b" between "a" and
+	// "a/b": each range is searched separately.
+	below [][]byte // what the keys of each remaining range start with, the current one first
+	next  []byte   // the first key not yet seen in it
 }
 
 type listed struct {
@@ -59,21 +60,22 @@ func newListing(account string, prefix logservice.Key) (*listing, error) {
 		return nil, err
 	}
 	l := &listing{account: append([]byte(account), 0)}
-	l.below = l.account
+	l.below = [][]byte{l.account}
 	if prefix != "" {
 		if _, err := logservice.ParseKey(string(prefix)); err != nil {
 			return nil, err
 		}
 		l.exact = append(bytes.Clone(l.account), prefix...)
-		// There are other keys between a key and those below it, "a-b" between
-		// "a" and "a/b": the two are searched separately.
-		l.below = append(bytes.Clone(l.exact), '/')
+		l.below = nil
+		for _, start := range prefix.Below() {
+			l.below = append(l.below, append(bytes.Clone(l.account), start...))
+		}
 	}
-	l.next = l.below
+	l.next = l.below[0]
 	return l, nil
 }
 
-// page reads the next entries in one transaction.
+// page reads the next entries of a range in one transaction.
 func (l *listing) page(s *Store) (found []listed, err error) {
 	err = s.view(func(tx *txn) error {
 		if l.exact != nil {
@@ -83,20 +85,31 @@ func (l *listing) page(s *Store) (found []listed, err error) {
 			}
 			l.exact = nil
 		}
-		l.done = true
-		return tx.scan(bucketBlobs, l.next, func(key, value []byte) bool {
-			if !bytes.HasPrefix(key, l.below) {
+		more := false
+		err := tx.scan(bucketBlobs, l.next, func(key, value []byte) bool {
+			if !bytes.HasPrefix(key, l.below[0]) {
 				return false
 			}
-			if len(found) >= listPage {
-				l.next, l.done = bytes.Clone(key), false
+			if more = len(found) >= listPage; more {
+				l.next = bytes.Clone(key)
 				return false
 			}
 			found = append(found, entryOf(key, value))
 			return true
 		})
+		if err == nil && !more {
+			l.advance()
+		}
+		return err
 	})
 	return found, err
+}
+
+// advance continues with the next range.
+func (l *listing) advance() {
+	if l.below = l.below[1:]; len(l.below) > 0 {
+		l.next = l.below[0]
+	}
 }
 
 func entryOf(key, value []byte) listed {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"iter"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -34,7 +35,15 @@ func (s *Store) List(ctx context.Context, account string, prefix logservice.Key)
 				}
 			}
 		}
-		s.listUnder(ctx, account, prefix, yield)
+		starts := []string{""}
+		if prefix != "" {
+			starts = prefix.Below()
+		}
+		for _, start := range starts {
+			if !s.listStarting(ctx, account, start, yield) {
+				return
+			}
+		}
 	})
 }
 
@@ -96,9 +105,9 @@ func (s *Store) Attempts(ctx context.Context, id logservice.ID) ([]logs.BlobInfo
 	return infos, err
 }
 
-// listUnder yields the attempts of the logs below prefix, without those of the
-// log at it.
-func (s *Store) listUnder(ctx context.Context, account string, prefix logservice.Key, yield func(logs.BlobEntry, error) bool) {
+// listStarting yields the attempts of the logs whose keys start with start, which
+// may be empty. It returns false once nothing more may be yielded.
+func (s *Store) listStarting(ctx context.Context, account, start string, yield func(logs.BlobEntry, error) bool) bool {
 	limited, cancel := context.WithCancel(ctx)
 	defer cancel()
 	// Only the store's own time counts, not that of the consumer of the
@@ -106,25 +115,26 @@ func (s *Store) listUnder(ctx context.Context, account string, prefix logservice
 	late := time.AfterFunc(answerTime, cancel)
 	defer late.Stop()
 	folder := s.names.account(account)
-	objects := s.client.ListObjectsIter(limited, s.bucket, minio.ListObjectsOptions{Prefix: s.names.under(account, prefix), Recursive: true})
+	objects := s.client.ListObjectsIter(limited, s.bucket, minio.ListObjectsOptions{Prefix: s.names.starting(account, start), Recursive: true})
 	for o := range objects {
 		late.Stop()
 		if o.Err != nil {
 			yield(logs.BlobEntry{}, s.fault(ctx, "list", o.Err))
-			return
+			return false
 		}
 		e, ok, err := s.listed(ctx, folder, o)
-		if ok && err == nil && (!e.Key.Under(prefix) || e.Key == prefix && prefix != "") {
+		if ok && err == nil && !strings.HasPrefix(string(e.Key), start) {
 			ok = false
 		}
 		if cause := context.Cause(ctx); cause != nil && err == nil {
 			ok, err = true, cause
 		}
 		if (ok || err != nil) && (!yield(e, err) || err != nil) {
-			return
+			return false
 		}
 		late.Reset(answerTime)
 	}
+	return true
 }
 
 // listed returns the attempt in a listed object; ok is false if it is none.

@@ -91,14 +91,11 @@ func hash(s string) string {
 	return hex.EncodeToString(sum[:hashBytes])
 }
 
-// under returns a prefix of the names of all keys below prefix, and perhaps of
-// others.
-func (n names) under(account string, prefix logservice.Key) string {
+// starting returns a prefix of the names of all keys that start with start, and
+// perhaps of others.
+func (n names) starting(account, start string) string {
 	folder := n.account(account)
-	if prefix == "" {
-		return folder
-	}
-	return folder + fitting(escaper.Replace(string(prefix))+"/", maxName-len(folder))
+	return folder + fitting(escaper.Replace(start), maxName-len(folder))
 }
 
 // fitting returns the longest start of key, escaped, that fits in space bytes

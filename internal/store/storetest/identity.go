@@ -83,7 +83,9 @@ func listsSegments(t *testing.T, s logs.Store) {
 	keys := []string{
 		"run:1", "run:1!", "run:1-x", "run:1.x", "run:1/x", "run:1/x/y", "run:1/z", "run:10", "run:10/x", "run:1/x-y",
 		"run:2", "run", "runs", "a", "a/b", "a/b/c", "a-b", "ab", "é/ü", "é", "~", "z/*", "z/?", "z/%2e", `z\y`, "A", "a b/c d",
+		"run:1-commandUnit:x", "run:1-commandUnit:x/y", "run:1-commandUnit:", "run:1-commandUnitx", "run:10-commandUnit:x", "run:1-commandUnit;", "a/b-commandUnit:c",
 	}
+
 	for i, key := range keys {
 		mustPut(t, s, ID("acc", key), Text(i), logs.BlobInfo{})
 		mustPut(t, s, ID("acc2", key+"2"), nil, logs.BlobInfo{})
@@ -109,6 +111,21 @@ func listsSegments(t *testing.T, s logs.Store) {
 			}
 		}
 		if !slices.Equal(got, want) {
+			t.Errorf("List(%q) = %q, want %q", prefix, got, want)
+		}
+	}
+	// Object names are shortened at 200 bytes of a segment, and then sort by hash.
+	long := strings.Repeat("s", 190)
+	longKeys := []string{long, long + "-commandUnit:x", long + "-commandUnit:y", long + "/x", long + long, long + long + "-commandUnit:x", long + long + "/x"}
+	for _, key := range longKeys {
+		mustPut(t, s, ID("acc", key), nil, logs.BlobInfo{})
+	}
+	for prefix, want := range map[string][]string{long: longKeys[:4], long + long: longKeys[4:]} {
+		var got []string
+		for _, entry := range list(t, s, "acc", prefix) {
+			got = append(got, string(entry.Key))
+		}
+		if slices.Sort(got); !slices.Equal(got, want) {
 			t.Errorf("List(%q) = %q, want %q", prefix, got, want)
 		}
 	}

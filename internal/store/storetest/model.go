@@ -39,7 +39,7 @@ type machine struct {
 }
 
 func (m *machine) key(rt *rapid.T) string {
-	return rapid.SampledFrom([]string{"a", "a/b", "a-b", "ab", "a/b/c", "b", "b:1", "b:10", "b:1/x"}).Draw(rt, "key")
+	return rapid.SampledFrom([]string{"a", "a/b", "a-b", "ab", "a/b/c", "b", "b:1", "b:10", "b:1/x", "b:1-commandUnit:x", "b:1-commandUni/x", "b:10-commandUnit:x"}).Draw(rt, "key")
 }
 
 func (m *machine) content(rt *rapid.T) []byte {

@@ -47,7 +47,7 @@ func Run(t *testing.T, open func(t *testing.T) logs.Store, limits Limits) {
 		{"invalid identities are refused", refusesInvalid},
 		{"engines keep what is theirs in an account of their own", internalAccount},
 		{"a cancelled upload leaves nothing", cancelled},
-		{"a listing is in order and by whole segments", listsSegments},
+		{"a listing is in order and ends at boundaries", listsSegments},
 		{"a listing of many blobs misses none", listsMany},
 		{"a listing may be left and the store changed meanwhile", listsWhileChanging},
 		{"attempts of a log are stored apart", attempts},

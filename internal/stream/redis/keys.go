@@ -55,6 +55,12 @@ func rangesOf(account string, prefix logservice.Key) []lexRange {
 	if prefix == "" {
 		return []lexRange{{"[" + a + "/", "(" + a + "0"}} // 0 follows / in ASCII
 	}
-	p := a + "/" + string(prefix)
-	return []lexRange{{"[" + p, "[" + p}, {"[" + p + "/", "(" + p + "0"}}
+	name := a + "/" + string(prefix)
+	ranges := []lexRange{{"[" + name, "[" + name}}
+	for _, start := range prefix.Below() {
+		start = a + "/" + start
+		last := len(start) - 1
+		ranges = append(ranges, lexRange{"[" + start, "(" + start[:last] + string(rune(start[last]+1))})
+	}
+	return ranges
 }

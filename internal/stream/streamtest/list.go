@@ -11,26 +11,31 @@ import (
 )
 
 func testList(t *testing.T, b Backend) {
-	t.Run("by account and by whole segments of the key", func(t *testing.T) {
+	t.Run("by account and prefix of the key, to a boundary", func(t *testing.T) {
 		e := start(t, b)
 		for _, s := range []string{
 			"A:run:1", "A:run:1/step:1", "A:run:1/step:10", "A:run:1/step:1/a", "A:run:10", "A:run:10/step:1", "A:other",
-			"B:run:1", "B:run:1/step:1",
+			"A:s-commandUnit:Execute", "A:s-commandUnit:Execute/a", "A:s-commandUnitX", "A:s-commandUnit;", "A:s2-commandUnit:Execute",
+			"B:run:1", "B:run:1/step:1", "B:s-commandUnit:Execute",
 		} {
 			account, key, _ := strings.Cut(s, ":")
 			e.open(t, logservice.ID{Account: account, Key: logservice.Key(key)})
 		}
 		for _, c := range []struct{ account, prefix, want string }{
-			{"A", "", "A:other A:run:1 A:run:1/step:1 A:run:1/step:1/a A:run:1/step:10 A:run:10 A:run:10/step:1"},
+			{"A", "", "A:other A:run:1 A:run:1/step:1 A:run:1/step:1/a A:run:1/step:10 A:run:10 A:run:10/step:1 " +
+				"A:s-commandUnit:Execute A:s-commandUnit:Execute/a A:s-commandUnit; A:s-commandUnitX A:s2-commandUnit:Execute"},
+			{"A", "s", "A:s-commandUnit:Execute A:s-commandUnit:Execute/a"},
+			{"A", "s-commandUnit:Execute", "A:s-commandUnit:Execute A:s-commandUnit:Execute/a"},
 			{"A", "run:1", "A:run:1 A:run:1/step:1 A:run:1/step:1/a A:run:1/step:10"},
 			{"A", "run:1/step:1", "A:run:1/step:1 A:run:1/step:1/a"},
 			{"A", "run:10", "A:run:10 A:run:10/step:1"},
 			{"A", "run:", ""},
 			{"A", "run", ""},
-			{"B", "", "B:run:1 B:run:1/step:1"},
+			{"B", "", "B:run:1 B:run:1/step:1 B:s-commandUnit:Execute"},
 			{"B", "run:10", ""},
 			{"C", "", ""},
 			{"", "run:1/step:1", "A:run:1/step:1 A:run:1/step:1/a B:run:1/step:1"},
+			{"", "s", "A:s-commandUnit:Execute A:s-commandUnit:Execute/a B:s-commandUnit:Execute"},
 		} {
 			if c.account == "" && b.Remote {
 				continue // every call has an account
@@ -41,8 +46,8 @@ func testList(t *testing.T, b Backend) {
 			}
 		}
 		if !b.Remote {
-			if n := len(e.list(t, logs.Filter{})); n != 9 {
-				t.Errorf("list of everything has %d streams, want 9", n)
+			if n := len(e.list(t, logs.Filter{})); n != 15 {
+				t.Errorf("list of everything has %d streams, want 15", n)
 			}
 		}
 	})

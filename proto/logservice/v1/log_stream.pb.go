@@ -905,8 +905,8 @@ type CloseRequest struct {
 	Account string `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
 	// The log within its account.
 	Key string `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
-	// Closes every open stream at and below the key, by whole segments. It is
-	// not an error if there are none.
+	// Closes every open stream at and below the key: it is followed by / or
+	// -commandUnit: in theirs. It is not an error if there are none.
 	Prefix bool `protobuf:"varint,3,opt,name=prefix,proto3" json:"prefix,omitempty"`
 	// Whether the log is archived.
 	Archiving     Archiving `protobuf:"varint,4,opt,name=archiving,proto3,enum=logservice.v1.Archiving" json:"archiving,omitempty"`
@@ -1015,7 +1015,7 @@ type ListRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The account that owns the streams.
 	Account string `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
-	// Selects streams at and below this key, by whole segments. Empty: all.
+	// Selects streams at and below this key. Empty: all.
 	Prefix string `protobuf:"bytes,2,opt,name=prefix,proto3" json:"prefix,omitempty"`
 	// The maximum number of streams to describe: 1 to 5000. Zero means 5000.
 	PageSize int32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
@@ -1308,7 +1308,7 @@ type WatchRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The account that owns the streams.
 	Account string `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
-	// Selects streams at and below this key, by whole segments. Empty: all.
+	// Selects streams at and below this key. Empty: all.
 	Prefix string `protobuf:"bytes,2,opt,name=prefix,proto3" json:"prefix,omitempty"`
 	// How often to check for changes: 1 second to 1 minute. Absent: 1 second.
 	Interval      *durationpb.Duration `protobuf:"bytes,3,opt,name=interval,proto3" json:"interval,omitempty"`
