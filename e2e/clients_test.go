@@ -97,7 +97,7 @@ func TestTheCallsOfTheDocumentation(t *testing.T) {
 // startWithGRPC starts the program with a known address for gRPC.
 func startWithGRPC(t *testing.T) (srv *process, grpcAddr string) {
 	t.Helper()
-	grpcAddr = freeAddr(t)
+	grpcAddr = proctest.FreeAddr(t)
 	return startServer(t, program(t), "LOG_SERVICE_GRPC_BIND="+grpcAddr), grpcAddr
 }
 

@@ -86,7 +86,7 @@ func compose(t *testing.T, between func(redis string) string) *composition {
 		if ports[name] == "" {
 			t.Fatalf("compose.yaml has a service %q that this test does not start", name)
 		}
-		c.hosts[name], c.folders[name] = freeAddr(t), t.TempDir()
+		c.hosts[name], c.folders[name] = proctest.FreeAddr(t), t.TempDir()
 	}
 	c.startRedis(redis)
 	c.startMinIO(minio)

@@ -15,6 +15,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
+	"github.com/harness/log-service/internal/proctest"
 	"github.com/harness/log-service/internal/store/storetest"
 )
 
@@ -199,7 +200,7 @@ func (c *catalog) damageBlob() {
 
 func (c *catalog) start() {
 	c.t.Helper()
-	addr := freeAddr(c.t)
+	addr := proctest.FreeAddr(c.t)
 	c.s = startProcess(c.t, program(c.t), addr, c.folder, "LOG_SERVICE_HTTP_BIND="+addr, "LOG_SERVICE_GRPC_BIND=off",
 		"LOG_SERVICE_DATA="+filepath.Join(c.folder, "data"))
 	c.wire = newWire(c.s.url)

@@ -3,18 +3,17 @@ package e2e_test
 import (
 	"bytes"
 	"crypto/tls"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/harness/log-service/internal/proctest"
 )
 
 // startLimit limits a start, including recovery, on a busy machine; stopLimit is
@@ -52,7 +51,7 @@ type process struct {
 // shown when the test fails.
 func startServer(t *testing.T, program string, env ...string) *process {
 	t.Helper()
-	addr, folder := freeAddr(t), t.TempDir()
+	addr, folder := proctest.FreeAddr(t), t.TempDir()
 	return startProcess(t, program, addr, folder, append([]string{
 		"LOG_SERVICE_HTTP_BIND=" + addr,
 		"LOG_SERVICE_GRPC_BIND=127.0.0.1:0", // not the default port, which servers of other tests may use
@@ -148,21 +147,6 @@ func (s *process) stop() {
 	case <-time.After(stopLimit):
 		s.t.Fatalf("the server does not stop within %v", stopLimit)
 	}
-}
-
-// freeAddr returns a free local address. Its port is below the ephemeral range, so
-// that no outgoing connection takes it while the server is down.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	for range 100 {
-		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(10_000+rand.IntN(20_000)))
-		if l, err := net.Listen("tcp", addr); err == nil {
-			_ = l.Close()
-			return addr
-		}
-	}
-	t.Fatal("no free port")
-	return ""
 }
 
 // maxOutput limits how much of the end of a process's output is kept.

@@ -40,7 +40,7 @@ type volume struct {
 func newVolume(t *testing.T, alone bool) *volume {
 	v := &volume{t: t, dir: proctest.SmallVolume(t, "72m"), alone: alone, open: map[string][]string{}, closed: map[string][]string{},
 		uploads: map[string][]byte{}, rand: rand.NewChaCha8([32]byte{1})}
-	addr := freeAddr(t)
+	addr := proctest.FreeAddr(t)
 	env := []string{"LOG_SERVICE_HTTP_BIND=" + addr, "LOG_SERVICE_GRPC_BIND=off", "LOG_SERVICE_DATA=" + filepath.Join(v.dir, "data")}
 	if alone {
 		env = append(env, "LOG_SERVICE_BOLT_PATH="+filepath.Join(t.TempDir(), "blobs.db"))

@@ -61,24 +61,23 @@ type Server struct {
 // New starts a server that keeps its data below dir, and waits until it
 // answers. It must end with Stop or Kill. ErrMissing: there is no such program.
 func New(kind Kind, dir string) (*Server, error) {
+	addr, err := freeAddr()
+	if err != nil {
+		return nil, err
+	}
+	return newAt(addr, kind, dir)
+}
+
+func newAt(addr string, kind Kind, dir string) (*Server, error) {
 	path, err := program(kind)
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{Kind: kind, path: path, dir: filepath.Join(dir, string(kind))}
+	s := &Server{Kind: kind, Addr: addr, path: path, dir: filepath.Join(dir, string(kind))}
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return nil, err
 	}
-	// Another process may take the port before the server does: try again.
-	for range 3 {
-		if s.Addr, err = freeAddr(); err != nil {
-			return nil, err
-		}
-		if err = s.Start(); err == nil {
-			return s, nil
-		}
-	}
-	return nil, err
+	return s, s.Start()
 }
 
 // Installed tells whether a server of the kind can be started; ErrMissing if

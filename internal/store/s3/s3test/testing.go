@@ -13,7 +13,7 @@ import (
 // installed, so is the test: see proctest.Missing.
 func Run(t testing.TB, kind Kind) *Server {
 	t.Helper()
-	s, err := New(kind, t.TempDir())
+	s, err := newAt(proctest.FreeAddr(t), kind, t.TempDir())
 	if errors.Is(err, ErrMissing) {
 		proctest.Missing(t, err.Error())
 	}

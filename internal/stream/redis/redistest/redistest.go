@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -188,25 +187,11 @@ func (s *Server) Info(field string) string {
 	return ""
 }
 
-// freePort is a port where nobody listens, below those that systems give to
-// outgoing connections; the one of a Cluster's bus, 10000 above, is free too.
+// busOffset is how far above its port a Redis of a Cluster has its bus.
+const busOffset = 10_000
+
+// freePort returns a port for a Redis, also one of a Cluster.
 func freePort(t testing.TB) string {
 	t.Helper()
-	for range 200 {
-		port := 10_000 + rand.IntN(12_000)
-		if listens(port) || listens(port+10_000) {
-			continue
-		}
-		return strconv.Itoa(port)
-	}
-	t.Fatal("no free port")
-	return ""
-}
-
-func listens(port int) bool {
-	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-	if err == nil {
-		_ = l.Close()
-	}
-	return err != nil
+	return strconv.Itoa(proctest.FreePort(t, busOffset))
 }
