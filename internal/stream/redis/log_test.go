@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -97,11 +98,7 @@ func (l *log) expect(c logs.Cursor, after int64) {
 			if b.Gap {
 				l.gaps = append(l.gaps, [2]int64{b.First, b.Count})
 			} else {
-				want := ""
-				for _, x := range l.lines[after:b.Last()] {
-					want += x + "\n"
-				}
-				if string(b.Data) != want {
+				if want := strings.Join(l.lines[after:b.Last()], "\n") + "\n"; string(b.Data) != want {
 					l.t.Fatalf("lines %d to %d are not what was written", b.First, b.Last())
 				}
 			}
