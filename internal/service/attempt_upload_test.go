@@ -10,6 +10,7 @@ import (
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/internal/logs"
 	"github.com/harness/log-service/internal/service"
+	"github.com/harness/log-service/internal/stream/streamtest"
 )
 
 func TestAnEmptyUploadTakesNothingAway(t *testing.T) {
@@ -29,7 +30,8 @@ func TestAnEmptyUploadTakesNothingAway(t *testing.T) {
 
 // A runner uploads only the end of its log.
 func TestAnUploadOfTheEndIsJoinedWithWhatWasStreamed(t *testing.T) {
-	const streamed, kept = 50_000, 27_322
+	streamed := streamtest.Scale(5_000, 10_000, 50_000)
+	kept := streamed * 27_322 / 50_000
 	all := jsonLines(0, streamed+10) // ten lines that could not be streamed
 	for _, when := range []string{"before the close", "after it"} {
 		t.Run(when, func(t *testing.T) {
@@ -38,7 +40,7 @@ func TestAnUploadOfTheEndIsJoinedWithWhatWasStreamed(t *testing.T) {
 			for i := range streamed / 1000 {
 				r.append(id, i*1000, 1000)
 			}
-			c, _, err := r.Follow(t.Context(), id, at(1, 10_000))
+			c, _, err := r.Follow(t.Context(), id, at(1, int64(streamed/5)))
 			r.must(err)
 			defer c.Close()
 			upload := func() {
@@ -55,14 +57,14 @@ func TestAnUploadOfTheEndIsJoinedWithWhatWasStreamed(t *testing.T) {
 				upload() // again changes nothing
 			}
 			r.wantContent(id, all)
-			if got := r.rest(c); len(got) != streamed-10_000 || got[0] != "10001 line 10000 of the log" {
+			if got := r.rest(c); len(got) != streamed*4/5 || got[0] != fmt.Sprintf("%d line %d of the log", streamed/5+1, streamed/5) {
 				t.Errorf("a reader that was connected gets %d lines from %q", len(got), got[0])
 			}
-			resumed := r.events(id, at(1, 30_000))
-			if len(resumed) != streamed+10-30_000 || resumed[0] != "30001 line 30000 of the log" {
+			resumed := r.events(id, at(1, int64(streamed*3/5)))
+			if len(resumed) != streamed*2/5+10 || resumed[0] != fmt.Sprintf("%d line %d of the log", streamed*3/5+1, streamed*3/5) {
 				t.Errorf("one that resumes gets %d lines from %q", len(resumed), resumed[0])
 			}
-			r.wantEvents("at the end", r.events(id, at(1, streamed+9)), fmt.Sprintf("%d line %d of the log", streamed+10, streamed+9))
+			r.wantEvents("at the end", r.events(id, at(1, int64(streamed+9))), fmt.Sprintf("%d line %d of the log", streamed+10, streamed+9))
 		})
 	}
 }

@@ -84,12 +84,12 @@ func TestABadSectorOfTheEmbeddedStoreCostsWhatIsInIt(t *testing.T) {
 		t.Fatalf("archive: %+v", s.marks)
 	}
 	lost := logservice.Gap{First: s.marks[0].First, Last: s.marks[len(s.marks)-1].Last}
-	if got := strings.Join(s.texts, ""); got != readableLines(lines, lost)+"[10 lines lost]\n" || lost.Lines() > 3*archiveLines {
+	if got := strings.Join(s.texts, ""); got != r.readableLines(lines, lost)+"[10 lines lost]\n" || lost.Lines() > 3*archiveLines {
 		t.Errorf("archive: %d lines of text, lost are %+v", len(s.texts), lost)
 	}
 	s = r.see(ids["raw"], 0)
 	s.wantMark(t, "raw")
-	if text := strings.Join(s.texts, ""); len(s.texts) < 1000 || !strings.HasPrefix(readableLines(lines, logservice.Gap{}), text[:len(text)-200]) {
+	if text := strings.Join(s.texts, ""); len(s.texts) < 1000 || !strings.HasPrefix(r.readableLines(lines, logservice.Gap{}), text[:len(text)-200]) {
 		t.Errorf("raw: %d lines", len(s.texts))
 	}
 	for _, name := range []string{"gone", "unreadable"} {

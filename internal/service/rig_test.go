@@ -33,6 +33,7 @@ type rig struct {
 	engine *stream.Engine
 	bolt   *bolt.Store
 	store  *faultyStore
+	texts  texts
 	stop   func() // Run, engine and store, in this order
 }
 
@@ -47,7 +48,7 @@ func start(t testing.TB, dir string, change ...func(*service.Config)) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &rig{t: t, dir: dir, engine: engine, bolt: store, store: &faultyStore{Store: store}}
+	r := &rig{t: t, dir: dir, engine: engine, bolt: store, store: &faultyStore{Store: store}, texts: texts{}}
 	c := service.Config{Streams: engine, Store: r.store, Logger: quiet, LinkKey: []byte(strings.Repeat("k", 32)), Sweep: 20 * time.Millisecond}
 	for _, f := range change {
 		f(&c)
