@@ -10,7 +10,7 @@ import (
 	"github.com/harness/log-service/bench/report"
 )
 
-// replay measures readers that come when all lines are there.
+// replay measures readers that start after all lines are stored.
 func replay(readers int) measure {
 	return func(ctx context.Context, e *env) (report.Metrics, error) {
 		const key = "replay/log"
@@ -30,8 +30,8 @@ func replay(readers int) measure {
 		}
 		defer c.p.Close()
 		c.expect(int64(e.n), 0)
-		// A hundred readers of a million lines are 20 GB: they are cut off
-		// after a while, and what they have got until then is counted.
+		// A hundred readers of a million lines are 20 GB: they are stopped
+		// after a while, and the lines received until then are counted.
 		end := begin.at.Add(e.span(15 * time.Second))
 		err = c.until(ctx, "the last line", func() bool { return c.wanted == readers || time.Now().After(end) })
 		if err != nil {
@@ -47,8 +47,8 @@ func replay(readers int) measure {
 	}
 }
 
-// closing measures the way of a long log from its close to its archive, which
-// may still be in the making when the close is answered.
+// closing measures the time from the close of a long log until its archive
+// exists, which may be after the close is answered.
 func closing(ctx context.Context, e *env) (report.Metrics, error) {
 	const key = "archive/log"
 	if err := e.t.Open(ctx, key); err != nil {
@@ -88,8 +88,7 @@ func closing(ctx context.Context, e *env) (report.Metrics, error) {
 	return m, readBack(ctx, e.t, key, int64(e.n), m)
 }
 
-// archiveShare is the size of an archive, as it is stored, over that of the
-// log.
+// archiveShare is the stored size of an archive divided by the size of the log.
 func archiveShare(ctx context.Context, t *load.Target, key string, raw int64) (float64, error) {
 	c, err := load.Dial(ctx, t)
 	if err != nil {

@@ -54,8 +54,8 @@ func blobCost(e *env, m report.Metrics, size float64) error {
 	if err != nil {
 		return err
 	}
-	// The peak counts the pages of the store's file that are mapped: they are
-	// the kernel's to take back. What is the server's own is in the second.
+	// The peak includes mapped pages of the store's file, which the kernel can
+	// reclaim. The second figure is the server's own memory.
 	m["peak_mb"], m["own_mb"] = float64(mem.peak)/(1<<20), float64(mem.anon)/(1<<20)
 	disk, err := diskUse(e.t.Dir)
 	m["disk_share"] = float64(disk) / size

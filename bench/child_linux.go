@@ -21,7 +21,7 @@ import (
 type child struct {
 	load.Target
 	cmd    *exec.Cmd
-	exited chan struct{}  // closed behind err
+	exited chan struct{}  // closed after err is set
 	err    error          // of the process, once exited
 	ready  time.Duration  // from start until it answered
 	out    *os.File       // what it printed
@@ -31,7 +31,7 @@ type child struct {
 // startTimeout bounds how long a server may take until it answers.
 const startTimeout = time.Minute
 
-// start runs argv, which shall listen on addr, and waits until it answers.
+// start runs argv, which must listen on addr, and waits until it answers.
 func start(ctx context.Context, argv, env []string, dir string, addr netip.AddrPort) (*child, error) {
 	out, err := os.OpenFile(filepath.Join(dir, "output"), os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o600)
 	if err != nil {
@@ -101,7 +101,7 @@ func (c *child) output() string {
 	return string(b[:n])
 }
 
-// stop asks the child to end, and kills it when it has not after grace.
+// stop asks the child to exit, and kills it if it has not done so after grace.
 func (c *child) stop(grace time.Duration) error {
 	defer c.out.Close()
 	if c.store != nil {

@@ -39,7 +39,7 @@ type mark struct {
 	self   time.Duration
 }
 
-// use is what passed between two marks.
+// use is the difference between two marks.
 type use struct {
 	wall, server, self time.Duration
 }

@@ -58,7 +58,7 @@ func (f fanOut) measure(ctx context.Context, e *env) (report.Metrics, error) {
 	return m, crowd.until(ctx, "the end", func() bool { return crowd.ended == f.readers })
 }
 
-// deliver writes while crowd reads, until everybody has everything. It returns
+// deliver writes while crowd reads, until all readers have all lines. It returns
 // how long the writer took, and its calls.
 func (f fanOut) deliver(ctx context.Context, t *load.Target, key string, total int64, crowd *crowd) (took time.Duration, puts *load.Histogram, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -119,7 +119,7 @@ type crowd struct {
 	delays *load.Histogram
 	now    time.Time // of the last read
 	reads  int64
-	wanted int // tails that have got what they wanted
+	wanted int // tails that have received what they wanted
 	ended  int // tails that reached the end of the log
 }
 
@@ -146,7 +146,7 @@ func (c *crowd) join(t *load.Target, get []byte) error {
 	a := &load.Answer{OnBody: tl.Feed}
 	finish := func() error {
 		if !tl.EOF || a.Status != 200 {
-			return fmt.Errorf("a tail broke off with status %d behind line %d", a.Status, tl.Last)
+			return fmt.Errorf("a tail ended early with status %d after line %d", a.Status, tl.Last)
 		}
 		return nil
 	}
@@ -171,7 +171,7 @@ func (c *crowd) join(t *load.Target, get []byte) error {
 	return c.p.Send(s, get)
 }
 
-// expect says which line completes the tails, and which carry stamps.
+// expect sets which line completes the tails, and which lines carry stamps.
 func (c *crowd) expect(last, every int64) {
 	for _, tl := range c.tails {
 		tl.Want, tl.Every = last, every
@@ -201,7 +201,7 @@ func (c *crowd) bytes() (n int64) {
 	return n
 }
 
-// until reads until done says so or ctx ends.
+// until reads until done returns true or ctx ends.
 func (c *crowd) until(ctx context.Context, what string, done func() bool) error {
 	for !done() {
 		if ctx.Err() != nil {

@@ -10,8 +10,8 @@ import (
 	"github.com/harness/log-service/bench/report"
 )
 
-// grpcPush measures writers that each keep batches on their way to a log of
-// their own.
+// grpcPush measures writers that each keep batches in flight to a log of their
+// own.
 type grpcPush struct{ writers, lines int }
 
 func (p grpcPush) measure(ctx context.Context, e *env) (report.Metrics, error) {

@@ -18,7 +18,7 @@ import (
 // grpcFillLines makes batches of about the size of a tail's messages.
 const grpcFillLines = 300
 
-// fillGRPC pushes about n lines to a log, and returns how many it were.
+// fillGRPC pushes about n lines to a log, and returns their number.
 func fillGRPC(ctx context.Context, t *load.Target, key string, n int) (total int64, err error) {
 	w, err := load.NewGRPCWriter(ctx, t, key, grpcFillLines)
 	if err != nil {
@@ -28,7 +28,7 @@ func fillGRPC(ctx context.Context, t *load.Target, key string, n int) (total int
 	received := make(chan error, 1)
 	go func() { received <- w.Receive() }()
 	for total < int64(n) {
-		<-w.Room
+		<-w.Slots
 		if err := w.Send(); err != nil {
 			return 0, errors.Join(err, <-received)
 		}
@@ -37,7 +37,7 @@ func fillGRPC(ctx context.Context, t *load.Target, key string, n int) (total int
 	return total, errors.Join(w.Push.CloseSend(), <-received)
 }
 
-// grpcReader checks a log as it comes: every line once and in order.
+// grpcReader checks the lines of a log as they arrive: each once and in order.
 type grpcReader struct {
 	last    int64
 	want    int64 // the last line
@@ -45,7 +45,7 @@ type grpcReader struct {
 	onStamp func(sent, now int64)
 }
 
-// read follows key over a connection of its own, until want has come; ready
+// read follows key over a connection of its own, until want has arrived; ready
 // is called once the server has answered.
 func (r *grpcReader) read(ctx context.Context, t *load.Target, key string, ready func()) error {
 	conn, c, err := load.DialGRPC(t)
@@ -100,7 +100,7 @@ func (r *grpcReader) take(b *pb.TailBatch) error {
 	return nil
 }
 
-// grpcReplay measures readers that come when all lines are there.
+// grpcReplay measures readers that start after all lines are stored.
 func grpcReplay(readers int) measure {
 	return func(ctx context.Context, e *env) (report.Metrics, error) {
 		const key = ref.KeptPrefix + "replay"

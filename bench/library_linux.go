@@ -73,7 +73,7 @@ func compressing(ctx context.Context, e *env) (report.Metrics, error) {
 	}, nil
 }
 
-// boltCalls puts a blob into a bbolt file in chunks, sixteen a transaction,
+// boltCalls puts a blob into a bbolt file in chunks, sixteen per transaction,
 // and reads it back.
 func boltCalls(ctx context.Context, e *env) (report.Metrics, error) {
 	size := int64(e.n)

@@ -46,7 +46,7 @@ func openMany(ctx context.Context, t *load.Target, n int) error {
 }
 
 // grown runs do and returns by how much the server's memory grew, once it is
-// calm again.
+// stable.
 func grown(ctx context.Context, e *env, do func() error) (float64, error) {
 	if e.t.Pid == 0 {
 		return 0, errors.New("memory needs a server that bench started itself")
@@ -72,7 +72,7 @@ func idleStreams(ctx context.Context, e *env) (report.Metrics, error) {
 	return report.Metrics{"kb_per_stream": bytes / 1024 / float64(e.n), "peak_mb": float64(m.peak) / (1 << 20)}, err
 }
 
-// idleTailers measures what a reader costs that has got all there is.
+// idleTailers measures what a reader costs that has received all lines.
 func idleTailers(ctx context.Context, e *env) (report.Metrics, error) {
 	const key = "memory/tailers"
 	const lines = 1000
@@ -96,7 +96,7 @@ func idleTailers(ctx context.Context, e *env) (report.Metrics, error) {
 	return report.Metrics{"kb_per_tailer": bytes / 1024 / float64(e.n)}, err
 }
 
-// idleLines measures what a line costs once nobody touches its log any more.
+// idleLines measures what a line costs once its log is idle.
 func idleLines(ctx context.Context, e *env) (report.Metrics, error) {
 	const logs = 20
 	var sent int64

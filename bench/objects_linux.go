@@ -17,7 +17,7 @@ import (
 const (
 	objects       process = "objects" // the server with its finished logs in MinIO
 	benchBucket           = "bench"
-	barePartBytes         = 16 << 20 // as the server has it
+	barePartBytes         = 16 << 20 // like the server
 )
 
 // objectStore starts MinIO below dir, with a bucket.

@@ -66,9 +66,9 @@ func memoryOf(pid int) (m memory, err error) {
 	return m, nil
 }
 
-// calm waits until the process's memory stands still (less than half a
+// calm waits until the process's memory is stable (less than half a
 // percent in two seconds, ten seconds at most) and returns it. A Go program
-// gives back what it does not need over such a time, not at once.
+// returns unused memory over such a time, not at once.
 func calm(ctx context.Context, pid int) (memory, error) {
 	last, err := memoryOf(pid)
 	for still, i := 0, 0; err == nil && still < 8 && i < 40; i++ {
@@ -106,7 +106,7 @@ func diskUse(dir string) (n int64, err error) {
 		}
 		info, err := d.Info()
 		if err != nil {
-			return nil // gone meanwhile
+			return nil // removed meanwhile
 		}
 		n += info.Sys().(*syscall.Stat_t).Blocks * 512
 		return nil

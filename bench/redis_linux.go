@@ -172,7 +172,7 @@ func redisAppend(lines, nodes int, held int64) measure {
 				return nil, errors.Join(err, stop())
 			}
 		}
-		var data [redisWriters][]byte // each batch is another one, as a retry is looked for
+		var data [redisWriters][]byte // each batch differs, because retries are recognized
 		var sent [redisWriters]int64
 		for w := range data {
 			data[w] = ndjson(lines)
@@ -195,7 +195,7 @@ func redisAppend(lines, nodes int, held int64) measure {
 	}
 }
 
-// bareXADD adds the same bytes with one XADD a batch, pipelined.
+// bareXADD adds the same bytes with one XADD per batch, pipelined.
 func bareXADD(lines int) measure {
 	return func(ctx context.Context, e *env) (report.Metrics, error) {
 		s, c, err := bareRedis(ctx, e.dir)
@@ -223,7 +223,7 @@ func bareRedis(ctx context.Context, dir string) (*redisServer, rueidis.Client, e
 	return s, c, err
 }
 
-// redisReplay reads e.n lines, in batches of 100, by a cursor that comes late.
+// redisReplay reads e.n lines, in batches of 100, by a cursor that starts late.
 func redisReplay(ctx context.Context, e *env) (report.Metrics, error) {
 	s, err := startRedis(ctx, e.dir)
 	if err != nil {

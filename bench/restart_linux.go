@@ -9,7 +9,7 @@ import (
 	"github.com/harness/log-service/bench/report"
 )
 
-// restart measures how soon a server is ready that finds many open streams:
+// restart measures how soon a server with many open streams is ready:
 // after an orderly stop, and after kill -9.
 func restart(ctx context.Context, e *env) (report.Metrics, error) {
 	if e.child == nil {

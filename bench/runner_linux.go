@@ -34,7 +34,7 @@ type runner struct {
 }
 
 // run measures s: all subjects in turn, several times over, so that all see
-// the same moods of the machine.
+// the same conditions of the machine.
 func (r *runner) run(ctx context.Context, s scenario) (*report.Measured, error) {
 	out := &report.Measured{Scenario: s.name, About: s.title(r.quick), Rounds: r.rounds, Quick: r.quick, Rows: s.rows, All: map[string][]report.Metrics{}}
 	for round := range r.rounds {
@@ -77,7 +77,7 @@ func (r *runner) one(ctx context.Context, s scenario, sub subject) (m report.Met
 	}
 	e.child, e.t = c, &c.Target
 	defer func() {
-		// Its own folder goes next: nothing is gained by an orderly end.
+		// Its own folder goes next: an orderly stop gains nothing.
 		err = errors.Join(err, c.stop(0))
 	}()
 	stop, err := r.record(c, s, sub)
@@ -133,7 +133,7 @@ func (r *runner) start(ctx context.Context, p process, dir string) (*child, erro
 	return c, nil
 }
 
-// record profiles the child with perf, when asked to, until stop.
+// record profiles the child with perf, if requested, until stop.
 func (r *runner) record(c *child, s scenario, sub subject) (stop func() error, err error) {
 	if r.profile == "" {
 		return func() error { return nil }, nil

@@ -14,8 +14,8 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 )
 
-// grpcInFlight is how many batches of a writer are on their way, as many as
-// those of package client.
+// grpcInFlight is how many batches of a writer are in flight, as many as those
+// of package client.
 const grpcInFlight = 16
 
 // DialGRPC connects to t.
@@ -34,7 +34,7 @@ type GrpcWriter struct {
 	Push  grpc.BidiStreamingClient[pb.PushRequest, pb.PushResponse]
 	b     *Batch
 	sent  [grpcInFlight]time.Time // by number of the batch
-	Room  chan struct{}           // one for each batch that may be sent
+	Slots chan struct{}           // one for each batch that may be sent
 	K     int64                   // batches sent
 
 	mu    sync.Mutex // guards what follows
@@ -44,7 +44,7 @@ type GrpcWriter struct {
 
 // NewGRPCWriter connects a writer of batches of lines to t.
 func NewGRPCWriter(ctx context.Context, t *Target, key string, lines int) (w *GrpcWriter, err error) {
-	w = &GrpcWriter{Key: key, Lines: lines, Room: make(chan struct{}, grpcInFlight), times: new(Histogram)}
+	w = &GrpcWriter{Key: key, Lines: lines, Slots: make(chan struct{}, grpcInFlight), times: new(Histogram)}
 	w.b = NewBatch(NewBuildLog(TextSeed), t.Host(), key, lines, false)
 	var c pb.LogStreamClient
 	if w.Conn, c, err = DialGRPC(t); err != nil {
@@ -52,13 +52,13 @@ func NewGRPCWriter(ctx context.Context, t *Target, key string, lines int) (w *Gr
 	}
 	w.Push, err = c.Push(ctx)
 	for range grpcInFlight {
-		w.Room <- struct{}{}
+		w.Slots <- struct{}{}
 	}
 	return w, err
 }
 
-// Send sends the next batch. Its bytes are not touched again: those on their
-// way are read when the connection takes them.
+// Send sends the next batch. Its bytes are not changed again: the connection
+// reads those in flight later.
 func (w *GrpcWriter) Send() error {
 	w.b.Number(w.K)
 	r := &pb.PushRequest{Lines: w.b.Rows(), Offset: w.K*int64(w.Lines) + 1}
@@ -80,7 +80,7 @@ func (w *GrpcWriter) Run(stop <-chan struct{}) error {
 			return errors.Join(w.Push.CloseSend(), <-received)
 		case err := <-received:
 			return fmt.Errorf("push to %s ended: %w", w.Key, err)
-		case <-w.Room:
+		case <-w.Slots:
 			if err := w.Send(); err != nil {
 				return errors.Join(err, <-received)
 			}
@@ -102,7 +102,7 @@ func (w *GrpcWriter) Receive() error {
 		w.times.Add(time.Since(w.sent[k%grpcInFlight]))
 		w.acked += int64(w.Lines)
 		w.mu.Unlock()
-		w.Room <- struct{}{}
+		w.Slots <- struct{}{}
 	}
 }
 

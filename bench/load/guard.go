@@ -8,8 +8,8 @@ import (
 	"strconv"
 )
 
-// Loopback resolves addr, host:port, and refuses what is not this machine: the
-// generator sends as much as it can, which no other machine asked for.
+// Loopback resolves addr, host:port, and rejects other machines: the generator
+// sends as much as it can, which no other machine asked for.
 func Loopback(addr string) (netip.AddrPort, error) {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {

@@ -24,7 +24,7 @@ func BlobPath(key string) string {
 // maxHead bounds the head of an answer: more is not an HTTP server.
 const maxHead = 16 << 10
 
-// Answer parses one HTTP/1.1 response as its bytes come, in pieces of any
+// Answer parses one HTTP/1.1 response as its bytes arrive, in pieces of any
 // size: a head, then a body by Content-Length, in chunks, or until the
 // connection ends. It keeps no body; onBody sees its pieces.
 type Answer struct {
@@ -46,7 +46,7 @@ const (
 	inBody             // left bytes, or all of them when length is -1
 	inChunkSize
 	inChunk
-	inChunkEnd // the \r\n behind a chunk
+	inChunkEnd // the \r\n after a chunk
 	inTrailer
 	inDone
 )
@@ -54,7 +54,7 @@ const (
 // Reset makes a ready for the next response of the connection.
 func (a *Answer) Reset() { *a = Answer{OnBody: a.OnBody, part: a.part[:0]} }
 
-// Done says that the response is complete.
+// Done reports whether the response is complete.
 func (a *Answer) Done() bool { return a.state == inDone }
 
 // Feed parses b, which must not hold bytes of a next response.
@@ -71,7 +71,7 @@ func (a *Answer) Feed(b []byte) error {
 		case inChunkEnd, inTrailer:
 			b, err = a.lineEnd(b)
 		case inDone:
-			return fmt.Errorf("%d bytes behind the end of an answer", len(b))
+			return fmt.Errorf("%d bytes after the end of a response", len(b))
 		}
 		if err != nil {
 			return err
@@ -160,7 +160,7 @@ func (a *Answer) body(b []byte) (rest []byte, err error) {
 }
 
 // line takes b up to its line break, joined to what came before; ok is false
-// when more must come.
+// if more must arrive.
 func (a *Answer) line(b []byte) (line, rest []byte, ok bool, err error) {
 	i := bytes.IndexByte(b, '\n')
 	if i < 0 {
@@ -192,7 +192,7 @@ func (a *Answer) chunkSize(b []byte) (rest []byte, err error) {
 	return rest, nil
 }
 
-// hex parses a chunk's size, which may carry extensions behind ';'.
+// hex parses a chunk's size, which may be followed by extensions after ';'.
 func hex(line []byte) (n int64, err error) {
 	if i := bytes.IndexByte(line, ';'); i >= 0 {
 		line = line[:i]
@@ -214,7 +214,7 @@ func hex(line []byte) (n int64, err error) {
 	return n, nil
 }
 
-// lineEnd takes the line break behind a chunk, or the trailer.
+// lineEnd consumes the line break after a chunk, or the trailer.
 func (a *Answer) lineEnd(b []byte) (rest []byte, err error) {
 	line, rest, ok, err := a.line(b)
 	if !ok {
@@ -224,7 +224,7 @@ func (a *Answer) lineEnd(b []byte) (rest []byte, err error) {
 	case a.state == inChunkEnd && len(line) == 0:
 		a.state = inChunkSize
 	case a.state == inChunkEnd:
-		return nil, fmt.Errorf("%q behind a chunk", line)
+		return nil, fmt.Errorf("%q after a chunk", line)
 	case len(line) == 0:
 		a.state = inDone
 	}

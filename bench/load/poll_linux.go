@@ -10,8 +10,8 @@ import (
 )
 
 // Poller drives many connections from one goroutine by epoll: one system call
-// for a read, none that finds nothing, and no goroutine to wake. The server
-// under test shares the cores, so what the generator saves it does not take.
+// per read, none that finds nothing, and no goroutine to wake. The server under
+// test shares the cores, so the generator must use little.
 type Poller struct {
 	ep     int
 	socks  map[int32]*Sock
@@ -23,7 +23,7 @@ type Poller struct {
 type Sock struct {
 	fd      int
 	out     []byte // what is still to be sent; not to be touched until then
-	waiting bool   // for room to send
+	waiting bool   // for space in the socket to send
 	// data sees what arrives, in a buffer that is reused; its error ends the
 	// poller's wait. ended is called once, at the peer's end of the connection.
 	Data  func(b []byte) error
@@ -72,7 +72,7 @@ func (p *Poller) Dial(addr netip.AddrPort, s *Sock) error {
 	return nil
 }
 
-// connect goes on where a signal interrupts it.
+// connect continues after a signal interrupts it.
 func connect(fd int, to unix.Sockaddr) error {
 	err := unix.Connect(fd, to)
 	if !errors.Is(err, unix.EINTR) {
@@ -88,8 +88,8 @@ func connect(fd int, to unix.Sockaddr) error {
 	return err
 }
 
-// Send sends b on s, now or as room comes. b must not change until the answer
-// is there.
+// Send sends b on s, now or as the socket accepts it. b must not change until the
+// response has arrived.
 func (p *Poller) Send(s *Sock, b []byte) error {
 	s.out = b
 	return p.flush(s)
@@ -123,7 +123,7 @@ func (p *Poller) wantRoom(s *Sock, want bool) error {
 	return unix.EpollCtl(p.ep, unix.EPOLL_CTL_MOD, s.fd, &unix.EpollEvent{Events: events, Fd: int32(s.fd)})
 }
 
-// Wait handles what has come, waiting at most d for it.
+// Wait handles what has arrived, and waits at most d for it.
 func (p *Poller) Wait(d time.Duration) error {
 	n, err := unix.EpollWait(p.ep, p.events, int(d.Milliseconds()))
 	if err != nil && !errors.Is(err, unix.EINTR) {
@@ -148,7 +148,7 @@ func (p *Poller) Wait(d time.Duration) error {
 	return nil
 }
 
-// read reads once: where more has come, epoll says so again.
+// read reads once: if more has arrived, epoll reports it again.
 func (p *Poller) read(s *Sock) error {
 	n, err := unix.Read(s.fd, p.buf)
 	switch {

@@ -7,7 +7,7 @@ import (
 	"strconv"
 )
 
-// Tail checks a stream of server-sent events as its bytes come: every line
+// Tail checks a stream of server-sent events as its bytes arrive: every line
 // once, in order, from after on, and then the end. It is an answer's onBody.
 type Tail struct {
 	Last   int64 // sequence of the last line
@@ -19,7 +19,7 @@ type Tail struct {
 	EOF    bool
 
 	OnStamp func(sent int64) // sees the stamps
-	OnWant  func()           // called once, when want has come
+	OnWant  func()           // called once, when want has arrived
 
 	part  []byte // an unfinished line
 	ident int64  // of the event being read, 0: none yet

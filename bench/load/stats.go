@@ -43,7 +43,7 @@ func highest(i int) time.Duration {
 	return time.Duration((uint64(i%subBuckets+subBuckets)+1)<<shift - 1)
 }
 
-// Quantile returns the duration that the share q of the samples does not pass.
+// Quantile returns the duration that the share q of the samples does not exceed.
 func (h *Histogram) Quantile(q float64) time.Duration {
 	if h.n == 0 {
 		return 0

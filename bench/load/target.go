@@ -37,13 +37,13 @@ func (t *Target) Open(ctx context.Context, key string) error {
 	return err
 }
 
-// Drop ends a stream and keeps nothing of it.
+// Drop ends a stream and discards its lines.
 func (t *Target) Drop(ctx context.Context, key string) error {
 	_, err := t.Call(ctx, "DELETE", StreamPath(key)+"&snapshot=false")
 	return err
 }
 
-// Archived asks whether a blob exists.
+// Archived reports whether a blob exists.
 func (t *Target) Archived(ctx context.Context, key string) (bool, error) {
 	b, err := t.Call(ctx, "GET", "/blob/exists?accountID="+Account+"&key="+url.QueryEscape(key))
 	return strings.TrimSpace(string(b)) == "true", err

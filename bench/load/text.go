@@ -10,7 +10,7 @@ import (
 const TextSeed = 20260102
 
 // A pool of distinct lines is cycled by the scenarios that send many. At about
-// 190 bytes a line it is some 18 MB long, far more than the 256 KiB frames of
+// 190 bytes per line it is some 18 MB long, far more than the 256 KiB frames of
 // an archive, so that repeating it does not flatter compression.
 const poolLines = 100_000
 
@@ -21,9 +21,9 @@ const poolLines = 100_000
 type buildLog struct {
 	rnd   *rand.Rand
 	clock time.Time
-	dir   string // where the build is at: neighbours share paths
+	dir   string // current directory of the build: adjacent lines share paths
 	file  string
-	kind  int // of tool that prints
+	kind  int // of the tool that prints
 	left  int // lines until it moves on
 	step  int
 }
@@ -61,7 +61,7 @@ func (l *buildLog) text() string {
 		l.file = pick(r, nouns) + "_" + pick(r, nouns)
 	}
 	n := l.kind
-	if r.IntN(3) == 0 { // most lines are of the kind of their neighbours
+	if r.IntN(3) == 0 { // most lines are of the same kind as the previous ones
 		n = r.IntN(100)
 	}
 	switch {

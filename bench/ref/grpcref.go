@@ -104,7 +104,7 @@ func (k *kept) since(i int) (news []*pb.TailResponse, wake chan struct{}) {
 	return k.messages[i:], k.wake
 }
 
-// Tail sends what there is and what comes, until the client leaves.
+// Tail sends existing and new lines until the client leaves.
 func (s *bareStream) Tail(r *pb.TailRequest, stream grpc.ServerStreamingServer[pb.TailResponse]) error {
 	k := s.log(r.GetKey())
 	if err := stream.Send(&pb.TailResponse{Part: &pb.TailResponse_Begin{Begin: &pb.TailBegin{}}}); err != nil {

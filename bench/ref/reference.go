@@ -15,7 +15,7 @@ import (
 )
 
 // References are what a server could at best do with the same bytes, on
-// net/http as it comes. They run in a process of their own, so that their CPU
+// plain net/http. They run in a process of their own, so that their CPU
 // is measured as the server's is.
 const (
 	Discard = "discard" // reads the body and forgets it: the limit of the transport
@@ -197,7 +197,7 @@ func (f *frames) since(i int) (news [][]byte, closed bool, wake chan struct{}) {
 	return f.batches[i:end], f.closed, f.wake
 }
 
-// tail writes what comes until the end of the stream or of the client.
+// tail writes what arrives until the stream ends or the client leaves.
 func (f *frames) tail(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	news, i := [][]byte{[]byte(": ping\n\n")}, 0

@@ -28,7 +28,7 @@ func (b Bound) Plus(v float64) Bound {
 
 func (b Bound) none() bool { return b == Bound{} }
 
-// met says whether got satisfies the bound, given the reference's figure.
+// met reports whether got satisfies the bound, given the reference's figure.
 func (b Bound) met(got, ref float64) bool {
 	limit := b.factor*ref + b.add
 	if b.least {

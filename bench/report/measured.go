@@ -1,6 +1,6 @@
 package report
 
-// Measured is what came out of a scenario.
+// Measured is the result of a scenario.
 type Measured struct {
 	Scenario string               `json:"scenario"`
 	About    string               `json:"about"`
@@ -13,8 +13,8 @@ type Measured struct {
 	All      map[string][]Metrics // by subject and round
 }
 
-// Row is a line of the report: a figure of the server's, beside one of a
-// reference's, and what it ought to be.
+// Row is a line of the report: a figure of the server, one of a reference, and
+// the target.
 type Row struct {
 	Metric      string
 	Label       string

@@ -47,7 +47,7 @@ func medians(rounds []Metrics) Metrics {
 	return out
 }
 
-// PerCore is how many lines a second one core of the server would do.
+// PerCore is how many lines per second one core of the server handles.
 func (m Metrics) PerCore() {
 	if cost := m["cpu_s_per_m_lines"]; cost > 0 {
 		m["lines_per_core_s"] = 1e6 / cost
