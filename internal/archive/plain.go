@@ -160,8 +160,8 @@ func (p *Plain) readLong(chunk []byte, start int) []byte {
 		part, p.err = p.r.ReadSlice('\n')
 		p.read += int64(len(part))
 		size += int64(len(part))
-		if room := start + maxPlainLine + 1 - len(chunk); room > 0 {
-			chunk = append(chunk, part[:min(room, len(part))]...)
+		if free := start + maxPlainLine + 1 - len(chunk); free > 0 {
+			chunk = append(chunk, part[:min(free, len(part))]...)
 		}
 	}
 	if size > maxPlainLine {

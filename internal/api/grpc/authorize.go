@@ -20,7 +20,7 @@ import (
 // Needs is every call of the server, by its full name, and the verbs of which
 // its caller must have one. A call that is not here is refused.
 func Needs() map[string]auth.Verbs {
-	const list = auth.Push | auth.Tail | auth.Read // who has to do with live logs sees those of its scope
+	const list = auth.Push | auth.Tail | auth.Read // whoever uses live logs sees those of its scope
 	return map[string]auth.Verbs{
 		logservicev1.LogStream_Open_FullMethodName:  auth.Push,
 		logservicev1.LogStream_Push_FullMethodName:  auth.Push,

@@ -117,7 +117,7 @@ func (s *Server) recovered(f func() error) (err error) {
 }
 
 // supervise runs work, which sends to the peer of stream, until it ends or the
-// peer takes nothing for a stall: flow control alone would wait for ever.
+// peer takes nothing for a stall: flow control alone would wait forever.
 func (s *Server) supervise(stream grpc.ServerStream, work func(send func(any) error) error) error {
 	var since atomic.Int64 // when the send that waits began, Unix nanoseconds; zero: none waits
 	send := func(m any) error {

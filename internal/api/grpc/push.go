@@ -137,7 +137,7 @@ func (p *push) run(ctx context.Context) error {
 		case err != nil:
 			return err
 		}
-		p.gather()
+		p.addQueued()
 		if err := p.commit(ctx); err != nil {
 			return err
 		}
@@ -172,10 +172,10 @@ func (p *push) next() error {
 	}
 }
 
-// gather adds the batches that wait and continue the first one. Only those
-// that say their sequence: of the others each must stay what it is, so that
-// its repetition is recognised.
-func (p *push) gather() {
+// addQueued adds queued batches that continue the first one. Only batches that
+// state their sequence are merged: any other must remain as it is, so that a
+// retry of it is recognized.
+func (p *push) addQueued() {
 	size := len(p.group[0].data.Data)
 	for {
 		select {

@@ -175,7 +175,7 @@ func (s *Server) Serve(l net.Listener) error {
 func (s *Server) Unready() { s.health.stop() }
 
 // Shutdown takes no new calls, and returns when those in flight have ended,
-// which Config.Stop has told them to; those that have not when ctx ends are
+// which Config.Stop requests; those that have not when ctx ends are
 // cut, and its error is returned.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.health.stop()

@@ -1,7 +1,7 @@
-// Package httpapi is the HTTP API of the service: every route is in the
-// table below, as on(harness.Log, api.Push): a function of a dialect, which is
-// a folder beside this file, finds the log that is meant, and a method of
-// package endpoint does what is asked.
+// Package httpapi is the HTTP API of the service. Every route is a row of the
+// table below, such as on(harness.Log, api.Push): a function of a dialect (a
+// directory beside this file) finds the log of a request, and a method of package
+// endpoint does the work.
 package httpapi
 
 import (
@@ -40,7 +40,7 @@ func routes(api *endpoint.API) []route {
 
 		droneLogs = "/rpc/v2/step/{id}/logs"
 
-		list = auth.Push | auth.Tail | auth.Read // who has to do with live logs sees those of its scope
+		list = auth.Push | auth.Tail | auth.Read // whoever uses live logs sees those of its scope
 	)
 	steps := drone.New(api)
 	return []route{
@@ -121,8 +121,8 @@ func New(c Config) http.Handler {
 	})
 	mux.Handle("/", missing)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// ServeMux redirects paths with empty and dot segments to other ones.
-		// No client of this service means another path than it says.
+		// ServeMux redirects paths with empty and dot segments to other paths, which
+		// no client of this service means.
 		if p := r.URL.EscapedPath(); path.Clean(p) != p {
 			missing.ServeHTTP(w, r)
 			return
@@ -131,7 +131,7 @@ func New(c Config) http.Handler {
 	})
 }
 
-// otherMethod is the label in metrics of all methods that clients may think of.
+// otherMethod is the label in metrics of all other methods, which clients can invent.
 const otherMethod = "other"
 
 // methods are the routes of one pattern.
@@ -172,7 +172,7 @@ func (m *methods) finish(api *endpoint.API, pattern string) {
 	m.serve[http.MethodOptions] = api.Handler(http.MethodOptions, pattern, auth.Public, endpoint.Options(allow, strings.Join(m.cors, ", ")))
 	refused := endpoint.MethodNotAllowed(allow)
 	if slices.Contains([]string{endpoint.PathUploadLink, endpoint.PathDownloadLink, endpoint.PathZipLink}, pattern) {
-		refused = endpoint.NotByThisLink // as object stores answer, for which clients are made
+		refused = endpoint.NotByThisLink // as object stores answer, which clients expect
 	}
 	m.refused = api.Handler(otherMethod, pattern, auth.Public, refused)
 }

@@ -72,7 +72,7 @@ func (p *decoders) open(e encoding, r io.Reader) (*decoder, error) {
 	return d, nil
 }
 
-// decoder tells an error of the connection from one of the encoded bytes.
+// decoder distinguishes errors of the connection from errors of the encoded bytes.
 type decoder struct {
 	source source
 	z      io.Reader

@@ -26,7 +26,7 @@ type Tails struct {
 const lastWrite = 2 * time.Second
 
 // Hurry bounds what is being written to every tail there is, once Config.Stop
-// has told them to end.
+// has requested it.
 func (t *Tails) Hurry() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -35,7 +35,7 @@ func (t *Tails) Hurry() {
 	}
 }
 
-// Wait returns once every tail has ended, which Config.Stop has told them to.
+// Wait returns once every tail has ended, which Config.Stop requests.
 func (t *Tails) Wait() {
 	t.Hurry()
 	t.work.Wait()
