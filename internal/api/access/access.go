@@ -4,7 +4,6 @@
 //
 // Only these checks create a Log, a Tree or an Account, so a function that
 // receives one may act on it within the request's purpose.
-// may do to it what the request is for.
 package access
 
 import (

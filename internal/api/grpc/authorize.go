@@ -17,8 +17,8 @@ import (
 	logservicev1 "github.com/harness/log-service/proto/logservice/v1"
 )
 
-// Needs is every call of the server, by its full name, and the verbs of which
-// its caller must have one. A call that is not here is refused.
+// Needs maps every call of the server, by its full name, to the verbs of which
+// its caller must have one. Other calls are rejected.
 func Needs() map[string]auth.Verbs {
 	const list = auth.Push | auth.Tail | auth.Read // whoever uses live logs sees those of its scope
 	return map[string]auth.Verbs{
@@ -37,21 +37,22 @@ func Needs() map[string]auth.Verbs {
 	}
 }
 
-// caller is who makes a call. It is the only way to an identity.
+// caller is the sender of a call. Only its methods return the identity of a
+// log.
 type caller struct {
 	access.Caller
-	asked *atomic.Pointer[logservice.ID] // what the call is about, for the log of calls
+	asked *atomic.Pointer[logservice.ID] // what the call acts on, for the log of calls
 }
 
 type callerKey struct{}
 
 func callerOf(ctx context.Context) caller {
-	c, _ := ctx.Value(callerKey{}).(caller) // the zero one may do nothing
+	c, _ := ctx.Value(callerKey{}).(caller) // the zero caller may do nothing
 	return c
 }
 
 // authenticate verifies the token of a call and returns its context with the
-// caller in it.
+// caller.
 func (s *Server) authenticate(ctx context.Context, method string) (context.Context, error) {
 	needs, ok := s.needs[method]
 	switch {
@@ -71,7 +72,7 @@ func (s *Server) authenticate(ctx context.Context, method string) (context.Conte
 	return context.WithValue(ctx, callerKey{}, caller{c, new(atomic.Pointer[logservice.ID])}), err
 }
 
-// find is a log that the caller may do to what the call is for.
+// find returns a log that the caller may act on within the call's purpose.
 func (c caller) find(account, key string) (access.Log, error) {
 	c.note(account, key)
 	a, err := c.Account(account)
@@ -87,8 +88,8 @@ func (c caller) note(account, key string) {
 	}
 }
 
-// about is the account and the key that the call was about last, as it gave
-// them.
+// about returns the account and key that the call last acted on, as sent by the
+// client.
 func (c caller) about() (id logservice.ID) {
 	if c.asked != nil && c.asked.Load() != nil {
 		id = *c.asked.Load()
@@ -96,7 +97,7 @@ func (c caller) about() (id logservice.ID) {
 	return id
 }
 
-// log is find for the log's identity.
+// log is like find, and returns the log's identity.
 func (c caller) log(account, key string) (logservice.ID, error) {
 	l, err := c.find(account, key)
 	return l.ID(), err

@@ -14,9 +14,8 @@ import (
 	logservicev1 "github.com/harness/log-service/proto/logservice/v1"
 )
 
-// maxPage bounds the streams in one message: with keys of full length they
-// stay within what clients of gRPC accept by default, 4 MiB, for usual keys
-// by far.
+// maxPage bounds the streams in one message, so that even with the longest keys
+// it stays below the 4 MiB that gRPC clients accept by default.
 const maxPage = 5000
 
 // Open implements LogStream.

@@ -11,35 +11,35 @@ import (
 )
 
 const (
-	// maxRun is where a message with lines ends: a reader whose connection is
-	// cut in the middle of one gets it again, so large ones are lost on bad
-	// connections, and small ones cost more each.
+	// maxRun limits the lines in a message. A reader whose connection is
+	// interrupted within a message receives it again, so large ones never
+	// arrive over bad connections; small ones cost more per line.
 	maxRun = 64 << 10
-	// minRun is where it ends, and all that a tail may have on its way, while
-	// the tails together have more than flightBytes: so much is held for readers
-	// that take nothing.
+	// minRun limits a message, and all of a tail's messages in flight, while
+	// those of all tails exceed flightBytes: that much is held for readers that
+	// receive nothing.
 	minRun      = 4 << 10
 	flightBytes = 32 << 20
 )
 
-// tailStream is the stream of a tail. gRPC takes messages that its peer does not
-// take yet; the stream knows how many bytes these are, and waits after a send
-// until there are few.
+// tailStream is the stream of a tail. gRPC buffers messages that the peer has
+// not received; the stream counts their bytes, and waits after a send until
+// there are few.
 type tailStream struct {
 	grpc.ServerStream
 	s       *Server
 	run     logservicev1.Run
-	drained chan struct{} // holds one when bytes have left; capacity 1
+	drained chan struct{} // has an element when bytes were sent; capacity 1
 
 	mu     sync.Mutex // guards all below
-	bytes  int64      // on their way
+	bytes  int64      // in flight
 	closed bool
 }
 
 // message makes a message of the first of batches, and returns the last
-// sequence that it covers. Lines are copied where they are a part of more:
-// a reader that takes nothing must not hold the rest. whole says that the
-// batches are what an engine has, and not the rest of them.
+// sequence that it covers. Lines that are only a part of a batch are copied, so
+// that a stalled reader does not hold the rest. whole reports that the batches
+// are complete, as the engine returned them.
 func (o *tailStream) message(batches []*logs.Batch, whole bool) (m any, after int64) {
 	b := batches[0]
 	if b.Begins > 0 {
@@ -67,9 +67,9 @@ func (o *tailStream) message(batches []*logs.Batch, whole bool) (m any, after in
 		}
 		return &o.run, batches[n-1].Last()
 	}
-	if n == 0 { // a part of the first
+	if n == 0 { // part of the first batch
 		data := b.Data[:bytes.LastIndexByte(b.Data[:min(limit, len(b.Data))], '\n')+1]
-		if len(data) == 0 { // a line that is longer
+		if len(data) == 0 { // a longer line
 			data = b.Data[:bytes.IndexByte(b.Data, '\n')+1]
 		}
 		batches, n, size = []*logs.Batch{{First: b.First, Count: int64(bytes.Count(data, newline)), Data: data}}, 1, len(data)
@@ -115,8 +115,8 @@ func (o *tailStream) Get(n int) *[]byte {
 	return &b
 }
 
-// Put implements mem.BufferPool: the lines of a message are with the system, or
-// their stream has ended.
+// Put implements mem.BufferPool. By then the operating system has the lines of
+// a message, or their stream has ended.
 func (o *tailStream) Put(b *[]byte) {
 	o.add(-int64(cap(*b)))
 	o.s.buffers.Put(*b)
@@ -135,7 +135,7 @@ func (o *tailStream) add(n int64) {
 	}
 }
 
-// close takes what is still on its way out of the account.
+// close stops counting what is still in flight.
 func (o *tailStream) close() {
 	o.mu.Lock()
 	defer o.mu.Unlock()

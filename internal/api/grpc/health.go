@@ -13,12 +13,12 @@ import (
 	logservicev1 "github.com/harness/log-service/proto/logservice/v1"
 )
 
-// reasonHeader says with the answer of a health check why the server does not
-// take work, as the body of /ready/healthz does.
+// reasonHeader gives the reason why the server is not ready in the answer to a
+// health check, like the body of /ready/healthz.
 const reasonHeader = "log-service-reason"
 
-// healthService answers checks with the state of that moment; those who watch
-// receive changes soon after, see Server.SetServing.
+// healthService answers checks with the current state. Watchers receive changes
+// soon after; see Server.SetServing.
 type healthService struct {
 	*health.Server
 	check    func(context.Context) error
@@ -32,7 +32,7 @@ func (h *healthService) Check(ctx context.Context, r *grpc_health_v1.HealthCheck
 		return a, err
 	}
 	if err := h.check(ctx); err != nil {
-		_ = grpc.SetHeader(ctx, metadata.Pairs(reasonHeader, printable(err.Error()))) // fails outside a call only
+		_ = grpc.SetHeader(ctx, metadata.Pairs(reasonHeader, printable(err.Error()))) // fails only outside a call
 		return &grpc_health_v1.HealthCheckResponse{Status: grpc_health_v1.HealthCheckResponse_NOT_SERVING}, nil
 	}
 	return &grpc_health_v1.HealthCheckResponse{Status: grpc_health_v1.HealthCheckResponse_SERVING}, nil
@@ -53,8 +53,8 @@ func printable(text string) string {
 	}, text)
 }
 
-// SetServing notifies those who watch the health service whether the server takes
-// work.
+// SetServing notifies watchers of the health service whether the server is
+// ready.
 func (s *Server) SetServing(serving bool) {
 	status := grpc_health_v1.HealthCheckResponse_NOT_SERVING
 	if serving {

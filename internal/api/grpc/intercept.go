@@ -17,8 +17,8 @@ import (
 	"github.com/harness/log-service/internal/api"
 )
 
-// unary names a call, answers its error by the one table, survives a panic,
-// and writes one line of log.
+// unary gives a call an ID, maps its error to a status, recovers from a panic,
+// and logs one line.
 func (s *Server) unary(ctx context.Context, r any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (answer any, err error) {
 	c := call{Server: s, ctx: ctx, method: info.FullMethod, id: requestID(ctx), began: time.Now()}
 	s.metrics.began()
@@ -35,7 +35,7 @@ func (s *Server) unary(ctx context.Context, r any, info *grpc.UnaryServerInfo, n
 	return answer, nil
 }
 
-// streaming does the same for calls that stream.
+// streaming does the same for streaming calls.
 func (s *Server) streaming(server any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
 	ctx := stream.Context()
 	c := call{Server: s, ctx: ctx, method: info.FullMethod, id: requestID(ctx), began: time.Now()}
@@ -50,7 +50,7 @@ func (s *Server) streaming(server any, stream grpc.ServerStream, info *grpc.Stre
 	return c.end(err)
 }
 
-// withCaller is a stream whose context knows the caller.
+// withCaller is a stream whose context has the caller.
 type withCaller struct {
 	grpc.ServerStream
 	ctx context.Context
@@ -60,8 +60,8 @@ func (s withCaller) Context() context.Context { return s.ctx }
 
 var headerRequestID = strings.ToLower(api.HeaderRequestID)
 
-// requestID is the client's name of the call where that is short and plain,
-// else a random one.
+// requestID returns the client's ID of the call if it is short and plain, and a
+// random one otherwise.
 func requestID(ctx context.Context) string {
 	given := ""
 	if v := metadata.ValueFromIncomingContext(ctx, headerRequestID); len(v) > 0 {
@@ -79,7 +79,7 @@ type call struct {
 	began  time.Time
 }
 
-// end turns the error of a call into its answer, counts and logs the call.
+// end turns the error of a call into its status, and counts and logs the call.
 func (c call) end(err error) error {
 	level := slog.LevelDebug
 	var answer error
@@ -92,7 +92,7 @@ func (c call) end(err error) error {
 		answer, code = st.Err(), st.Code()
 	}
 	c.metrics.ended(c.method, code, time.Since(c.began))
-	// The peer may have gone, which must not keep the line from the log.
+	// The peer may have disconnected, which must not prevent logging.
 	if ctx := context.WithoutCancel(c.ctx); c.log.Enabled(ctx, level) {
 		about := callerOf(c.ctx).about()
 		attrs := []slog.Attr{slog.String("request_id", c.id), slog.String("method", c.method), slog.String("code", code.String()),
@@ -105,7 +105,7 @@ func (c call) end(err error) error {
 	return answer
 }
 
-// recovered makes an internal error of a panic of f.
+// recovered turns a panic of f into an internal error.
 func (s *Server) recovered(f func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -117,9 +117,10 @@ func (s *Server) recovered(f func() error) (err error) {
 }
 
 // supervise runs work, which sends to the peer of stream, until it ends or the
-// peer takes nothing for a stall: flow control alone would wait forever.
+// peer has received nothing for the stall time: flow control alone would wait
+// forever.
 func (s *Server) supervise(stream grpc.ServerStream, work func(send func(any) error) error) error {
-	var since atomic.Int64 // when the send that waits began, Unix nanoseconds; zero: none waits
+	var since atomic.Int64 // when the blocked send began, in Unix nanoseconds; zero: none is blocked
 	send := func(m any) error {
 		since.Store(time.Now().UnixNano())
 		defer since.Store(0)
@@ -135,7 +136,7 @@ func (s *Server) supervise(stream grpc.ServerStream, work func(send func(any) er
 			return err
 		case now := <-tick.C:
 			if at := since.Load(); at > 0 && now.UnixNano()-at > int64(s.stall) {
-				// Returning ends the stream, and so what waits in it.
+				// Returning ends the stream, and with it the blocked send.
 				return status.Errorf(codes.DeadlineExceeded, "the client took nothing for %v", s.stall)
 			}
 		}

@@ -40,7 +40,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	return m
 }
 
-// label is the full name of a method, as others write it.
+// label is the full name of a method as other exporters write it.
 func label(method string) string { return strings.TrimPrefix(method, "/") }
 
 func (m *metrics) began() { m.inFlight.Inc() }

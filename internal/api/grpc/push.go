@@ -15,16 +15,16 @@ import (
 )
 
 const (
-	// pushAhead bounds the batches of one push that were read and wait for
-	// those before them to become durable.
+	// pushAhead bounds the batches of one push that were read while earlier
+	// ones are not durable yet.
 	pushAhead = 64
-	// mergeBytes bounds what is appended as one: enough that a slow disk is
-	// synced seldom, and half of what the engine writes at once.
+	// mergeBytes bounds what is appended at once: enough to sync a slow disk
+	// rarely, and half of what the engine writes at once.
 	mergeBytes = 1 << 20
 )
 
-// batch is a batch that was read and checked. Its lines count in the budget
-// until they are durable.
+// batch is a batch that was read and checked. Its lines count against the
+// budget until they are durable.
 type batch struct {
 	id     logservice.ID
 	data   logs.Lines
@@ -33,7 +33,7 @@ type batch struct {
 }
 
 // Push implements LogStream. One goroutine reads and checks batches while
-// another makes those before them durable, all that wait at once:
+// another makes earlier ones durable, all queued ones together:
 //
 //	client ─► receive ─► queue ─► run: Service.Append ─► acknowledgements ─► client
 func (s *Server) Push(stream grpc.BidiStreamingServer[logservicev1.PushRequest, logservicev1.PushResponse]) error {
@@ -57,7 +57,7 @@ type push struct {
 	send  func(any) error
 	queue chan batch
 	ended chan struct{} // closed by receive, after err is set
-	err   error         // why nothing more comes; io.EOF: the client is done
+	err   error         // why no more batches follow; io.EOF: the client is done
 
 	id    logservice.ID // of requests that name none; receive's own
 	group []batch       // what is being appended; run's own
@@ -65,8 +65,8 @@ type push struct {
 	ack   logservicev1.PushResponse
 }
 
-// receive reads batches into the queue until one is refused, the client is
-// done or gone, or the server stops.
+// receive reads batches into the queue until one is rejected, the client is
+// done or disconnects, or the server stops.
 func (p *push) receive(ctx context.Context, stream grpc.BidiStreamingServer[logservicev1.PushRequest, logservicev1.PushResponse]) {
 	defer close(p.ended)
 	for {
@@ -95,7 +95,7 @@ func (p *push) receive(ctx context.Context, stream grpc.BidiStreamingServer[logs
 	}
 }
 
-// check scans a batch, which then counts in the budget.
+// check scans a batch, which then counts against the budget.
 func (p *push) check(ctx context.Context, r *logservicev1.Incoming) (batch, error) {
 	if r.GetAccount() != "" || r.GetKey() != "" || p.id == (logservice.ID{}) {
 		id, err := callerOf(ctx).log(r.GetAccount(), r.GetKey())
@@ -128,7 +128,7 @@ func parse(data []byte, maxLine int) (logs.Lines, error) {
 	return lines.NDJSON(data, maxLine)
 }
 
-// run appends what comes, in order, and acknowledges it.
+// run appends the batches in order and acknowledges them.
 func (p *push) run(ctx context.Context) error {
 	for {
 		switch err := p.next(); {
@@ -144,7 +144,7 @@ func (p *push) run(ctx context.Context) error {
 	}
 }
 
-// next begins a group with the next batch, once there is one.
+// next waits for the next batch and begins a group with it.
 func (p *push) next() error {
 	p.group = append(p.group[:0], p.aside...)
 	p.aside = p.aside[:0]
@@ -238,7 +238,7 @@ func (p *push) merge() []byte {
 	return merged
 }
 
-// release lets batches go: an engine has copied what it keeps.
+// release releases batches: the engine has copied what it keeps.
 func (p *push) release(batches []batch) {
 	for _, b := range batches {
 		p.budget.Put(b.id.Account, b.held)
@@ -247,7 +247,7 @@ func (p *push) release(batches []batch) {
 	clear(batches)
 }
 
-// drop releases what will not be appended, after nothing else works on p.
+// drop releases what will not be appended, once nothing else uses p.
 func (p *push) drop() {
 	p.release(p.group)
 	p.release(p.aside)

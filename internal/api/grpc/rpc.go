@@ -1,6 +1,6 @@
-// Package grpcapi is the gRPC face of the service: logservice.v1.LogStream, over
-// the same Service and with the same rules and errors as HTTP, beside the
-// health and reflection services.
+// Package grpcapi is the gRPC API of the service: logservice.v1.LogStream, over
+// the same Service and with the same rules and errors as HTTP, and the health
+// and reflection services.
 package grpcapi
 
 import (
@@ -31,30 +31,31 @@ import (
 	logservicev1 "github.com/harness/log-service/proto/logservice/v1"
 )
 
-// The limits of a connection and of what one call may make the server hold.
+// Limits of a connection and of what one call may make the server hold.
 const (
 	// maxStreams bounds the calls of one connection: a program with that many
 	// logs opens another one.
 	maxStreams = 1000
 	// maxMessage bounds a message, decompressed: many times what clients make
-	// of a batch. A message is in memory whole before anybody can look at it,
-	// so it is less than a body of HTTP; where lines may be longer, so may
+	// of a batch. A whole message is in memory before it can be checked, so the
+	// limit is lower than that of an HTTP body; if lines may be longer, so may
 	// messages.
 	maxMessage = 16 << 20
-	// besideLines is what a message may hold beside its lines.
+	// besideLines is what a message may have in addition to its lines.
 	besideLines = 64 << 10
 	// maxHeader bounds the metadata of a call: a token and little more.
 	maxHeader = 16 << 10
 	// handshakeTime bounds how long a connection may take to begin.
 	handshakeTime = 10 * time.Second
-	// pingAfter and pingWait find peers that are gone: a minute at most.
+	// pingAfter and pingWait detect lost peers within a minute.
 	pingAfter, pingWait = 40 * time.Second, 20 * time.Second
-	// minPing is how often clients may ping: one that does more often is cut.
+	// minPing is how often clients may ping: one that pings more often is
+	// disconnected.
 	minPing = 10 * time.Second
-	// idleTime ends connections that nobody uses.
+	// idleTime ends idle connections.
 	idleTime = 10 * time.Minute
-	// windowBytes is what may be on its way to the server on one call before
-	// the server has taken it: some batches, so that a push keeps flowing.
+	// windowBytes is how much may be in flight to the server on one call:
+	// several batches, so that a push keeps flowing.
 	windowBytes = 1 << 20
 )
 
@@ -66,22 +67,24 @@ type Config struct {
 	// Auth verifies the tokens of calls. Nil: nobody needs one.
 	Auth *auth.Verifier
 
-	// MaxLine is the size in bytes of a line's JSON past which it is cut.
+	// MaxLine is the largest size in bytes of a line's JSON; longer lines are
+	// cut.
 	MaxLine int
-	// MaxBody bounds the lines of one batch in bytes, at most 16 MiB or, where
-	// that is more, one line.
+	// MaxBody bounds the lines of one batch in bytes, at most 16 MiB or one
+	// line, whichever is more.
 	MaxBody int64
-	// Stop, once closed, ends every tail, watch and push such that clients go
-	// on elsewhere, and the health service says so. Nil: never.
+	// Stop, once closed, ends every tail, watch and push in a way that makes
+	// clients continue elsewhere, and makes the health service report it. Nil:
+	// never.
 	Stop <-chan struct{}
-	// Stall is how long a peer may take nothing of what it asked for.
+	// Stall is how long a peer may receive nothing of what it requested.
 	Stall time.Duration
-	// WatchInterval is the shortest interval of a watch, and the one of a
-	// watch that states none. Zero: DefaultWatchInterval.
+	// WatchInterval is the shortest interval of a watch, and the default. Zero:
+	// DefaultWatchInterval.
 	WatchInterval time.Duration
-	// TLS secures the listener. Nil: it is plain.
+	// TLS secures the listener. Nil: no TLS.
 	TLS *tls.Config
-	// Registry takes the metrics of the calls. Nil: nobody asks for them.
+	// Registry is where the metrics of the calls are registered. Nil: nowhere.
 	Registry prometheus.Registerer
 }
 
@@ -103,7 +106,7 @@ type Server struct {
 
 	grpc    *grpc.Server
 	health  *healthService
-	work    sync.WaitGroup // goroutines beside those of grpc's own
+	work    sync.WaitGroup // goroutines other than grpc's own
 	watches chan struct{}  // one for each watch
 	metrics *metrics
 }
@@ -124,7 +127,7 @@ func New(c Config) *Server {
 		metrics:  newMetrics(c.Registry),
 	}
 	message := messageLimit(cmp.Or(c.MaxBody, logservice.DefaultMaxBodyBytes), s.maxLine)
-	// The share of one account must hold the largest message, twice.
+	// The share of one account must fit the largest message twice.
 	s.budget = admission.NewBudget(max(admission.DefaultPushMemory, 3*int64(message)))
 	s.grpc = grpc.NewServer(append(s.options(message), transport(c.TLS)...)...)
 	logservicev1.RegisterLogStreamServer(s.grpc, s)
@@ -171,16 +174,17 @@ func (s *Server) Serve(l net.Listener) error {
 	return err
 }
 
-// Unready lets the health service say that the server will stop; calls go on.
+// Unready makes the health service report that the server will stop. Calls
+// continue.
 func (s *Server) Unready() { s.health.stop() }
 
-// Shutdown takes no new calls, and returns when those in flight have ended,
-// which Config.Stop requests; those that have not when ctx ends are
-// cut, and its error is returned.
+// Shutdown accepts no new calls, and returns when those in flight have ended,
+// which Config.Stop requests. Those still running when ctx ends are
+// interrupted, and its error is returned.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.health.stop()
 	ended := make(chan struct{})
-	go func() { // ends with the calls, which Stop cuts
+	go func() { // ends with the calls, which Stop interrupts
 		s.grpc.GracefulStop()
 		close(ended)
 	}()
@@ -196,11 +200,11 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return err
 }
 
-// Stop cuts everything at once.
+// Stop interrupts everything at once.
 func (s *Server) Stop() {
 	s.grpc.Stop()
 	s.work.Wait()
 }
 
-// stopping is what calls end with when the server stops.
+// stopping is the error of calls that end because the server stops.
 func stopping() error { return api.ErrStopping }

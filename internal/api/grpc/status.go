@@ -15,10 +15,10 @@ import (
 	logservicev1 "github.com/harness/log-service/proto/logservice/v1"
 )
 
-// failure is err as a call with the context ctx is answered, with what clients
-// need to act on it.
+// failure returns the status that answers a call of context ctx with err, with
+// the details that clients need to act on it.
 func failure(ctx context.Context, err error, requestID string) (st *status.Status, internal bool) {
-	if st, ok := status.FromError(err); ok { // of grpc itself: the peer is gone, or broke its rules
+	if st, ok := status.FromError(err); ok { // from grpc itself: the peer disconnected, or violated the protocol
 		ended := api.Ended(ctx)
 		if ended == nil || st.Code() == codes.DeadlineExceeded {
 			return st, false

@@ -13,9 +13,9 @@ import (
 	logservicev1 "github.com/harness/log-service/proto/logservice/v1"
 )
 
-// Tail implements LogStream. Lines that came together go out together, in one
-// message made of the buffers that all readers share: the more there are, the
-// less each costs.
+// Tail implements LogStream. Lines that arrived together are sent together, in
+// one message made of the buffers that all readers share: the more there are,
+// the less each costs.
 func (s *Server) Tail(r *logservicev1.TailRequest, stream grpc.ServerStreamingServer[logservicev1.TailResponse]) error {
 	id, err := callerOf(stream.Context()).log(r.GetAccount(), r.GetKey())
 	if err != nil {
@@ -45,7 +45,7 @@ func (s *Server) Tail(r *logservicev1.TailRequest, stream grpc.ServerStreamingSe
 	})
 }
 
-// later is an attempt as messages name it: from the second on.
+// later is the attempt's number in messages, which have it from the second on.
 func later(attempt int64) int64 {
 	if attempt == 1 {
 		return 0
@@ -63,9 +63,9 @@ func stateOf(state string) logservicev1.LogState {
 	return logservicev1.LogState_LOG_STATE_ARCHIVED
 }
 
-// follow sends what cursor yields until the log, the client (ctx) or the
-// server ends. While a send waits nothing is held but its message: the cursor
-// has gone back to what it ends with.
+// follow sends what cursor yields until the log, the client (ctx) or the server
+// ends. A blocked send holds nothing but its message: the cursor returned to
+// the message's end.
 func (s *Server) follow(ctx context.Context, cursor logs.Reader, out *tailStream, send func(any) error) error {
 	whole := true // the last message ended with what the cursor had returned
 	for {

@@ -15,13 +15,13 @@ import (
 )
 
 const (
-	// DefaultWatchInterval is how often a watch looks, and at most may: each
-	// look lists the account's streams.
+	// DefaultWatchInterval is the default and the shortest interval of a watch:
+	// each refresh lists the account's streams.
 	DefaultWatchInterval = time.Second
-	// maxInterval is how often a watch looks at least.
+	// maxInterval is the longest interval of a watch.
 	maxInterval = time.Minute
-	// maxWatches bounds the watches of the server: each remembers what it has
-	// said of every stream, some 100 bytes.
+	// maxWatches bounds the watches of the server: each remembers what it
+	// reported of every stream, some 100 bytes.
 	maxWatches = 64
 )
 
@@ -75,13 +75,13 @@ func (s *Server) watch(ctx context.Context, filter logs.Filter, every time.Durat
 	}
 }
 
-// seen is what a watch has said of a stream.
+// seen is what a watch has reported of a stream.
 type seen struct {
 	lines, bytes int64
 	subscribers  int
 }
 
-// difference brings known up to infos and returns what that changes.
+// difference updates known to infos and returns the changes.
 func difference(known map[logservice.Key]seen, infos []logs.Info) (changed []logs.Info, ended []string) {
 	now := make(map[logservice.Key]struct{}, len(infos))
 	for _, i := range infos {
@@ -102,7 +102,8 @@ func difference(known map[logservice.Key]seen, infos []logs.Info) (changed []log
 	return changed, ended
 }
 
-// sendChanges sends one look, in messages of at most maxPage streams.
+// sendChanges sends the changes of one refresh, in messages of at most maxPage
+// streams.
 func sendChanges(send func(any) error, changed []logs.Info, ended []string) error {
 	for {
 		c, e := min(maxPage, len(changed)), min(maxPage, len(ended))

@@ -23,7 +23,7 @@ type Config = endpoint.Config
 // route is one row of the table.
 type route struct {
 	method  string
-	pattern string     // a path as http.ServeMux reads it, without a method
+	pattern string     // a pattern of http.ServeMux, without a method
 	needs   auth.Verbs // the caller's token must have one of these
 	serve   endpoint.Func
 	cors    bool // browsers of other origins may call it

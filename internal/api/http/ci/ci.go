@@ -1,6 +1,6 @@
-// Package ci finds the log of a request by the place of a step in a build:
-// /ci/{project}/{build}/{stage}/{step}. It is the dialect of the command
-// line's first release, and the example of how to add one.
+// Package ci finds the log of a request by the step of a build:
+// /ci/{project}/{build}/{stage}/{step}. It is the dialect of the original
+// command line, and an example of how to add one.
 package ci
 
 import (
@@ -16,7 +16,7 @@ func account(c *endpoint.Call) (endpoint.Account, error) {
 	return c.Account(cmp.Or(c.Query.Get("accountID"), logservice.DefaultAccount))
 }
 
-// Log is the log of the step in the path.
+// Log returns the log of the step in the path.
 func Log(c *endpoint.Call) (endpoint.Log, error) {
 	a, err := account(c)
 	if err != nil {
@@ -29,8 +29,8 @@ func Log(c *endpoint.Call) (endpoint.Log, error) {
 	return a.Log(key)
 }
 
-// Listing is what the caller may see of its account, below the parameter
-// prefix where that is given.
+// Listing returns the part of the account that the caller may see, below the
+// parameter prefix if it is given.
 func Listing(c *endpoint.Call) (endpoint.Tree, error) {
 	a, err := account(c)
 	if err != nil {

@@ -1,7 +1,6 @@
-// Package drone speaks the protocol by which Drone runners send the logs of
-// steps: batches while a step runs, and the whole log when it ends. The log is
-// named by the step's number, under the key drone/step/{id}, in the account
-// that the token is for.
+// Package drone implements the protocol with which Drone runners send the logs
+// of steps: batches while a step runs, and the whole log when it ends. The log
+// has the key drone/step/{id}, with the step's number, in the token's account.
 package drone
 
 import (
@@ -18,7 +17,7 @@ import (
 	"github.com/harness/log-service/internal/api/http/endpoint"
 )
 
-// Step is the log of the step in the path.
+// Step returns the log of the step in the path.
 func Step(c *endpoint.Call) (endpoint.Log, error) {
 	c.UseToken(c.Request.Header.Get("X-Drone-Token"))
 	a, err := c.Own()
@@ -32,12 +31,12 @@ func Step(c *endpoint.Call) (endpoint.Log, error) {
 	return a.Log(key)
 }
 
-// maxSteps bounds the steps of which it is remembered when they began; it can
-// be read from the log of any other.
+// maxSteps bounds the steps whose start is remembered; that of others is read
+// from their log.
 const maxSteps = 10_000
 
-// Steps takes the logs of runners whose lines count the seconds since a step
-// began, and who neither open nor close.
+// Steps receives the logs of runners whose lines have the seconds since the
+// step began, and who neither open nor close logs.
 type Steps struct {
 	api   *endpoint.API
 	began *lru.Cache[endpoint.Log, time.Time]
@@ -47,7 +46,7 @@ type Steps struct {
 func New(api *endpoint.API) *Steps {
 	began, err := lru.New[endpoint.Log, time.Time](maxSteps)
 	if err != nil {
-		panic(err) // of a size below 1 alone
+		panic(err) // only for a size below 1
 	}
 	return &Steps{api, began}
 }
@@ -55,11 +54,11 @@ func New(api *endpoint.API) *Steps {
 // Batch appends the lines of the body.
 func (s *Steps) Batch(c *endpoint.Call, l endpoint.Log) error { return s.take(c, l, s.api.Record) }
 
-// Upload takes the whole log of a step at its end.
+// Upload stores the whole log of a step at its end.
 func (s *Steps) Upload(c *endpoint.Call, l endpoint.Log) error { return s.take(c, l, s.api.Finish) }
 
-// take stores the lines of a body with real times. Runners take 200 for done,
-// and nothing else.
+// take stores the lines of a body with absolute times. Runners accept only 200
+// as success.
 func (s *Steps) take(c *endpoint.Call, l endpoint.Log, store func(context.Context, endpoint.Log, logs.Lines) error) error {
 	body, err := s.api.Lines(c, l)
 	if err != nil {
@@ -67,7 +66,7 @@ func (s *Steps) take(c *endpoint.Call, l endpoint.Log, store func(context.Contex
 	}
 	defer body.Release()
 	ctx := c.Request.Context()
-	// Times become longer, and that memory counts, too.
+	// Times become longer, and that memory counts as well.
 	if err := body.Hold(ctx, 2*int64(len(body.Data))); err != nil {
 		return err
 	}
@@ -84,9 +83,10 @@ func (s *Steps) take(c *endpoint.Call, l endpoint.Log, store func(context.Contex
 	return nil
 }
 
-// beginning is when a step began. Only its first batch can tell: that came
-// right after its last line. From then on it is fixed, so that a retry is the
-// same bytes; the log itself keeps it, for when this server does not know.
+// beginning returns when a step began, which only its first batch reveals: that
+// arrived right after its last line. From then on it does not change, so that a
+// retry has the same bytes. The log contains it, for servers that do not
+// remember it.
 func (s *Steps) beginning(ctx context.Context, l endpoint.Log, data []byte) (time.Time, error) {
 	if t, ok := s.began.Get(l); ok {
 		return t, nil

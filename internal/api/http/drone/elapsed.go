@@ -9,13 +9,13 @@ import (
 	"github.com/harness/log-service/internal/lines"
 )
 
-// maxElapsed is the largest number, in seconds, that counts from the beginning
-// of a step: three years. What is larger is a point in time.
+// maxElapsed is the largest number, in seconds, that is relative to the start
+// of a step: three years. Larger numbers are points in time.
 const maxElapsed = 1e8
 
-// absolute returns the lines of data, which is as logs.Lines.Data, with real times:
-// where a line's time is a number of seconds since its writer began, it
-// becomes that point in time, and the number is kept as the member elapsed.
+// absolute returns the lines of data, in the form of logs.Lines.Data, with
+// absolute times: a number of seconds since the writer began becomes a point in
+// time, and the number is kept as the member elapsed.
 func absolute(data []byte, began time.Time) []byte {
 	out := make([]byte, 0, len(data)+len(data)/4)
 	for line := range bytes.Lines(data) {
@@ -38,8 +38,8 @@ func absolute(data []byte, began time.Time) []byte {
 	return out
 }
 
-// beginning is when the writer of a log began to count, by a line as absolute wrote
-// it. Ok is false for a line that does not say.
+// beginning returns when the writer of a log began to count, from a line that
+// absolute wrote; ok is false for other lines.
 func beginning(line []byte) (began time.Time, ok bool) {
 	var at time.Time
 	var since time.Duration
@@ -58,8 +58,8 @@ func beginning(line []byte) (began time.Time, ok bool) {
 	return at.Add(-since), ok && !at.IsZero()
 }
 
-// elapsed is the largest time of the lines of data that counts seconds since
-// their writer began; zero where none does.
+// elapsed returns the largest time of the lines of data that is relative to the
+// start of their writer, and zero if there is none.
 func elapsed(data []byte) (most time.Duration) {
 	for line := range bytes.Lines(data) {
 		for _, m := range lines.Members(line) {

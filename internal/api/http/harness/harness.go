@@ -1,6 +1,5 @@
-// Package harness finds the log of a request as the runners, the delegate and
-// the user interface of Harness name it: by the query parameters accountID and
-// key.
+// Package harness finds the log of a request by the query parameters accountID
+// and key, as the runners, the delegate and the user interface of Harness do.
 package harness
 
 import (
@@ -11,8 +10,8 @@ import (
 	"github.com/harness/log-service/internal/api/http/endpoint"
 )
 
-// Account is the account of a call. It comes before all else: clients know
-// the words of its absence.
+// Account returns the account of a call. It is checked first: clients know the
+// message for its absence.
 func Account(c *endpoint.Call) (endpoint.Account, error) {
 	a := c.Query.Get("accountID")
 	if a == "" {
@@ -21,14 +20,14 @@ func Account(c *endpoint.Call) (endpoint.Account, error) {
 	return c.Account(a)
 }
 
-// TokenAccount is the account that a new token shall be for. The caller's own
-// token may be in the query here.
+// TokenAccount returns the account of a token to be issued. Here the caller's
+// own token may be in the query.
 func TokenAccount(c *endpoint.Call) (endpoint.Account, error) {
 	c.UseToken(c.Query.Get(access.HeaderToken))
 	return Account(c)
 }
 
-// Log is the log of the parameter key.
+// Log returns the log of the parameter key.
 func Log(c *endpoint.Call) (endpoint.Log, error) {
 	a, err := Account(c)
 	if err != nil {
@@ -37,7 +36,7 @@ func Log(c *endpoint.Call) (endpoint.Log, error) {
 	return a.Log(c.Query.Get("key"))
 }
 
-// TicketLog is Log for a caller with a token or with a ticket.
+// TicketLog is Log for a caller with a token or a ticket.
 func TicketLog(c *endpoint.Call) (endpoint.Log, error) {
 	if ticket := c.Query.Get("ticket"); ticket != "" {
 		return c.Ticketed(c.Query.Get("accountID"), c.Query.Get("key"), ticket)
@@ -45,8 +44,8 @@ func TicketLog(c *endpoint.Call) (endpoint.Log, error) {
 	return Log(c)
 }
 
-// Logs are those of keyList, separated by commas, and that of key where it is
-// given as well.
+// Logs returns the logs of keyList, separated by commas, and that of key if it
+// is given.
 func Logs(c *endpoint.Call) ([]endpoint.Log, error) {
 	a, err := Account(c)
 	if err != nil {
@@ -65,7 +64,8 @@ func Logs(c *endpoint.Call) ([]endpoint.Log, error) {
 	return several, nil
 }
 
-// Tree is every log at and below key. Some callers end it with its separator.
+// Tree returns every log at and below key. Some callers end it with a
+// separator.
 func Tree(c *endpoint.Call) (endpoint.Tree, error) {
 	a, err := Account(c)
 	if err != nil {
@@ -74,8 +74,8 @@ func Tree(c *endpoint.Call) (endpoint.Tree, error) {
 	return a.Tree(strings.TrimSuffix(c.Query.Get("key"), "/"))
 }
 
-// ZipTree is every log at and below the parameter prefix. Clients expect 404
-// where it is missing.
+// ZipTree returns every log at and below the parameter prefix. Clients expect
+// 404 if it is missing.
 func ZipTree(c *endpoint.Call) (endpoint.Tree, error) {
 	a, err := Account(c)
 	if err != nil {
@@ -88,8 +88,8 @@ func ZipTree(c *endpoint.Call) (endpoint.Tree, error) {
 	return a.Tree(prefix)
 }
 
-// Listing is what the caller may see of its account, below prefix where that
-// is given.
+// Listing returns the part of the account that the caller may see, below prefix
+// if it is given.
 func Listing(c *endpoint.Call) (endpoint.Tree, error) {
 	a, err := Account(c)
 	if err != nil {
