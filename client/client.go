@@ -80,6 +80,9 @@ func New(endpoint string, opts ...Option) (*Client, error) {
 
 func parseEndpoint(endpoint string) (*url.URL, error) {
 	base, err := url.Parse(endpoint)
+	if i := strings.LastIndexByte(endpoint, '@'); i >= 0 { // a user and a password
+		endpoint = "[hidden]" + endpoint[i:]
+	}
 	if err != nil || base.Host == "" {
 		return nil, logservice.Invalidf("server address %q is not a URL: write it like %s", endpoint, logservice.DefaultServer)
 	}
@@ -207,11 +210,18 @@ func httpTransport() http.RoundTripper {
 }
 
 // checkRedirect keeps the token from other hosts: net/http removes only standard
-// credentials when a redirect leads elsewhere.
+// credentials when a redirect leads elsewhere. A redirect that is not followed is an
+// Error that says where it leads.
 func (c *Client) checkRedirect(next func(*http.Request, []*http.Request) error) func(*http.Request, []*http.Request) error {
 	return func(r *http.Request, via []*http.Request) error {
 		if r.URL.Host != c.base.Host || r.URL.Scheme != c.base.Scheme {
 			r.Header.Del(HeaderToken)
+		}
+		// net/http makes a GET of most redirected requests, which would then do
+		// something else, and report success. One to the same host with another
+		// scheme wants the address to be corrected: its token does not go along.
+		if r.Method != via[0].Method || r.URL.Hostname() == c.base.Hostname() && r.URL.Scheme != c.base.Scheme {
+			return http.ErrUseLastResponse
 		}
 		if next != nil {
 			return next(r, via)

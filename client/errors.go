@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"mime"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -26,6 +28,9 @@ type Error struct {
 	Message   string // the server's message
 	Hint      string // the server's suggestion; may be empty
 	RequestID string // identifies the request in the server's log; may be empty
+	// Foreign: the answer is not from a log service, but from a proxy or another
+	// server.
+	Foreign bool
 
 	cause error
 }
@@ -50,7 +55,14 @@ func answerError(op string, resp *http.Response) error {
 	}
 	if !ours {
 		e.Message = fmt.Sprintf("the server answered %s", resp.Status)
-		if resp.StatusCode == http.StatusNotFound || resp.StatusCode == http.StatusMethodNotAllowed {
+		if isPage(resp) {
+			e.Message = "the server answered with a web page, " + resp.Status
+		}
+		e.Foreign = true
+		switch {
+		case resp.StatusCode/100 == 3:
+			e.redirected(resp)
+		case resp.StatusCode == http.StatusNotFound || resp.StatusCode == http.StatusMethodNotAllowed:
 			e.Hint = "this may not be a log service, or an older one: check the server address"
 		}
 	}
@@ -65,6 +77,34 @@ func answerError(op string, resp *http.Response) error {
 		}
 	}
 	return e
+}
+
+// isPage reports that a response is meant for a browser: log services send none on
+// the routes that clients use.
+func isPage(resp *http.Response) bool {
+	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	return kind == "text/html" || kind == "application/xhtml+xml"
+}
+
+// foreignError returns the error of a response of status 2xx that is not from a log
+// service, such as the login page of a network.
+func foreignError(op string, resp *http.Response) error {
+	return &Error{
+		Op: op, Status: resp.StatusCode, Foreign: true, cause: logservice.ErrUnsupported,
+		Message: fmt.Sprintf("%s answered %s with a web page", resp.Request.URL.Host, resp.Status),
+		Hint:    "this is no log service: check the server address, and whether a proxy or a login page is in between",
+	}
+}
+
+// redirected says where a redirect leads that is not followed, see checkRedirect.
+func (e *Error) redirected(resp *http.Response) {
+	to, err := resp.Location()
+	if err != nil {
+		return
+	}
+	origin := url.URL{Scheme: to.Scheme, Host: to.Host}
+	e.Message = "the server redirects to " + origin.String()
+	e.Hint = "use that as the server address, if you trust it"
 }
 
 // refusalError converts an error that did not come over HTTP.

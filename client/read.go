@@ -37,6 +37,7 @@ type reading struct {
 	bounded  bool // stop at the current end
 	// incomplete receives the value of Incomplete; may be nil.
 	incomplete *bool
+	connection func(error) // of OnConnection; may be nil
 }
 
 // After starts after the line with sequence seq of the log's first attempt, or
@@ -72,6 +73,13 @@ func Attempt(n int64) ReadOption {
 // end. For a live log it sets false.
 func Incomplete(b *bool) ReadOption {
 	return func(r *reading) { r.incomplete = b }
+}
+
+// OnConnection calls f when a tail has lost its connection and will try again, with
+// the reason, and with nil once it is connected again. It is called while the
+// read waits for f, at most once for each loss.
+func OnConnection(f func(lost error)) ReadOption {
+	return func(r *reading) { r.connection = f }
 }
 
 // Patience limits how long a tail tries to reconnect before it ends with an

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	logservice "github.com/harness/log-service"
@@ -50,10 +51,24 @@ func (c *Client) repeat(ctx context.Context, a *attempts, try func() error) erro
 		}
 		c.log.DebugContext(ctx, "log service request failed, trying again", "error", err, "wait", wait)
 		if cause := backoff.Sleep(ctx, wait); cause != nil {
-			return fmt.Errorf("%s: %w (before that: %s)", a.op, cause, err.Error())
+			return &endedError{op: a.op, cause: cause, before: err}
 		}
 	}
 }
+
+// endedError is the end of the caller's context between two attempts.
+type endedError struct {
+	op            string
+	cause, before error
+}
+
+func (e *endedError) Error() string {
+	return fmt.Sprintf("%s: %v (before that: %s)", e.op, e.cause, strings.TrimPrefix(e.before.Error(), e.op+": "))
+}
+func (e *endedError) Unwrap() error { return e.cause }
+
+// Before returns the error of the last attempt.
+func (e *endedError) Before() error { return e.before }
 
 // explain converts the errors of a transport to those of this package.
 func (c *Client) explain(ctx context.Context, op string, err error) error {
@@ -85,6 +100,9 @@ func repeatable(err error) bool {
 	}
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return false
+	}
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok || errors.Is(err, http.ErrSchemeMismatch) {
+		return false // the other side does not speak TLS
 	}
 	return errors.Is(err, logservice.ErrUnavailable)
 }

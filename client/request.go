@@ -116,6 +116,10 @@ func (c *Client) send(ctx context.Context, k *call) (*http.Response, error) {
 		defer drain(resp)
 		return nil, answerError(k.op, resp)
 	}
+	if isPage(resp) {
+		defer drain(resp)
+		return nil, foreignError(k.op, resp)
+	}
 	return resp, nil
 }
 

@@ -29,6 +29,7 @@ type tail struct {
 	yield func(Raw, error) bool
 
 	found bool  // a connection has reached the log
+	lost  bool  // the connection has been lost, see OnConnection
 	lines int64 // number of lines yielded
 	// unnumbered: the server is an older one whose lines have no sequence, so
 	// lines before and after a lost connection cannot be distinguished.
@@ -61,11 +62,20 @@ func (t *tail) run(ctx context.Context) error {
 		if !again {
 			return err
 		}
+		t.connected(err)
 		t.c.log.DebugContext(ctx, "tail lost its connection, making a new one", "error", err, "after", t.at.String(), "wait", wait)
 		if cause := backoff.Sleep(ctx, wait); cause != nil {
 			return fmt.Errorf("tail %s: %w", t.key, cause)
 		}
 	}
+}
+
+// connected reports a change of the connection, see OnConnection.
+func (t *tail) connected(lost error) {
+	if t.reading.connection != nil && t.lost != (lost != nil) {
+		t.reading.connection(lost)
+	}
+	t.lost = lost != nil
 }
 
 // connection reads over one connection until it ends. Its error is never nil.
@@ -91,6 +101,7 @@ func (t *tail) begin(ctx context.Context, state string) error {
 		return fmt.Errorf("tail %s: %w", t.key, logservice.ErrStreamNotFound)
 	}
 	t.found = true
+	t.connected(nil)
 	if t.incomplete != nil {
 		*t.incomplete = state == logservice.StateIncomplete
 	}

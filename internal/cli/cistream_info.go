@@ -89,9 +89,7 @@ func printInfoJSON(s *session, live client.Live) error {
 }
 
 func printInfoTable(s *session, live client.Live) error {
-	// Others chose the keys: print them as plain text.
-	out := newFilter(s.Stdout, false)
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	w := tabwriter.NewWriter(s.Stdout, 0, 0, 2, ' ', 0)
 	nodes := slices.ContainsFunc(live.Streams, func(i client.StreamInfo) bool { return i.Node != "" })
 	head := "KEY\tSIZE\tBYTES\tSUBSCRIBERS\tTTL"
 	if nodes {
@@ -99,9 +97,9 @@ func printInfoTable(s *session, live client.Live) error {
 	}
 	fmt.Fprintln(w, head)
 	for _, i := range live.Streams {
-		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%s", i.Key, i.Lines, i.Bytes, i.Subscribers, i.TTL.Round(time.Second))
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%s", oneLine(string(i.Key)), i.Lines, i.Bytes, i.Subscribers, i.TTL.Round(time.Second))
 		if nodes {
-			fmt.Fprintf(w, "\t%s", i.Node)
+			fmt.Fprintf(w, "\t%s", oneLine(i.Node))
 		}
 		fmt.Fprintln(w)
 	}

@@ -124,7 +124,7 @@ func (f *readFlags) print(ctx context.Context, s *session, c *client.Client, t t
 			return last.damage
 		}
 	}
-	opts := []client.ReadOption{client.From(after), client.Attempt(f.Attempt), opt}
+	opts := []client.ReadOption{client.From(after), client.Attempt(f.Attempt), opt, s.onConnection()}
 	switch {
 	case show.json && follow:
 		return printEach(s, c.TailRaw(ctx, t.key, opts...), show.line, noJSON)
@@ -134,6 +134,19 @@ func (f *readFlags) print(ctx context.Context, s *session, c *client.Client, t t
 		return printEach(s, c.Tail(ctx, t.key, opts...), show.text, noText)
 	}
 	return printEach(s, c.Lines(ctx, t.key, opts...), show.text, noText)
+}
+
+// onConnection reports on a terminal that the connection is lost, and back.
+func (s *session) onConnection() client.ReadOption {
+	return client.OnConnection(func(lost error) {
+		switch {
+		case s.root.Quiet || !isTerminal(s.Stderr):
+		case lost != nil:
+			fmt.Fprintln(s.Stderr, "connection lost, trying again")
+		default:
+			fmt.Fprintln(s.Stderr, "connected again")
+		}
+	})
 }
 
 // position is where to start.

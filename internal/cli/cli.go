@@ -26,8 +26,9 @@ type globals struct {
 	Help    helpFlag    `short:"h" help:"Show what the command does, its flags and an example."`
 	Version versionFlag `help:"Print the version and exit."`
 
-	ServerURL string        `name:"server" placeholder:"URL" default:"${server}" env:"LOG_SERVICE_SERVER" help:"Server to talk to; for live logs also grpc://HOST:PORT (${default})."`
-	Account   string        `placeholder:"NAME" default:"${account}" env:"LOG_SERVICE_ACCOUNT" help:"Account that the logs belong to (${default})."`
+	Context   string        `placeholder:"NAME" env:"LOG_SERVICE_CONTEXT" help:"Context that has server, account and token (the one of \"context use\")."`
+	ServerURL string        `name:"server" placeholder:"URL" env:"LOG_SERVICE_SERVER" help:"Server to talk to; for live logs also grpc://HOST:PORT (${server})."`
+	Account   string        `placeholder:"NAME" env:"LOG_SERVICE_ACCOUNT" help:"Account that the logs belong to (${account})."`
 	Token     string        `placeholder:"TOKEN" env:"LOG_SERVICE_TOKEN" help:"Access token."`
 	CAFile    string        `name:"ca-file" placeholder:"FILE" env:"LOG_SERVICE_CA_FILE" help:"Certificate authority of an https or grpcs server, PEM; trusted in addition to the system's."`
 	Cert      string        `name:"client-cert" placeholder:"FILE" env:"LOG_SERVICE_CLIENT_CERT" help:"Client certificate for mutual TLS, PEM; needs --client-key."`
@@ -41,15 +42,18 @@ type globals struct {
 type root struct {
 	globals `embed:"" group:"Global flags:"`
 
-	Server     serverCmd     `cmd:"" help:"Run the log service."`
-	Cistore    cistoreCmd    `cmd:"" help:"Finished logs, named by project, build, stage and step."`
-	Cistream   cistreamCmd   `cmd:"" help:"Live logs, named by project, build, stage and step."`
-	Logs       logsCmd       `cmd:"" help:"Print a log, live or finished."`
+	Cistream   cistreamCmd   `cmd:"" group:"Live logs:" help:"Live logs, named by project, build, stage and step."`
+	Logs       logsCmd       `cmd:"" group:"Finished logs:" help:"Print a log, live or finished."`
+	Cistore    cistoreCmd    `cmd:"" group:"Finished logs:" help:"Finished logs, named by project, build, stage and step."`
+	Server     serverCmd     `cmd:"" group:"Server:" help:"Run the log service."`
+	Tokens     tokenCmd      `cmd:"" name:"token" group:"Server:" help:"Create, inspect and revoke tokens."`
 	Store      storeCmd      `cmd:"" hidden:"" help:"Finished logs, named by account, token and key."`
 	Stream     streamCmd     `cmd:"" hidden:"" help:"Live logs, named by account, token and key."`
-	Tokens     tokenCmd      `cmd:"" name:"token" help:"Create, inspect and revoke tokens."`
-	Versions   versionCmd    `cmd:"" name:"version" help:"Print the version and the commit."`
-	Completion completionCmd `cmd:"" help:"Print a completion script for a shell."`
+	Contexts   contextCmd    `cmd:"" name:"context" group:"Setup:" help:"Servers, accounts and tokens by name."`
+	Completion completionCmd `cmd:"" group:"Setup:" help:"Print a completion script for a shell."`
+	Versions   versionCmd    `cmd:"" name:"version" group:"Setup:" help:"Print the version and the commit."`
+	HelpCmd    helpCmd       `cmd:"" name:"help" group:"Setup:" help:"Show the help of a command, or of the global flags."`
+	Complete   completeCmd   `cmd:"" hidden:"" help:"Complete a command line, for the scripts of completion."`
 }
 
 // Help shows the life of a log. Command groups do the same.
@@ -79,6 +83,8 @@ type cistoreCmd struct {
 	Download     logCmd[ciKey, downloadFlags] `cmd:"" help:"Print a finished log."`
 	UploadLink   logCmd[ciKey, uploadLink]    `cmd:"" help:"Print a URL for uploading a log without a token."`
 	DownloadLink logCmd[ciKey, downloadLink]  `cmd:"" help:"Print a URL for downloading a log without a token."`
+
+	groupHelp
 }
 
 type cistreamCmd struct {
@@ -87,6 +93,8 @@ type cistreamCmd struct {
 	Tail  logCmd[ciKey, tailFlags]  `cmd:"" help:"Follow a live log until it ends."`
 	Close logCmd[ciKey, closeFlags] `cmd:"" help:"End a live log and archive it."`
 	Info  infoCmd                   `cmd:"" help:"List the live logs."`
+
+	groupHelp
 }
 
 // storeCmd and streamCmd are the spelling of later releases of the original Harness
@@ -96,6 +104,8 @@ type storeCmd struct {
 	Download     logCmd[idKey, downloadFlags] `cmd:"" help:"Print a finished log."`
 	UploadLink   logCmd[idKey, uploadLink]    `cmd:"" help:"Print a URL for uploading a log without a token."`
 	DownloadLink logCmd[idKey, downloadLink]  `cmd:"" help:"Print a URL for downloading a log without a token."`
+
+	groupHelp
 }
 
 type streamCmd struct {
@@ -104,20 +114,13 @@ type streamCmd struct {
 	Tail  logCmd[idKey, tailFlags]  `cmd:"" help:"Follow a live log until it ends."`
 	Close logCmd[idKey, closeFlags] `cmd:"" help:"End a live log and archive it."`
 	Info  idInfoCmd                 `cmd:"" help:"List the live logs."`
+
+	groupHelp
 }
 
 // errPrinted reports that the output that a flag requested, help or the version, has
 // been printed.
 var errPrinted = errors.New("printed what a flag asked for")
-
-type helpFlag bool
-
-func (helpFlag) BeforeReset(ctx *kong.Context) error {
-	if err := ctx.PrintUsage(false); err != nil {
-		return err
-	}
-	return errPrinted
-}
 
 // Run runs the command given by args, which exclude the program name, and returns
 // the exit status.
@@ -125,36 +128,55 @@ func Run(ctx context.Context, p Program, args []string) int {
 	if len(args) == 0 {
 		args = []string{"--help"}
 	}
-	err := p.run(ctx, args)
+	s := &session{Program: p, root: new(root)}
+	err := s.run(ctx, args)
 	if err == nil {
 		return exitOK
 	}
-	return p.report(ctx, err)
+	return s.report(ctx, err)
 }
 
-func (p Program) run(ctx context.Context, args []string) error {
-	var cmds root
-	parser, err := newParser(&p, &cmds)
+func (s *session) run(ctx context.Context, args []string) error {
+	*s.root = root{}
+	parser, err := newParser(&s.Program, s.root)
 	if err != nil {
 		return err
 	}
+	s.model = parser.Model
 	parsed, err := parser.Parse(args)
 	if errors.Is(err, errPrinted) {
 		return nil
 	}
 	if err != nil {
-		return usageError(p.Name, err)
+		return usageError(s.Name, err)
 	}
-	if cmds.Timeout < 0 {
-		return usagef("--timeout %v is negative", cmds.Timeout)
+	if s.root.Timeout < 0 {
+		return usagef("--timeout %v is negative", s.root.Timeout)
 	}
-	if cmds.Timeout > 0 {
+	if s.root.Timeout > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, cmds.Timeout, errTimeout)
+		ctx, cancel = context.WithTimeoutCause(ctx, s.root.Timeout, errTimeout)
 		defer cancel()
 	}
+	if usesContext(parsed.Selected()) {
+		if err := s.settle(); err != nil {
+			return err
+		}
+	}
 	parsed.BindTo(ctx, (*context.Context)(nil))
-	return parsed.Run(&session{Program: p, root: &cmds, model: parser.Model})
+	return parsed.Run(s)
+}
+
+// usesContext reports whether a command has to do with a server, an account or a
+// token. The others work whatever the contexts are like.
+func usesContext(n *kong.Node) bool {
+	for ; n != nil; n = n.Parent {
+		switch n.Name {
+		case "server", "context", "completion", "complete", "version", "help":
+			return false
+		}
+	}
+	return true
 }
 
 func newParser(p *Program, cmds *root) (*kong.Kong, error) {
@@ -163,6 +185,7 @@ func newParser(p *Program, cmds *root) (*kong.Kong, error) {
 		kong.Description("Logs of builds: pushed line by line, watched live, kept for ever."),
 		kong.Writers(p.Stdout, p.Stderr),
 		kong.NoDefaultHelp(),
+		kong.Help(printHelp),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true}),
 		defaults(),
 	)

@@ -15,72 +15,54 @@ type completionCmd struct {
 }
 
 func (*completionCmd) Help() string {
-	return example(
+	return "Commands, flags, files and the keys of live logs are completed; for keys the server is asked.\n\n" + example(
 		"source <(log-service completion bash)",
 		"source <(log-service completion zsh)",
 		"log-service completion fish | source")
 }
 
 func (c *completionCmd) Run(s *session) error {
-	words := map[string][]string{}
-	completions(s.model.Node, nil, words)
+	script := bashCompletion
 	switch c.Shell {
 	case "fish":
-		return fishCompletion(s.Stdout, words)
+		return fishCompletion(s.Stdout, s.model.Node)
 	case "zsh":
-		if _, err := io.WriteString(s.Stdout, "autoload -U +X bashcompinit && bashcompinit\n"); err != nil {
-			return err
-		}
+		// compinit without -i would ask a question about the folders of others.
+		script = "(( $+functions[compdef] )) || { autoload -Uz compinit && compinit -i; }\nautoload -U +X bashcompinit && bashcompinit\n" + script
 	}
-	return bashCompletion(s.Stdout, words)
-}
-
-// completions collects what may follow each command: subcommands, then flags.
-func completions(n *kong.Node, path []string, words map[string][]string) {
-	key := strings.Join(path, " ")
-	for _, child := range n.Children {
-		if !child.Hidden {
-			words[key] = append(words[key], child.Name)
-			completions(child, append(slices.Clone(path), child.Name), words)
-		}
-	}
-	for _, group := range n.AllFlags(true) {
-		for _, f := range group {
-			words[key] = append(words[key], "--"+f.Name)
-		}
-	}
-}
-
-// bashCompletion writes a shell function that finds the command in the words typed
-// so far and completes what may follow it.
-func bashCompletion(w io.Writer, words map[string][]string) error {
-	var b strings.Builder
-	b.WriteString(`_log_service() {
-  local word command="" i
-  for ((i = 1; i < COMP_CWORD; i++)); do
-    word="${COMP_WORDS[i]}"
-    case "${command:+$command }$word" in
-`)
-	for _, command := range slices.Sorted(maps.Keys(words)) {
-		if command != "" {
-			fmt.Fprintf(&b, "      %q) command=%q ;;\n", command, command)
-		}
-	}
-	b.WriteString("    esac\n  done\n  local offers=\"\"\n  case \"$command\" in\n")
-	for _, command := range slices.Sorted(maps.Keys(words)) {
-		fmt.Fprintf(&b, "    %q) offers=%q ;;\n", command, strings.Join(words[command], " "))
-	}
-	b.WriteString(`  esac
-  COMPREPLY=($(compgen -W "$offers" -- "${COMP_WORDS[COMP_CWORD]}"))
-}
-complete -o default -F _log_service log-service log-server
-`)
-	_, err := io.WriteString(w, b.String())
+	_, err := io.WriteString(s.Stdout, script)
 	return err
 }
 
-func fishCompletion(w io.Writer, words map[string][]string) error {
+// bashCompletion leaves everything but the names of files to the program.
+const bashCompletion = `_log_service() {
+  local IFS=$'\n' word="${COMP_WORDS[COMP_CWORD]}"
+  COMPREPLY=($("${COMP_WORDS[0]}" complete -- "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null))
+  if [ "${COMPREPLY[*]}" = :files ]; then
+    compopt -o filenames 2>/dev/null
+    COMPREPLY=($(compgen -f -- "$word"))
+  fi
+}
+complete -F _log_service log-service log-server
+`
+
+// fishCompletion lists commands and flags, which fish shows with their meanings, and
+// leaves arguments and values to the program.
+func fishCompletion(w io.Writer, root *kong.Node) error {
 	var b strings.Builder
+	b.WriteString(`function __log_service_words
+  set -l words (commandline -opc) (commandline -ct)
+  for offer in ($words[1] complete -- $words[2..-1] 2>/dev/null)
+    if test "$offer" = :files
+      __fish_complete_path (commandline -ct)
+    else
+      echo $offer
+    end
+  end
+end
+`)
+	words := map[string][]string{}
+	completions(root, nil, words)
 	for _, command := range slices.Sorted(maps.Keys(words)) {
 		condition := "__fish_use_subcommand"
 		if command != "" {
@@ -100,6 +82,25 @@ func fishCompletion(w io.Writer, words map[string][]string) error {
 			}
 		}
 	}
+	for _, program := range []string{"log-service", "log-server"} {
+		fmt.Fprintf(&b, "complete -c %s -f -a '(__log_service_words)'\n", program)
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// completions collects what may follow each command: subcommands, then flags.
+func completions(n *kong.Node, path []string, words map[string][]string) {
+	key := strings.Join(path, " ")
+	for _, child := range n.Children {
+		if !child.Hidden {
+			words[key] = append(words[key], child.Name)
+			completions(child, append(slices.Clone(path), child.Name), words)
+		}
+	}
+	for _, group := range n.AllFlags(true) {
+		for _, f := range group {
+			words[key] = append(words[key], "--"+f.Name)
+		}
+	}
 }

@@ -62,6 +62,29 @@ func TestTheDocumentationNamesEveryCommandAndFlag(t *testing.T) {
 	})
 }
 
+func TestHelpFitsATerminal(t *testing.T) {
+	commands(t, "log-service", func(n *kong.Node) {
+		var out strings.Builder
+		args := strings.Fields(n.FullPath())[1:]
+		if n.Name == "server" { // most of it is the list of settings
+			return
+		}
+		Run(t.Context(), Program{Name: "log-service", Stdout: &out, Stderr: &out}, append(args, "--help"))
+		lines := strings.Split(out.String(), "\n")
+		for _, line := range lines {
+			if len(line) > 80 {
+				t.Errorf("%s: %d columns: %q", n.FullPath(), len(line), line)
+			}
+		}
+		if len(lines) > 50 {
+			t.Errorf("%s: %d lines of help", n.FullPath(), len(lines))
+		}
+		if strings.Contains(out.String(), "--client-key") || !strings.Contains(out.String(), "log-service help flags\n") {
+			t.Errorf("%s: the global flags are not behind one line:\n%s", n.FullPath(), out.String())
+		}
+	})
+}
+
 func TestTheLinksOfTheREADMELeadSomewhere(t *testing.T) {
 	text, err := os.ReadFile("../../README.md")
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"strings"
 	"unicode"
 
@@ -75,18 +76,22 @@ func withHint(err error, format string, args ...any) error {
 }
 
 // report prints err, in at most three lines per error, and returns its exit status.
-func (p Program) report(ctx context.Context, err error) int {
+func (s *session) report(ctx context.Context, err error) int {
 	status := exitStatus(ctx, err)
 	if status == exitInterrupted {
 		return status // the user interrupted it and needs no message
 	}
 	for _, e := range parts(err) {
-		fmt.Fprintf(p.Stderr, "error: %s\n", oneLine(e.Error()))
-		if h := hint(e, p.Name); h != "" {
-			fmt.Fprintf(p.Stderr, "hint: %s\n", oneLine(h))
+		text, way := e.Error(), hint(e, s.Name)
+		if plain, d := s.diagnose(ctx, e); d != nil {
+			text, way = plain, d.hint
+		}
+		fmt.Fprintf(s.Stderr, "error: %s\n", oneLine(text))
+		if way != "" {
+			fmt.Fprintf(s.Stderr, "hint: %s\n", oneLine(way))
 		}
 		if id := requestID(e); id != "" {
-			fmt.Fprintf(p.Stderr, "request: %s\n", oneLine(id))
+			fmt.Fprintf(s.Stderr, "request: %s\n", oneLine(id))
 		}
 	}
 	return status
@@ -137,11 +142,11 @@ func exitStatus(ctx context.Context, err error) int {
 		return exitUnavailable
 	case errors.As(err, &u), errors.As(err, &setting):
 		return exitUsage
-	case isUntrusted(err):
+	case isUntrusted(err), errors.Is(err, http.ErrSchemeMismatch):
 		return exitError // retrying does not help
 	case ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(ctx))):
 		return exitInterrupted
-	case errors.Is(err, logservice.ErrStreamNotFound), errors.Is(err, logservice.ErrBlobNotFound):
+	case errors.Is(err, logservice.ErrStreamNotFound), errors.Is(err, logservice.ErrBlobNotFound), errors.Is(err, errNoContext):
 		return exitNotFound
 	case errors.Is(err, logservice.ErrDamaged):
 		return exitDamaged
@@ -183,12 +188,8 @@ func hint(err error, program string) string {
 		return u.hint
 	case errors.As(err, &setting):
 		return setting.Hint
-	case isUntrusted(err):
-		return "if the server's certificate is from an authority of your own, name that: --ca-file FILE"
 	case errors.Is(err, logservice.ErrUnauthorized):
 		return "give a token with --token, or in LOG_SERVICE_TOKEN"
-	case errors.Is(err, logservice.ErrForbidden):
-		return serverHint(err)
 	case errors.As(err, &inUse):
 		return "stop that server, or give this one a folder of its own: LOG_SERVICE_DATA=..."
 	case errors.As(err, &folder):
@@ -198,8 +199,6 @@ func hint(err error, program string) string {
 			return "give another address, for example LOG_SERVICE_GRPC_BIND=127.0.0.1:8081, or LOG_SERVICE_GRPC_BIND=off for none"
 		}
 		return "give another address, for example LOG_SERVICE_HTTP_BIND=127.0.0.1:8080"
-	case errors.As(err, &listen) && listen.Op == "dial":
-		return fmt.Sprintf("is the server running? start one with: %s server; or name another with --server URL", program)
 	}
-	return ""
+	return serverHint(err)
 }

@@ -24,7 +24,7 @@ type serverCmd struct {
 func (*serverCmd) Help() string {
 	return "The server is configured by the environment variables below. " +
 		"With none set it listens on 127.0.0.1:8079 and keeps all data in the directory data.\n\n" +
-		example("log-service server", "LOG_SERVICE_HTTP_BIND=127.0.0.1:8080 LOG_SERVICE_DATA=/var/lib/log-service log-service server") +
+		example("log-service server", "LOG_SERVICE_DATA=/var/lib/log-service log-service server") +
 		"\n\nSettings, with their defaults; docs/configuration.md has the details:" + settingsHelp()
 }
 

@@ -18,7 +18,7 @@ import (
 // restart, but does not wait long for an unreachable one.
 var oneShot = client.Retry{Total: 3 * time.Second, First: 100 * time.Millisecond, Most: time.Second}
 
-// session is the environment of a command.
+// session is the environment of a command: how it was called, and its flags.
 type session struct {
 	Program
 	root  *root

@@ -1,11 +1,9 @@
 package cli
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 
@@ -17,10 +15,12 @@ type tokenCmd struct {
 	Create  tokenCreate  `cmd:"" help:"Create a token and print it."`
 	Inspect tokenInspect `cmd:"" help:"Print what a token grants."`
 	Revoke  tokenRevoke  `cmd:"" help:"Add a token to the list of revoked tokens."`
+
+	groupHelp
 }
 
 func (*tokenCmd) Help() string {
-	return example("log-service token create --account A --prefix p/1 --verbs push,tail --expires 1h", "log-service token inspect -", "log-service token revoke -")
+	return example("log-service token create --account A --prefix p/1 --verbs push,tail", "log-service token inspect -", "log-service token revoke -")
 }
 
 // Formats of new tokens.
@@ -60,7 +60,7 @@ type tokenCreate struct {
 
 func (*tokenCreate) Help() string {
 	return "The secret is read from LOG_SERVICE_SECRET, or from the file of --env-file.\n\n" +
-		example("log-service token create --account A --prefix p/1 --verbs push,tail --expires 1h",
+		example("log-service token create --account A --prefix p/1 --verbs push,tail",
 			"log-service token create --all-accounts --verbs admin --key-file private.pem")
 }
 
@@ -154,11 +154,11 @@ type tokenArgument struct {
 func (a *tokenArgument) read(s *session) (string, error) {
 	switch a.Text {
 	case "-":
-		line, err := bufio.NewReader(io.LimitReader(s.Stdin, 64<<10)).ReadString('\n')
-		if err != nil && !errors.Is(err, io.EOF) {
+		line, err := firstLine(s.Stdin)
+		if err != nil {
 			return "", err
 		}
-		a.Text = strings.TrimSpace(line)
+		a.Text = line
 	case "":
 		a.Text = s.root.Token
 	}

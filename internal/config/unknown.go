@@ -41,7 +41,7 @@ func names() []string {
 // clientNames are the settings of the client commands, which are often present in
 // a server's environment.
 func clientNames() []string {
-	return []string{"SERVER", "ACCOUNT", "TOKEN", "CA_FILE", "CLIENT_CERT", "CLIENT_KEY", "TIMEOUT", "OUTPUT", "QUIET", "VERBOSE"}
+	return []string{"CONTEXT", "SERVER", "ACCOUNT", "TOKEN", "CA_FILE", "CLIENT_CERT", "CLIENT_KEY", "TIMEOUT", "OUTPUT", "QUIET", "VERBOSE"}
 }
 
 // ofKubernetes reports whether Kubernetes sets the variable automatically in every
