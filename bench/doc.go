@@ -18,5 +18,5 @@
 // of the repository. Results are kept in results.
 //
 // It prints one JSON object per scenario on standard output, and its progress
-// on standard error. docs/performance.md says what each figure means.
+// on standard error. results/README.md describes each figure.
 package main
