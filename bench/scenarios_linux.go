@@ -61,7 +61,7 @@ func bare(name string, m measure) subject {
 }
 
 // scenarios lists everything, in the order of the report. The targets are
-// explained in bench/results/README.md.
+// explained in docs/performance.md.
 func scenarios() []scenario {
 	var all []scenario
 	for _, writers := range []int{1, 8, 64} {
