@@ -221,7 +221,7 @@ func TestFlippedBitsNeverPanicNeverServeWrongBytesAndNeverStopTheStore(t *testin
 	sampleFolder(t, filepath.Join(dir, "blobs.db"))
 	count := 60
 	if os.Getenv(longVariable) != "" {
-		count = 5000
+		count = 3000
 	}
 	if raceEnabled {
 		count = 30

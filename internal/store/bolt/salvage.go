@@ -231,7 +231,7 @@ func (s *salvage) strays() error {
 		}
 		for i := 0; p.leaf && i < p.count; i++ {
 			e, err := p.entry(i)
-			if err != nil || e.flags != 0 || !s.valid(e.key, e.value) {
+			if err != nil || !s.valid(e.key, e.value) {
 				continue
 			}
 			if err := s.put(e.key, e.value); err != nil {
