@@ -24,13 +24,13 @@ import (
 // several times.
 type Open func(ctx context.Context) (logs.Cursor, error)
 
-// Plan says which lines of an upload are added to a stream.
+// Plan is which lines of an upload are added to a stream.
 type Plan struct {
 	// Added is the number of lines that only the upload has.
 	Added int64
 	// Unrelated reports that the upload is another log: nothing is added.
 	Unrelated bool
-	// Complete reports that the upload has the end of the stream, or goes on
+	// Complete reports that the upload has the end of the stream, or continues
 	// after it.
 	Complete bool
 
@@ -85,7 +85,7 @@ func Make(ctx context.Context, streamed, uploaded Open) (*Plan, error) {
 	return p, err
 }
 
-// facts is what is to be known about all lines of a log.
+// facts is what is needed about all lines of a log.
 type facts struct {
 	lines      int64
 	positions  bool // every line has one
@@ -168,12 +168,12 @@ func (p *Plan) Cursor(c logs.Cursor, first int64) logs.Cursor {
 
 type added struct {
 	logs.Cursor
-	plan *Plan
-	next int64 // the next sequence
-	line int64 // of the upload, to be read next
-	done int64 // lines added
-	gaps int64 // of the upload, read
-	told bool  // of the lines that belong elsewhere, or of a gap whose length is unknown
+	plan  *Plan
+	next  int64 // the next sequence
+	line  int64 // of the upload, to be read next
+	done  int64 // lines added
+	gaps  int64 // of the upload, read
+	noted bool  // of the lines that belong elsewhere, or of a gap whose length is unknown
 }
 
 // Next implements logs.Cursor.
@@ -239,11 +239,11 @@ func (a *added) take(found []*logs.Batch, b *logs.Batch) []*logs.Batch {
 func (a *added) note() *logs.Batch {
 	p := a.plan
 	switch {
-	case !a.told && p.unknown:
-		a.told = true
+	case !a.noted && p.unknown:
+		a.noted = true
 		return remark(a.next, "lines may be missing here: those that follow were uploaded")
-	case !a.told && p.before > 0:
-		a.told = true
+	case !a.noted && p.before > 0:
+		a.noted = true
 		return remark(a.next, "the lines that follow were uploaded, but not streamed: they belong before the end of those above")
 	case p.gap > 0 && a.done == p.before:
 		gap := logs.NewGap(a.next, p.gap)

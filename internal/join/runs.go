@@ -11,7 +11,7 @@ const (
 	minOverlap = 3
 )
 
-// byRuns takes lines as the same if they are in one run that both have.
+// byRuns treats lines as the same if they are in a run that both have.
 func (p *Plan) byRuns(ctx context.Context, streamed, uploaded Open, up, down facts) error {
 	if up.lines > maxRun || down.lines > maxRun {
 		return p.byStart(ctx, streamed, uploaded, up, down)

@@ -17,9 +17,9 @@ const (
 	// frame or two in memory (about 1 MiB); more than there are processors,
 	// since the store's syncs are shared.
 	maxArchiving = 16
-	// smallArchive is how much of an archive is made before it is given to the
-	// store: one that ends within it is stored with its line count and size
-	// beside it, which spares listings and readers a look inside.
+	// smallArchive is how much of an archive is made before it is passed to the
+	// store: one that ends within it is stored with its line count and size, so
+	// that listings and readers need not open it.
 	smallArchive = 256 << 10
 )
 
@@ -47,7 +47,7 @@ func newArchiver(c Config, stored *storedLogs, q *quota, locks *keyLocks) *archi
 // attempt has every line of the stream, and what only the upload of the attempt
 // has.
 func (a *archiver) archive(ctx context.Context, id logservice.ID, c logs.Claim) error {
-	// The lock first: a client that uploads slowly must not hold a slot.
+	// The lock first: a slow upload must not hold a slot.
 	unlock, err := a.locks.lock(ctx, id)
 	if err != nil {
 		return err
@@ -72,7 +72,7 @@ func (a *archiver) archive(ctx context.Context, id logservice.ID, c logs.Claim) 
 	case archives && !info.Empty():
 		attempt, err = a.streamAndUploads(ctx, info, c, u)
 	case len(u.all) > 0:
-		err = a.joinOne(ctx, logs.Attempt{ID: id, Number: attempt}, u, len(u.all)-1) // nothing was streamed: the last counts
+		err = a.joinOne(ctx, logs.Attempt{ID: id, Number: attempt}, u, len(u.all)-1) // nothing was streamed: the last upload counts
 	case archives:
 		err = a.empty(ctx, info, c)
 	}
@@ -82,12 +82,12 @@ func (a *archiver) archive(ctx context.Context, id logservice.ID, c logs.Claim) 
 	if err != nil {
 		return err
 	}
-	// One that came meanwhile waits for this.
+	// An upload that arrived meanwhile waits for this.
 	return a.joinUploads(ctx, id, attempt)
 }
 
 // streamAndUploads stores a stream that has lines, joined with the uploads of
-// its attempt, and returns as which attempt.
+// its attempt, and returns the number of its attempt.
 func (a *archiver) streamAndUploads(ctx context.Context, info logs.Info, c logs.Claim, u *aside) (attempt int64, err error) {
 	first, err := u.open(ctx, 0)
 	if err != nil {
@@ -122,8 +122,8 @@ func (a *archiver) joinOne(ctx context.Context, of logs.Attempt, u *aside, i int
 	return a.joinUpload(ctx, of, upload)
 }
 
-// empty stores an attempt without lines, if there is no other: it hides none,
-// but that a step wrote nothing is worth knowing.
+// empty stores an attempt without lines if there is no other attempt: it must
+// not hide one, but that a step wrote nothing is worth knowing.
 func (a *archiver) empty(ctx context.Context, info logs.Info, c logs.Claim) error {
 	newest, err := a.stored.newest(ctx, info.ID)
 	if err != nil || newest > 0 {
@@ -133,10 +133,10 @@ func (a *archiver) empty(ctx context.Context, info logs.Info, c logs.Claim) erro
 	return err
 }
 
-// stream makes sure that a stream which has lines is stored, and returns as
-// which attempt. Stored means that it has just been, joined with the upload if
-// there is one. What is stored of its attempt already may be lines from before
-// the stream, this archive, or those of another attempt.
+// stream makes sure that a stream which has lines is stored, and returns the
+// number of its attempt. Stored means that it has just been, joined with the
+// upload if there is one. What is stored of its attempt already may be lines
+// from before the stream, this archive, or those of another attempt.
 func (a *archiver) stream(ctx context.Context, info logs.Info, c logs.Claim, upload *Content) (attempt int64, stored bool, err error) {
 	old, err := a.stored.open(ctx, info.ID, info.Attempt)
 	switch {
@@ -149,7 +149,7 @@ func (a *archiver) stream(ctx context.Context, info logs.Info, c logs.Claim, upl
 	}
 	defer old.Close()
 	if !old.streamed() {
-		if old.archive == nil && old.stored() > 0 { // the upload of another attempt: those of this one are set aside
+		if old.archive == nil && old.stored() > 0 { // the upload of another attempt: uploads of this one are set aside
 			return a.putAfter(ctx, info, c, upload)
 		}
 		return a.put(ctx, info, c, upload)

@@ -13,19 +13,19 @@ const (
 	// grace is how long after the end of a log whose writer became silent an
 	// opening continues its attempt.
 	grace = 5 * time.Minute
-	// askWait bounds how long an opening waits for the store to say which
-	// attempts there are.
+	// askWait bounds how long an opening waits for the store to list the
+	// attempts.
 	askWait = 2 * time.Second
 )
 
-// opening sets which attempt a stream of id is, if it does not exist: the one
-// after the newest that is stored, or that one again if it has no lines, or if
-// its writer became silent a moment ago. If the store cannot be asked, it is the
-// first; the archiver gives it another number where that is taken.
+// opening sets the attempt number of a stream of id that does not exist yet:
+// the one after the newest stored attempt, or that attempt's own if it has no
+// lines or its writer became silent a moment ago. If the store does not answer,
+// it is 1; the archiver gives the attempt another number if that is taken.
 func (s *Service) opening(ctx context.Context, id logservice.ID, o logs.OpenOptions) (logs.OpenOptions, error) {
 	info, err := s.streams.Stat(ctx, id)
 	if err == nil && info.Closed {
-		return o, errArchiving // only then is it known what comes after it
+		return o, errArchiving // only then is the next number known
 	}
 	if err == nil {
 		return o, nil // it is kept, or (with Truncate) the engine counts on
@@ -48,9 +48,9 @@ func (s *Service) opening(ctx context.Context, id logservice.ID, o logs.OpenOpti
 	return o, nil
 }
 
-// continues handles an append to an empty stream by a writer that goes on after
-// the last line of an attempt that is incomplete: the stream becomes its
-// continuation. It reports whether the append is to be repeated.
+// continues handles an append to an empty stream by a writer that continues
+// after the last line of an incomplete attempt: the stream becomes its
+// continuation. It reports whether the append must be repeated.
 func (s *Service) continues(ctx context.Context, id logservice.ID, err error) bool {
 	var gap *logservice.SequenceError
 	if !errors.As(err, &gap) || gap.Expected != 1 {
@@ -71,7 +71,7 @@ func (s *Service) continues(ctx context.Context, id logservice.ID, err error) bo
 	return err == nil
 }
 
-// lastAttempt is what an opening has to know about the newest attempt.
+// lastAttempt is what an opening needs to know about the newest attempt.
 type lastAttempt struct {
 	number     int64 // zero: nothing is stored
 	next       int64

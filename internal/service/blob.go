@@ -13,7 +13,7 @@ import (
 )
 
 // emptyGuard is how long a blob is protected from being replaced by nothing:
-// clients retry an upload for 2 minutes, and then some.
+// longer than the 2 minutes for which clients retry an upload.
 const emptyGuard = 5 * time.Minute
 
 // blobs are the finished logs: those of the store, and the closed streams that
@@ -27,24 +27,23 @@ type blobs struct {
 	quota   *quota
 }
 
-// PutBlob stores what r yields as the log of id, byte for byte and whole or
-// not at all: as the attempt that is open or waits to be archived, or else as
-// the newest one. Lines of that attempt that were streamed stay, with their
-// sequences, and what only r has comes after them (see package join); what was
-// uploaded before is replaced. With add, r is appended to what is there instead
-// (the lines of an archive, as JSON lines); what waits to be archived is
-// archived first.
+// PutBlob stores what r yields as the log of id, byte for byte and whole or not
+// at all: as the attempt that is open or waits to be archived, or else as the
+// newest one. Lines of that attempt that were streamed keep their sequences,
+// and what only r has follows them (see package join); earlier uploads are
+// replaced. With add, r is appended to what is stored instead (to an archive as
+// JSON lines), after a closed stream was archived.
 //
-// An empty r is refused with ErrConflict where lines were streamed, or a blob
+// An empty r is rejected with ErrConflict if lines were streamed, or if a blob
 // with content was written in the last minutes: it is a client's retry with a
-// body that it had already consumed. Writers of one identity take its lock one
-// after the other; one that waits too long gets ErrUnavailable.
+// body that it had already consumed. Writers of one identity take turns; one
+// that waits too long gets ErrUnavailable.
 func (b *blobs) PutBlob(ctx context.Context, id logservice.ID, r io.Reader, add bool) error {
 	if err := b.quota.mayStore(id.Account); err != nil {
 		return err
 	}
 	body := bufio.NewReaderSize(b.quota.counted(id.Account, r), 64<<10)
-	_, err := body.Peek(1) // before the lock: nobody waits for this client
+	_, err := body.Peek(1) // before locking, so that nobody waits for this client
 	empty := errors.Is(err, io.EOF)
 	if err != nil && !empty {
 		return fmt.Errorf("reading the blob: %w", err)
@@ -56,8 +55,8 @@ func (b *blobs) PutBlob(ctx context.Context, id logservice.ID, r io.Reader, add 
 }
 
 // upload stores body. While the attempt has a stream, it is set aside, for the
-// archiver to join the two: neither ever replaces the other, on whatever
-// server it comes.
+// archiver to join the two: neither ever replaces the other, whichever server
+// receives it.
 func (b *blobs) upload(ctx context.Context, id logservice.ID, body io.Reader, empty bool) error {
 	info, live, err := b.live(ctx, id)
 	if err != nil {
@@ -83,8 +82,8 @@ func (b *blobs) upload(ctx context.Context, id logservice.ID, body io.Reader, em
 }
 
 // ensureJoined makes sure that an upload which was set aside for a stream that
-// is closed by now is joined with it. Its archiver may have looked before: if it
-// is not done, it is sent to look again.
+// is closed by now is joined with it. Its archiver may have checked too early:
+// if it is not done, it checks again.
 func (b *blobs) ensureJoined(ctx context.Context, of logs.Attempt) error {
 	unlock, err := b.locks.lock(ctx, of.ID)
 	if err != nil {
@@ -156,8 +155,8 @@ func (b *blobs) uploadEnded(ctx context.Context, id logservice.ID, body io.Reade
 	return b.joinStored(ctx, id, old, body)
 }
 
-// mayBeEmptied refuses to replace what looks like the log that the client
-// meant to send.
+// mayBeEmptied returns an error if what is stored looks like the log that the
+// client meant to send.
 func mayBeEmptied(old *Content) error {
 	switch age := time.Since(old.Modified); {
 	case old.streamed():
@@ -219,8 +218,8 @@ func (b *blobs) DeleteBlobs(ctx context.Context, account string, prefix logservi
 	if account == "" { // the filter would take it for all
 		return 0, logservice.Invalidf("account is empty")
 	}
-	// What waits to be archived comes first: what is archived meanwhile is
-	// in the listing of the store.
+	// Closed streams first: those archived meanwhile appear in the store's
+	// listing.
 	infos, err := b.streams.List(ctx, logs.Filter{Account: account, Prefix: prefix})
 	if err != nil {
 		return 0, err

@@ -35,7 +35,8 @@ func (c *chained) Close() {
 	}
 }
 
-// comparison compares batches with the lines of a cursor, whatever its batches.
+// comparison compares batches with the lines of a cursor, however these are
+// split into batches.
 type comparison struct {
 	c    logs.Cursor
 	rest []byte // of the lines of c

@@ -43,11 +43,11 @@ func newCloser(c Config, a *archiver, q *quota, m *metrics) *closer {
 		streams: c.Streams, jobs: newJobs(c), archiver: a, quota: q, log: c.Logger, metrics: m,
 		capacity: make(chan struct{}, 1),
 	}
-	x.leave() // what a former run left
+	x.leave() // left by an earlier process
 	return x
 }
 
-// leave notes that a closed stream may be left without a job.
+// leave records that a closed stream may be left without a job.
 func (c *closer) leave() { c.left.Store(true) }
 
 // takeLeft is called before all closed streams are listed to be resumed:
@@ -61,17 +61,17 @@ func (c *closer) wake() {
 	}
 	select {
 	case c.capacity <- struct{}{}:
-	default: // it is awake already
+	default: // it will run anyway
 	}
 }
 
-// Close ends the stream of id, durably, and then archives and deletes it as
-// how says. It answers within 8 s, or once the archiving failed for the first
-// time. Archiving that takes longer, or that fails because the store does,
-// continues in the background until it succeeds, and nil is returned. Closing a stream that is being archived waits for the same
-// work (the first close's how stands). Empty logs are archived like others:
-// that a step wrote nothing is worth knowing. ErrStreamNotFound: there is no
-// such stream.
+// Close ends the stream of id, durably, and then archives and deletes it as how
+// says. It answers within 8 s, or once the archiving failed for the first time.
+// Archiving that takes longer, or that fails because the store does, continues
+// in the background until it succeeds, and nil is returned. Closing a stream
+// that is being archived waits for the same work (the first close's how
+// applies). Empty logs are archived like others: that a step wrote nothing is
+// worth knowing. ErrStreamNotFound: there is no such stream.
 func (c *closer) Close(ctx context.Context, id logservice.ID, how logs.Archiving) error {
 	ctx, cancel := context.WithTimeout(ctx, closeTime)
 	defer cancel()
@@ -84,7 +84,7 @@ func (c *closer) Close(ctx context.Context, id logservice.ID, how logs.Archiving
 
 // CloseUnder closes every stream of account at and below prefix (whole
 // segments, empty is all), like Close, in 8 s altogether. None at all is no
-// error. Where not every stream could be closed in time it returns
+// error. If not every stream could be closed in time, it returns
 // ErrUnavailable; calling it again continues.
 func (c *closer) CloseUnder(ctx context.Context, account string, prefix logservice.Key, how logs.Archiving) error {
 	if account == "" { // the filter would take it for all
@@ -135,7 +135,7 @@ func (c *closer) close(ctx context.Context, id logservice.ID, how logs.Closing) 
 		if mine {
 			err := c.closeClaimed(ctx, id, j)
 			if before != nil && errors.Is(err, logservice.ErrStreamNotFound) {
-				return before, nil // it is the one that was closed meanwhile
+				return before, nil // the stream was closed meanwhile
 			}
 			return j, err
 		}
@@ -143,7 +143,7 @@ func (c *closer) close(ctx context.Context, id logservice.ID, how logs.Closing) 
 			return nil, err
 		}
 		if j.err != nil {
-			continue // that call could not; this one tries itself
+			continue // that call failed; this one tries itself
 		}
 		if !deleting {
 			return j, nil
@@ -168,7 +168,7 @@ func (c *closer) closeClaimed(ctx context.Context, id logservice.ID, j *job) err
 	}
 	if err != nil {
 		if !errors.Is(err, logservice.ErrStreamNotFound) {
-			c.leave() // closed for all we know
+			c.leave() // it may be closed
 		}
 		if ctx.Err() != nil {
 			err = &logservice.UnavailableError{Cause: err}
@@ -180,8 +180,8 @@ func (c *closer) closeClaimed(ctx context.Context, id logservice.ID, j *job) err
 	return nil
 }
 
-// settled waits until no job works on id. It returns false where there was
-// none, or where there is still one after wait.
+// settled waits until no job works on id. It returns false if there was none,
+// or if there still is one after wait.
 func (c *closer) settled(ctx context.Context, id logservice.ID, wait time.Duration) bool {
 	j := c.jobs.get(id)
 	if j == nil {

@@ -18,12 +18,12 @@ import (
 // Close it.
 type Content struct {
 	Attempt int64
-	// Size is the size of the log in bytes as Range gives it (JSON lines, or
-	// a client's own bytes); -1 where unknown: then only read it from 0.
+	// Size is the size of the log in bytes as Range gives it (JSON lines, or a
+	// client's own bytes); -1 if unknown: then it can only be read from 0.
 	Size     int64
 	Modified time.Time // zero where unknown
-	// Encoding is how the log can be had as it is stored, gzip or zstd; empty:
-	// as Range gives it. See Stored.
+	// Encoding is the encoding in which Stored returns the log, gzip or zstd;
+	// empty: none.
 	Encoding   string
 	Archive    bool  // this service archived the log
 	Lines      int64 // zero where unknown
@@ -33,13 +33,13 @@ type Content struct {
 	unrelated   bool                                       // of an upload: its stream is another log
 	blob        logs.Blob                                  // of the store, or nil
 	archive     *archive.Reader                            // over blob, or nil
-	begun       io.ReadCloser                              // blob from its first byte, which was looked at; or nil
+	begun       io.ReadCloser                              // blob from its first bytes, which were examined; or nil
 	packed      string                                     // what blob is unpacked with, unless archive does
 	upload      *Content                                   // of a closed stream, or nil
 	open        func(context.Context) (logs.Cursor, error) // of a closed stream, or nil
 	id          logservice.ID
 
-	damage   error // known when it was opened: lines may be missing at the end
+	damage   error // found when it was opened: lines may be missing at the end
 	reported bool
 	log      *slog.Logger
 }
@@ -74,7 +74,7 @@ func (c *Content) next(ctx context.Context) (int64, error) {
 	}
 }
 
-// State is what logservice.HeaderState says of the log.
+// State is the value of logservice.HeaderState for the log.
 func (c *Content) State() string {
 	if c.Incomplete {
 		return logservice.StateIncomplete
@@ -82,9 +82,9 @@ func (c *Content) State() string {
 	return logservice.StateArchived
 }
 
-// Range reads length bytes of the log from offset, or fewer where it ends; a
-// negative length reads to the end. Damage is an error of the reader, or of
-// Range, and never wrong data. It is cheap at any offset where Size is known.
+// Range reads length bytes of the log from offset, or fewer if it ends earlier;
+// a negative length reads to the end. Damage is an error of the reader, or of
+// Range, and never wrong data. It is cheap at any offset if Size is known.
 // Close the reader before the Content; ctx must outlive the reader.
 func (c *Content) Range(ctx context.Context, offset, length int64) (io.ReadCloser, error) {
 	var whole io.ReadCloser
@@ -119,10 +119,10 @@ func (c *Content) Range(ctx context.Context, offset, length int64) (io.ReadClose
 	}{io.LimitReader(whole, length), whole}, nil
 }
 
-// Readable is Range without the damage: what cannot be read is replaced by a
-// line that says so, as readers of Follow get it. In an archive the lines after
-// it follow. A client's own bytes are the exception: they are never mixed with
-// others, so their damage is an error. An error of the first byte comes at once.
+// Readable is Range without damage: what cannot be read is replaced by a mark,
+// the same line that readers of Follow get. In an archive the lines after it
+// follow. A client's own bytes are never mixed with others, so their damage is
+// an error. An error at the first byte is returned at once.
 func (c *Content) Readable(ctx context.Context, offset, length int64) (*Readable, error) {
 	r := &Readable{Size: c.Size}
 	whole := offset == 0 && length < 0
@@ -171,13 +171,13 @@ type Readable struct {
 	damage error
 }
 
-// WriteTo avoids the buffer of io.Copy where the log can.
+// WriteTo avoids the buffer of io.Copy if the log supports it.
 func (r *Readable) WriteTo(w io.Writer) (int64, error) { return io.Copy(w, r.Reader) }
 
 // Close closes the reader, not the Content.
 func (r *Readable) Close() error { return r.body.Close() }
 
-// Damage is the first damage that was read over, or nil.
+// Damage is the first damage that was replaced, or nil.
 func (r *Readable) Damage() error { return r.damage }
 
 func (r *Readable) lost(err error) {
@@ -186,8 +186,8 @@ func (r *Readable) lost(err error) {
 	}
 }
 
-// fill returns what is read instead of lines of an archive: once the size is
-// settled, as many bytes, so that all others are at their offsets.
+// fill returns what replaces lines of an archive. Once the size is known it has
+// as many bytes, so that all others keep their offsets.
 func (r *Readable) fill(c *Content, whole bool, l archive.Lost) []byte {
 	r.lost(l.Err)
 	line := c.mark(l.First, l.Count, l.Err).Data
@@ -212,7 +212,7 @@ func (f failed) Read([]byte) (int, error) { return 0, f.err }
 func (failed) Close() error               { return nil }
 
 // Stored reads the log as it is stored, in the Encoding; size is in bytes.
-// ErrUnsupported where it has none.
+// ErrUnsupported: it has none.
 func (c *Content) Stored(ctx context.Context) (r io.ReadCloser, size int64, err error) {
 	if c.Encoding == "" {
 		return nil, 0, logservice.ErrUnsupported
@@ -221,8 +221,8 @@ func (c *Content) Stored(ctx context.Context) (r io.ReadCloser, size int64, err 
 	return r, c.stored(), err
 }
 
-// forget closes what was opened to look at the first bytes: it holds a part of
-// the blob in memory.
+// forget closes what was opened to examine the first bytes, which holds a part
+// of the blob in memory.
 func (c *Content) forget() {
 	if c.begun != nil {
 		_ = c.begun.Close() // read only: nothing can be lost
@@ -230,7 +230,7 @@ func (c *Content) forget() {
 	}
 }
 
-// Close lets the content go.
+// Close releases the content.
 func (c *Content) Close() error {
 	if c.upload != nil {
 		return c.upload.Close()

@@ -9,22 +9,22 @@ import (
 	"github.com/harness/log-service/internal/logs"
 )
 
-// cursor is a Reader that is counted, holds a slot where it needs memory of
-// its own, goes on in the archive when its stream is gone, and in the next
+// cursor is a Reader that is counted, holds a slot while it needs memory of its
+// own, continues in the archive when its stream is deleted, and in the next
 // attempt of the log when one has ended.
 type cursor struct {
 	logs.Reader
 	reader   *reader
 	id       logservice.ID
-	only     bool    // it does not go on in the next attempt
+	only     bool    // it does not continue in the next attempt
 	existing bool    // it ends after the lines that exist now
-	later    []int64 // stored attempts to go on in
-	begins   bool    // the lines to come are of another attempt than those before
+	later    []int64 // stored attempts to continue in
+	begins   bool    // the next lines are of another attempt
 	slots    chan struct{}
 	leave    func()
 	after    int64 // the last line that Next returned
 	counted  int64 // the last line that the metrics have
-	lagging  bool  // there was more at once: it may have to be read from disk
+	lagging  bool  // more lines were available: they may have to be read from disk
 	holding  bool  // it holds a slot
 }
 
@@ -76,7 +76,7 @@ func (c *cursor) take(ctx context.Context) error {
 	return nil
 }
 
-// release gives the slot back.
+// release releases the slot.
 func (c *cursor) release() {
 	if c.holding {
 		c.holding = false
@@ -104,12 +104,13 @@ func (c *cursor) count(batches []*logs.Batch) {
 	}
 }
 
-// advance goes on in the part of the log after the one that has ended: the live
-// stream that continues what is stored of its attempt, or the next attempt.
+// advance continues in the part of the log after the one that has ended: the
+// live stream that continues what is stored of its attempt, or the next
+// attempt.
 func (c *cursor) advance(ctx context.Context) (more bool, err error) {
 	attempt := c.Attempt()
 	old, stored := c.Reader.(*storedCursor)
-	if !stored && c.after < c.First() { // it had no lines: what there is was uploaded
+	if !stored && c.after < c.First() { // it had no lines: what is stored was uploaded
 		next, err := c.reader.stored.follow(ctx, c.id, attempt, c.after)
 		if err == nil {
 			c.replace(next)
@@ -148,8 +149,8 @@ func (c *cursor) advance(ctx context.Context) (more bool, err error) {
 	return false, nil
 }
 
-// archivedSince goes on in what has been added to an incomplete attempt while
-// it was read.
+// archivedSince continues in what was added to an incomplete attempt while it
+// was read.
 func (c *cursor) archivedSince(ctx context.Context, old *storedCursor) (more bool, err error) {
 	if old == nil || !old.content.Incomplete {
 		return false, nil
@@ -168,14 +169,14 @@ func (c *cursor) archivedSince(ctx context.Context, old *storedCursor) (more boo
 	return true, nil
 }
 
-// begin goes on in another attempt.
+// begin continues in another attempt.
 func (c *cursor) begin(next logs.Reader) {
 	c.replace(next)
 	c.after, c.counted, c.begins = 0, 0, true
 }
 
 // goOn continues in the archive of a stream that the engine has released. What
-// is not there is shown as a gap.
+// is missing there is a gap.
 func (c *cursor) goOn(ctx context.Context, gone *logs.ReleasedError) ([]*logs.Batch, error) {
 	if gone.Archived != nil {
 		stored, err := c.reader.stored.follow(ctx, gone.Archived.ID, gone.Archived.Attempt, c.after)
@@ -239,7 +240,7 @@ func (c *cursor) Close() {
 	c.Reader.Close()
 }
 
-// ended is a cursor after the last line of a log that is gone.
+// ended is a cursor after the last line of a log that was deleted.
 type ended struct{ attempt int64 }
 
 func (e ended) Attempt() int64 { return e.attempt }

@@ -59,7 +59,7 @@ func (c *Content) report(err error) {
 }
 
 // mark returns the batch in place of count damaged lines from first on, or of
-// the rest of the log where count is negative.
+// the rest of the log if count is negative.
 func (c *Content) mark(first, count int64, err error) *logs.Batch {
 	c.report(err)
 	return logs.NewDamage(first, count, cause(err), c.Modified)

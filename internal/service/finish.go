@@ -9,9 +9,9 @@ import (
 	"github.com/harness/log-service/internal/logs"
 )
 
-// Finish ends the log of id for a client that, when it is done, sends the whole
-// log once more, or what its limit left of it: JSON lines in data. Repeating it
-// changes nothing.
+// Finish ends the log of id for a client that finally sends the whole log
+// again, or what its limit left of it: JSON lines in data. Repeating it changes
+// nothing.
 func (b *blobs) Finish(ctx context.Context, id logservice.ID, data []byte) error {
 	err := b.PutBlob(ctx, id, bytes.NewReader(data), false)
 	if err != nil && (len(data) > 0 || !errors.Is(err, logservice.ErrConflict)) {
@@ -25,8 +25,8 @@ func (b *blobs) Finish(ctx context.Context, id logservice.ID, data []byte) error
 }
 
 // AddLate stores lines of a log that has ended, from a client that opens none:
-// a batch that was on its way when the log was closed. ErrBlobNotFound: no log
-// has ended, so the lines belong to one that begins.
+// a batch that was in flight when the log was closed. ErrBlobNotFound: no log
+// has ended, so the lines belong to a new one.
 func (b *blobs) AddLate(ctx context.Context, id logservice.ID, data []byte) error {
 	newest, err := b.stored.newest(ctx, id)
 	if err == nil && newest == 0 {

@@ -14,14 +14,14 @@ import (
 )
 
 const (
-	// checkWait bounds the answer of Check: probes are asked every few seconds,
-	// and give up after one or a few.
+	// checkWait bounds the time of Check: probes run every few seconds, and
+	// time out after one or a few.
 	checkWait = time.Second
-	// partWait is what of it a part has to find its own words for a hang.
+	// partWait is the part of it after which a backend describes a hang itself.
 	partWait = 800 * time.Millisecond
 )
 
-// health probes the parts that can be asked whether they work.
+// health probes the backends that can report whether they work.
 type health []*probe
 
 // newHealth returns one probe per backend that is a Checker.
@@ -37,10 +37,9 @@ func newHealth(c Config) (all health) {
 	return all
 }
 
-// Check returns why the service cannot take work: what is wrong with its
-// engine or its store, as far as these are Checkers. Nothing of it is
-// remembered from an earlier call. It answers within a second: what takes
-// longer counts as hung.
+// Check returns why the service cannot accept work: what is wrong with its
+// engine or its store, if these are Checkers. Every call checks again, within a
+// second: what takes longer counts as hung.
 func (h health) Check(ctx context.Context) error {
 	var wrong []error
 	for _, p := range h {
@@ -51,15 +50,15 @@ func (h health) Check(ctx context.Context) error {
 	return errors.Join(wrong...)
 }
 
-// probe asks one part whether it works, once at a time: where that hangs, as
-// on a disk that never answers, others who ask wait for the same question and
-// no goroutine is added.
+// probe checks one backend, one check at a time. If that hangs, for example on
+// a disk that does not respond, other callers wait for the same check and add
+// no goroutine.
 type probe struct {
 	name string
 	part logs.Checker
 
 	mu  sync.Mutex
-	now *question // guarded by mu; nil: nobody asks
+	now *question // guarded by mu; nil: no check is running
 }
 
 type question struct {
@@ -74,7 +73,7 @@ func (p *probe) check(ctx context.Context) error {
 	if q == nil {
 		q = &question{began: time.Now(), done: make(chan struct{})}
 		p.now = q
-		go p.ask(q) //nolint:gosec // the question is not of one request: others wait for it, too, and it ends with the answer
+		go p.ask(q) //nolint:gosec // the check does not belong to one request: others wait for it, too
 	}
 	p.mu.Unlock()
 	t := time.NewTimer(checkWait - time.Since(q.began))
@@ -101,8 +100,8 @@ func (p *probe) ask(q *question) {
 	close(q.done)
 }
 
-// reason is what an error says beside that something is unavailable, and
-// without the names of files: anybody may ask.
+// reason is the message of an error, without the fact that something is
+// unavailable and without file names: anybody can request it.
 func reason(err error) error {
 	if u, ok := errors.AsType[*logservice.UnavailableError](err); ok && u.Cause != nil {
 		err = u.Cause

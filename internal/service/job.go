@@ -17,21 +17,21 @@ type job struct {
 	closed chan struct{} // closed once the stream is, durably, or err is set
 	err    error         // why the stream could not be closed
 	done   chan struct{} // closed when the job is over
-	late   chan struct{} // closed when an attempt failed: the job will take its time
+	late   chan struct{} // closed when an attempt failed: the job will take longer
 
-	// deleting means that the stream may be gone, and another one be there
+	// deleting means that the stream may be deleted, and another one may exist
 	// under its identity. Guarded by jobs.mu.
 	deleting bool
 	failing  bool // its last attempt failed; guarded by jobs.mu
 	isLate   bool // late is closed; guarded by jobs.mu
 
-	// Of the job's goroutine.
+	// Used only by the job's goroutine.
 	stream   logs.Claim // nil: not yet claimed
 	archived bool
 }
 
-// wait returns when the job or ctx is over, or when nobody can say any longer
-// how long the job will take.
+// wait returns when the job or ctx has ended, or when the job's duration has
+// become unpredictable.
 func (j *job) wait(ctx context.Context) {
 	select {
 	case <-j.done:

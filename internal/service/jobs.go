@@ -19,12 +19,12 @@ const maxJobs = 1024
 // to stop.
 const stopWait = 10 * time.Second
 
-// jobs is the table of the jobs: at most one per identity. It ends them when
-// the service stops.
+// jobs is the table of jobs, at most one per identity. It ends them when the
+// service stops.
 type jobs struct {
 	log *slog.Logger
-	// retrying ends when no job is to be tried again, working when stop does
-	// not wait any longer for attempts in flight.
+	// retrying ends when no job is tried again, working when stop no longer
+	// waits for attempts in flight.
 	retrying, working       context.Context
 	endRetrying, endWorking context.CancelFunc
 	running                 sync.WaitGroup // the jobs that were admitted
@@ -65,7 +65,7 @@ func (t *jobs) Backlog(infos []logs.Info) (b Backlog) {
 	return b
 }
 
-// claim returns the job of id; mine where there was none before.
+// claim returns the job of id; mine reports whether this call created it.
 func (t *jobs) claim(id logservice.ID, how logs.Closing) (j *job, mine, deleting bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -92,8 +92,8 @@ func (t *jobs) full() bool {
 	return t.stopping || len(t.byID) >= maxJobs
 }
 
-// run starts the work of a claimed job, which stop waits for. It is false, and
-// nothing starts, where there are too many, or the service stops.
+// run starts the work of a claimed job, which stop waits for. It returns false,
+// and starts nothing, if there are too many jobs or the service stops.
 func (t *jobs) run(work func()) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -104,16 +104,16 @@ func (t *jobs) run(work func()) bool {
 	return true
 }
 
-// setDeleting notes that the stream of j may be gone from now on.
+// setDeleting records that the stream of j may be deleted from now on.
 func (t *jobs) setDeleting(j *job) {
 	t.mu.Lock()
 	j.deleting = true
 	t.mu.Unlock()
 }
 
-// failed notes that an attempt of a job failed. The first failure of an outage
-// is logged as a warning; those that follow, perhaps thousands, for debugging
-// only.
+// failed records that an attempt of a job failed. The first failure of an
+// outage is logged as a warning; later ones, perhaps thousands, only for
+// debugging.
 func (t *jobs) failed(id logservice.ID, j *job, err error, next time.Duration) {
 	t.mu.Lock()
 	level := slog.LevelDebug
@@ -142,7 +142,7 @@ func (t *jobs) finish(id logservice.ID, j *job) (others int) {
 	return others
 }
 
-// setFailing notes how the last attempt of a job went. The caller holds mu.
+// setFailing records how the last attempt of a job ended. The caller holds mu.
 func (t *jobs) setFailing(j *job, failing bool) {
 	switch {
 	case failing && !j.failing:
@@ -155,8 +155,8 @@ func (t *jobs) setFailing(j *job, failing bool) {
 	j.failing = failing
 }
 
-// stop ends the jobs: those that wait for their next attempt at once, those at
-// work after stopWait at the latest.
+// stop ends the jobs: waiting ones at once, running ones after stopWait at the
+// latest.
 func (t *jobs) stop() {
 	t.mu.Lock()
 	t.stopping = true

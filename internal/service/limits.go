@@ -2,23 +2,24 @@ package service
 
 import logservice "github.com/harness/log-service"
 
-// Limits bound what one account may take of what all share. Zero is no limit.
-// What lies beyond is refused with logservice.ErrLimit, which is
-// ErrUnavailable: clients drop a log for less. Lines that were acknowledged
-// are archived past every limit.
+// Limits bound one account's use of shared resources. Zero means no limit.
+// Requests over a limit fail with logservice.ErrLimit, which is ErrUnavailable,
+// because clients drop a log after other errors. Acknowledged lines are
+// archived whatever the limits.
 type Limits struct {
-	// Streams is how many streams may be open. It is kept about: what several
-	// nodes, or retries, open at the same moment is seen at the next count.
+	// Streams is how many streams may be open. The limit is approximate:
+	// streams that several nodes open at the same moment are seen at the next
+	// count.
 	Streams int64
 	// Tails is how many readers may follow logs of the account at a time, on
 	// this node.
 	Tails int64
-	// Rate is how many bytes of JSON may be appended a second, on this node;
-	// Burst how many at once after a pause, and no less than Rate.
+	// Rate is how many bytes of JSON may be appended per second on this node;
+	// Burst is how many at once after a pause, at least Rate.
 	Rate, Burst int64
-	// Stored is how many bytes live and stored logs may have together, about:
-	// the store is asked every few minutes, and counted from then on. Past it
-	// nothing is opened, appended or uploaded.
+	// Stored is approximately how many bytes live and stored logs may have
+	// together: the store is measured every few minutes, and changes are
+	// counted in between. At the limit nothing is opened, appended or uploaded.
 	Stored int64
 }
 

@@ -16,8 +16,7 @@ const (
 	MaxLinkTTL     = 24 * time.Hour
 )
 
-// LinkKind says what a link allows; a link of one kind is of no use for
-// another.
+// LinkKind is what a link permits.
 type LinkKind uint8
 
 // The kinds of links.
@@ -28,7 +27,7 @@ const (
 	LinkTail                         // Follow of the identity
 )
 
-// Link is the right to one action on one identity, for whoever holds it.
+// Link permits one action on one identity to whoever has it.
 type Link struct {
 	Kind      LinkKind
 	ID        logservice.ID
@@ -62,10 +61,11 @@ func (s *linkSigner) SignLink(kind LinkKind, id logservice.ID, ttl time.Duration
 	return l, nil
 }
 
-// VerifyLink checks that this service signed l as it stands and that its time
-// is not over: ErrForbidden otherwise, whatever is wrong.
+// VerifyLink checks that this service signed l and that it has not expired;
+// otherwise it returns ErrForbidden, whatever is wrong.
 func (s *linkSigner) VerifyLink(l Link) error {
-	// The texts are compared: a decoder takes more than one for the same sum.
+	// The encoded forms are compared: a decoder accepts several for the same
+	// sum.
 	if len(s.key) == 0 || !hmac.Equal([]byte(l.Signature), []byte(s.signature(l))) {
 		return logservice.Errorf(logservice.ErrForbidden, "the link is not valid: ask for a new one")
 	}
@@ -75,8 +75,8 @@ func (s *linkSigner) VerifyLink(l Link) error {
 	return nil
 }
 
-// signature is the HMAC-SHA256 of l. Each text goes with its length, so that
-// no two links are the same bytes.
+// signature is the HMAC-SHA256 of l. Each text is preceded by its length, so
+// that no two links have the same bytes.
 func (s *linkSigner) signature(l Link) string {
 	b := append([]byte("log-service link 1\x00"), byte(l.Kind))
 	b = binary.BigEndian.AppendUint64(b, uint64(l.Expires))

@@ -13,8 +13,8 @@ import (
 // than clients wait for an answer, which then retry.
 const lockWait = 8 * time.Second
 
-// keyLocks are a lock per identity, for the writers of its blob: what an
-// append has read is still what it replaces.
+// keyLocks has a lock per identity for the writers of its blob, so that an
+// append replaces exactly what it has read.
 type keyLocks struct {
 	mu   sync.Mutex // guards byID and keyLock.users
 	byID map[logservice.ID]*keyLock

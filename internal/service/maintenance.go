@@ -13,14 +13,14 @@ import (
 	"github.com/harness/log-service/internal/logs"
 )
 
-// maintenance is the background work of a service: it closes abandoned
-// streams and resumes what was left.
+// maintenance is the background work of a service: it closes abandoned streams
+// and resumes unfinished archiving.
 type maintenance struct {
 	streams   logs.Streams
 	closer    *closer
 	quota     *quota
 	retention *retention
-	every     time.Duration // Config.Sweep
+	every     time.Duration // Config.MaintenanceInterval
 	log       *slog.Logger
 	metrics   *metrics
 }
@@ -28,19 +28,19 @@ type maintenance struct {
 func newMaintenance(c Config, x *closer, q *quota, m *metrics) *maintenance {
 	return &maintenance{
 		streams: c.Streams, closer: x, quota: q, retention: newRetention(c, m),
-		every: c.Sweep, log: c.Logger, metrics: m,
+		every: c.MaintenanceInterval, log: c.Logger, metrics: m,
 	}
 }
 
-// Run does the background work until ctx ends: it finishes the archiving that
-// a former run left, and closes streams whose time to live is over, archiving
-// them marked incomplete. Without Run nothing of that happens, and nothing
-// waits for the archiving that Close leaves in the background. Call it once.
+// Run does the background work until ctx ends: it finishes archiving that an
+// earlier process left, and closes streams whose lifetime has passed, which are
+// archived and marked incomplete. Only Run does this, and only Run waits for
+// the archiving that Close leaves in the background. Call it once.
 //
 // Run returns nil once all background work has ended: work in flight gets at
 // most 10 s after ctx ended; the next start resumes what is left then.
-// So a server stops in this order: no new requests and none in flight; Run;
-// the engine; the store.
+// Therefore a server stops in this order: no new requests and none in flight;
+// Run; the engine; the store.
 func (m *maintenance) Run(ctx context.Context) error {
 	t := time.NewTicker(m.every)
 	defer t.Stop()

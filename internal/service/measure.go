@@ -8,11 +8,11 @@ import (
 )
 
 const (
-	// measureEvery is how often what an account stores is summed up: listing
-	// a store costs requests and time.
+	// measureEvery is how often an account's stored bytes are summed: listing a
+	// store costs requests and time.
 	measureEvery = 5 * time.Minute
-	// measureShare bounds the time that goes into it: a listing is repeated
-	// after this many times what it took, at the earliest.
+	// measureShare bounds the time spent on it: a listing is repeated after
+	// this multiple of its duration at the earliest.
 	measureShare = 20
 )
 
@@ -64,9 +64,9 @@ func (q *quota) changes() map[string]int64 {
 	return m
 }
 
-// update sets what there is of live streams, listed after before was taken
+// update sets the use by live streams, which were listed after before was read
 // from changes, and forgets idle accounts. An account that opened or closed
-// streams meanwhile keeps its own count: the list may be older.
+// streams meanwhile keeps its own count, because the list may be older.
 func (q *quota) update(infos []logs.Info, before map[string]int64, now time.Time) {
 	type sum struct{ streams, bytes int64 }
 	sums := make(map[string]sum)

@@ -2,8 +2,8 @@ package service
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// metrics are what a Service counts, for all dialects together. Nothing of a
-// log's identity is a label.
+// metrics are what a Service counts, over all dialects. No label identifies a
+// log.
 type metrics struct {
 	prometheus.Collector                    // of all of them
 	lines, bytes         prometheus.Counter // received
@@ -13,7 +13,7 @@ type metrics struct {
 	abandoned            prometheus.Counter
 	refused              *prometheus.CounterVec // by limit
 	expired              prometheus.Counter
-	waiting, failing     prometheus.Gauge // as the last sweep of Run saw them
+	waiting, failing     prometheus.Gauge // as of the last round of Run
 }
 
 func newMetrics() *metrics {

@@ -14,14 +14,14 @@ import (
 // archived. ErrBlobNotFound: neither exists.
 func (b *blobs) Blob(ctx context.Context, id logservice.ID, attempt int64) (*Content, error) {
 	for range 2 {
-		info, live, away := b.live(ctx, id) // what is stored can be read without the engine
+		info, live, away := b.live(ctx, id) // stored logs can be read without the engine
 		live = live && (attempt == 0 || attempt == info.Attempt)
 		if live {
 			upload, err := b.lastUpload(ctx, info)
 			if err != nil {
 				return nil, err
 			}
-			// What a closed stream has is not all stored yet.
+			// Not all of a closed stream is stored yet.
 			if info.Closed && !info.Empty() {
 				c, err := b.openClosed(ctx, info, upload)
 				if !errors.Is(err, logservice.ErrStreamNotFound) {

@@ -10,7 +10,7 @@ import (
 	"github.com/harness/log-service/internal/logs"
 )
 
-// errNotClosed: the engine has not closed a stream that it said to have.
+// errNotClosed: the engine has not closed a stream that it reported as closed.
 var errNotClosed = errors.New("the stream to be archived is not closed")
 
 // packer is the archive of a closed stream as an io.Reader: it reads the
@@ -45,7 +45,7 @@ func (p *packer) Read(b []byte) (int, error) {
 	return p.out.Read(b) // io.EOF when empty, and only then
 }
 
-// fill makes the archive until it ends or n bytes of it are there.
+// fill makes the archive until it ends or n bytes are ready.
 func (p *packer) fill(n int) error {
 	for p.err == nil && !p.ended && p.out.Len() < n {
 		p.err = p.step()

@@ -15,20 +15,21 @@ import (
 )
 
 const (
-	// recountPause is how often at most an account at its limit of streams has
-	// them counted anew.
+	// recountPause is the shortest time between two counts of the streams of an
+	// account at its limit.
 	recountPause = time.Second
-	// idleAccount is how long an account that does nothing is remembered.
+	// idleAccount is how long an idle account is remembered.
 	idleAccount = 10 * time.Minute
-	// retryStored is the Retry-After where the account is full: somebody must delete something.
+	// retryStored is the Retry-After if the account is full: somebody must
+	// delete something.
 	retryStored = 30 * time.Second
-	// retryCount is the same where somebody must close or go away.
+	// retryCount is the Retry-After if a stream or a reader must end first.
 	retryCount = 5 * time.Second
 )
 
-// quota applies the limits of the accounts. It knows what each of them uses:
-// counted as it happens, and measured now and then by run. Its methods that
-// return an error refuse what lies beyond a limit.
+// quota applies the limits of the accounts. It tracks what each of them uses:
+// counted as it happens, and measured from time to time by run. Methods that
+// return an error reject requests over a limit.
 type quota struct {
 	limits  Limits
 	streams logs.Streams
@@ -37,7 +38,7 @@ type quota struct {
 	every   time.Duration // between two measurements of the open streams
 	metrics *metrics
 
-	mu     sync.RWMutex // guards byName; readers may change what a usage holds
+	mu     sync.RWMutex // guards byName; a usage may be changed under a read lock
 	byName map[string]*usage
 }
 
@@ -60,7 +61,7 @@ type usage struct {
 func newQuota(c Config, m *metrics) *quota {
 	return &quota{
 		limits: c.Limits, streams: c.Streams, store: c.Store, log: c.Logger,
-		every: c.Sweep, metrics: m, byName: make(map[string]*usage),
+		every: c.MaintenanceInterval, metrics: m, byName: make(map[string]*usage),
 	}
 }
 
@@ -147,7 +148,7 @@ func (q *quota) mayAppend(name string, n int) (err error) {
 			r := u.rate.ReserveN(now, min(n, u.rate.Burst()))
 			if wait := r.DelayFrom(now); wait > 0 {
 				r.CancelAt(now)
-				err = q.refuse(limitRate, wait, "account %s appends more than the %d bytes a second that it may", name, q.limits.Rate)
+				err = q.refuse(limitRate, wait, "account %s appends more than its limit of %d bytes per second", name, q.limits.Rate)
 				return
 			}
 		}
@@ -187,7 +188,7 @@ type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
-// refuse counts a refusal and returns its error.
+// refuse counts a rejection and returns its error.
 func (q *quota) refuse(limit string, wait time.Duration, format string, args ...any) error {
 	q.metrics.refused.WithLabelValues(limit).Inc()
 	return &limitError{&logservice.UnavailableError{Cause: logservice.Errorf(logservice.ErrLimit, format, args...), RetryAfter: wait}}

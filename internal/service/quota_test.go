@@ -58,8 +58,8 @@ func TestAnAccountOpensAsManyStreamsAsItMay(t *testing.T) {
 }
 
 func TestOpeningAndClosingInTurnsStaysBelowTheLimit(t *testing.T) {
-	// Long between two sweeps: what is opened and closed meanwhile counts.
-	r := newRig(t, limit(service.Limits{Streams: 2}), func(c *service.Config) { c.Sweep = time.Hour })
+	// A long interval: what is opened and closed meanwhile counts.
+	r := newRig(t, limit(service.Limits{Streams: 2}), func(c *service.Config) { c.MaintenanceInterval = time.Hour })
 	for i := range 50 {
 		id := logservice.ID{Account: "a", Key: logservice.Key(fmt.Sprint("k/", i))}
 		r.must(r.Open(t.Context(), id, logs.OpenOptions{}))
@@ -121,7 +121,7 @@ func TestAnAccountAppendsAsFastAsItMay(t *testing.T) {
 			t.Fatal(err)
 		}
 		err = push(id, 3000)
-		atLimit(t, err, "more than the 1000 bytes a second")
+		atLimit(t, err, "more than its limit of 1000 bytes per second")
 		var u *logservice.UnavailableError
 		if errors.As(err, &u) && u.RetryAfter != 3*time.Second {
 			t.Errorf("retry after %v, want 3 s", u.RetryAfter)

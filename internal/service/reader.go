@@ -10,16 +10,16 @@ import (
 	"github.com/harness/log-service/internal/logs"
 )
 
-// maxReading bounds the readers that at one moment have lines in memory which
-// no others share: of live logs read back from disk, and of stored logs. Each
-// takes up to about 1 MiB, encoded forms included. A reader holds a slot for
-// as long as it works, never while it waits for its peer.
+// maxReading bounds the readers that have unshared lines in memory at the same
+// time: lines of live logs read back from disk, and of stored logs. Each takes
+// up to about 1 MiB, encoded forms included. A reader holds a slot while it
+// works, never while it waits for its peer.
 const (
 	maxReading       = 32
 	maxReadingStored = 16
 )
 
-// reader follows logs, whatever their age.
+// reader follows logs of every age.
 type reader struct {
 	streams logs.Streams
 	stored  *storedLogs
@@ -36,13 +36,13 @@ func newReader(c Config, stored *storedLogs, q *quota, m *metrics) *reader {
 	}
 }
 
-// From is where a reader of a log begins.
+// From is where and how a reader of a log begins.
 type From struct {
 	logservice.Position // attempt 0 is the newest that has lines
-	// Only is for a reader of that attempt alone. Another goes on in the
-	// attempts after it, each announced by a line (logs.Batch.Begins).
+	// Only ends the reader after that attempt. Otherwise it continues in the
+	// later attempts, each announced by a line (logs.Batch.Begins).
 	Only bool
-	// Existing is for a reader that ends after the lines that exist now.
+	// Existing ends the reader after the lines that exist now.
 	Existing bool
 }
 
@@ -51,7 +51,7 @@ type From struct {
 // archived yet counts), or from what is stored (logservice.StateArchived,
 // StateIncomplete), whose cursor is always ready and ends in io.EOF. Sequences
 // are the same in both. The lines of a blob that a client uploaded count from
-// 1; those that are no JSON object come as a line with that text.
+// 1; those that are not JSON objects are returned as a line with that text.
 //
 // A position in an attempt that does not exist is the start of the one after
 // it, or of the newest. ErrStreamNotFound: there is no such log, or with
@@ -113,7 +113,7 @@ func (b *beginning) state() string {
 
 // begin finds the beginning of a reader.
 func (r *reader) begin(ctx context.Context, id logservice.ID, from From) (b *beginning, err error) {
-	// Between the two looks a live log may become a stored one; the second
+	// Between the two checks a live log may become a stored one; the second
 	// round finds what the first one missed.
 	for range 2 {
 		live, err := r.stream(ctx, id, from.Sequence)
@@ -143,7 +143,7 @@ func (r *reader) stream(ctx context.Context, id logservice.ID, after int64) (log
 	return c.(logs.Reader), nil // as every engine's cursor is
 }
 
-// beginAt is begin, where live is the stream of the log, if it has one.
+// beginAt is begin; live is the stream of the log, or nil.
 func (r *reader) beginAt(ctx context.Context, id logservice.ID, from From, live logs.Reader) (*beginning, error) {
 	attempt, after := from.Attempt, from.Sequence
 	newest := int64(0)
@@ -201,7 +201,7 @@ func (r *reader) beginAt(ctx context.Context, id logservice.ID, from From, live 
 	return &beginning{Reader: live}, nil
 }
 
-// beginLive is begin in the only attempt that there is.
+// beginLive is begin in the only attempt.
 func (r *reader) beginLive(live logs.Reader, from From) (*beginning, error) {
 	switch {
 	case from.Attempt <= 1:
@@ -219,7 +219,7 @@ func (r *reader) isEmpty(ctx context.Context, id logservice.ID) bool {
 	return err == nil && info.Empty()
 }
 
-// slotsOf are the slots for what reads as c does.
+// slotsOf returns the slots for cursors of c's kind.
 func (r *reader) slotsOf(c logs.Reader) chan struct{} {
 	if _, ok := c.(*storedCursor); ok {
 		return r.old

@@ -9,15 +9,15 @@ import (
 	"github.com/harness/log-service/internal/logs"
 )
 
-// takeWait is how long a writer waits for another service that is just
-// putting an archive in its place.
+// takeWait is how long a writer waits for another service that is about to
+// store an archive.
 const takeWait = 4 * time.Second
 
 // replacing runs f, which deletes the blobs of id, while no other writer
 // changes them. A closed stream of id that waits to be archived belongs to what
-// f deletes: it is claimed before, so that nobody archives it again, and durably
-// deleted after. Where f fails it waits as before. Nothing is acknowledged
-// between the two, so a crash there may leave either.
+// f deletes: it is claimed first, so that nobody archives it again, and durably
+// deleted afterwards. If f fails, it waits as before. Nothing is acknowledged
+// in between, so a crash may leave either state.
 func (b *blobs) replacing(ctx context.Context, id logservice.ID, f func() error) error {
 	unlock, err := b.locks.lock(ctx, id)
 	if err != nil {
@@ -37,14 +37,14 @@ func (b *blobs) replacing(ctx context.Context, id logservice.ID, f func() error)
 	if old == nil {
 		return nil
 	}
-	// The client may be gone, but the change is made.
+	// The client may have disconnected, but the change is made.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTime)
 	defer cancel()
 	return b.closer.supersede(ctx, id, old)
 }
 
-// takeClosed claims the closed stream of id from whoever archives it; nil
-// where there is none, nor will be one after a crash.
+// takeClosed claims the closed stream of id from whoever archives it; nil if
+// there is none, even after a crash.
 func (c *closer) takeClosed(ctx context.Context, id logservice.ID) (logs.Claim, error) {
 	limit := time.After(takeWait)
 	for {
@@ -67,7 +67,7 @@ func (c *closer) takeClosed(ctx context.Context, id logservice.ID) (logs.Claim, 
 	}
 }
 
-// resumeTaken gives a closed stream that was taken back to be archived.
+// resumeTaken returns a taken stream to be archived.
 func (c *closer) resumeTaken(ctx context.Context, id logservice.ID, claim logs.Claim) {
 	claim.Release(ctx)
 	info, err := c.streams.Stat(ctx, id)
@@ -80,8 +80,8 @@ func (c *closer) resumeTaken(ctx context.Context, id logservice.ID, claim logs.C
 }
 
 // supersede deletes a closed stream that was taken, and ends its job. A stream
-// without a job gets one for that time: a stream closed under its identity
-// meanwhile waits for it, and cannot be mistaken for it.
+// without a job gets one for that time: a stream closed under the same identity
+// meanwhile waits for that job, and is not mistaken for it.
 func (c *closer) supersede(ctx context.Context, id logservice.ID, old logs.Claim) error {
 	j, mine, _ := c.jobs.claim(id, old.How())
 	if mine {
@@ -91,7 +91,7 @@ func (c *closer) supersede(ctx context.Context, id logservice.ID, old logs.Claim
 	c.jobs.setDeleting(j)
 	err := old.Delete(ctx)
 	if errors.Is(err, logservice.ErrStreamNotFound) {
-		err = nil // the archiver was faster: it is gone all the same
+		err = nil // the archiver was faster: it is deleted either way
 	}
 	if err != nil {
 		c.leave()
@@ -131,5 +131,5 @@ func (c *closer) awaitArchived(ctx context.Context, id logservice.ID) error {
 	}
 }
 
-// errArchiving answers those who must wait until a log is archived.
+// errArchiving is the error of requests that must wait until a log is archived.
 var errArchiving = &logservice.UnavailableError{Cause: errors.New("the log is still being archived"), RetryAfter: time.Second}

@@ -320,7 +320,7 @@ func TestAnAppendWaitsForWhatIsToBeArchived(t *testing.T) {
 	r.must(r.Close(t.Context(), id, logs.ArchiveIfMissing))
 	r.stop()
 	// A start that has not come to it yet: no job works on the log.
-	r = start(t, r.dir, func(c *service.Config) { c.Sweep = 1 << 40; c.Store = &noArchives{Store: c.Store} })
+	r = start(t, r.dir, func(c *service.Config) { c.MaintenanceInterval = 1 << 40; c.Store = &noArchives{Store: c.Store} })
 	_ = store
 	r.must(r.PutBlob(t.Context(), id, strings.NewReader("more\n"), true))
 	if got, _ := r.content(id); !bytes.Equal(got, append(old, "more\n"...)) {

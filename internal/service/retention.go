@@ -17,11 +17,11 @@ const (
 	maxStartJump = 24 * time.Hour
 )
 
-// retention deletes what the store has kept for long enough.
+// retention deletes logs that the store has kept long enough.
 type retention struct {
 	store   logs.Expirer // nil: the store cannot
 	keep    time.Duration
-	clock   ClockStore // nil: begins anew at every start
+	clock   ClockStore // nil: starts again at every start of the process
 	now     func() time.Time
 	log     *slog.Logger
 	expired prometheus.Counter
@@ -32,9 +32,9 @@ func newRetention(c Config, m *metrics) *retention {
 	return &retention{store: store, keep: c.Retention, clock: c.Clock, now: c.Now, log: c.Logger, expired: m.expired}
 }
 
-// run deletes stored logs that are older than the retention, until ctx
-// ends. Searches are a 24th of the retention apart, at most an hour, and the
-// first comes after as long.
+// run deletes stored logs that are older than the retention, until ctx ends.
+// The first search starts after a 24th of the retention, at most an hour, as
+// does each later one.
 func (r *retention) run(ctx context.Context) {
 	if r.store == nil || r.keep <= 0 {
 		return
@@ -74,10 +74,10 @@ func (r *retention) run(ctx context.Context) {
 	}
 }
 
-// startClock goes on with the clock of the last run. Where there was none,
-// nothing says that the system's clock is right: the retention's clock begins
-// one retention earlier, where nothing that this server stores is old, and has
-// caught up when the first of it is.
+// startClock continues the clock of the last run. If there was none, the
+// system's clock cannot be trusted: the retention's clock begins one retention
+// earlier, when nothing that this server stores counts as old, and has caught
+// up when the first of it does.
 func (r *retention) startClock() (*retentionClock, error) {
 	wall := r.now().Round(0)
 	c := &retentionClock{Clock: Clock{At: wall}, mark: time.Now()}
@@ -107,18 +107,17 @@ func (r *retention) saveClock(c Clock) error {
 	return r.clock.SaveClock(c)
 }
 
-// retentionClock says what is old. A system whose clock is a year ahead must
-// not delete everything: so it counts the time that passes, and follows a
-// clock that is ahead of it by as much again at most. What it did not follow
-// while it ran may be made up for at a start, up to a day: so restarts, however
-// many, add nothing.
+// retentionClock decides what is old. A system clock that is a year ahead must
+// not delete everything, so this clock advances at most twice as fast as real
+// time. At a start it may jump by what it lagged behind while it ran, up to a
+// day, so restarts add nothing, however many there are.
 type retentionClock struct {
 	Clock           // At never goes back
 	mark  time.Time // when it was At, by the process's own clock
 }
 
-// now is the time that counts when the system's clock says wall: the earlier
-// of the two.
+// now is the effective time if the system's clock shows wall: the earlier of
+// the two.
 func (c *retentionClock) now(wall time.Time) time.Time {
 	passed := time.Since(c.mark)
 	c.mark = c.mark.Add(passed)
@@ -133,7 +132,7 @@ func (c *retentionClock) now(wall time.Time) time.Time {
 	return c.At
 }
 
-// jump follows a clock that is ahead at a start.
+// jump follows a system clock that is ahead at a start.
 func (c Clock) jump(wall time.Time) Clock {
 	by := max(0, min(wall.Sub(c.At), c.Jump, maxStartJump))
 	return Clock{At: c.At.Add(by), Jump: c.Jump - by}

@@ -52,7 +52,7 @@ func serve(t *testing.T, c *clockFile, ahead, length time.Duration) (deletesBefo
 	t.Helper()
 	store := &expirer{}
 	s := service.New(service.Config{
-		Streams: noStreams{}, Store: store, Logger: slog.New(slog.DiscardHandler), Sweep: time.Hour, Retention: keep,
+		Streams: noStreams{}, Store: store, Logger: slog.New(slog.DiscardHandler), MaintenanceInterval: time.Hour, Retention: keep,
 		Clock: c, Now: func() time.Time { return time.Now().Add(ahead) },
 	})
 	ctx, cancel := context.WithCancel(t.Context())

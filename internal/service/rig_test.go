@@ -49,7 +49,7 @@ func start(t testing.TB, dir string, change ...func(*service.Config)) *rig {
 		t.Fatal(err)
 	}
 	r := &rig{t: t, dir: dir, engine: engine, bolt: store, store: &faultyStore{Store: store}, texts: texts{}}
-	c := service.Config{Streams: engine, Store: r.store, Logger: quiet, LinkKey: []byte(strings.Repeat("k", 32)), Sweep: 20 * time.Millisecond}
+	c := service.Config{Streams: engine, Store: r.store, Logger: quiet, LinkKey: []byte(strings.Repeat("k", 32)), MaintenanceInterval: 20 * time.Millisecond}
 	for _, f := range change {
 		f(&c)
 	}

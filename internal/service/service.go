@@ -1,6 +1,6 @@
 // Package service holds the rules of the log service over one engine and one
-// store: identity and limits, close then archive then delete, and reads that do
-// not care whether a log is live or archived. The APIs call it, over HTTP and
+// store: identity and limits, close, then archive, then delete; and reads that
+// are the same for live and archived logs. The APIs call it, over HTTP and
 // gRPC. It knows no backend, only the contracts of package logs.
 package service
 
@@ -14,14 +14,13 @@ import (
 	"github.com/harness/log-service/internal/logs"
 )
 
-// openWait is how long Open waits for the archiving of the last stream of
-// its identity: a small log takes milliseconds, and clients give up an
-// answer after 10 s.
+// openWait is how long Open waits for the archiving of the last stream of its
+// identity: a small log takes milliseconds, and clients give up after 10 s.
 const openWait = 5 * time.Second
 
 // Service holds the rules of the log service over one engine and one store.
-// Make one with New, and let Run go for as long as it serves. All methods may
-// be called from any number of goroutines.
+// Create one with New, and call Run for as long as it serves. All methods are
+// safe for concurrent use.
 //
 //	Open, Append ─► Streams ─► Close ─► job: Streams.Follow ─► archive ─► Store.Put
 //	                   │                └─► Streams.Delete, once that is durable
@@ -68,10 +67,10 @@ func New(c Config) *Service {
 	}
 }
 
-// Open opens the stream of id; see Streams.Open. One that does not exist becomes
-// the next attempt of the log, or continues the last one; see opening. Where
-// the last stream of that identity is still being archived, Open waits for
-// that, at most 5 s; an *logservice.UnavailableError after.
+// Open opens the stream of id; see Streams.Open. One that does not exist
+// becomes the next attempt of the log, or continues the last one; see opening.
+// If the last stream of that identity is still being archived, Open waits for
+// at most 5 s, and then returns a *logservice.UnavailableError.
 func (s *Service) Open(ctx context.Context, id logservice.ID, o logs.OpenOptions) error {
 	if err := s.quota.mayOpen(ctx, id); err != nil {
 		return err
@@ -126,7 +125,7 @@ func (s *Service) Append(ctx context.Context, id logservice.ID, l logs.Lines) (n
 	return next, err
 }
 
-// Next is the sequence that the next line of an open stream will get.
+// Next returns the sequence of the next line of an open stream.
 func (s *Service) Next(ctx context.Context, id logservice.ID) (int64, error) {
 	return s.streams.Append(ctx, id, logs.Lines{})
 }

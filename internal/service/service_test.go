@@ -272,9 +272,9 @@ func TestAStreamOpenedSinceTheListingIsNotTakenForTheOldOne(t *testing.T) {
 	r.write(id, 3)
 	for _, how := range []logs.Archiving{logs.ArchiveNever, logs.ArchiveAlways} {
 		late.stale.Store(&[]logs.Info{{ID: id, Closed: true, How: logs.Closing{Archive: how}, TTL: time.Hour}})
-		eventually(t, "a sweep", func() bool { return late.stale.Load() == nil })
+		eventually(t, "maintenance", func() bool { return late.stale.Load() == nil })
 		other := logservice.ID{Account: "acme", Key: "other"}
-		r.abandon(other, 1) // a whole sweep later
+		r.abandon(other, 1) // one maintenance round later
 		if next, err := r.Next(t.Context(), id); next != 4 || err != nil {
 			t.Errorf("the open stream: %d, %v", next, err)
 		}

@@ -101,8 +101,8 @@ func (s *storedLogs) open(ctx context.Context, id logservice.ID, attempt int64) 
 	return c, nil
 }
 
-// readDamaged makes an archive whose index is damaged one that is read from its
-// beginning. Whether that is all of it, nobody knows.
+// readDamaged makes an archive with a damaged index readable from its
+// beginning. Whether that is all of it is unknown.
 func (c *Content) readDamaged(err error) {
 	c.damage, c.Size = err, -1
 	if !c.blob.Info().Plain {

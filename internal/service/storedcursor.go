@@ -11,8 +11,8 @@ import (
 	"github.com/harness/log-service/internal/logs"
 )
 
-// follow returns a cursor over an attempt of id as stored, after the line after.
-// It is one of damage alone if nothing can be opened.
+// follow returns a cursor over an attempt of id as stored, after the line
+// after. It has only a mark if nothing can be opened.
 func (s *storedLogs) follow(ctx context.Context, id logservice.ID, attempt, after int64) (*storedCursor, error) {
 	content, err := s.open(ctx, id, attempt)
 	if isDamage(err) {
@@ -27,15 +27,16 @@ func (s *storedLogs) follow(ctx context.Context, id logservice.ID, attempt, afte
 	return c, nil
 }
 
-// cursor returns a cursor over the lines of c, which stays open; damage in it is
-// an error. (A copy of what can be read would replace what may be repaired.)
+// cursor returns a cursor over the lines of c, which stays open; damage in it
+// is an error. (A copy without the damaged part would replace what may be
+// repaired.)
 func (c *Content) cursor(context.Context) (logs.Cursor, error) {
 	x := c.cursorAfter(0)
 	x.strict = true
 	return x, nil
 }
 
-// marked is cursor, but damage is marked.
+// marked is like cursor, but replaces damage by marks.
 func (c *Content) marked(context.Context) (logs.Cursor, error) { return c.cursorAfter(0), nil }
 
 func (c *Content) cursorAfter(after int64) *storedCursor {
@@ -93,8 +94,8 @@ func (c *storedCursor) Next(ctx context.Context) ([]*logs.Batch, error) {
 }
 
 // damaged returns the batch in place of lines that cannot be read. In an
-// archive, the lines after them follow; of other blobs nobody knows which
-// sequences those have, so the log ends there.
+// archive, the lines after them follow; of other blobs the sequences after them
+// are unknown, so the log ends there.
 func (c *storedCursor) damaged(err error) (*logs.Batch, error) {
 	if c.runs != nil {
 		first, count := c.runs.Skip()
@@ -104,16 +105,15 @@ func (c *storedCursor) damaged(err error) (*logs.Batch, error) {
 	if c.plain != nil {
 		first = c.plain.Sequence()
 	}
-	if c.ended || first == c.after { // a reader that comes back has it already
+	if c.ended || first == c.after { // a reader that resumes has it already
 		return nil, io.EOF
 	}
 	c.ended = true
-	// A reader that was past it read these lines before they were damaged.
+	// A reader past this point read these lines before they were damaged.
 	return c.content.mark(max(first, c.after+1), -1, err), nil
 }
 
-// nextPlain returns the next batch of a client's own blob that has lines past
-// the cursor, these only.
+// nextPlain returns the next lines past the cursor of a client's own blob.
 func (c *storedCursor) nextPlain(ctx context.Context) (*logs.Batch, error) {
 	if c.last != nil && c.last.Last() > c.after { // it was rewound
 		return c.last.From(c.after + 1), nil
@@ -180,7 +180,7 @@ func (c *storedCursor) release() {
 	}
 }
 
-// weight is about what c holds at most, in bytes.
+// weight is approximately the most that c holds, in bytes.
 func (c *storedCursor) weight() int64 {
 	const usual = 1 << 20 // a chunk of the store, what was read ahead, and a batch
 	if c.content.packed == encodingZstd {

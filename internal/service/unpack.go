@@ -17,15 +17,15 @@ const (
 	encodingZstd = "zstd"
 )
 
-// maxWindow bounds what decompressing a client's blob holds in memory; the
-// zstd program needs to be asked for more.
+// maxWindow bounds the memory for decompressing a client's blob; the zstd
+// program uses more only if requested.
 const maxWindow = 8 << 20
 
-// headSize is how much of a blob is looked at to find out its encoding.
+// headSize is how much of a blob is examined to determine its encoding.
 const headSize = 4 << 10
 
-// look finds out the encoding of a client's blob by its first bytes. What was
-// read for that is not read again. A blob whose beginning is damaged has none.
+// look determines the encoding of a client's blob from its first bytes, which
+// are not read again. A blob whose beginning is damaged has none.
 func (c *Content) look(ctx context.Context) error {
 	raw, err := c.blob.Range(ctx, 0, -1)
 	if err != nil {
@@ -43,10 +43,9 @@ func (c *Content) look(ctx context.Context) error {
 	return nil
 }
 
-// encodingOf is the encoding of what begins with head. What a client uploads
-// past the service, through a link, does not say. The first bytes of both
-// formats do not decide that alone: the whole header must be a valid one, of
-// zstd with that of the first block. No text begins with one.
+// encodingOf returns the encoding of a blob that begins with head. Two magic
+// bytes prove nothing: the whole header must be valid, for zstd including that
+// of the first block. No text begins with one.
 func encodingOf(head []byte) string {
 	var frame zstd.Header
 	switch {
@@ -63,10 +62,10 @@ func encodingOf(head []byte) string {
 	return ""
 }
 
-// zstdBlock is the most that a block has (RFC 8878, 3.1.1.2.4).
+// zstdBlock is the largest block (RFC 8878, 3.1.1.2.4).
 const zstdBlock = 128 << 10
 
-// skipDamage leaves damage to those who read the bytes.
+// skipDamage leaves damage to readers of the bytes.
 func skipDamage(err error) error {
 	if isDamage(err) {
 		return nil
@@ -74,7 +73,7 @@ func skipDamage(err error) error {
 	return err
 }
 
-// looked is a blob whose first bytes have been looked at.
+// looked is a blob whose first bytes were examined.
 type looked struct {
 	*bufio.Reader
 	io.Closer
@@ -118,8 +117,8 @@ func unpacker(encoding string, r io.Reader) (io.ReadCloser, error) {
 	return z.IOReadCloser(), nil
 }
 
-// unpacking tells the damage of compressed bytes from the errors of their
-// source, whatever the decoder makes of these.
+// unpacking distinguishes damage of compressed bytes from errors of their
+// source, whatever the decoder reports.
 type unpacking struct {
 	encoding string
 	z        io.ReadCloser

@@ -11,14 +11,14 @@ import (
 )
 
 const (
-	// Retries of a failed job: the store's trouble is over in seconds, or
-	// takes minutes.
+	// Retries of a failed job: an outage of the store lasts seconds, or
+	// minutes.
 	firstRetry = 250 * time.Millisecond
 	lastRetry  = 30 * time.Second
 	// claimedRetry is how soon those who wait for a job of another service
 	// check again.
 	claimedRetry = 250 * time.Millisecond
-	// releaseTime bounds giving a claim up.
+	// releaseTime bounds the release of a claim.
 	releaseTime = 2 * time.Second
 )
 
@@ -57,8 +57,8 @@ func (c *closer) resume(ctx context.Context, infos []logs.Info) (err error) {
 	return err
 }
 
-// start lets the claimed job of a closed stream work. Where there are too
-// many, or the service stops, the job ends at once and the stream waits.
+// start starts the claimed job of a closed stream. If there are too many, or
+// the service stops, the job ends at once and the stream waits.
 func (c *closer) start(id logservice.ID, j *job) {
 	close(j.closed)
 	c.quota.opened(id.Account, -1)
@@ -116,12 +116,12 @@ func (c *closer) repeat(id logservice.ID, j *job) error {
 	}
 }
 
-// attempt is one try at the job: nil where nothing is left to do.
+// attempt tries the job once: nil if nothing is left to do.
 func (c *closer) attempt(ctx context.Context, id logservice.ID, j *job) error {
 	err := c.finishStream(ctx, id, j)
 	switch {
 	case errors.Is(err, logservice.ErrStreamNotFound):
-		return nil // gone already: nothing is left to do
+		return nil // already deleted: nothing is left to do
 	case errors.Is(err, logs.ErrClaimed):
 		// The other service will delete the stream, and then there may be
 		// another one of that name.

@@ -19,8 +19,8 @@ import (
 )
 
 const (
-	// maxZipLogs bounds the logs of one zip file, whose directory is in
-	// memory until it is written at the end: about 300 bytes a log.
+	// maxZipLogs bounds the logs of one zip file, whose directory is in memory
+	// until it is written at the end: about 300 bytes per log.
 	maxZipLogs = 100_000
 	// maxNameBytes bounds each part of a name: file systems end at 255.
 	maxNameBytes = 200
@@ -30,13 +30,12 @@ const (
 	noteSuffix = ".damaged.txt"
 )
 
-// Zip writes a zip file of every stored log of account at and below prefix
-// to w, as JSON lines or a client's own bytes, each named for its key with
-// ".log" appended; names are safe to unpack anywhere. A damaged log is as far as
-// it can be read, beside a note with ".damaged.txt" appended. ErrBlobNotFound (none)
-// and ErrTooLarge (too many) come before anything is written; an error after
-// that leaves a broken file, which the caller must not end as if it were
-// whole.
+// Zip writes a zip file of every stored log of account at and below prefix to
+// w, as JSON lines or a client's own bytes, each named for its key with ".log"
+// appended; names are safe to unpack anywhere. Of a damaged log it has what can
+// be read, and a note with ".damaged.txt" appended. ErrBlobNotFound (none) and
+// ErrTooLarge (too many) come before anything is written; a later error leaves
+// a broken file, which the caller must not end as if it were complete.
 func (s *storedLogs) Zip(ctx context.Context, account string, prefix logservice.Key, w io.Writer) error {
 	n, err := s.CountBlobs(ctx, account, prefix, maxZipLogs+1)
 	switch {
@@ -48,7 +47,7 @@ func (s *storedLogs) Zip(ctx context.Context, account string, prefix logservice.
 		return logservice.Errorf(logservice.ErrTooLarge, "more than %d logs below %q: ask for a longer prefix", maxZipLogs, prefix)
 	}
 	z := zip.NewWriter(w)
-	// The fastest level: the network is faster than a better one.
+	// The fastest level: better ones are slower than the network.
 	z.RegisterCompressor(zip.Deflate, func(w io.Writer) (io.WriteCloser, error) {
 		return flate.NewWriter(w, flate.BestSpeed)
 	})
@@ -111,7 +110,7 @@ func zipName(k logservice.Key) string {
 		if i == last {
 			name += zipSuffix
 		} else if strings.HasSuffix(strings.ToLower(name), zipSuffix) {
-			// Not the name that a log beside this folder may have.
+			// Not the name of a log beside this directory.
 			name = name[:len(name)-1] + fmt.Sprintf("%%%02X", name[len(name)-1])
 		}
 		segments[i] = name
@@ -143,8 +142,8 @@ func safeName(seg string) string {
 	return name[:end] + "~" + hex.EncodeToString(sum[:8])
 }
 
-// reserved tells whether Windows takes the name for a device, whatever
-// extension it has.
+// reserved reports whether the name is a device on Windows, whatever its
+// extension.
 func reserved(name string) bool {
 	base, _, _ := strings.Cut(strings.ToUpper(name), ".")
 	switch base = strings.TrimRight(base, " "); base {
