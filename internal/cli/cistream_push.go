@@ -5,32 +5,34 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 	"time"
 
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/client"
 )
 
-// flushTime limits how long an interrupted push may take to deliver what it has
-// read: the user is waiting for it to end.
-const flushTime = 10 * time.Second
-
 type pushFlags struct {
 	Message *string `arg:"" optional:"" help:"Text of the line; - or nothing reads standard input, line by line."`
 
-	Line  *int64 `placeholder:"N" help:"Position of the message as counted by its writer, from 0 (after the last line of the log)."`
-	Level string `placeholder:"LEVEL" default:"info" help:"Level of the lines (${default})."`
-	Tee   bool   `help:"Also copy standard input to standard output."`
-	Open  bool   `help:"Open the log first."`
-	Close bool   `help:"Close the log after the last line."`
+	Line       *int64 `placeholder:"N" help:"Position of the message as counted by its writer, from 0 (after the last line of the log)."`
+	Level      string `placeholder:"LEVEL" default:"info" help:"Level of the lines (${default})."`
+	Tee        bool   `help:"Also copy standard input to standard output."`
+	Open       bool   `help:"Open the log first."`
+	Close      bool   `help:"Close the log after the last line."`
+	BestEffort bool   `help:"Exit with status 0 also if the log lacks something; a note says what."`
+
+	deliveryFlags
 }
 
 func (pushFlags) help() string {
 	return example(`log-service cistream push 1 2 3 4 "echo hello"`, "make 2>&1 | log-service cistream push 1 2 3 4 -",
 		"make 2>&1 | log-service cistream push --open --close --tee 1/2/3/4 -") +
 		"\n\nPut -- before a message that begins with -: push 1 2 3 4 -- \"-x\". Standard input is sent as it arrives, including unfinished " +
-		"lines; the command exits when the server has all of it. If lines cannot be delivered, it reports how many and its status is not 0."
+		"lines, and is read to its end whatever happens to the server. If lines could not be delivered, the command then reports how many and why, and its status is 6."
 }
 
 func (pushFlags) idExample() string { return `log-service stream push default "" 1/2/3/4 "echo hello"` }
@@ -47,6 +49,24 @@ func (f pushFlags) run(ctx context.Context, s *session, t target, message *strin
 	case !piped && f.Tee:
 		return usagef("--tee copies standard input, but a message was given")
 	}
+	var err error
+	if piped {
+		err = f.pipe(s, t)
+	} else {
+		err = f.message(ctx, s, t, *message)
+	}
+	if errors.Is(err, logservice.ErrStreamNotFound) {
+		err = withHint(err, "open it first: %s cistream open %s; or push with --open", s.Name, t.key)
+	}
+	if err == nil || !f.BestEffort || errors.Is(err, context.Canceled) {
+		return err
+	}
+	s.note("%s", s.inOneLine(err))
+	return nil
+}
+
+// message pushes one text; each of its lines becomes a line of the log.
+func (f *pushFlags) message(ctx context.Context, s *session, t target, text string) error {
 	c, err := s.client(t, oneShot)
 	if err != nil {
 		return err
@@ -56,25 +76,14 @@ func (f pushFlags) run(ctx context.Context, s *session, t target, message *strin
 			return err
 		}
 	}
-	if piped {
-		err = f.pipe(ctx, s, t, c)
-	} else {
-		err = f.message(ctx, c, t, *message)
-	}
+	err = f.append(ctx, c, t, text)
 	if f.Close && !errors.Is(err, logservice.ErrStreamNotFound) {
-		// Also close an interrupted log: nobody will write to it any more.
-		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTime)
-		defer cancel()
-		err = errors.Join(err, c.Close(end, t.key))
-	}
-	if errors.Is(err, logservice.ErrStreamNotFound) {
-		return withHint(err, "open it first: %s cistream open %s; or push with --open", s.Name, t.key)
+		err = errors.Join(err, c.Close(ctx, t.key))
 	}
 	return err
 }
 
-// message pushes one text; each of its lines becomes a line of the log.
-func (f *pushFlags) message(ctx context.Context, c *client.Client, t target, text string) error {
+func (f *pushFlags) append(ctx context.Context, c *client.Client, t target, text string) error {
 	var pos int64
 	if f.Line != nil {
 		pos = *f.Line
@@ -92,51 +101,70 @@ func (f *pushFlags) message(ctx context.Context, c *client.Client, t target, tex
 	return err
 }
 
-// pipe pushes standard input until it ends or ctx does. In both cases it delivers
-// what was read before it returns.
-func (f *pushFlags) pipe(ctx context.Context, s *session, t target, c *client.Client) error {
-	// Check first, so that a missing stream or an unreachable server is reported
-	// before any input is read.
-	if _, err := c.Append(ctx, t.key, nil); err != nil {
+// pipe pushes standard input until it ends or a signal comes. In both cases it
+// delivers what was read before it returns.
+func (f *pushFlags) pipe(s *session, t target) error {
+	// Others may push to the same log, for example a message or another pipe.
+	opts := append(f.options(), client.Level(f.Level), client.Shared())
+	if f.Open {
+		opts = append(opts, client.AutoOpen())
+	}
+	in := &intake{}
+	if f.Tee {
+		in.copyTo(s.Stdout)
+	}
+	d, err := s.deliver(t, opts...)
+	if err != nil {
+		_, _ = io.Copy(in, s.Stdin) // the program that writes it must not suffer
 		return err
 	}
-	deliver, giveUp := context.WithCancelCause(context.WithoutCancel(ctx))
-	defer giveUp(nil)
-	// Others may push to the same log, for example a message or another pipe.
-	w := c.Writer(deliver, t.key, client.Level(f.Level), client.Shared())
-
-	var dst io.Writer = w
-	if f.Tee {
-		dst = io.MultiWriter(s.Stdout, w)
+	if isTerminal(s.Stdin) && !f.Open {
+		// Somebody types: report a missing log before they do.
+		if _, err := d.c.Append(s.signals, t.key, nil); err != nil {
+			return err
+		}
 	}
-	// Reading standard input cannot be interrupted: when ctx ends, this goroutine
-	// stays until the process exits. Writes to a closed w fail.
+	in.log = d.w
+	// Reading standard input cannot be interrupted: after a signal, this goroutine
+	// stays until the process exits.
 	copied := make(chan error, 1)
 	go func() {
-		_, err := io.Copy(dst, s.Stdin)
-		copied <- err
+		_, err := io.Copy(in, s.Stdin)
+		copied <- errors.Join(err, in.failed)
 	}()
-	var err error
 	select {
 	case err = <-copied:
-	case <-ctx.Done():
-		err = context.Cause(ctx)
-		late := time.AfterFunc(flushTime, func() { giveUp(fmt.Errorf("not delivered within %v: %w", flushTime, errLost)) })
-		defer late.Stop()
+	case <-s.signals.Done():
+		err = context.Cause(s.signals)
 	}
-	return delivered(w, err)
+	if lost := d.finish(s.signals, f.Close); lost != nil {
+		return lost
+	}
+	return err
 }
 
-// delivered closes w. If w has failed, its error is returned alone, because it also
-// ended the copying.
-func delivered(w *client.Writer, copyErr error) error {
-	closeErr := w.Close()
-	st := w.Stats()
-	if lost := st.Lines - st.Sent; lost > 0 && closeErr != nil {
-		return fmt.Errorf("%d of %d lines were not delivered: %w", lost, st.Lines, closeErr)
+// intake takes what a program prints: first for the copy, if there is one, and then
+// for the log. It fails for neither.
+type intake struct {
+	copy, log io.Writer // nil: none
+	failed    error     // of copy, which then ended
+}
+
+// copyTo sets the copy. If nobody reads it any more, that is an error of the copy,
+// and not the end of this program.
+func (i *intake) copyTo(w io.Writer) {
+	i.copy = w
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+}
+
+func (i *intake) Write(p []byte) (int, error) {
+	if i.copy != nil && i.failed == nil {
+		if _, err := i.copy.Write(p); err != nil {
+			i.failed = fmt.Errorf("copying standard input: %w", err)
+		}
 	}
-	if closeErr != nil {
-		return closeErr
+	if i.log != nil {
+		return i.log.Write(p)
 	}
-	return copyErr
+	return len(p), nil
 }

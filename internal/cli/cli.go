@@ -33,7 +33,7 @@ type globals struct {
 	CAFile    string        `name:"ca-file" placeholder:"FILE" env:"LOG_SERVICE_CA_FILE" help:"Certificate authority of an https or grpcs server, PEM; trusted in addition to the system's."`
 	Cert      string        `name:"client-cert" placeholder:"FILE" env:"LOG_SERVICE_CLIENT_CERT" help:"Client certificate for mutual TLS, PEM; needs --client-key."`
 	Key       string        `name:"client-key" placeholder:"FILE" env:"LOG_SERVICE_CLIENT_KEY" help:"Private key of --client-cert, PEM."`
-	Timeout   time.Duration `placeholder:"TIME" env:"LOG_SERVICE_TIMEOUT" help:"Abort the command after this time, for example 30s (no limit)."`
+	Timeout   time.Duration `placeholder:"TIME" env:"LOG_SERVICE_TIMEOUT" help:"Abort the command after this time, for example 30s (no limit); of push and run, the wait for the server at the end."`
 	Quiet     bool          `short:"q" env:"LOG_SERVICE_QUIET" help:"Print no notes and no progress."`
 	Verbose   bool          `short:"v" env:"LOG_SERVICE_VERBOSE" help:"Report on standard error what is sent and retried."`
 }
@@ -43,6 +43,7 @@ type root struct {
 	globals `embed:"" group:"Global flags:"`
 
 	Cistream   cistreamCmd   `cmd:"" group:"Live logs:" help:"Live logs, named by project, build, stage and step."`
+	RunCommand runCmd        `cmd:"" name:"run" group:"Live logs:" help:"Run a command and stream its output to a log."`
 	Logs       logsCmd       `cmd:"" group:"Finished logs:" help:"Print a log, live or finished."`
 	Cistore    cistoreCmd    `cmd:"" group:"Finished logs:" help:"Finished logs, named by project, build, stage and step."`
 	Server     serverCmd     `cmd:"" group:"Server:" help:"Run the log service."`
@@ -153,6 +154,7 @@ func (s *session) run(ctx context.Context, args []string) error {
 	if s.root.Timeout < 0 {
 		return usagef("--timeout %v is negative", s.root.Timeout)
 	}
+	s.signals = ctx
 	if s.root.Timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, s.root.Timeout, errTimeout)

@@ -31,12 +31,8 @@ const (
 	exitInterrupted = 130 // 128 + SIGINT, as in shells
 )
 
-var (
-	// errTimeout ends a command when --timeout has elapsed.
-	errTimeout = errors.New("the time of --timeout is over")
-	// errLost reports that a command lost lines.
-	errLost = errors.New("lines were lost")
-)
+// errTimeout ends a command when --timeout has elapsed.
+var errTimeout = errors.New("the time of --timeout is over")
 
 // usage is an error in the command line or the input.
 type usage struct {
@@ -78,13 +74,16 @@ func withHint(err error, format string, args ...any) error {
 // report prints err, in at most three lines per error, and returns its exit status.
 func (s *session) report(ctx context.Context, err error) int {
 	status := exitStatus(ctx, err)
-	if status == exitInterrupted {
+	if ended := new(commandEnded); errors.As(err, &ended) || status == exitInterrupted {
 		return status // the user interrupted it and needs no message
 	}
 	for _, e := range parts(err) {
 		text, way := e.Error(), hint(e, s.Name)
 		if plain, d := s.diagnose(ctx, e); d != nil {
-			text, way = plain, d.hint
+			text = plain
+			if !errors.As(e, new(*undelivered)) {
+				way = d.hint
+			}
 		}
 		fmt.Fprintf(s.Stderr, "error: %s\n", oneLine(text))
 		if way != "" {
@@ -137,7 +136,12 @@ func exitStatus(ctx context.Context, err error) int {
 		setting *setting.Error
 		op      *net.OpError
 	)
+	lost, ended := new(undelivered), new(commandEnded)
 	switch {
+	case errors.As(err, &ended):
+		return ended.status
+	case errors.As(err, &lost):
+		return exitUnavailable
 	case errors.Is(err, errTimeout):
 		return exitUnavailable
 	case errors.As(err, &u), errors.As(err, &setting):
@@ -184,6 +188,8 @@ func hint(err error, program string) string {
 	switch {
 	case errors.As(err, &h):
 		return h.hint
+	case errors.As(err, new(*undelivered)):
+		return ""
 	case errors.As(err, &u):
 		return u.hint
 	case errors.As(err, &setting):

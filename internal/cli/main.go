@@ -10,10 +10,10 @@ import (
 )
 
 // Main is the main function of both programs: it runs the command in os.Args and
-// returns the exit status. The first SIGINT or SIGTERM ends the command
+// returns the exit status. The first SIGINT, SIGTERM or SIGHUP ends the command
 // gracefully, the second one at once.
 func Main() int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), endings()...)
 	defer stop()
 	context.AfterFunc(ctx, stop)
 	p := Program{
@@ -34,4 +34,14 @@ func calledBy(arg0 string) string {
 		return name
 	}
 	return programName
+}
+
+// endings are the signals that end a command gracefully. SIGHUP stays ignored if the
+// program was started so, as by nohup.
+func endings() []os.Signal {
+	all := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		all = append(all, syscall.SIGHUP)
+	}
+	return all
 }

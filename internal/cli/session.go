@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -23,10 +24,13 @@ type session struct {
 	Program
 	root  *root
 	model *kong.Application
+	// signals ends with a signal, and not with --timeout: a command that reads the
+	// output of a build does not stop while that runs.
+	signals context.Context
 }
 
 // client returns a client for t of the server given by the flags.
-func (s *session) client(t target, retry client.Retry) (*client.Client, error) {
+func (s *session) client(t target, retry client.Retry, more ...client.Option) (*client.Client, error) {
 	level := slog.LevelWarn
 	switch {
 	case s.root.Verbose:
@@ -45,7 +49,7 @@ func (s *session) client(t target, retry client.Retry) (*client.Client, error) {
 	if tls != nil {
 		options = append(options, client.WithTLS(tls))
 	}
-	c, err := client.New(s.root.ServerURL, options...)
+	c, err := client.New(s.root.ServerURL, append(options, more...)...)
 	if err != nil {
 		return nil, &usage{err: err}
 	}
@@ -78,6 +82,9 @@ func serverHint(err error) string {
 
 // requestID returns the ID of the request that failed.
 func requestID(err error) string {
+	if errors.As(err, new(*undelivered)) {
+		return "" // one line has all
+	}
 	if e, ok := errors.AsType[*client.Error](err); ok {
 		return e.RequestID
 	}
