@@ -6,8 +6,8 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// answer is the array that a script returned. What is not as expected reads
-// as zero: scripts and readers are of one version.
+// answer is the array that a script returned. Unexpected values read as zero:
+// scripts and readers are of one version.
 type answer []rueidis.RedisMessage
 
 func (a answer) int(i int) int64 {
@@ -15,7 +15,7 @@ func (a answer) int(i int) int64 {
 		return 0
 	}
 	n, err := a[i].AsInt64()
-	if err != nil { // a number that Redis keeps as text
+	if err != nil { // a number that Redis stores as text
 		s, _ := a[i].ToString()
 		n, _ = strconv.ParseInt(s, 10, 64)
 	}
@@ -30,7 +30,7 @@ func (a answer) text(i int) string {
 	return s
 }
 
-// has reports whether the i-th member is there and has a value.
+// has reports whether the i-th member exists and has a value.
 func (a answer) has(i int) bool { return i < len(a) && !a[i].IsNil() }
 
 func (a answer) list(i int) answer {
@@ -41,8 +41,8 @@ func (a answer) list(i int) answer {
 	return l
 }
 
-// orFirst reads a field of a stream, n or b, that older versions do not set: it
-// is 1 then.
+// orFirst reads a field of a stream, n or b, that older versions do not set; it
+// is then 1.
 func orFirst(n int64) int64 { return max(n, 1) }
 
 func itoa(n int64) string { return strconv.FormatInt(n, 10) }

@@ -15,23 +15,23 @@ import (
 	"github.com/harness/log-service/internal/stream/batches"
 )
 
-// maxAppend bounds one append: it is one command, and Redis refuses those of
+// maxAppend bounds one append, which is one command: Redis rejects commands of
 // more than 512 MB or, together on a connection, 1 GB.
 const maxAppend = 256 << 20
 
-// mostHeld is how many times its limit a stream may hold in Redis while its
-// lines cannot be offloaded, before appends are refused: the blob store may be
+// mostHeld is how many times its limit a stream may hold in Redis before
+// appends are rejected, if its lines cannot be offloaded: the blob store may be
 // down for a while.
 const mostHeld = 16
 
-// maxEntry bounds the lines of an append that becomes one entry, and so what a
-// reader is given at once; more are added as several, by a script, at two or
+// maxEntry bounds the lines of one entry, and so what a reader receives at
+// once. Larger appends become several entries, added by a script at two or
 // three times the cost.
 const maxEntry = 1 << 20
 
 // appender adds lines to the streams of a bucket. Each append is one XADD whose
-// ID is the sequence that this node takes for the next: Redis refuses it where
-// the stream has gone on, and the node reads its tail again.
+// ID is the sequence that this node expects to be next. If the stream is
+// longer, Redis rejects it, and the node reads its tail again.
 type appender struct {
 	refresher
 	offloader *offloader
@@ -48,8 +48,8 @@ func (a *appender) append(ctx context.Context, name string, l logs.Lines) (next 
 	}
 	defer a.tails.release(t)
 	sum := checksum(l)
-	// What is answered without adding anything is answered only after a refresh;
-	// what is added needs none.
+	// What adds nothing is answered only after a refresh; what is added needs
+	// none.
 	for fresh := false; ; {
 		t.stale = t.stale || !fresh && t.dials != a.redis.dials.Load()
 		if t.shared > 0 && !t.stale && !fresh {
@@ -89,8 +89,8 @@ func (a *appender) append(ctx context.Context, name string, l logs.Lines) (next 
 	}
 }
 
-// answered reports whether nothing is to be added: there are no lines, or the
-// stream has them. The error is for lines that cannot be added.
+// answered reports whether there is nothing to add: no lines, or lines that the
+// stream has. The error is for lines that cannot be added.
 func (a *appender) answered(ctx context.Context, t *tail, l logs.Lines, sum uint64) (bool, error) {
 	switch next := t.next(); {
 	case l.Offset > next:
@@ -109,7 +109,7 @@ func (a *appender) answered(ctx context.Context, t *tail, l logs.Lines, sum uint
 	return false, nil
 }
 
-// checksum is what a retry of l is known by, zero where none is.
+// checksum is what a retry of l is recognized by; zero if it is not.
 func checksum(l logs.Lines) uint64 {
 	if !l.Dedupe || l.Offset > 0 || l.Count == 0 {
 		return 0
@@ -117,8 +117,7 @@ func checksum(l logs.Lines) uint64 {
 	return xxhash.Sum64(l.Data)
 }
 
-// recalls reports whether l is one of the recent appends, tried again, and Redis
-// still has that.
+// recalls reports whether l repeats a recent append that Redis still has.
 func (a *appender) recalls(ctx context.Context, t *tail, l logs.Lines, sum uint64) (bool, error) {
 	if sum == 0 {
 		return false, nil
@@ -133,8 +132,8 @@ func (a *appender) recalls(ctx context.Context, t *tail, l logs.Lines, sum uint6
 	return a.has(ctx, t, x, l.Data)
 }
 
-// has reports whether the stream has the append x of this data. One of which
-// some lines are in the blob store by now is known by its checksum alone.
+// has reports whether the stream has the append x of this data. If some of its
+// lines are in the blob store by now, only its checksum is compared.
 func (a *appender) has(ctx context.Context, t *tail, x batches.Append, data []byte) (bool, error) {
 	entries, err := t.entries(ctx, x.First-1, int64(2*len(data)/batches.PieceBytes))
 	if err != nil {
@@ -155,10 +154,10 @@ func (a *appender) has(ctx context.Context, t *tail, x batches.Append, data []by
 	return a.isInSegment(ctx, t, x)
 }
 
-// store adds l after t; false: the stream has gone on, or is gone.
+// store adds l after t; false: the stream is longer, or was deleted.
 func (a *appender) store(ctx context.Context, t *tail, l logs.Lines, sum uint64) (bool, error) {
-	// Where the call is given up, the client may yet send what it was given:
-	// so it gets a copy, used again only once the call is over.
+	// If the call is abandoned, the client may still send its argument. So it
+	// gets a copy, which is reused only once the call is over.
 	own := copies.Get().(*[]byte)
 	*own = append((*own)[:0], l.Data...)
 	l.Data = *own
@@ -189,7 +188,7 @@ type piece struct {
 	data []byte
 }
 
-// pieces are the entries that l becomes after t.
+// pieces returns the entries of l after t.
 func (a *appender) pieces(t *tail, l logs.Lines, sum uint64) []piece {
 	var all []piece
 	h := header{kind: kindLines, bytes: t.head.bytes, cost: t.head.cost, clock: a.members.clock().Milliseconds(), node: a.id()}
@@ -211,15 +210,15 @@ func (a *appender) pieces(t *tail, l logs.Lines, sum uint64) []piece {
 	return all
 }
 
-// gap is an entry for the lines below next that are lost.
+// gap is an entry for lost lines before next.
 func (t *tailState) gap(next int64, node string) piece {
 	h := t.head
 	h.kind, h.lines, h.sum, h.span, h.node = kindGap, next-t.next(), 0, 0, node
 	return piece{header: h}
 }
 
-// add adds entries after t, all or none, and moves t on. False: the stream has
-// gone on, or is gone, and t is to be read again, as it is after an error.
+// add adds entries after t, all or none, and advances t. False: the stream is
+// longer, or was deleted, and t must be read again, as after an error.
 func (a *appender) add(ctx context.Context, t *tail, pieces []piece) (added bool, err error) {
 	next := t.next()
 	ids, texts := make([]int64, len(pieces)), make([]string, len(pieces))
@@ -248,7 +247,7 @@ func (a *appender) add(ctx context.Context, t *tail, pieces []piece) (added bool
 			added = true
 		case isOutdated(err):
 			t.stale, t.shared = false, keepsShared
-		case !rueidis.IsRedisNil(err): // nil: the stream is gone
+		case !rueidis.IsRedisNil(err): // nil: the stream was deleted
 			return nil, a.redis.failed(err)
 		}
 		return nil, nil
@@ -267,14 +266,14 @@ func (a *appender) add(ctx context.Context, t *tail, pieces []piece) (added bool
 	return true, nil
 }
 
-// follows reports whether entries that were added begin where the one before
-// them ends, or after it: another Redis than t is of, which lacks its newest
-// entries, may have had more in place of these. Entries that do not are removed.
+// follows reports whether added entries begin where the previous one ends, or
+// after it: a Redis that lost the newest entries of t may have had others in
+// their place. Entries that do not follow are removed.
 func (a *appender) follows(ctx context.Context, t *tail, ids []int64) (ok bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	c, key := a.redis.B(), t.key("d")
-	for range 1<<connections + 1 { // any may be one that has ended
+	for range 1<<connections + 1 { // any of them may have ended
 		var list answer
 		list, err = a.redis.Do(ctx, c.Xrevrange().Key(key).End("("+itoa(ids[0])+"-0").Start("-").Count(1).Build()).ToArray()
 		if err != nil {
@@ -294,7 +293,8 @@ func (a *appender) follows(ctx context.Context, t *tail, ids []int64) (ok bool, 
 	return false, unavailable(err)
 }
 
-// isOutdated reports the refusal of an XADD because others have added to the stream.
+// isOutdated reports that an XADD was rejected because others have added to the
+// stream.
 func isOutdated(err error) bool {
 	text, ok := rueidis.IsRedisErr(err)
 	return ok && strings.Contains(text.Error(), "equal or smaller than the target stream top item")

@@ -154,7 +154,7 @@ func TestAnAttemptIsKeptWithAnOldSnapshot(t *testing.T) {
 	l.wantAttempt(nodes, 3, 1)
 }
 
-// All lines of an attempt are lost in a fail-over. Readers had them: what takes
+// All lines of an attempt are lost in a failover. Readers had them: what takes
 // its place is another attempt.
 func TestAnAttemptWhoseLinesAreLostIsNotEmpty(t *testing.T) {
 	s := redistest.Start(t)

@@ -6,8 +6,8 @@ import (
 	"github.com/harness/log-service/internal/stream/batches"
 )
 
-// bucket is a sixteenth of the streams: those whose keys share a hash tag, with
-// all that this node does with them.
+// bucket is a sixteenth of the streams: those whose keys share a hash tag, and
+// this node's work on them.
 type bucket struct {
 	*keyspace
 	tails     *tails

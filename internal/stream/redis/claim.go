@@ -16,7 +16,7 @@ type claim struct {
 	lifecycle *lifecycle
 }
 
-// claim claims a closed stream, where take also from a node that is alive.
+// claim claims a closed stream; with take also from a live node.
 func (l *lifecycle) claim(ctx context.Context, name string, take bool) (logs.Claim, error) {
 	dead, taking := "", "0"
 	if take {
@@ -45,8 +45,8 @@ func (c *claim) How() logs.Closing { return c.how }
 // Commit implements logs.Claim.
 func (c *claim) Commit(ctx context.Context) error { return c.change(ctx, "commit") }
 
-// Rollback implements logs.Claim. Where it fails, the claim can be taken once
-// this node claims the stream again, or is silent for its lease.
+// Rollback implements logs.Claim. If it fails, the claim can be taken once this
+// node claims the stream again, or is silent for its lease.
 func (c *claim) Rollback(ctx context.Context) {
 	if err := c.change(ctx, "rollback"); err != nil && !errors.Is(err, logs.ErrClaimed) {
 		c.log.Info("cannot roll back a claim; it can be taken only after it is claimed again", "error", err)

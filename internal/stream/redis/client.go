@@ -16,16 +16,16 @@ import (
 )
 
 const (
-	// dialTimeout bounds a connection: one machine room, and some patience.
+	// dialTimeout bounds a connection attempt, within one data center.
 	dialTimeout = 5 * time.Second
-	// keepAlive finds connections whose other end is gone.
+	// keepAlive detects connections whose other end is lost.
 	keepAlive = 2 * time.Second
 	// connections is how many connections, as a power of two, carry appends:
-	// two let one be written to while the other is.
+	// with two, one can be filled while the other is written.
 	connections = 1
-	// buffer is what each connection reads into and writes from, and ring how
-	// many calls it has under way, as a power of two: most connections only
-	// wait for what comes.
+	// buffer is the size of each connection's read and write buffers, and ring
+	// the number of its calls in progress, as a power of two: most connections
+	// only wait for data.
 	buffer = 128 << 10
 	ring   = 8
 )
@@ -36,7 +36,7 @@ type client struct {
 	rueidis.Client
 	scripts  *scripts
 	metrics  *metrics
-	replicas int          // that must have what is acknowledged
+	replicas int          // that must have acknowledged lines
 	dials    atomic.Int64 // see dial
 }
 
@@ -53,7 +53,7 @@ func connect(c Config, s *scripts, m *metrics) (*client, error) {
 		RingScaleEachConn: ring,
 		PipelineMultiplex: connections,
 		DisableCache:      true,
-		DisableRetry:      true, // a call that fails says so at once: all of them are made again where that helps
+		DisableRetry:      true, // a failed call returns at once: callers retry where that helps
 		ClientSetInfo:     rueidis.DisableClientSetInfo,
 	}
 	if c.MasterName != "" {
@@ -69,9 +69,9 @@ func connect(c Config, s *scripts, m *metrics) (*client, error) {
 	return r, nil
 }
 
-// dial connects to a Redis, and counts it: it may be another one than answered
-// before, or have restarted, and may have lost lines. What this node knows of a
-// stream from before is read again.
+// dial connects to a Redis and counts the connection: it may be another Redis
+// than before, or have restarted, and may have lost lines. Tails read before
+// that are read again.
 func (r *client) dial(ctx context.Context, addr string, d *net.Dialer, c *tls.Config) (net.Conn, error) {
 	defer r.dials.Add(1)
 	if c != nil {
@@ -80,12 +80,12 @@ func (r *client) dial(ctx context.Context, addr string, d *net.Dialer, c *tls.Co
 	return d.DialContext(ctx, "tcp", addr)
 }
 
-// callTimeout bounds one call of Redis: longer than a fail-over inside one
-// machine room's quiet moment, shorter than the patience of clients.
+// callTimeout bounds one call of Redis: longer than a usual failover within one
+// data center, shorter than the timeouts of clients.
 const callTimeout = 5 * time.Second
 
 // call runs a script on the bucket of root and returns its answer. Errors are
-// ErrUnavailable: what the call has done is then unknown.
+// ErrUnavailable: then it is unknown what the call has done.
 func (r *client) call(ctx context.Context, s *script, root string, args ...string) (answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -104,7 +104,7 @@ func (r *client) measured(ctx context.Context, s *script, on runner, root string
 	return a, nil
 }
 
-// unavailable says that Redis cannot do something now.
+// unavailable is the error of what Redis cannot do at the moment.
 func unavailable(err error) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = fmt.Errorf("no answer within %v", callTimeout)
@@ -121,9 +121,9 @@ func isWrongType(err error) bool {
 	return err != nil && strings.Contains(err.Error(), "WRONGTYPE")
 }
 
-// acked runs f and, where replicas must have what it wrote, waits for them:
-// WAIT is about the writes of its own connection, so both use one that nobody
-// else does.
+// acked runs f and, if replicas must have what it wrote, waits for them. WAIT
+// concerns the writes of its own connection, so both use one that nobody else
+// uses.
 func (r *client) acked(ctx context.Context, f func(ctx context.Context, on runner) (answer, error)) (a answer, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -155,7 +155,8 @@ func (r *client) awaitReplicas(ctx context.Context, c rueidis.DedicatedClient) e
 	return nil
 }
 
-// failed counts a call that was made otherwise, and says that it failed.
+// failed counts a failed call that was made in another way, and returns its
+// error.
 func (r *client) failed(err error) error {
 	r.metrics.failures.Inc()
 	return unavailable(err)

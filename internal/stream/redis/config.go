@@ -20,10 +20,10 @@ const (
 // heartbeat is how often a node reports that it is alive.
 const heartbeat = 2 * time.Second
 
-// Config of an Engine. Addresses and Store are required. The method Settings says
-// what the fields mean that are settings.
+// Config of an Engine. Addresses and Store are required. The method Settings
+// documents the fields that are settings.
 type Config struct {
-	Addresses         []string // of the sentinels, where there are no SentinelAddresses and MasterName is set
+	Addresses         []string // of the sentinels, if MasterName is set and there are no SentinelAddresses
 	Username          string
 	Password          setting.Secret
 	SSL               bool
@@ -42,10 +42,10 @@ type Config struct {
 	TLS *tls.Config
 	// Memory bounds the bytes of lines held in this node's memory.
 	Memory int64
-	// Dir is where this node keeps how far it saw logs get, for a Redis that
+	// Dir is where this node stores how far it saw logs advance, in case Redis
 	// has lost lines when the node starts again. Empty: in memory only.
 	Dir string
-	// Store takes the older lines of long logs. It is that of all nodes.
+	// Store is where the older lines of long logs go, the same for all nodes.
 	Store  logs.Store
 	Logger *slog.Logger // nil: slog.Default
 }
@@ -64,6 +64,6 @@ func (c *Config) setDefaults() {
 		c.Memory = DefaultMemory
 	}
 	if c.Node == "" {
-		c.Node, _ = os.Hostname() // for people only
+		c.Node, _ = os.Hostname() // only shown to people
 	}
 }

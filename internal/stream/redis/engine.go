@@ -14,11 +14,11 @@ import (
 	"github.com/harness/log-service/internal/stream/batches"
 )
 
-// idleMemory is how long a batch stays in memory that the budget does not press
-// out: long enough for everyone who follows.
+// idleMemory is how long a batch stays in memory if the budget suffices: long
+// enough for all followers.
 const idleMemory = 10 * time.Second
 
-// Engine implements logs.Streams over Redis. Stop it.
+// Engine implements logs.Streams over Redis. Call Stop when done.
 type Engine struct {
 	node    *node
 	start   time.Time
@@ -33,9 +33,9 @@ var (
 	_ prometheus.Collector = (*Engine)(nil)
 )
 
-// Open connects to Redis and returns the engine of one node. The error says
-// what to do: nobody answers there, the password is wrong, the version too
-// old, a right is missing.
+// Open connects to Redis and returns the engine of one node. The error has the
+// remedy: no server there, a wrong password, an old version, a missing
+// permission.
 func Open(ctx context.Context, c Config) (*Engine, error) {
 	c.setDefaults()
 	if err := c.connection(); err != nil {
@@ -84,8 +84,8 @@ func (e *Engine) begin(ctx context.Context) error {
 			return err
 		}
 	}
-	// Reads that wait in a Redis that was away may wait in one that is not the
-	// master any more.
+	// Reads that block in a Redis that was unavailable may block in one that is
+	// no longer the master.
 	n.members.returned = e.interrupt
 	first := e.buckets[0]
 	first.monitor.lost = func() {
@@ -102,15 +102,15 @@ func (e *Engine) begin(ctx context.Context) error {
 	return nil
 }
 
-// interrupt ends the reads that wait in Redis: they begin anew.
+// interrupt ends the reads that block in Redis: they start again.
 func (e *Engine) interrupt() {
 	for _, b := range e.buckets {
 		b.reader.interrupt()
 	}
 }
 
-// Stop ends all background work and the connections. Calls that come later
-// answer ErrUnavailable.
+// Stop ends all background work and the connections. Later calls return
+// ErrUnavailable.
 func (e *Engine) Stop() error {
 	e.node.work.cancel()
 	e.interrupt()
@@ -128,7 +128,7 @@ func (e *Engine) end() error {
 	return e.node.marks.close()
 }
 
-// evict releases memory that nobody needs.
+// evict releases unused memory.
 func (e *Engine) evict(context.Context) {
 	e.node.memory.Shrink()
 	e.node.memory.Idle(max(0, time.Since(e.start)-idleMemory))
@@ -162,7 +162,7 @@ func (e *Engine) Follow(ctx context.Context, id logservice.ID, after int64) (log
 	return &cursor{f: f, followers: b.followers, pos: max(after, f.first-1)}, nil
 }
 
-// Close implements logs.Streams. The node that closes is the one to archive.
+// Close implements logs.Streams. The node that closes a stream archives it.
 func (e *Engine) Close(ctx context.Context, id logservice.ID, how logs.Closing) error {
 	b, name := e.bucket(id)
 	return b.lifecycle.close(ctx, name, how)
@@ -218,7 +218,7 @@ func (e *Engine) List(ctx context.Context, f logs.Filter) ([]logs.Info, error) {
 
 // Due implements logs.Streams.
 func (e *Engine) Due(ctx context.Context) (all []logs.Info, err error) {
-	// First of all: who is alive, and what time it is.
+	// First: the live nodes and the time.
 	if err := e.node.members.heartbeat(ctx); err != nil {
 		return nil, err
 	}
@@ -235,8 +235,8 @@ func (e *Engine) Due(ctx context.Context) (all []logs.Info, err error) {
 // Check implements logs.Checker.
 func (e *Engine) Check(ctx context.Context) error { return e.node.check(ctx) }
 
-// LinkKey returns the key that signs the links of all nodes: own, where it is
-// the first to offer one.
+// LinkKey returns the key that signs the links of all nodes: own, if this node
+// is the first to offer one.
 func (e *Engine) LinkKey(ctx context.Context, own []byte) ([]byte, error) {
 	return e.links.share(ctx, own)
 }

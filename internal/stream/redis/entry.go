@@ -12,10 +12,11 @@ import (
 )
 
 const (
-	// entryCost is about what an entry costs Redis beside its lines.
+	// entryCost is approximately what an entry costs Redis in addition to its
+	// lines.
 	entryCost = 64 + headerSize
-	// mergeBytes is how large a batch grows from entries that come together:
-	// a log that was written line by line is not read so.
+	// mergeBytes is the size up to which entries that arrive together become
+	// one batch: a log that was written line by line is not read line by line.
 	mergeBytes = 64 << 10
 	// lastID follows any sequence in an entry's ID to mean: after it.
 	lastID = "-18446744073709551615"
@@ -31,7 +32,7 @@ type entry struct {
 func (x entry) next() int64 { return x.first + x.lines }
 func (x entry) end() bool   { return x.kind == kindEnd }
 
-// own is what the entry itself costs.
+// own is the cost of the entry itself.
 func (x entry) own() int64 {
 	if x.kind != kindLines {
 		return 0
@@ -66,8 +67,8 @@ func parseEntries(list answer) []entry {
 	return entries
 }
 
-// toBatches makes batches of entries: small neighbours are one, a large entry
-// is several.
+// toBatches makes batches of entries: adjacent small ones become one batch, a
+// large one several.
 func toBatches(entries []entry) []*logs.Batch {
 	var found []*logs.Batch
 	for i := 0; i < len(entries); {
@@ -96,7 +97,7 @@ func toBatches(entries []entry) []*logs.Batch {
 	return found
 }
 
-// cut cuts a batch that is larger than readers move by.
+// cut splits a batch that is larger than what readers take at once.
 func cut(b *logs.Batch) []*logs.Batch {
 	if len(b.Data) <= batches.PieceBytes {
 		return []*logs.Batch{b}
@@ -110,7 +111,7 @@ func cut(b *logs.Batch) []*logs.Batch {
 	return found
 }
 
-// streamsOf reads the answer of XREAD: what came, by key.
+// streamsOf reads the reply of XREAD: entries by key.
 func streamsOf(r rueidis.RedisResult) (map[string]answer, error) {
 	m, err := r.ToMessage()
 	if err != nil {

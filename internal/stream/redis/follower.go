@@ -8,9 +8,9 @@ import (
 	"github.com/harness/log-service/internal/logs"
 )
 
-// follower is a stream as the readers of this node see it. What comes is read
-// once, by the bucket's reader; what came before is read when somebody asks,
-// and kept a while for the others. It lives from its first cursor to its last.
+// follower is a stream as the readers of this node see it. New lines are read
+// once, by the bucket's reader; older ones are read on request, and kept for a
+// while for others. It lives from its first cursor to its last.
 type follower struct {
 	handle        // its generation is set before it has readers
 	id     string // in the hash of the stream's readers
@@ -19,22 +19,22 @@ type follower struct {
 	first   int64 // the sequence of the first line
 
 	dropped atomic.Bool
-	fetches atomic.Int64  // how many entries to read at once, by their size lately
-	loading chan struct{} // holds one while a cursor reads what is not in memory
+	fetches atomic.Int64  // how many entries to read at once, from their recent sizes
+	loading chan struct{} // has an element while a cursor reads lines that are not in memory
 
 	mu       sync.Mutex    // guards what follows
-	resident []*logs.Batch // by sequence; what is not there is in Redis or in a segment
-	end      int64         // lines below exist
-	closed   bool          // none come
-	broken   error         // this node cannot follow any more
-	changed  chan struct{} // closed and dropped when cursors have something to see
+	resident []*logs.Batch // by sequence; other lines are in Redis or in a segment
+	end      int64         // lines before it exist
+	closed   bool          // no more lines follow
+	broken   error         // why this node cannot follow any more
+	changed  chan struct{} // closed and dropped when cursors have news
 
 	refs    int  // cursors; guarded by followers.mu
-	recount bool // they are to be reported again; guarded by followers.mu
+	recount bool // report them again; guarded by followers.mu
 
-	reported int   // cursors that Redis knows of; of followers.report
-	pos      int64 // the next sequence to be read; of the bucket's reader
-	done     bool  // nothing more is to be read; of the bucket's reader
+	reported int   // cursors that Redis knows of; used by followers.report
+	pos      int64 // the next sequence to be read; used by the bucket's reader
+	done     bool  // nothing more is to be read; used by the bucket's reader
 }
 
 // Dropped implements batches.Stream.
@@ -58,7 +58,7 @@ func (f *follower) Evict(first int64) {
 // holds mu.
 func (f *follower) search(seq int64) int {
 	n := len(f.resident)
-	if n > 0 && f.resident[n-1].First <= seq { // the common reader is at the end
+	if n > 0 && f.resident[n-1].First <= seq { // the usual reader is at the end
 		if f.resident[n-1].Next() > seq {
 			return n - 1
 		}
@@ -79,7 +79,7 @@ func (f *follower) drop() {
 	f.memory.Forget()
 }
 
-// insert makes b resident, unless what it covers is already.
+// insert makes b resident, unless its lines already are.
 func (f *follower) insert(b *logs.Batch) {
 	i := f.search(b.First)
 	if f.dropped.Load() || i < len(f.resident) && f.resident[i].First < b.Next() {
@@ -91,7 +91,7 @@ func (f *follower) insert(b *logs.Batch) {
 	f.memory.Add(f, b)
 }
 
-// add takes in what was read: batches, and how far the stream goes.
+// add adds what was read: batches, and the end of the stream.
 func (f *follower) add(found []*logs.Batch, end int64, closed bool) {
 	f.observed(end)
 	f.mu.Lock()
@@ -105,21 +105,21 @@ func (f *follower) add(found []*logs.Batch, end int64, closed bool) {
 	}
 }
 
-// known is the sequence below which this node has seen the stream.
+// known is the sequence up to which this node has seen the stream.
 func (f *follower) known() int64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.end
 }
 
-// appended takes in lines that this node has appended, from first on: they need
-// not come back from Redis to be seen.
+// appended adds lines that this node has appended, from first on, so that they
+// need not be read from Redis.
 func (f *follower) appended(l logs.Lines, first int64) {
 	f.add(cut(&logs.Batch{First: first, Count: l.Count, Data: l.Data}), first+l.Count, false)
 	f.memory.Shrink()
 }
 
-// fail ends the cursors with err: their readers go on elsewhere.
+// fail ends the cursors with err: their readers continue elsewhere.
 func (f *follower) fail(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -8,7 +8,7 @@ import (
 	logservice "github.com/harness/log-service"
 )
 
-// reportRetry is when what could not be reported is reported again.
+// reportRetry is the pause before a failed report is repeated.
 const reportRetry = 2 * time.Second
 
 // followers are the streams of a bucket that have cursors on this node.
@@ -18,7 +18,7 @@ type followers struct {
 	mu      sync.Mutex             // guards what follows, and follower.refs
 	current map[string]*follower   // by name, of the youngest generation
 	all     map[*follower]struct{} // that have cursors
-	leaving []*follower            // whose last cursor is closed, to be reported
+	leaving []*follower            // whose last cursor is closed, but not reported yet
 	version int64                  // changes with all
 
 	changed chan struct{} // the version has
@@ -61,8 +61,8 @@ func (s *followers) change() {
 	poke(s.changed)
 }
 
-// follow returns the follower of a stream with one more cursor. Redis is asked
-// each time: what this node follows may have been deleted meanwhile.
+// follow returns the follower of a stream with one more cursor. It asks Redis
+// each time: the stream that this node follows may have been deleted meanwhile.
 func (s *followers) follow(ctx context.Context, name string) (*follower, error) {
 	s.mu.Lock()
 	f := s.current[name]
@@ -98,16 +98,16 @@ func (s *followers) follow(ctx context.Context, name string) (*follower, error) 
 	}
 }
 
-// tailOf asks how far a stream goes, for a follower: as far as that, replicas
-// have it.
+// tailOf asks Redis for the end of a stream, for a follower: up to there,
+// replicas have it.
 func (k *keyspace) tailOf(ctx context.Context, name, follower, known, gen string) (answer, error) {
 	return k.redis.acked(ctx, func(ctx context.Context, on runner) (answer, error) {
 		return k.redis.measured(ctx, k.redis.scripts.follow, on, k.root, []string{name, k.members.now(), follower, known, gen})
 	})
 }
 
-// adopt lets f follow generation gen, or returns the one that does already:
-// two cursors came at once.
+// adopt makes f follow generation gen, or returns the follower that already
+// does: two cursors may start at once.
 func (s *followers) adopt(f *follower, gen string, next int64) *follower {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -125,7 +125,7 @@ func (s *followers) adopt(f *follower, gen string, next int64) *follower {
 	return f
 }
 
-// leave takes a cursor off f, and drops f with its last one.
+// leave removes a cursor from f, and drops f with the last one.
 func (s *followers) leave(f *follower) {
 	s.mu.Lock()
 	f.refs--
@@ -147,15 +147,15 @@ func (s *followers) leave(f *follower) {
 	}
 }
 
-// youngest returns what this node follows of a stream, of its youngest
-// generation, or nil.
+// youngest returns this node's follower of a stream's youngest generation, or
+// nil.
 func (s *followers) youngest(name string) *follower {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.current[name]
 }
 
-// find returns what this node follows of a generation, or nil.
+// find returns this node's follower of a generation, or nil.
 func (s *followers) find(name, gen string) *follower {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -166,7 +166,7 @@ func (s *followers) find(name, gen string) *follower {
 }
 
 // ended notifies those who follow a stream on this node that it ends before the
-// sequence next. The others read it.
+// sequence next. Other nodes read it.
 func (s *followers) ended(name, gen string, next int64) {
 	if f := s.find(name, gen); f != nil {
 		f.add(nil, next, true)
@@ -183,9 +183,9 @@ func (s *followers) cursors(name, gen string) int {
 	return 0
 }
 
-// report keeps Redis informed of how many cursors this node has, until ctx ends.
-// What changes during a report is in the next one, so a thousand cursors that
-// come together are reported with a call or two.
+// report keeps Redis informed of how many cursors this node has, until ctx
+// ends. Changes during a report are in the next one, so a thousand cursors that
+// start together are reported in one or two calls.
 func (s *followers) report(ctx context.Context) {
 	var again <-chan time.Time
 	for {
@@ -202,7 +202,7 @@ func (s *followers) report(ctx context.Context) {
 	}
 }
 
-// reportAll reports what has changed; false: not all of it reached Redis.
+// reportAll reports the changes; false: not all of them reached Redis.
 func (s *followers) reportAll(ctx context.Context) bool {
 	s.mu.Lock()
 	leaving := s.leaving
@@ -232,7 +232,7 @@ func (s *followers) reportAll(ctx context.Context) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, f := range leaving {
-		if f.gen != "" { // of the others, which never followed, Redis may know none: they would pile up
+		if f.gen != "" { // others never followed, and Redis may not know them: they would pile up
 			s.leaving = append(s.leaving, f)
 		}
 	}
@@ -247,7 +247,7 @@ func (s *followers) reportAgain(f *follower) {
 	poke(s.counts)
 }
 
-// count reports the number of cursors to Redis; false: it did not arrive.
+// count reports the number of cursors to Redis; false: that failed.
 func (f *follower) count(ctx context.Context, cursors int) bool {
 	a, err := f.call(ctx, f.redis.scripts.subscribers, f.name, f.members.now(), f.id, f.gen, itoa(int64(cursors)))
 	if err == nil && a.int(0) == 1 {

@@ -6,15 +6,15 @@ import (
 
 // Kinds of entries.
 const (
-	kindStart = 'o' // stands where the line before the first would, so that a stream is never empty
+	kindStart = 'o' // has the ID of the line before the first, so that a stream is never empty
 	kindLines = 'd'
-	kindGap   = 'g' // lines that a fail-over lost
+	kindGap   = 'g' // lines that a failover lost
 	kindEnd   = 'c'
 )
 
-// header is the name of an entry's one field, whose value is its lines: where
-// the stream stands after it. The newest entry is so all that an append builds
-// on. As text, numbers big-endian, which the scripts read too:
+// header is the name of an entry's only field, whose value is the lines: the
+// state of the stream after it. So an append needs only the newest entry. The
+// scripts read it, too. As text, numbers big-endian:
 //
 //	kind 1, lines 4, bytes 8, cost 8, clock 8, sum 8, span 4, node
 type header struct {
@@ -23,16 +23,16 @@ type header struct {
 	bytes int64  // of all lines so far
 	cost  int64  // of all entries so far; see entryCost
 	clock int64  // when it was added: milliseconds of the service's clock
-	sum   uint64 // of the append that ends with this entry; zero: none is known. Of the end: the next sequence
+	sum   uint64 // of the append that ends with this entry; zero: unknown. In the end mark: the next sequence
 	span  int64  // lines of that append
 	node  string // that added it
 }
 
-// headerSize is that of a header without its node.
+// headerSize is the size of a header without its node.
 const headerSize = 1 + 4 + 8 + 8 + 8 + 8 + 4
 
-// begins reports whether the entry is a start with nothing before it. That of a
-// stream whose entries a Redis has evicted may have segments before it.
+// begins reports whether the entry is a start with nothing before it. If Redis
+// has evicted entries of a stream, segments may precede its start.
 func (h header) begins() bool { return h.kind == kindStart && h.cost == 0 }
 
 func (h header) text() string {
@@ -47,7 +47,7 @@ func (h header) text() string {
 	return string(append(t, h.node...))
 }
 
-// parseHeader reads a header; false: it is none of ours.
+// parseHeader reads a header; false: it is not one.
 func parseHeader(text string) (header, bool) {
 	if len(text) < headerSize {
 		return header{}, false

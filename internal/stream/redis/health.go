@@ -10,7 +10,7 @@ import (
 )
 
 // check reports whether Redis works: it sends a heartbeat, and an append that
-// adds nothing but is refused where one that does would be.
+// adds nothing but is rejected whenever a real one would be.
 func (n *node) check(ctx context.Context) error {
 	err := n.members.heartbeat(ctx)
 	if err == nil {
@@ -31,7 +31,7 @@ func (n *node) check(ctx context.Context) error {
 	return nil
 }
 
-// state says what an error of Redis means, without its addresses.
+// state describes an error of Redis without addresses.
 func state(err string) string {
 	for _, s := range []struct{ mark, means string }{
 		{"LOADING", "Redis is loading its data"},

@@ -15,12 +15,12 @@ var tags = [buckets]string{
 	"10", "3", "61", "43", "11", "2", "60", "42", "12", "1", "63", "41", "13", "0", "62", "40",
 }
 
-// buckets bounds the connections on which a node follows streams. More would
-// let a Cluster of more than sixteen masters help.
+// buckets bounds the connections on which a node follows streams, and the
+// masters of a Cluster that are used.
 const buckets = 16
 
 // nameOf encodes an identity, injectively: the first slash ends the account.
-// The names of an account lie together, in the order of their keys.
+// The names of an account are adjacent, in the order of their keys.
 func nameOf(id logservice.ID) string {
 	return url.PathEscape(id.Account) + "/" + string(id.Key)
 }
@@ -49,7 +49,7 @@ type lexRange struct{ from, to string }
 // empty account is all.
 func rangesOf(account string, prefix logservice.Key) []lexRange {
 	if account == "" {
-		return []lexRange{{"-", "+"}} // the caller sorts the prefix out
+		return []lexRange{{"-", "+"}} // the caller filters by prefix
 	}
 	a := url.PathEscape(account)
 	if prefix == "" {

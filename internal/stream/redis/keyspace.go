@@ -12,7 +12,7 @@ type keyspace struct {
 	*node
 	index int
 	root  string       // begins all of them
-	beat  atomic.Int64 // the number of this node's last heartbeat in the bucket
+	beat  atomic.Int64 // number of this node's last heartbeat in the bucket
 }
 
 // call runs a script on the keys of the bucket; see client.call.
@@ -20,7 +20,7 @@ func (k *keyspace) call(ctx context.Context, s *script, args ...string) (answer,
 	return k.redis.call(ctx, s, k.root, args...)
 }
 
-// handle returns what is done with one generation of a stream; see handle.
+// handle returns the handle of one generation of a stream.
 func (k *keyspace) handle(name, gen string) handle { return handle{k, name, gen} }
 
 // handle is one generation of a stream. An empty generation is not known yet.
@@ -29,14 +29,14 @@ type handle struct {
 	name, gen string
 }
 
-// key names what is kept of the generation, by the kind of key; see doc.go.
+// key returns the name of a key of the generation, by its kind; see doc.go.
 func (h handle) key(kind string) string { return h.root + kind + ":" + h.gen + ":" + h.name }
 
 // meta names the hash of the stream, of whatever generation.
 func (h handle) meta() string { return h.root + "s:" + h.name }
 
-// observed marks that this node saw the stream get as far as next, or is about
-// to report so.
+// observed marks that this node saw the stream advance to next, or is about to
+// report that.
 func (h handle) observed(next int64) {
 	if next > 1 { // otherwise there is nothing to lose
 		h.mark(mark{next: next})

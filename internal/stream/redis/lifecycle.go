@@ -24,7 +24,7 @@ func (l *lifecycle) open(ctx context.Context, name string, o logs.OpenOptions) e
 	ttl = min(ttl, logservice.MaxTTL)
 	truncate, gen, seen := "0", "", int64(0)
 	if o.Truncate {
-		// Lines that this node saw and a fail-over lost were lines of an attempt.
+		// Lines that this node saw and a failover lost belong to an attempt.
 		truncate = "1"
 		gen, seen = l.seen(name)
 	}
@@ -48,9 +48,10 @@ func (l *lifecycle) open(ctx context.Context, name string, o logs.OpenOptions) e
 	return nil
 }
 
-// close ends a stream. The node that closes is the one to archive.
+// close ends a stream. The node that closes a stream archives it.
 func (l *lifecycle) close(ctx context.Context, name string, how logs.Closing) error {
-	// What this node saw and a fail-over lost is noted: nobody comes who has it.
+	// Lines that this node saw and a failover lost are recorded as a gap: no
+	// writer will send them again.
 	gen, seen := l.seen(name)
 	a, err := l.call(ctx, l.redis.scripts.close, name, l.members.now(), l.id(), encodeHow(how), gen, itoa(seen))
 	if err != nil {
@@ -66,7 +67,7 @@ func (l *lifecycle) close(ctx context.Context, name string, how logs.Closing) er
 	return nil
 }
 
-// seen is how far this node saw the stream get, and of which generation.
+// seen is how far this node saw the stream advance, and in which generation.
 func (l *lifecycle) seen(name string) (gen string, next int64) {
 	gen, next = l.tails.seen(name)
 	f := l.followers.youngest(name)
@@ -80,7 +81,7 @@ func (l *lifecycle) seen(name string) (gen string, next int64) {
 }
 
 // delete deletes a stream: the one of generation gen that claimant has claimed,
-// or whichever there is where both are empty.
+// or any if both are empty.
 func (l *lifecycle) delete(ctx context.Context, name, gen, claimant string) error {
 	a, err := l.call(ctx, l.redis.scripts.delete, name, l.members.now(), gen, claimant)
 	if err != nil {

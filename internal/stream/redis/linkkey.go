@@ -14,10 +14,10 @@ type linkKey struct {
 	redis  *client
 	log    *slog.Logger
 	name   string                 // in Redis
-	shared atomic.Pointer[[]byte] // by all nodes; nil: not asked for
+	shared atomic.Pointer[[]byte] // by all nodes; nil: not requested
 }
 
-// share returns the key that signs the links of all nodes: own, where it is
+// share returns the key that signs the links of all nodes: own, if this node is
 // the first to offer one.
 func (l *linkKey) share(ctx context.Context, own []byte) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
@@ -36,7 +36,7 @@ func (l *linkKey) share(ctx context.Context, own []byte) ([]byte, error) {
 	return shared, nil
 }
 
-// offer stores a key where Redis has none.
+// offer stores a key if Redis has none.
 func (l *linkKey) offer(ctx context.Context, own []byte) error {
 	set := l.redis.B().Set().Key(l.name).Value(rueidis.BinaryString(own)).Nx().Build()
 	if err := l.redis.Do(ctx, set).Error(); err != nil && !rueidis.IsRedisNil(err) {
@@ -45,8 +45,8 @@ func (l *linkKey) offer(ctx context.Context, own []byte) error {
 	return nil
 }
 
-// restore gives a Redis that was flushed the key that links are signed
-// with, before a node that starts anew makes another one.
+// restore stores the key that signs links in a Redis that was flushed, before a
+// starting node makes another one.
 func (l *linkKey) restore(ctx context.Context) {
 	if shared := l.shared.Load(); shared != nil {
 		if err := l.offer(ctx, *shared); err != nil {

@@ -68,8 +68,8 @@ func (l *listing) info(found answer) (logs.Info, bool) {
 	return info, true
 }
 
-// subscribers counts the cursors of all nodes that are alive; those of this node
-// it knows better than Redis.
+// subscribers counts the cursors of all live nodes; this node's own count is
+// more accurate than Redis's.
 func (l *listing) subscribers(name, gen string, reported answer) int {
 	n := l.followers.cursors(name, gen)
 	for i := 0; i+1 < len(reported); i += 2 {
@@ -93,8 +93,8 @@ func (l *listing) stat(ctx context.Context, account, name string) (logs.Info, er
 	return infos[0], nil
 }
 
-// due describes the streams that somebody must see to, unless another node does;
-// what is left of deleted ones is removed.
+// due describes the streams that need attention, unless another node attends to
+// them, and removes what is left of deleted ones.
 func (l *listing) due(ctx context.Context) (infos []logs.Info, err error) {
 	a, err := l.call(ctx, l.redis.scripts.due, "", l.members.now(), itoa(maxDue), itoa(nodeLease.Milliseconds()), l.policy.mayInfo())
 	if err != nil {

@@ -9,11 +9,12 @@ import (
 	"github.com/harness/log-service/internal/logs"
 )
 
-// nextBytes is about how much one Next returns; see package stream.
+// nextBytes is approximately how much one Next returns; see package stream.
 const nextBytes = 256 << 10
 
-// load reads lines after the sequence after from Redis or the blob store; cursors that
-// want the same wait for one of them. No batches and no error: try again.
+// load reads lines after the sequence after from Redis or the blob store;
+// cursors that need the same lines wait for one of them. No batches and no
+// error: try again.
 func (f *follower) load(ctx context.Context, after int64) ([]*logs.Batch, error) {
 	select {
 	case f.loading <- struct{}{}:
@@ -43,7 +44,7 @@ func (f *follower) load(ctx context.Context, after int64) ([]*logs.Batch, error)
 	if len(entries) == 0 {
 		return nil, &logservice.UnavailableError{Cause: errors.New("redis: the lines of a stream are gone")}
 	}
-	if f.redis.replicas > 0 { // those at the end may be on no replica yet
+	if f.redis.replicas > 0 { // the last entries may be on no replica yet
 		end := f.known()
 		entries = slices.DeleteFunc(entries, func(x entry) bool { return x.first >= end && x.first > after+1 })
 	}
@@ -62,9 +63,10 @@ func (f *follower) loadSegment(ctx context.Context, s segment, after int64) ([]*
 	return first(found, nextBytes), nil
 }
 
-// lostSegment makes a gap of a segment that is not in the store. It was deleted there
-// by somebody else, or with the stream, which an old snapshot of Redis brought
-// back. Segments of a stream that is deleted are removed while a hung node reads.
+// lostSegment makes a gap of a segment that is not in the store. It was deleted
+// by another program, or with the stream, which an old snapshot of Redis
+// restored. Segments of a deleted stream may also be removed while a hung node
+// reads them.
 func (f *follower) lostSegment(ctx context.Context, s segment, after int64, cause error) ([]*logs.Batch, error) {
 	if current, err := f.isCurrent(ctx); err != nil || !current {
 		return nil, segmentError(cause)
@@ -73,12 +75,12 @@ func (f *follower) lostSegment(ctx context.Context, s segment, after int64, caus
 	return []*logs.Batch{logs.NewGap(after+1, s.next-after-1)}, nil
 }
 
-// loaded takes in entries, and returns what of them is after the sequence after.
+// loaded adds entries, and returns their lines after the sequence after.
 func (f *follower) loaded(entries []entry, after int64) []*logs.Batch {
 	size := 0
 	for i, x := range entries {
 		if i > 0 && x.first != entries[i-1].next() {
-			entries = entries[:i] // what follows is asked for separately
+			entries = entries[:i] // the rest is requested separately
 			break
 		}
 		size += len(x.data) + 1
@@ -87,14 +89,14 @@ func (f *follower) loaded(entries []entry, after int64) []*logs.Batch {
 	last := entries[len(entries)-1]
 	found := toBatches(entries)
 	from := entries[0].first
-	if entries[0].end() { // this node may have seen more, which is lost
+	if entries[0].end() { // this node may have seen more lines, which are lost
 		from = max(from, f.known())
 	}
 	if from > after+1 {
 		found = append([]*logs.Batch{logs.NewGap(after+1, from-after-1)}, found...)
 	}
 	f.add(found, last.next(), last.end())
-	for len(found) > 0 && found[0].Last() <= after { // of an entry that is several batches
+	for len(found) > 0 && found[0].Last() <= after { // parts of an entry that is several batches
 		found = found[1:]
 	}
 	if len(found) > 0 && found[0].First <= after {
@@ -103,7 +105,7 @@ func (f *follower) loaded(entries []entry, after int64) []*logs.Batch {
 	return first(found, nextBytes)
 }
 
-// first is as many of found as one Next returns.
+// first returns as much of found as one Next returns.
 func first(found []*logs.Batch, limit int) []*logs.Batch {
 	n := 0
 	for i, b := range found {

@@ -21,7 +21,7 @@ import (
 )
 
 // rollBack lets Redis lose what was added to the stream since save, as a
-// fail-over does: with its connections.
+// failover does: with its connections.
 func rollBack(s *redistest.Server, key string) {
 	s.Do("COPY", key+"-before", key, "REPLACE")
 	s.Do("CLIENT", "KILL", "TYPE", "normal")

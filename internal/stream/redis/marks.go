@@ -17,20 +17,20 @@ import (
 const (
 	// marksFile is the file of marks in Config.Dir.
 	marksFile = "redis-marks"
-	// maxMarks bounds the generations of a bucket that have a mark: with the
-	// names of usual logs 64 Ki of them take some 10 MB in memory and on disk.
+	// maxMarks bounds the generations of a bucket that have a mark: 64 Ki of
+	// them, with usual names, take some 10 MB in memory and on disk.
 	maxMarks = 4096
 )
 
-// mark is the last that this node acknowledged, or showed to a reader, of one
-// generation of a stream: what a Redis that has lost its latest writes is
-// compared with.
+// mark is the last state of a generation of a stream that this node
+// acknowledged or showed to a reader. A Redis that has lost its latest writes
+// is compared with it.
 type mark struct {
 	bucket    int
 	name, gen string
 	state     byte         // markOpen, markClosed or markDeleted
 	how       logs.Closing // of a closed stream
-	next      int64        // lines below it existed
+	next      int64        // lines before it existed
 	beat      int64        // of this node, when the mark was set; see monitor.go
 	at        int64        // where its record is in the file
 }
@@ -43,10 +43,10 @@ const (
 )
 
 // marks are the high-water marks of this node, in memory and in a small file,
-// so that they outlive a restart of Redis and of the node at the same time.
-// A mark is written before what it is about is acknowledged, and left to the
-// operating system: it survives the end of the process at once, and a power
-// failure after the next sync, within seconds.
+// so that they outlive a restart of Redis and of the node at the same time. A
+// mark is written to the page cache before the change is acknowledged: it
+// survives the end of the process at once, and a power failure after the next
+// sync, within seconds.
 //
 // The file is a magic of 16 bytes, then records aligned to 16 bytes:
 //
@@ -76,7 +76,7 @@ const (
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // openMarks reads the marks in dir; an empty dir keeps them in memory only. A
-// file that is damaged counts as far as it is whole.
+// damaged file is read up to the damage.
 func openMarks(dir string, log *slog.Logger) (*marks, error) {
 	k := &marks{log: log, m: map[string]*mark{}}
 	if dir == "" {
@@ -108,7 +108,7 @@ func (k *marks) close() error {
 	return err
 }
 
-// sync makes what was marked so far survive a power failure.
+// sync makes the marks so far survive a power failure.
 func (k *marks) sync(context.Context) {
 	k.mu.Lock()
 	file, dirty := k.file, k.dirty
@@ -142,9 +142,9 @@ func (k *marks) set(now mark) {
 	k.write(m, false)
 }
 
-// put adds a mark in memory. The bucket's oldest is dropped where there are
-// too many: one that is still written to returns with its next append, and may
-// so be in the file twice.
+// put adds a mark in memory. If there are too many, the bucket's oldest is
+// dropped: if its stream is still written to, it returns with the next append,
+// and may then be in the file twice.
 func (k *marks) put(m *mark) {
 	if old := k.m[m.gen]; old != nil {
 		*old = *m
@@ -159,8 +159,8 @@ func (k *marks) put(m *mark) {
 	*o = append(*o, m.gen)
 }
 
-// write writes a mark to the file. Appends do not depend on it: where it fails,
-// marks are kept in memory only.
+// write writes a mark to the file. Appends do not depend on it: if it fails,
+// marks are kept only in memory.
 func (k *marks) write(m *mark, added bool) {
 	if k.file == nil {
 		return
@@ -191,7 +191,7 @@ func (k *marks) append(m *mark) error {
 	return err
 }
 
-// rewrite makes a file of the marks in memory, in place of the one there is.
+// rewrite replaces the file by one with the marks in memory.
 func (k *marks) rewrite() error {
 	file, err := os.OpenFile(k.path+".new", os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
@@ -210,7 +210,7 @@ func (k *marks) rewrite() error {
 		err = os.Rename(file.Name(), k.path)
 	}
 	if dir, err := os.Open(filepath.Dir(k.path)); err == nil {
-		_ = dir.Sync() // some systems cannot: then the old file may be there after a power failure
+		_ = dir.Sync() // some systems cannot: then the old file may return after a power failure
 		_ = dir.Close()
 	}
 	if err != nil {
@@ -260,7 +260,7 @@ func (m *mark) appendName(to []byte) []byte {
 	return append(to, make([]byte, -len(to)&15)...)
 }
 
-// parseMarks reads a file, up to where it is torn.
+// parseMarks reads a file up to its torn end.
 func parseMarks(file []byte) (all []*mark) {
 	if len(file) < len(marksMagic) || string(file[:len(marksMagic)]) != marksMagic {
 		return nil

@@ -12,31 +12,31 @@ import (
 )
 
 const (
-	// nodeLease is how long a node may be silent before others take its work
-	// over: a few heartbeats, and longer than a call may take.
+	// nodeLease is how long a node may be silent before others take over its
+	// work: a few heartbeats, and longer than a call may take.
 	nodeLease = 15 * time.Second
-	// longestStep is the most that the service's clock moves at once; what a
-	// clock jumps by beyond it never was.
+	// longestStep is the most that the service's clock advances at once; longer
+	// jumps of a clock are ignored.
 	longestStep = 5 * time.Second
-	// clockSlack is how far a node's idea of the service's clock may be off
-	// before it is set: below it the two are the same but for the network.
+	// clockSlack is how far a node's copy of the service's clock may be off
+	// before it is set: smaller differences are network delays.
 	clockSlack = time.Second
 )
 
-// members is what this node knows of the nodes of the service, and of their
+// members is what this node knows about the nodes of the service and their
 // clock; see heartbeat.lua.
 type members struct {
 	redis *client
 	log   *slog.Logger
 	root  string // of the keys
-	self  string // this run of this node; no two are alike
-	// returned is called when Redis answers that was away; set before run.
+	self  string // this run of this node; unique
+	// returned is called when Redis responds again; set before run.
 	returned func()
 
 	mu    sync.Mutex // guards what follows
 	base  time.Duration
-	at    time.Time // when the clock was at base
-	last  time.Time // of the last heartbeat that Redis answered
+	at    time.Time // when the clock showed base
+	last  time.Time // of the last answered heartbeat
 	alive map[string]bool
 }
 
@@ -47,7 +47,7 @@ func (m *members) beat(ctx context.Context) {
 	}
 }
 
-// heartbeat reports that this node is alive, and learns who else is.
+// heartbeat reports that this node is alive, and learns which others are.
 func (m *members) heartbeat(ctx context.Context) error {
 	a, err := m.redis.call(ctx, m.redis.scripts.heartbeat, m.root, "", "", m.self, itoa(longestStep.Milliseconds()), "0")
 	if err != nil {
@@ -68,7 +68,7 @@ func (m *members) heartbeat(ctx context.Context) error {
 	return nil
 }
 
-// set takes in what a heartbeat brought; away: those before failed.
+// set applies the result of a heartbeat; away: earlier ones failed.
 func (m *members) set(clock time.Duration, alive map[string]bool) (away bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -81,13 +81,13 @@ func (m *members) set(clock time.Duration, alive map[string]bool) (away bool) {
 	return away
 }
 
-// clockAt is the service's clock. While Redis does not answer it stands still
-// after a moment, as it does for everybody. The caller holds mu.
+// clockAt is the service's clock. While Redis does not respond, it soon stops,
+// as it does on all nodes. The caller holds mu.
 func (m *members) clockAt(now time.Time) time.Duration {
 	return m.base + min(now.Sub(m.at), m.last.Sub(m.at)+longestStep)
 }
 
-// now is the service's clock in milliseconds, as scripts take it.
+// now is the service's clock in milliseconds, for scripts.
 func (m *members) now() string { return itoa(m.clock().Milliseconds()) }
 
 func (m *members) clock() time.Duration {
@@ -96,20 +96,20 @@ func (m *members) clock() time.Duration {
 	return m.clockAt(time.Now())
 }
 
-// isAlive reports whether a node has sent heartbeats lately.
+// isAlive reports whether a node has sent heartbeats recently.
 func (m *members) isAlive(node string) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return node == m.self || m.alive[node]
 }
 
-// isDead reports whether a node has sent no heartbeat lately, for certain: it
-// may have started after the last heartbeat of this node.
+// isDead reports whether a node has certainly sent no heartbeat recently: one
+// that is not alive may have started after this node's last heartbeat.
 func (m *members) isDead(ctx context.Context, node string) bool {
 	return !m.isAlive(node) && m.heartbeat(ctx) == nil && !m.isAlive(node)
 }
 
-// allAlive are the nodes that are alive.
+// allAlive returns the live nodes.
 func (m *members) allAlive() []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -129,13 +129,13 @@ func (m *members) leave(ctx context.Context) {
 	}
 }
 
-// nodeRun names a run of the node name; what separates the parts of names is
-// taken out of it.
+// nodeRun names a run of the node name, without the characters that separate
+// the parts of names.
 func nodeRun(name string) string {
 	return strings.NewReplacer("/", "-", "#", "-").Replace(name) + "#" + token()
 }
 
-// nodeName is what people call the node that is at work as run.
+// nodeName is the name that people gave the node of a run.
 func nodeName(run string) string {
 	name, _, _ := strings.Cut(run, "#")
 	return name

@@ -8,23 +8,23 @@ import (
 // maxReconcile is how many streams one script reconciles: some milliseconds.
 const maxReconcile = 100
 
-// monitor finds out whether Redis has lost something of a bucket: it was
-// flushed, or restarted or replaced with less than it had. Redis answers each
-// heartbeat with the number of the one before, and so proves that it has all
-// that was written until that was sent.
+// monitor detects whether Redis has lost changes of a bucket: it was flushed,
+// or it restarted or was replaced with older data. Redis answers each heartbeat
+// with the number of the previous one, and so proves that it has everything
+// that was written before that was sent.
 type monitor struct {
 	*keyspace
 	lost func() // called when Redis has lost something
 
 	acked int64 // the last heartbeat that Redis answered
 	dials int64 // of this node at that time
-	// doubt is the heartbeat from which on marks are to be compared with what
-	// Redis has; negative: none are.
+	// doubt is the heartbeat from which on marks must be compared with Redis;
+	// negative: none.
 	doubt int64
 }
 
-// start reports to Redis all that this node knows of the bucket from its last
-// run, before it serves anybody.
+// start reports to Redis what this node knows of the bucket from its last run,
+// before it serves requests.
 func (m *monitor) start(ctx context.Context) error {
 	if err := m.heartbeat(ctx); err != nil {
 		return err
@@ -33,7 +33,7 @@ func (m *monitor) start(ctx context.Context) error {
 	return m.reconcile(ctx)
 }
 
-// observe sends a heartbeat and reconciles what it shows to be lost, in the
+// observe sends a heartbeat and reconciles what Redis has lost, in the
 // background.
 func (m *monitor) observe(ctx context.Context) {
 	err := m.heartbeat(ctx)
@@ -45,7 +45,8 @@ func (m *monitor) observe(ctx context.Context) {
 	}
 }
 
-// heartbeat sends one, and notes from which on Redis may lack something.
+// heartbeat sends a heartbeat, and records from which one on Redis may lack
+// changes.
 func (m *monitor) heartbeat(ctx context.Context) error {
 	dials := m.redis.dials.Load()
 	n := m.beat.Add(1)
@@ -70,8 +71,8 @@ func (m *monitor) heartbeat(ctx context.Context) error {
 	return nil
 }
 
-// reconcile compares the marks that are in doubt with what Redis has, which
-// takes in what it lacks.
+// reconcile compares the marks in doubt with Redis, and applies what Redis
+// lacks.
 func (m *monitor) reconcile(ctx context.Context) error {
 	if m.doubt < 0 {
 		return nil
@@ -104,13 +105,13 @@ func (m *monitor) reconcile(ctx context.Context) error {
 	}
 	m.doubt = -1
 	if longer+closed+deleted > 0 {
-		m.redis.dials.Add(1) // what others know now
+		m.redis.dials.Add(1) // for what others know
 		m.log.Warn("Redis lost acknowledged changes to logs", "longer", longer, "closed", closed, "deleted", deleted)
 	}
 	return nil
 }
 
-// What reconcile.lua answers for a stream, where it did something.
+// Results of reconcile.lua for a stream that it changed.
 const (
 	reconciledLonger  = 2
 	reconciledClosed  = 3

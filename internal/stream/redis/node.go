@@ -8,7 +8,7 @@ import (
 	"github.com/harness/log-service/internal/stream/batches"
 )
 
-// node is what all parts of an engine share.
+// node is shared by all parts of an engine.
 type node struct {
 	log     *slog.Logger
 	redis   *client
@@ -17,10 +17,10 @@ type node struct {
 	marks   *marks
 	memory  *batches.Memory
 	recent  *batches.RecentBudget // of the appends that tails remember
-	store   logs.Store            // takes the older lines
+	store   logs.Store            // for the older lines
 	codec   *archive.Codec
 	work    *work
 }
 
-// id names this run of this node; no two are alike.
+// id identifies this run of this node uniquely.
 func (n *node) id() string { return n.members.self }

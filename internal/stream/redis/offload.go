@@ -15,7 +15,7 @@ import (
 
 const (
 	// maxSegment bounds the lines of one segment, in bytes before compression:
-	// what offloading holds in memory.
+	// the memory for offloading.
 	maxSegment = 4 << 20
 	// Retries of an offload.
 	firstRetry = 250 * time.Millisecond
@@ -27,7 +27,7 @@ const (
 type offloader struct {
 	*keyspace
 	limit int64  // bytes of a stream in Redis
-	tails *tails // which are notified
+	tails *tails // to be notified
 
 	mu      sync.Mutex      // guards running
 	running map[string]bool // by generation; true: lines were added since it began
@@ -37,8 +37,8 @@ func newOffloader(k *keyspace, limit int64, t *tails) *offloader {
 	return &offloader{keyspace: k, limit: limit, tails: t, running: map[string]bool{}}
 }
 
-// begin reports whether the caller is to offload; whoever does already will
-// check again.
+// begin reports whether the caller must offload; otherwise the one that already
+// does will check again.
 func (o *offloader) begin(gen string) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -75,7 +75,7 @@ func (o *offloader) start(h handle) {
 			case err == nil:
 				retry.Reset()
 				continue
-			case stored: // a log that is long never ends: each fault is a new one
+			case stored: // a long log may never end: each fault is a new one
 				retry.Reset()
 			}
 			pause := retry.Next(0)
@@ -119,24 +119,24 @@ func (o *offloader) offload(ctx context.Context, h handle) (stored bool, err err
 		if more {
 			continue
 		}
-		// Also where nothing but the newest entry is left.
+		// Even if only the newest entry is left.
 		if again, err := o.release(ctx, h, c); err != nil || !again {
 			return stored, err
 		}
 	}
 }
 
-// What offload.lua answers.
+// Results of offload.lua.
 const (
 	offloadGone = iota
 	offloadMine
 	offloadHeld
 )
 
-// offloadClaim is what is known of the offloading of a stream.
+// offloadClaim is the state of the offloading of a stream.
 type offloadClaim struct {
 	is         int64
-	unrecorded map[string]string // segments that are none yet, and the nodes that store them
+	unrecorded map[string]string // segments not recorded yet, and the nodes that store them
 	holder     string
 	first      int64 // not in a segment
 	offloaded  int64 // cost of what is
@@ -145,8 +145,8 @@ type offloadClaim struct {
 
 func (c offloadClaim) inRedis() int64 { return c.total - c.offloaded }
 
-// claim claims the offloading of a stream's oldest lines, from this node or one
-// that is dead, and notes that a segment is being stored.
+// claim claims the offloading of a stream's oldest lines, also from a dead
+// node, and records that a segment is being stored.
 func (o *offloader) claim(ctx context.Context, h handle, dead, segment string) (offloadClaim, error) {
 	a, err := h.call(ctx, h.redis.scripts.offload, h.name, h.members.now(), h.id(), h.gen, dead, segment)
 	if err != nil {
@@ -169,14 +169,15 @@ func (o *offloader) claim(ctx context.Context, h handle, dead, segment string) (
 	return c, nil
 }
 
-// release releases the claim c, unless again: others have added much since.
+// release releases the claim c, unless again is set because others have added
+// much since.
 func (o *offloader) release(ctx context.Context, h handle, c offloadClaim) (again bool, err error) {
 	a, err := h.call(ctx, h.redis.scripts.release, h.name, h.members.now(), h.id(), h.gen, itoa(c.total), itoa(o.limit))
 	return a.int(0) == 1, err
 }
 
-// dropUnrecorded removes segments that this node or a dead one stored, perhaps,
-// and did not record. Who holds the claim may still record its own.
+// dropUnrecorded removes segments that this node or a dead one may have stored
+// but did not record. The holder of the claim may still record its own.
 func (o *offloader) dropUnrecorded(ctx context.Context, h handle, c offloadClaim) error {
 	for segment, node := range c.unrecorded {
 		if node == c.holder || node != h.id() && !h.members.isDead(ctx, node) {
@@ -189,7 +190,7 @@ func (o *offloader) dropUnrecorded(ctx context.Context, h handle, c offloadClaim
 	return nil
 }
 
-// drop removes what is stored of a segment that is not recorded.
+// drop removes an unrecorded segment from the store.
 func (o *offloader) drop(ctx context.Context, h handle, segment string) error {
 	if s, ok := parseSegment(h.gen, segment); ok {
 		if err := h.store.Delete(ctx, s.id); err != nil {
@@ -204,9 +205,9 @@ func (o *offloader) drop(ctx context.Context, h handle, segment string) error {
 	return nil
 }
 
-// storeSegment makes the lines from c.first on a segment: noted in Redis,
+// storeSegment makes a segment of the lines from c.first on: named in Redis,
 // durable in the blob store, then recorded in Redis, then trimmed there. It can
-// fail anywhere: what is not recorded is not a segment, is removed, and is
+// fail at any step: what is not recorded is not a segment, is removed, and is
 // stored again under another name. False: there is nothing to offload.
 func (o *offloader) storeSegment(ctx context.Context, h handle, dead string, c offloadClaim) (bool, error) {
 	entries, err := o.oldest(ctx, h, c.first)
@@ -230,7 +231,7 @@ func (o *offloader) storeSegment(ctx context.Context, h handle, dead string, c o
 		itoa(s.first), itoa(s.next), s.name(), itoa(last.cost),
 		rueidis.BinaryString(trace), itoa(appends), itoa(youngest), itoa(batches.RecentTime.Milliseconds()), itoa(batches.MaxRecent))
 	if err != nil {
-		return false, err // it may be recorded: the next claim shows
+		return false, err // it may be recorded: the next claim shows that
 	}
 	if a.int(0) == 0 {
 		return true, o.drop(ctx, h, s.name())
@@ -239,7 +240,7 @@ func (o *offloader) storeSegment(ctx context.Context, h handle, dead string, c o
 }
 
 // oldest reads as many of the entries from first on as make a segment. The
-// newest entry of a stream stays in Redis: appends build on it.
+// newest entry of a stream stays in Redis: appends are based on it.
 func (o *offloader) oldest(ctx context.Context, h handle, first int64) ([]entry, error) {
 	most := min(max(o.limit/4, 1), maxSegment)
 	var all []entry
@@ -266,7 +267,7 @@ func (n *node) encode(entries []entry, next int64) (*bytes.Buffer, logs.BlobInfo
 	w := n.codec.NewWriter(&out)
 	for _, x := range entries {
 		found := []*logs.Batch{x.batch()}
-		if x.first > next { // lost, and not noted
+		if x.first > next { // lost, and not recorded
 			found = []*logs.Batch{logs.NewGap(next, x.first-next), found[0]}
 		}
 		for _, f := range found {

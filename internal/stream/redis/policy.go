@@ -18,7 +18,7 @@ const noEviction = "noeviction"
 // policyRefresh is how often the policy of a running Redis is read again.
 const policyRefresh = time.Minute
 
-// policy is what is known of what Redis does when it is full.
+// policy is what is known about what Redis does when it is full.
 type policy struct {
 	redis *client
 	log   *slog.Logger
@@ -29,15 +29,15 @@ type policy struct {
 	info   bool       // this node may call INFO
 }
 
-// evictsError says which policy a Redis has.
+// evictsError reports the policy of a Redis that evicts.
 type evictsError struct{ addr, policy string }
 
 func (e *evictsError) Error() string {
 	return fmt.Sprintf("the maxmemory-policy of %s is %s: when it is full it drops live logs", e.addr, e.policy)
 }
 
-// check reads maxmemory-policy of every Redis that this node knows, where
-// it may, and refuses those that evict.
+// check reads maxmemory-policy of every known Redis, if permitted, and rejects
+// those that evict.
 func (p *policy) check(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -69,7 +69,7 @@ func (p *policy) recheck(ctx context.Context) {
 	}
 }
 
-// readPolicy asks one Redis for its policy, empty where it may not be read; info
+// readPolicy returns the policy of one Redis, empty if it may not be read; info
 // reports whether INFO may be called.
 func readPolicy(ctx context.Context, c rueidis.Client) (name string, info bool) {
 	text, err := c.Do(ctx, c.B().Info().Section("memory").Build()).ToString()
@@ -83,8 +83,8 @@ func readPolicy(ctx context.Context, c rueidis.Client) (name string, info bool) 
 	return config["maxmemory-policy"], info
 }
 
-// checkFrequencies finds out, where the policy cannot be read, whether Redis
-// counts how often keys are used: it does so only to evict the others.
+// checkFrequencies checks, if the policy cannot be read, whether Redis counts
+// how often keys are used: it does so only to evict others.
 func (p *policy) checkFrequencies(ctx context.Context, root string) error {
 	p.mu.Lock()
 	known := p.name != ""
@@ -98,8 +98,8 @@ func (p *policy) checkFrequencies(ctx context.Context, root string) error {
 	return &evictsError{"the Redis of " + root, "one that evicts the least frequently used"}
 }
 
-// observe takes in for how much longer an evicted canary of one of the buckets
-// counts, none where that is not positive.
+// observe records for how much longer an evicted canary of a bucket counts;
+// none if not positive.
 func (p *policy) observe(left time.Duration) {
 	if left <= 0 {
 		return
@@ -114,11 +114,11 @@ func (p *policy) observe(left time.Duration) {
 	}
 }
 
-// left is for how much longer an evicted canary counts. The caller holds mu.
+// left is how much longer an evicted canary counts. The caller holds mu.
 func (p *policy) left() time.Duration { return time.Until(p.evicts) }
 
 // evicted is an argument of scripts: the milliseconds for which an evicted
-// canary still counts. A Redis that evicts may evict what it was told of it.
+// canary still counts. A Redis that evicts may also evict its record of that.
 func (p *policy) evicted() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -140,8 +140,8 @@ func (p *policy) err() error {
 
 var errEvicts = errors.New("evicts: maxmemory-policy is not noeviction")
 
-// mayInfo is an argument of scripts: whether they may call INFO. Those of a user
-// who may not would fill Redis's list of refused calls.
+// mayInfo is an argument of scripts: whether they may call INFO. Without
+// permission the calls would fill Redis's list of rejected calls.
 func (p *policy) mayInfo() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -6,16 +6,16 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// Bounds of the entries that one read of old lines takes, unless it is known
-// how large they are about: some MB at the most, whatever their size.
+// Bounds of the entries in one read of old lines, unless their approximate size
+// is known: at most some MB, whatever their size.
 const (
 	firstFetch = 16
 	maxFetch   = 256
 )
 
-// entries reads the entry of the line after the sequence after, where Redis has
-// it, and up to count of those that follow. Lines that are missing between them
-// are in a segment, or lost.
+// entries reads the entry of the line after the sequence after, if Redis has
+// it, and up to count later ones. Lines that are missing between them are in a
+// segment, or lost.
 func (h handle) entries(ctx context.Context, after, count int64) ([]entry, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()

@@ -17,26 +17,26 @@ import (
 const (
 	// maxEntries bounds what one read takes of each stream.
 	maxEntries = 32
-	// readBlock is how long a read waits in Redis before it is made anew.
-	// Nothing depends on it but how soon a connection is given up whose other
-	// end is gone without a word, and how soon keys are missed.
+	// readBlock is how long a read blocks in Redis before it is repeated. It
+	// only determines how soon a connection with a lost peer is abandoned, and
+	// how soon missing keys are noticed.
 	readBlock = 10 * time.Second
 	// Retries of a read.
 	firstReread = 50 * time.Millisecond
 	lastReread  = 2 * time.Second
-	// maxResync bounds the calls at once that ask how far streams go.
+	// maxResync bounds the concurrent calls that ask for the ends of streams.
 	maxResync = 16
 )
 
-// reader reads what comes for the followers of a bucket, over one connection
-// that waits in Redis. Nothing is read while there are none.
+// reader reads new entries for the followers of a bucket, over one connection
+// that blocks in Redis. It reads nothing while there are no followers.
 type reader struct {
 	*followers
 
 	verified time.Time // when the keys of followers were last checked; used by run alone
 
 	mu      sync.Mutex // guards what follows
-	cancel  func()     // ends the read that waits in Redis; nil: none does
+	cancel  func()     // ends the read that blocks in Redis; nil: none does
 	version int64      // of the followers that are being read
 	woken   int64      // wake-ups sent
 
@@ -65,7 +65,7 @@ func (r *reader) run(ctx context.Context) {
 	}
 }
 
-// read waits for followers, and then for what comes for them.
+// read waits for followers, and then for new entries for them.
 func (r *reader) read(ctx context.Context) error {
 	c, release := r.redis.Dedicate()
 	defer release()
@@ -109,7 +109,7 @@ func (r *reader) read(ctx context.Context) error {
 	return nil
 }
 
-// begin returns what is to be read now. From here on a change wakes the read.
+// begin returns what is to be read now. From now on a change wakes the read.
 func (r *reader) begin(ctx context.Context, cancel func()) (followers []*follower, woken int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -133,7 +133,7 @@ func (r *reader) end() {
 	r.mu.Unlock()
 }
 
-// interrupt ends the read that waits in Redis, with its connection.
+// interrupt ends the read that blocks in Redis, with its connection.
 func (r *reader) interrupt() {
 	r.mu.Lock()
 	cancel := r.cancel
@@ -143,9 +143,8 @@ func (r *reader) interrupt() {
 	}
 }
 
-// wake wakes the read that waits in Redis when there are other followers,
-// through Redis: its own stream is among those that are read. It runs until ctx
-// ends.
+// wake wakes the read that blocks in Redis when the followers change, through
+// Redis: the read includes a stream of its own. It runs until ctx ends.
 func (r *reader) wake(ctx context.Context) {
 	for {
 		select {
@@ -166,14 +165,14 @@ func (r *reader) wake(ctx context.Context) {
 			continue
 		}
 		if err := r.sendWake(ctx, id); err != nil {
-			r.interrupt() // Redis is away: run sees to it
+			r.interrupt() // Redis is unavailable: run handles it
 		}
 	}
 }
 
-// verify returns an error where keys of followed streams are gone: a read would
-// wait for them for ever. Another program removed them, or a Redis that evicts,
-// or they are of a stream that was deleted, which readers may read to its end.
+// verify returns an error if keys of followed streams are missing: a read would
+// wait for them forever. Another program or eviction removed them, or their
+// stream was deleted, which readers may read to its end.
 func (r *reader) verify(ctx context.Context, followers []*follower) error {
 	keys := make([]string, 0, 2*len(followers))
 	for _, f := range followers {
@@ -186,9 +185,10 @@ func (r *reader) verify(ctx context.Context, followers []*follower) error {
 	return err
 }
 
-// awaitReplicated waits until replicas have what was just read, where they must
-// have what is acknowledged: otherwise a fail-over could take back what readers
-// saw. WAIT is about the writes of its connection, so something is written.
+// awaitReplicated waits until replicas have what was just read, if
+// acknowledgements require that: otherwise a failover could take back what
+// readers saw. WAIT concerns the writes of its connection, so something is
+// written.
 func (r *reader) awaitReplicated(ctx context.Context, c rueidis.DedicatedClient) error {
 	if r.redis.replicas == 0 {
 		return nil
@@ -199,7 +199,7 @@ func (r *reader) awaitReplicated(ctx context.Context, c rueidis.DedicatedClient)
 	return r.redis.awaitReplicas(ctx, c)
 }
 
-// take takes in what the reader read.
+// take adds what was read.
 func (f *follower) take(entries []entry) {
 	if len(entries) == 0 {
 		return
@@ -220,15 +220,15 @@ func (f *follower) take(entries []entry) {
 	f.add(found, last.next(), last.end())
 }
 
-// lose ends the cursors of a stream that Redis has lost: their readers find
-// what is archived, or that nothing is.
+// lose ends the cursors of a stream that Redis has lost: their readers find the
+// archive, or nothing.
 func (f *follower) lose(err error) {
 	f.done = true
 	f.fail(err)
 }
 
-// resync asks how far the followed streams go after Redis was away. Streams
-// that are gone end their cursors, whose readers find the archive.
+// resync asks for the ends of the followed streams after Redis was unavailable.
+// The cursors of deleted streams end, and their readers find the archive.
 func (r *reader) resync(ctx context.Context) error {
 	all, _ := r.snapshot()
 	var g errgroup.Group
@@ -240,7 +240,7 @@ func (r *reader) resync(ctx context.Context) error {
 		g.Go(func() error {
 			a, err := r.tailOf(ctx, f.name, f.id, f.gen, f.gen)
 			switch {
-			case isWrongType(err): // it would keep all others of the bucket from being read
+			case isWrongType(err): // it would prevent reading all others of the bucket
 				f.lose(err)
 			case err != nil:
 				return err

@@ -44,8 +44,8 @@ func (h handle) reapNow(ctx context.Context) error {
 	return err
 }
 
-// What reap.lua answers, beside 0 for a stream with readers and 2 for one that
-// is gone.
+// Results of reap.lua, other than 0 for a stream with readers and 2 for one
+// that is removed.
 const (
 	reapSegments = 1
 	reapUnknown  = 3

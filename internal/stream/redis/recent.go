@@ -10,9 +10,9 @@ import (
 	"github.com/harness/log-service/internal/stream/batches"
 )
 
-// recollect brings the history of t up to its newest entry: from the headers of
-// the entries since, or of all that are recent, and from what is kept of those
-// that are in segments by now.
+// recollect updates the history of t to its newest entry: from the headers of
+// newer entries, or of all recent ones, and from the traces of those that are
+// in segments by now.
 func (r *refresher) recollect(ctx context.Context, t *tail) error {
 	if t.history.knows(&t.tailState) {
 		return nil
@@ -39,9 +39,9 @@ func (r *refresher) recollect(ctx context.Context, t *tail) error {
 	return nil
 }
 
-// headers reads the entries of t back to the one that its history knows; or,
-// where that is not there, to the first that is older than since. The newest
-// comes first.
+// headers reads the entries of t back to the last one in its history or, if
+// that is missing, to the first that is older than since. The newest comes
+// first.
 func (r *refresher) headers(ctx context.Context, t *tail, since time.Duration) (found []seen, known bool, err error) {
 	if h := &t.history; h.text != "" {
 		if found, err = r.headersBetween(ctx, t, nil, itoa(h.first), itoa(t.first), since); err != nil {
@@ -79,7 +79,7 @@ func (r *refresher) inSegments(ctx context.Context, t *tail, found []seen, since
 	if n := len(found); n > 0 {
 		oldest := found[n-1]
 		if oldest.head.begins() || milliseconds(oldest.head.clock) < since {
-			return nil, nil // the start of the stream, or of what is recent
+			return nil, nil // the start of the stream, or of its recent part
 		}
 		before = oldest.first
 	}
@@ -114,7 +114,7 @@ func (r *refresher) isInSegment(ctx context.Context, t *tail, x batches.Append) 
 	}), nil
 }
 
-// traces reads what is kept of the appends of segments, as the command returns it.
+// traces reads the traces of appends in segments, as the command returns them.
 func (r *refresher) traces(ctx context.Context, command rueidis.Completed) (all [][]batches.Append, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()

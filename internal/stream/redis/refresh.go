@@ -14,8 +14,8 @@ type refresher struct {
 	followers *followers
 }
 
-// refresh brings t up to date. It counts as activity of the stream, so it writes,
-// and may be what a retry is acknowledged by.
+// refresh brings t up to date. It counts as activity of the stream, so it is a
+// write, and may suffice to acknowledge a retry.
 func (r *refresher) refresh(ctx context.Context, t *tail) error {
 	t.stale, t.dials = true, r.redis.dials.Load()
 	if err := r.readTail(ctx, t); err != nil {
@@ -28,8 +28,8 @@ func (r *refresher) refresh(ctx context.Context, t *tail) error {
 	return nil
 }
 
-// readTail reads the entries that t does not know, or all that matter where
-// they do not follow what it knows.
+// readTail reads the entries that t does not know, or all relevant ones if they
+// do not follow what it knows.
 func (r *refresher) readTail(ctx context.Context, t *tail) error {
 	known := ""
 	if t.text != "" {
@@ -102,9 +102,9 @@ func seenOf(list answer) []seen {
 	return found
 }
 
-// catchUp takes in what other nodes have added after t. It is for appends that
-// expect it: a refresh costs more, and leaves out none of what may have happened.
-// Where t is not all that matters, it is left stale.
+// catchUp adds what other nodes have added after t. It is for appends that
+// expect that; a refresh costs more, and covers everything that may have
+// happened. If t is not all that matters, it is left stale.
 func (r *refresher) catchUp(ctx context.Context, t *tail) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -120,7 +120,7 @@ func (r *refresher) catchUp(ctx context.Context, t *tail) {
 	}
 	t.offloaded = answer(fields).int(2)
 	entries := parseEntries(list)
-	if r.redis.replicas > 0 { // they may not have it yet, and nobody was answered
+	if r.redis.replicas > 0 { // they may not have it yet, and it is not acknowledged
 		seen := t.seen
 		defer func() { t.seen = seen }()
 	}

@@ -12,7 +12,7 @@ import (
 //go:embed lua/*.lua
 var luaFiles embed.FS
 
-// scripts are what changes and reads streams atomically.
+// scripts change and read streams atomically.
 type scripts struct {
 	open, append, close, claim, held, delete, due, list *script
 	refresh, headers, follow, subscribers, reap, touch  *script
@@ -56,9 +56,10 @@ type runner interface {
 }
 
 // run runs the script on the bucket of root. A Redis that does not know it (it
-// has restarted, or took over) did nothing, and is given the text. It names two
-// keys that never exist: while a Cluster moves their slot, and the stream's keys
-// are here or there, the script is then refused (TRYAGAIN) wherever it comes.
+// has restarted, or is a new master) does nothing, and then gets the text. It
+// names two keys that never exist: while a Cluster moves their slot, when the
+// stream's keys may be on either master, the script is rejected by both
+// (TRYAGAIN).
 func (s *script) run(ctx context.Context, on runner, root string, args []string) rueidis.RedisResult {
 	r := on.Do(ctx, on.B().Evalsha().Sha1(s.sum).Numkeys(2).Key(root, root+"-").Arg(args...).Build())
 	if err, ok := rueidis.IsRedisErr(r.Error()); ok && err.IsNoScript() {

@@ -12,8 +12,8 @@ import (
 	"github.com/harness/log-service/internal/logs"
 )
 
-// readAhead is how much of a segment one read takes, since each is a few requests
-// to the blob store.
+// readAhead is how much of a segment is read at once, since each read is a few
+// requests to the blob store.
 const readAhead = 1 << 20
 
 // segment is a run of a stream's lines in the blob store: an archive of these.
@@ -22,13 +22,14 @@ type segment struct {
 	id          logservice.ID
 }
 
-// newSegment names a segment as no other offload of the same lines does.
+// newSegment gives a segment a name that no other offload of the same lines
+// uses.
 func newSegment(gen string, first, next int64) segment {
 	name := fmt.Sprintf("%d-%d-%s", first, next, token())
 	return segment{first, next, logservice.ID{Account: stored(gen).Account, Key: stored(gen).Key + "/" + logservice.Key(name)}}
 }
 
-// name is the end of the segment's key: what Redis keeps.
+// name is the end of the segment's key, which Redis stores.
 func (s segment) name() string {
 	return string(s.id.Key[strings.LastIndexByte(string(s.id.Key), '/')+1:])
 }
@@ -78,12 +79,13 @@ func (n *node) readSegment(ctx context.Context, s segment, after int64) (found [
 // segmentError: a segment that cannot be read now may be later, as a stream is
 // only ever deleted after its archive is made.
 func segmentError(err error) error {
-	// Not wrapped, as in unavailable: a segment that is not found is no blob that is not.
+	// Not wrapped, as in unavailable: a missing segment must not look like a
+	// missing blob.
 	return &logservice.UnavailableError{Cause: fmt.Errorf("segment of a live log in the blob store: %v", err)}
 }
 
-// stored is where the segments of a generation are: below a key of the account
-// that no request reaches.
+// stored is the key below which the segments of a generation are, in the
+// account that no request reaches.
 func stored(gen string) logservice.ID {
 	return logservice.ID{Account: logservice.InternalAccount, Key: logservice.Key(gen)}
 }

@@ -119,7 +119,7 @@ func (c *Config) Check() error {
 	return nil
 }
 
-// connection derives from the settings what connecting takes.
+// connection derives the options of connections from the settings.
 func (c *Config) connection() (err error) {
 	if c.UseSentinel {
 		c.Addresses = c.SentinelAddresses

@@ -12,7 +12,7 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// minVersion is the first Redis that has what the scripts use.
+// minVersion is the first version of Redis with all that the scripts use.
 var minVersion = [2]int{6, 2}
 
 // A versionError says that a Redis is too old.
@@ -20,7 +20,7 @@ type versionError struct{ what string }
 
 func (e *versionError) Error() string { return "it is " + e.what }
 
-// A StartError says why an engine cannot use a Redis, and what to do.
+// A StartError reports why an engine cannot use a Redis, and the remedy.
 type StartError struct {
 	Addresses string
 	Cause     error
@@ -31,7 +31,7 @@ func (e *StartError) Error() string {
 	return fmt.Sprintf("redis at %s: %v; %s", e.Addresses, e.Cause, e.Hint)
 }
 
-// startError adds the way out to what went wrong at the start.
+// startError adds the remedy to an error of the start.
 func startError(c Config, err error) error {
 	e := &StartError{Addresses: strings.Join(c.Addresses, ", "), Cause: err}
 	text := err.Error()
@@ -76,6 +76,7 @@ func orDefault(user string) string {
 	return user
 }
 
-// Rights are what the user of a node needs beside its keys; see docs/scaling.md.
-// Without the last, INFO, a node starts, and finds out later what it could read.
+// Rights are the permissions that the user of a node needs, other than its
+// keys; see docs/scaling.md. Without the last, INFO, a node starts, but detects
+// some conditions later.
 const Rights = "+@connection +@scripting +@hash +@sortedset +@stream +@string +@keyspace +time +wait +info"

@@ -12,8 +12,8 @@ import (
 	"github.com/harness/log-service/internal/logs"
 )
 
-// checkStart tries everything that the engine does with Redis, on keys of its
-// own, so that what is missing is known at the start and not at the first log.
+// checkStart tries every operation of the engine on keys of its own, so that a
+// missing permission is found at startup and not at the first log.
 func (n *node) checkStart(ctx context.Context) error {
 	if err := n.checkVersion(ctx); err != nil {
 		return err
@@ -38,7 +38,7 @@ func (n *node) checkStart(ctx context.Context) error {
 	return n.checkReplicas(ctx)
 }
 
-// checkScripts takes a stream through its whole life, with each script.
+// checkScripts runs each script over the whole life of a stream.
 func (h handle) checkScripts(ctx context.Context) error {
 	s, id, mayInfo := h.redis.scripts, h.id(), h.policy.mayInfo()
 	start := header{kind: kindStart, lines: 1}.text()
@@ -97,8 +97,8 @@ func (h handle) checkCommands(ctx context.Context) error {
 	return c.Do(ctx, c.B().Del().Key(h.wakeKey()).Build()).Error()
 }
 
-// forgetCheck removes what a check that failed halfway leaves: a server may be
-// started again and again without a right.
+// forgetCheck removes what a check that failed halfway left: a server may be
+// started repeatedly without a permission.
 func (h handle) forgetCheck() {
 	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 	defer cancel()
@@ -110,7 +110,7 @@ func (h handle) forgetCheck() {
 }
 
 func (n *node) checkVersion(ctx context.Context) error {
-	// With the version of the protocol that is spoken anyway: 6.0 wants one.
+	// With the protocol version that is in use anyway: 6.0 requires one.
 	hello, err := n.redis.Do(ctx, n.redis.B().Arbitrary("HELLO", "3").Build()).AsStrMap()
 	if err, ok := rueidis.IsRedisErr(err); ok && strings.Contains(err.Error(), "unknown command") {
 		return &versionError{"older than 6.0"}
@@ -134,8 +134,8 @@ func (n *node) checkVersion(ctx context.Context) error {
 	return nil
 }
 
-// checkReplicas warns where appends would wait for replicas that are not there.
-// WAIT names no key, so it is the command before it that leads to a master.
+// checkReplicas warns if appends would wait for missing replicas. WAIT names no
+// key, so the command before it selects the master.
 func (n *node) checkReplicas(ctx context.Context) error {
 	want := int64(n.redis.replicas)
 	if want == 0 {

@@ -11,50 +11,51 @@ import (
 )
 
 const (
-	// maxTails bounds the streams of a bucket that a node knows the tails of:
-	// those written to lately, with some to spare.
+	// maxTails bounds the streams of a bucket whose tails a node knows: those
+	// written to recently, with some to spare.
 	maxTails = 4096
-	// keepsShared is for how many appends a node takes others to append too
-	// that have done so lately: a balancer gives one a few requests in a row.
+	// keepsShared is for how many appends a node assumes that others still
+	// append to a stream: a balancer sends one node several requests in a row.
 	keepsShared = 8
-	// maxGap is as many lines as the header of an entry can count.
+	// maxGap is the most lines that the header of an entry can count.
 	maxGap = math.MaxUint32
-	// maxNewest is how many entries a node reads of what others have added.
+	// maxNewest is how many entries of others a node reads at once.
 	maxNewest = 16
 )
 
-// tail is the end of a stream as far as this node knows: what it appends next
-// builds on it, and is refused where the stream has gone on meanwhile.
+// tail is the end of a stream as this node knows it. Its next append is based
+// on it, and rejected if the stream is longer by then.
 type tail struct {
 	refs   int           // appends that use it or wait for it; guarded by tails.mu
-	busy   chan struct{} // holds one while an append uses the rest
-	handle               // its generation is empty where nothing is known
+	busy   chan struct{} // has an element while an append uses the rest
+	handle               // its generation is empty if nothing is known
 	tailState
 	history history
 }
 
-// tailState is what is known of a tail.
+// tailState is the known state of a tail.
 type tailState struct {
-	stale     bool   // to be read again before it is built on
+	stale     bool   // must be read again before it is used
 	dials     int64  // of this node when it was read; see client.dial
-	shared    int    // appends that catch up first, as other nodes append too
+	shared    int    // appends that catch up first, because other nodes append too
 	first     int64  // of the newest entry
-	text      string // the header of that; empty: not known
+	text      string // its header; empty: unknown
 	head      header // the same
-	own       int64  // what that entry costs
-	seen      int64  // next sequence as this node saw it: what Redis has not is lost
+	own       int64  // cost of that entry
+	seen      int64  // next sequence that this node saw: what Redis lacks is lost
 	offloaded int64  // cost of the lines in segments
-	// restarted is when, in milliseconds of the service's clock, Redis was found
-	// to be another process than before; zero where that is not known.
+	// restarted is when, in milliseconds of the service's clock, Redis was
+	// found to be another process than before; zero if unknown.
 	restarted int64
 }
 
 func (t *tailState) next() int64 { return t.first + t.head.lines }
 
-// lost returns the sequence up to which lines must be noted as lost before l
-// is added. What a writer still has is not lost, whoever has seen it: it says
-// so by an offset. One that says an offset beyond all that is known was
-// answered so, if Redis has restarted since the newest entry; otherwise it errs.
+// lost returns the sequence up to which lines must be recorded as lost before l
+// is added. Lines that the writer still has, as its offset shows, are not lost,
+// whoever has seen them. A writer whose offset is beyond all that is known got
+// that answer if Redis has restarted since the newest entry; otherwise it is
+// wrong.
 func (t *tailState) lost(l logs.Lines) int64 {
 	switch {
 	case l.Count == 0:
@@ -69,34 +70,34 @@ func (t *tailState) lost(l logs.Lines) int64 {
 	return t.seen
 }
 
-// inRedis is the cost of what Redis holds, offloadable of what could be
-// offloaded: the newest entry stays.
+// inRedis is the cost of what Redis holds, offloadable that of what could be
+// offloaded: all but the newest entry.
 func (t *tailState) inRedis() int64     { return t.head.cost - t.offloaded }
 func (t *tailState) offloadable() int64 { return t.inRedis() - t.own }
 
-// grow takes in the entry that follows.
+// grow adds the next entry.
 func (t *tailState) grow(first int64, text string, h header) {
 	t.own = h.cost - t.head.cost
 	t.first, t.text, t.head = first, text, h
 	t.seen = max(t.seen, t.next())
 }
 
-// history is what a tail knows of the recent appends of its stream: all of those
-// that a retry is looked for among, up to one entry. Where other nodes append,
-// or this one did not for long, it falls behind, and what is missing is read when
-// a retry may come. It may have appends that Redis has lost; see appender.has.
+// history is the recent appends of a stream, up to one entry, among which a
+// retry is searched for. If other nodes append, or this one has not for a
+// while, it lags, and what is missing is read when a retry is possible. It may
+// have appends that Redis has lost; see appender.has.
 type history struct {
 	recent batches.Recent
 	first  int64  // of that entry
 	text   string // its header; empty: nothing is known
 }
 
-// knows reports whether the history goes up to the entry that a tail ends with.
+// knows reports whether the history reaches the last entry of a tail.
 func (h *history) knows(t *tailState) bool {
 	return h.text != "" && h.first == t.first && h.text == t.text
 }
 
-// follow takes in the entry that follows.
+// follow adds the next entry.
 func (t *tail) follow(first int64, text string, h header) {
 	known := t.history.knows(&t.tailState)
 	t.grow(first, text, h)
@@ -115,19 +116,20 @@ func (t *tail) forgetAppends() {
 	t.history = history{}
 }
 
-// appendOf is the append that ends before the sequence next, with an entry of
-// header h.
+// appendOf returns the append that ends before the sequence next with an entry
+// of header h.
 func appendOf(next int64, h header) batches.Append {
 	return batches.Append{First: next - h.span, Sum: h.sum, Count: uint32(h.span), At: milliseconds(h.clock)}
 }
 
 func milliseconds(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
 
-// tails are those of the streams of a bucket that this node appended to lately.
+// tails are the tails of a bucket's streams that this node appended to
+// recently.
 type tails struct {
-	recent *batches.RecentBudget // of their histories
+	recent *batches.RecentBudget // for their histories
 
-	mu sync.Mutex // guards m, and the tails in it that nobody uses
+	mu sync.Mutex // guards m, and the unused tails in it
 	m  map[string]*tail
 }
 

@@ -66,7 +66,7 @@ end
 
 -- finish lets no line come after those of a generation, and returns the
 -- sequence that the next one would have got. Where it was seen to get further,
--- a fail-over lost the rest. The end has the highest ID there is: nothing comes
+-- a failover lost the rest. The end has the highest ID there is: nothing comes
 -- after it, and whoever has seen more than Redis has now sees it.
 local function finish(gen, seen)
 	allow_when_full()
