@@ -267,7 +267,7 @@ func (w *written) check() error {
 				case !ok:
 					return fmt.Errorf("batch %d of writer %d: an acknowledged line is lost: %.120q", b, n, line)
 				case i == 0 && place <= last, i > 0 && place != last+1:
-					return fmt.Errorf("batch %d of writer %d: line %d comes behind line %d: %.120q", b, n, place+1, last+1, line)
+					return fmt.Errorf("batch %d of writer %d: line %d comes after line %d: %.120q", b, n, place+1, last+1, line)
 				}
 				last = place
 			}

@@ -192,7 +192,7 @@ func (d *damaged) push(name string, n int) {
 	}
 }
 
-// alarms looks for what operators are told to watch.
+// alarms looks for what operators should watch.
 func (d *damaged) alarms(message, metric string) {
 	d.t.Helper()
 	if out := d.s.output.String(); !strings.Contains(out, message) {

@@ -238,7 +238,7 @@ func (c *catalog) liveGoesOn() {
 	}
 }
 
-// ready waits until the catalog has been made anew.
+// ready waits until the catalog has been rebuilt.
 func (c *catalog) ready() {
 	c.t.Helper()
 	a, _, err := c.wire.persist(c.t.Context(), http.MethodGet, "/ready/healthz", "x", "", nil)
@@ -263,7 +263,7 @@ func (c *catalog) damagedBlobIsReported() {
 func (c *catalog) alarmed() {
 	c.t.Helper()
 	out := c.s.output.String()
-	for _, message := range []string{"the catalog of the blob store was damaged and has been made anew", "a blob cannot be read as it was written"} {
+	for _, message := range []string{"the catalog of the blob store was damaged and has been rebuilt", "a blob cannot be read as it was written"} {
 		if !strings.Contains(out, "level=ERROR msg=\""+message) {
 			c.t.Errorf("the server's log has no error %q", message)
 		}

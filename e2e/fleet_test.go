@@ -181,7 +181,7 @@ func (f *fleet) run(n, logs, rounds int, fault func(round int)) {
 			select {
 			case <-progress:
 			case <-ctx.Done():
-				t.Fatalf("round %d, behind line %d: %v %v", round, seen.Load(), context.Cause(ctx), work.Wait())
+				t.Fatalf("round %d, after line %d: %v %v", round, seen.Load(), context.Cause(ctx), work.Wait())
 			}
 		}
 		pace.raise(n / (rounds + 1) * (round + 2))
@@ -227,7 +227,7 @@ func (f *fleet) check(c *course, n int) {
 	t := f.t
 	t.Helper()
 	for _, g := range c.gaps {
-		t.Errorf("%s: a reader is told %s", c.key, g)
+		t.Errorf("%s: a reader got %s", c.key, g)
 	}
 	for i, r := range c.readers {
 		if r.lines != n || r.String() != c.sent.String() {

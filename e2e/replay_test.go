@@ -149,7 +149,7 @@ func TestAJavaDelegateIsServedAsItWasByTheFirstService(t *testing.T) {
 	// Explicitly no snapshot: the log is dropped, and its readers see the end.
 	r.must(noContent, notFound, java("DELETE", stream+"&snapshot=false", ""))
 	if row := tail.until("data: eof\n"); row == "" {
-		t.Error("the reader was not told the end")
+		t.Error("the reader did not get the end")
 	}
 	r.must(notFound, notFound, java("GET", "/blob?accountID=acc&key="+runnerKey, ""))
 

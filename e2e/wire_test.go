@@ -149,7 +149,7 @@ func (t *tailer) run(ctx context.Context) error {
 		case errors.Is(err, errEnd):
 			return nil
 		case errors.As(err, &bad), errors.Is(err, errGone), ctx.Err() != nil:
-			return fmt.Errorf("tail of %s behind %d: %w", t.key, t.last, err)
+			return fmt.Errorf("tail of %s after %d: %w", t.key, t.last, err)
 		}
 		select {
 		case <-ctx.Done():

@@ -89,7 +89,7 @@ func TestLinksOfATLSServerAreHTTPS(t *testing.T) {
 	}
 	c, _, err = load(t, "LOG_SERVICE_TLS_CERT=c.pem", "LOG_SERVICE_TLS_KEY=k.pem", "LOG_SERVICE_HTTP_PROTO=http", "LOG_SERVICE_HTTP_HOST=x")
 	if err != nil || c.Proto != "http" {
-		t.Error("told otherwise:", c.Proto, err)
+		t.Error("overridden:", c.Proto, err)
 	}
 }
 

@@ -129,7 +129,7 @@ func TestMemoryKeepsItsBudgetAndTheDiskTheRest(t *testing.T) {
 	defer c.Close()
 	b, err := c.Next(t.Context())
 	if err != nil || b[0].First != 701 || !strings.HasPrefix(string(b[0].Data), string(lines("k", 701, 2).Data)) {
-		t.Fatalf("behind 700: %+v, %v", b, err)
+		t.Fatalf("after 700: %+v, %v", b, err)
 	}
 }
 

@@ -114,7 +114,7 @@ type groupHead struct {
 	size   uint32 // bytes of records
 }
 
-// putGroup writes a group's header into b, which begins with room for it.
+// putGroup writes a group's header into b, which begins with space for it.
 func putGroup(b []byte, segment, number uint64) {
 	le := binary.LittleEndian
 	le.PutUint32(b[0:], groupMagic)

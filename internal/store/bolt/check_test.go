@@ -291,7 +291,7 @@ func TestPagesThatBecomeUnreadableDoNotEndTheProcess(t *testing.T) {
 	for cut := range int64(30) {
 		cut := cut * pageSize
 		if cut == pageSize {
-			cut += 904 // no room for the second header
+			cut += 904 // no space for the second header
 		}
 		path := dataFile(t)
 		sampleFolder(t, path)

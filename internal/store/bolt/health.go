@@ -46,7 +46,7 @@ func (s *Store) Check(context.Context) error {
 	case took > hangTime:
 		why = fmt.Errorf("the disk of the blob store has not answered for %d s", int(took.Seconds()))
 	case f != nil && f.damaged:
-		why = errors.New("the catalog of the blob store is damaged and is being made anew")
+		why = errors.New("the catalog of the blob store is damaged and is being rebuilt")
 	case trouble != nil && isFull(*trouble), f != nil && isFull(f.err):
 		why = fmt.Errorf("the disk of the blob store is full: %w", syscall.ENOSPC)
 	case f != nil && f.starting:

@@ -221,7 +221,7 @@ func openBolt(path string, readOnly bool) (*handle, error) {
 		return checkLength(h)
 	})
 	if info, no := os.Stat(path); err != nil && no == nil && info.Size() < 2*pageSize && !errors.Is(err, bolterrors.ErrTimeout) {
-		err = fmt.Errorf("%w: %w", bolterrors.ErrInvalid, err) // bbolt has none for a file without room for its headers
+		err = fmt.Errorf("%w: %w", bolterrors.ErrInvalid, err) // bbolt has no error for a file without space for its headers
 	}
 	for _, about := range []error{bolterrors.ErrInvalid, bolterrors.ErrChecksum, bolterrors.ErrVersionMismatch, syscall.EIO} {
 		if h.file != nil && errors.Is(err, about) { // opening it says nothing about its pages

@@ -118,7 +118,7 @@ func (s *Store) rebuild() error {
 	if err := errors.Join(os.Rename(temp, s.path), s.disk.SyncDir(filepath.Dir(s.path))); err != nil {
 		return err
 	}
-	s.log.Error("the catalog of the blob store was damaged and has been made anew: small blobs on its damaged pages are lost",
+	s.log.Error("the catalog of the blob store was damaged and has been rebuilt: small blobs on its damaged pages are lost",
 		"file", s.path, "damaged", aside, "blob files kept", kept, "blob files found again", found,
 		"hint", "check the disk; keep the damaged file, or restore the data folder from a backup")
 	old := s.db.Load()

@@ -30,7 +30,7 @@ func TestTheRightsOfTheDocumentationAreEnough(t *testing.T) {
 		grant(redis.Rights, s)
 		writeAndRead(t, config([]string{s.Addr}))
 	})
-	t.Run("behind sentinels", func(t *testing.T) {
+	t.Run("with sentinels", func(t *testing.T) {
 		s := redistest.StartSentinels(t)
 		c := config(s.Addrs)
 		c.MasterName, c.SentinelUsername, c.SentinelPassword, c.Replicas = redistest.MasterName, "watcher", "word", 1

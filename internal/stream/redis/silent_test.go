@@ -11,7 +11,7 @@ import (
 
 // A node hangs while it stores a segment, for longer than its lease. Another one
 // goes on, and what the first stores at last is no segment and does not stay: when
-// the log goes on, and when it is deleted and buried meanwhile.
+// the log goes on, and when it is deleted and reaped meanwhile.
 func TestAPartThatIsStoredTooLateIsRemoved(t *testing.T) {
 	s := redistest.Start(t)
 	for _, deleted := range []bool{false, true} {

@@ -20,7 +20,7 @@ import (
 //     buffers that hold their lines, which nobody may change after;
 //   - the lines of a PushRequest and of a TailResponse that were received
 //     are a part of the one buffer into which the message was put together;
-//     it belongs to the receiver, with one spare byte of capacity behind. Who
+//     it belongs to the receiver, with one spare byte of capacity after it. Who
 //     receives into an Incoming says where the buffer comes from.
 //
 // It goes into grpc.ForceServerCodecV2 and grpc.ForceCodecV2. The zero value
@@ -128,7 +128,7 @@ func (Codec) Unmarshal(data mem.BufferSlice, v any) error {
 	return standard().Unmarshal(data, v)
 }
 
-// whole puts a message together, with one spare byte behind it.
+// whole puts a message together, with one spare byte after it.
 func whole(data mem.BufferSlice) []byte {
 	n := data.Len()
 	b := make([]byte, n, n+1)

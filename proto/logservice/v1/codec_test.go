@@ -88,7 +88,7 @@ func TestReceivedLinesAreNotCopiedAndMayGrowByOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	if cap(m.GetLines()) <= len(m.GetLines()) {
-		t.Error("no spare byte behind the lines")
+		t.Error("no spare byte after the lines")
 	}
 	own := make([]byte, 0, 100)
 	in := &Incoming{Alloc: func(n int64) []byte {

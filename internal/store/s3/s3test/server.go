@@ -80,7 +80,7 @@ func newAt(addr string, kind Kind, dir string) (*Server, error) {
 	return s, s.Start()
 }
 
-// Installed tells whether a server of the kind can be started; ErrMissing if
+// Installed reports whether a server of the kind can be started; ErrMissing if
 // not.
 func Installed(kind Kind) error {
 	_, err := program(kind)
