@@ -253,7 +253,7 @@ func (c *catalog) damagedBlobIsReported() {
 	if a := c.get("damaged"); a.status != http.StatusGone || !strings.Contains(string(a.body), `"code":"damaged"`) {
 		c.t.Errorf("a damaged log is answered %v", a)
 	}
-	out, err := c.s.client("--account", "acc", "cistore", "download", "damaged", "-o", "x").CombinedOutput()
+	out, err := c.s.client("--account", "acc", "cistore", "download", "damaged", "--to", "x").CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "damaged: the stored data is damaged") {
 		c.t.Errorf("the download of a damaged log: %v, %s", err, out)
 	}

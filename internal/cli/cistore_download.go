@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -23,19 +25,22 @@ const maxDownloadLine = 64 << 20
 
 type downloadFlags struct {
 	noArgument
-	Output  string `short:"o" placeholder:"FILE" help:"Write to this file, completely or not at all (of a damaged log: what can be read), instead of standard output."`
-	Format  string `enum:"ndjson,text" default:"ndjson" help:"ndjson (as stored) or text (${default})."`
+	To      string `placeholder:"FILE" help:"Write to this file, completely or not at all (of a damaged log: what can be read), instead of standard output."`
+	Format  string `name:"output" aliases:"format" short:"o" placeholder:"FORMAT" default:"ndjson" help:"ndjson or json (as stored), or text (${default}); also --format."`
 	Attempt int64  `placeholder:"N" help:"Download attempt N of a log that was opened again after its end; by default the newest."`
 	Raw     bool   `help:"Pass all control sequences of the log through; by default only colors reach a terminal or text."`
 }
 
 func (downloadFlags) help() string {
-	return example("log-service cistore download 1 2 3 4", "log-service cistore download 1 2 3 4 --format text -o build.log")
+	return example("log-service cistore download 1 2 3 4", "log-service cistore download 1 2 3 4 -o text --to build.log")
 }
 
 func (downloadFlags) idExample() string { return `log-service store download default "" 1/2/3/4` }
 
 func (f downloadFlags) run(ctx context.Context, s *session, t target, _ *string) error {
+	if !slices.Contains(downloadFormats(), f.Format) {
+		return &usage{err: fmt.Errorf("-o %s: the format is none of %s", oneLine(f.Format), strings.Join(downloadFormats(), ", ")), hint: "to write to a file: --to FILE"}
+	}
 	c, err := s.client(t, oneShot)
 	if err != nil {
 		return err
@@ -51,11 +56,14 @@ func (f downloadFlags) run(ctx context.Context, s *session, t target, _ *string)
 	if log.Incomplete {
 		defer s.noteIncomplete()
 	}
-	if f.Output == "" || f.Output == "-" {
+	if f.To == "" || f.To == "-" {
 		return f.write(s, s.Stdout, log)
 	}
-	return writeFile(f.Output, func(w io.Writer) error { return f.write(s, w, log) })
+	return writeFile(f.To, func(w io.Writer) error { return f.write(s, w, log) })
 }
+
+// downloadFormats are the values of -o.
+func downloadFormats() []string { return []string{"ndjson", outputJSON, "text"} }
 
 // write writes the log in the requested format. Stored bytes pass unchanged unless
 // they go to a terminal.

@@ -2,7 +2,11 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"net/url"
+	"strings"
 	"time"
 
 	"github.com/harness/log-service/client"
@@ -10,6 +14,7 @@ import (
 
 type linkFlags struct {
 	noArgument
+	outputFlag
 	Expires time.Duration `placeholder:"TIME" help:"How long the URL works (1h; at most 24h)."`
 }
 
@@ -55,9 +60,43 @@ func (f *linkFlags) print(s *session, t target, get func(*client.Client) (client
 	if err != nil {
 		return err
 	}
-	if !s.root.Quiet {
-		fmt.Fprintf(s.Stderr, usage+"   # works for %s\n", link.URL, link.Expires)
+	address, err := safeURL(link.URL)
+	if err != nil {
+		return err
 	}
-	_, err = fmt.Fprintln(s.Stdout, link.URL)
+	if f.Output == outputJSON {
+		return json.NewEncoder(s.Stdout).Encode(map[string]string{"url": address, "expires": link.Expires.String()})
+	}
+	if !s.root.Quiet {
+		fmt.Fprintf(s.Stderr, usage+"   # works for %s\n", address, link.Expires)
+	}
+	_, err = fmt.Fprintln(s.Stdout, address)
 	return err
+}
+
+// safeURL checks a URL that a server sent, and encodes every character in it that
+// means something to a shell or a terminal: people paste it there. The URL stays
+// equivalent.
+func safeURL(link string) (string, error) {
+	u, err := url.Parse(link)
+	switch {
+	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
+		return "", fmt.Errorf("the server sent a link that is not an http or https URL: %q", oneLine(link[:min(len(link), 200)]))
+	case u.User != nil:
+		return "", errors.New("the server sent a link with a user in it, which no log service does")
+	}
+	var safe strings.Builder
+	for i := range len(link) {
+		c := link[i]
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', strings.IndexByte("-._~:/?#[]@&=+,%", c) >= 0:
+			safe.WriteByte(c)
+		default:
+			fmt.Fprintf(&safe, "%%%02X", c)
+		}
+	}
+	if _, err := url.Parse(safe.String()); err != nil { // such as a host with such a character
+		return "", fmt.Errorf("the server sent a link whose host is none: %q", oneLine(u.Host))
+	}
+	return safe.String(), nil
 }

@@ -180,7 +180,9 @@ func (c *commandLine) flagNames() (all []string) {
 		if f.Hidden {
 			continue
 		}
-		all = append(all, "--"+f.Name)
+		for _, name := range append([]string{f.Name}, f.Aliases...) {
+			all = append(all, "--"+name)
+		}
 		if f.Tag.Negatable != "" {
 			all = append(all, "--no-"+f.Name)
 		}

@@ -140,7 +140,7 @@ func (s *session) settle() error {
 		return err
 	case name != "" && err == nil:
 		if p, err = c.find(name); err != nil {
-			return &usage{err: err, hint: hint(err, s.Name)}
+			return &usage{err: err, hint: hint(err)}
 		}
 		if p.Token != "" && c.exposed() {
 			s.note("others can read the tokens in %s: chmod 600 %s", c.path, c.path)

@@ -71,6 +71,8 @@ type address struct {
 	program      string
 	scheme, host string // host includes the port
 	name         string // host without the port
+
+	http, grpc string // the default ports of a log service
 }
 
 func serverAddress(server string) (a address, err error) {
@@ -85,7 +87,7 @@ func serverAddress(server string) (a address, err error) {
 			port = portGRPC
 		}
 	}
-	return address{scheme: u.Scheme, host: net.JoinHostPort(u.Hostname(), port), name: u.Hostname()}, nil
+	return address{scheme: u.Scheme, host: net.JoinHostPort(u.Hostname(), port), name: u.Hostname(), http: portHTTP, grpc: portGRPC}, nil
 }
 
 // Default ports of the server.
@@ -183,9 +185,9 @@ func (a address) refused() *diagnosis {
 // elsewhere returns the URL of a log service at the default ports of the host, or
 // "".
 func (a address) elsewhere() string {
-	ports := []string{portHTTP}
+	ports := []string{a.http}
 	if strings.HasPrefix(a.scheme, "grpc") {
-		ports = []string{portGRPC, portHTTP}
+		ports = []string{a.grpc, a.http}
 	}
 	for _, port := range ports {
 		addr := net.JoinHostPort(a.name, port)
@@ -227,15 +229,13 @@ func (a address) main() string {
 	if at := a.elsewhere(); at != "" {
 		return "use --server " + at
 	}
-	return "use the address that the server prints at its start, by default http://" + net.JoinHostPort(a.name, portHTTP)
+	return "use the address that the server prints at its start, by default http://" + net.JoinHostPort(a.name, a.http)
 }
 
 // proxy explains a failure of the proxy that the environment names.
 func (a address) proxy(err error, op *net.OpError) *diagnosis {
 	text := innermost(err).Error()
 	switch {
-	case strings.Contains(text, "invalid proxy address"): // it goes on with its password
-		return &diagnosis{"the address of the proxy is not a URL", past(a)}
 	case op != nil && op.Op == "proxyconnect":
 		return &diagnosis{"the proxy " + a.proxyHost() + " cannot be reached (" + text + ")", past(a)}
 	case text == http.StatusText(http.StatusProxyAuthRequired):

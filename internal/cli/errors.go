@@ -14,6 +14,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/client"
 	"github.com/harness/log-service/internal/server"
 	"github.com/harness/log-service/internal/setting"
 )
@@ -78,7 +79,7 @@ func (s *session) report(ctx context.Context, err error) int {
 		return status // the user interrupted it and needs no message
 	}
 	for _, e := range parts(err) {
-		text, way := e.Error(), hint(e, s.Name)
+		text, way := e.Error(), hint(e)
 		if plain, d := s.diagnose(ctx, e); d != nil {
 			text = plain
 			if !errors.As(e, new(*undelivered)) {
@@ -135,6 +136,7 @@ func exitStatus(ctx context.Context, err error) int {
 		u       *usage
 		setting *setting.Error
 		op      *net.OpError
+		closed  *closedError
 	)
 	lost, ended := new(undelivered), new(commandEnded)
 	switch {
@@ -150,6 +152,8 @@ func exitStatus(ctx context.Context, err error) int {
 		return exitError // retrying does not help
 	case ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(ctx))):
 		return exitInterrupted
+	case errors.As(err, &closed):
+		return exitConflict
 	case errors.Is(err, logservice.ErrStreamNotFound), errors.Is(err, logservice.ErrBlobNotFound), errors.Is(err, errNoContext):
 		return exitNotFound
 	case errors.Is(err, logservice.ErrDamaged):
@@ -159,6 +163,9 @@ func exitStatus(ctx context.Context, err error) int {
 	case errors.Is(err, logservice.ErrConflict):
 		return exitConflict
 	case errors.Is(err, logservice.ErrInvalid):
+		if e, ok := errors.AsType[*client.Error](err); ok && e.Foreign {
+			return exitError // another server's 400 is about the address
+		}
 		return exitUsage
 	case errors.Is(err, logservice.ErrUnavailable):
 		return exitUnavailable
@@ -176,7 +183,7 @@ func isUntrusted(err error) bool {
 }
 
 // hint says how to fix err.
-func hint(err error, program string) string {
+func hint(err error) string {
 	var (
 		u       *usage
 		h       *hinted

@@ -1,6 +1,17 @@
 package cli
 
-import "context"
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/client"
+)
+
+// explainTime limits what is done only to improve a message.
+const explainTime = 5 * time.Second
 
 // logCmd is a command on one log: K is how the log is named, A the action. cistore
 // and store have the same commands, and so have cistream and stream; they differ
@@ -45,7 +56,37 @@ func (c *logCmd[K, A]) Run(ctx context.Context, s *session) error {
 	if rest != nil && !takes {
 		return unexpected(*rest, t)
 	}
-	return c.Action.run(ctx, s, t, rest)
+	err = c.Action.run(ctx, s, t, rest)
+	switch any(c.Action).(type) {
+	case pushFlags, closeFlags:
+		if errors.Is(err, logservice.ErrStreamNotFound) && s.hasEnded(ctx, t) {
+			return withHint(&closedError{err}, "open it again for its next attempt: %s cistream open %s", s.Name, t.key)
+		}
+	}
+	return err
+}
+
+// closedError reports that a log is not live any more. For the server, such a log
+// is like one that never was.
+type closedError struct{ err error }
+
+func (e *closedError) Error() string {
+	return strings.Replace(e.err.Error(), logservice.ErrStreamNotFound.Error(), "the log is closed", 1)
+}
+func (e *closedError) Unwrap() error { return e.err }
+
+// hasEnded reports whether there is a log that has ended.
+func (s *session) hasEnded(ctx context.Context, t target) bool {
+	ctx, cancel := context.WithTimeout(ctx, explainTime)
+	defer cancel()
+	c, err := s.client(t, client.Retry{})
+	if err != nil {
+		return false
+	}
+	for _, err := range c.LinesRaw(ctx, t.key) {
+		return err == nil || isDamage(err)
+	}
+	return true // it has no lines
 }
 
 func unexpected(argument string, t target) error {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -55,6 +56,8 @@ func TestMain(m *testing.M) {
 //	shows FILE REGEXP       wait until the file matches
 //	objectstore KIND        start an object store; $OBJECTSTORE is its host:port
 //	bucket NAME             create a bucket in it
+//	answer FILE             start a server that answers every request with the
+//	                        bytes of a file; $ANSWER is its host:port
 //	send METHOD URL [FILE]  make an HTTP request; stdout is its response; @FILE
 //	                        as URL means the address in a file
 func TestScripts(t *testing.T) {
@@ -89,7 +92,7 @@ func params(dir string) testscript.Params {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"serve": cmdServe, "shutdown": cmdShutdown, "crash": cmdCrash, "restart": cmdRestart, "exits": cmdExits,
 			"follow": cmdFollow, "type": cmdType, "interrupt": cmdInterrupt, "followed": cmdFollowed,
-			"shows": cmdShows, "send": cmdSend, "certificates": cmdCertificates, "objectstore": cmdObjectStore, "bucket": cmdBucket,
+			"shows": cmdShows, "send": cmdSend, "certificates": cmdCertificates, "answer": cmdAnswer, "objectstore": cmdObjectStore, "bucket": cmdBucket,
 		},
 	}
 }
@@ -144,8 +147,11 @@ func cmdServe(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	cmd := command(ts, "log-service", "server")
 	cmd.Env = append(cmd.Env, args...)
-	stderr, err := cmd.StderrPipe()
+	// A file, so that a script finds there what happened before an answer.
+	name := filepath.Join(ts.Getenv("WORK"), "server.log")
+	log, err := os.Create(name)
 	ts.Check(err)
+	cmd.Stderr = log
 	ts.Check(cmd.Start())
 	st.server = cmd
 	ts.Defer(func() {
@@ -153,26 +159,19 @@ func cmdServe(ts *testscript.TestScript, neg bool, args []string) {
 			_ = cmd.Process.Kill()
 			_ = cmd.Wait()
 		}
+		_ = log.Close()
 	})
-	url, seen := "", ""
+	cmdShows(ts, false, []string{name, "^data: "})
+	seen := ts.ReadFile(name)
 	ts.Setenv("GRPC_SERVER", "")
-	log, err := os.Create(filepath.Join(ts.Getenv("WORK"), "server.log"))
-	ts.Check(err)
-	ts.Defer(func() { _ = log.Close() })
-	lines := bufio.NewScanner(io.TeeReader(stderr, log))
-	for !strings.Contains(seen, "\ndata: ") && lines.Scan() {
-		seen += lines.Text() + "\n"
-		if m := overGRPC.FindStringSubmatch(lines.Text()); m != nil {
-			ts.Setenv("GRPC_SERVER", m[1])
-		}
-		if m := listens.FindStringSubmatch(lines.Text()); m != nil {
-			url = m[1]
-		}
+	if m := overGRPC.FindStringSubmatch(seen); m != nil {
+		ts.Setenv("GRPC_SERVER", m[1])
 	}
-	if url == "" {
+	m := listens.FindStringSubmatch(seen)
+	if m == nil {
 		ts.Fatalf("the server does not say where it listens:\n%s", seen)
 	}
-	go func() { _, _ = io.Copy(log, stderr) }() // ends with the server
+	url := m[1]
 	ts.Check(healthy(url, ts.MkAbs("cert.pem"), ts.MkAbs("key.pem")))
 	ts.Setenv("LOG_SERVICE_SERVER", url)
 }
@@ -358,6 +357,32 @@ func cmdSend(ts *testscript.TestScript, neg bool, args []string) {
 	if resp.StatusCode/100 != 2 != neg {
 		ts.Fatalf("%s", resp.Status)
 	}
+}
+
+func cmdAnswer(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 1 {
+		ts.Fatalf("usage: answer FILE")
+	}
+	bytes := ts.ReadFile(args[0])
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	ts.Defer(func() { _ = l.Close() })
+	ts.Setenv("ANSWER", l.Addr().String())
+	go func() { // ends with the listener
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() { // ends with the connection, or the programs of the script
+				defer conn.Close()
+				if req, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
+					_, _ = io.CopyN(io.Discard, req.Body, req.ContentLength)
+					_, _ = io.WriteString(conn, bytes)
+				}
+			}()
+		}
+	}()
 }
 
 func cmdObjectStore(ts *testscript.TestScript, neg bool, args []string) {

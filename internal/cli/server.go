@@ -70,7 +70,7 @@ func (c *serverCmd) environment(s *session) (config.Environment, error) {
 	}
 	env, err := config.Environ(s.Environ, file, c.EnvFile != nil)
 	if err != nil {
-		return env, &usage{err: err, hint: hint(err, s.Name)}
+		return env, &usage{err: err, hint: hint(err)}
 	}
 	if len(env.Taken) > 0 {
 		fmt.Fprintf(s.Stderr, "settings from %s: %s\n", oneLine(env.File), oneLine(strings.Join(env.Taken, ", ")))

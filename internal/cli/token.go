@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -41,7 +42,7 @@ type serverSettings struct {
 func (c *serverSettings) load(s *session) (config.Config, error) {
 	env, err := config.Environ(s.Environ, c.EnvFile, true)
 	if err != nil {
-		return config.Config{}, &usage{err: err, hint: hint(err, s.Name)}
+		return config.Config{}, &usage{err: err, hint: hint(err)}
 	}
 	settings, _, err := config.Load(env.Env)
 	return settings, err
@@ -56,6 +57,7 @@ type tokenCreate struct {
 	KeyFile     string        `name:"key-file" placeholder:"FILE" help:"Sign with this private key, PEM; the server needs its public key in LOG_SERVICE_JWT_KEYS (sign with LOG_SERVICE_SECRET)."`
 	Format      string        `enum:"jwt,account" default:"jwt" help:"jwt, or account: the format of the original Harness log service, which grants everything in one account (${default})."`
 	serverSettings
+	outputFlag
 }
 
 func (*tokenCreate) Help() string {
@@ -79,6 +81,9 @@ func (c *tokenCreate) Run(s *session) error {
 	token, err := make(s, string(settings.Auth.Secret))
 	if err != nil {
 		return err
+	}
+	if c.Output == outputJSON {
+		return json.NewEncoder(s.Stdout).Encode(map[string]string{"token": token})
 	}
 	_, err = fmt.Fprintln(s.Stdout, token)
 	return err

@@ -18,6 +18,9 @@ var (
 	commit  string // in full
 )
 
+// outputJSON is the value of -o for machines.
+const outputJSON = "json"
+
 // outputFlag is for commands with machine-readable output.
 type outputFlag struct {
 	Output string `short:"o" enum:"text,json" default:"text" env:"LOG_SERVICE_OUTPUT" help:"Print text or json (${default})."`

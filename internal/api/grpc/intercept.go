@@ -88,6 +88,8 @@ func (c call) end(err error) error {
 		st, internal := failure(c.ctx, err, c.id)
 		if internal && !errors.Is(err, api.ErrStopping) && c.ctx.Err() == nil {
 			level = slog.LevelError
+		} else if c.ctx.Err() == nil {
+			level = slog.LevelInfo // the client has the id of the call
 		}
 		answer, code = st.Err(), st.Code()
 	}

@@ -75,6 +75,9 @@ func (a *API) finish(c *Call, start time.Time, err error) {
 			level = slog.LevelDebug // the peer went away, nothing is wrong here
 		}
 	}
+	if level == slog.LevelDebug && c.status >= http.StatusBadRequest && c.Request.Context().Err() == nil {
+		level = slog.LevelInfo // the client has the id of the request
+	}
 	a.logCall(c, level, start, err)
 }
 
