@@ -3,7 +3,6 @@ package cli
 import (
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -83,22 +82,6 @@ func TestHelpFitsATerminal(t *testing.T) {
 			t.Errorf("%s: the global flags are not behind one line:\n%s", n.FullPath(), out.String())
 		}
 	})
-}
-
-func TestTheLinksOfTheREADMELeadSomewhere(t *testing.T) {
-	text, err := os.ReadFile("../../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, part := range strings.Split(string(text), "](")[1:] {
-		link, _, _ := strings.Cut(part, ")")
-		if strings.Contains(link, "://") {
-			continue
-		}
-		if _, err := os.Stat(filepath.Join("../..", link)); err != nil {
-			t.Errorf("README.md: %v", err)
-		}
-	}
 }
 
 func TestTheHelpOfTheServerListsEverySetting(t *testing.T) {
