@@ -59,14 +59,18 @@ func skip(data []byte, n int64) []byte {
 	return data
 }
 
-// Hold adds the batch to account: the bytes of its data now, those of its
-// encoded form when it is created. The engine calls it once, before it
-// publishes the batch.
+// Hold adds the batch to account: the bytes of its data, and those of its
+// encoded form as soon as there is one. The engine calls it once, before it
+// shares the batch.
 func (b *Batch) Hold(account *atomic.Int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	n := int64(cap(b.Data))
+	if f := b.frames.Load(); f != nil {
+		n += int64(cap(*f))
+	}
 	b.resident = account
-	account.Add(int64(cap(b.Data)))
+	account.Add(n)
 }
 
 // Release removes the batch from its account and drops the encoded form.

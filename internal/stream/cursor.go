@@ -30,10 +30,7 @@ func (e *Engine) Follow(_ context.Context, id logservice.ID, after int64) (logs.
 	if s.deleted {
 		return nil, logservice.ErrStreamNotFound
 	}
-	if s.readers == nil {
-		s.readers = new(readers)
-	}
-	s.readers.refs++
+	s.forReaders().refs++
 	return &cursor{s: s, pos: max(after, s.first-1), limit: nextBytes}, nil
 }
 
@@ -43,13 +40,18 @@ type cursor struct {
 	pos     int64
 	limit   int     // about how much Next returns; less than nextBytes after a rewind
 	entries []entry // scratch of Next
-	closed  bool
+	// loaded is what the last Next read back, for this cursor alone, until the
+	// caller has sent it: a peer that took only a part of it mostly takes the
+	// rest at once.
+	loaded *logs.Batch
+	closed bool
 }
 
 var closedChannel = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
 
 // Ready implements logs.Cursor.
 func (c *cursor) Ready() <-chan struct{} {
+	c.loaded = nil
 	s := c.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -65,18 +67,18 @@ func (c *cursor) Ready() <-chan struct{} {
 // Next implements logs.Cursor.
 func (c *cursor) Next(ctx context.Context) ([]*logs.Batch, error) {
 	limit := c.limit
-	c.limit = min(2*limit, nextBytes)
+	c.limit, c.loaded = min(2*limit, nextBytes), nil
 	for {
 		s := c.s
 		s.mu.Lock()
 		gap, all := s.entriesAfter(c.entries[:0], c.pos, limit)
 		block, entries := s.onDisk(all, c.pos+1)
 		if s.gone.Load() && c.pos+1 < s.end {
-			err := &logs.ReleasedError{Next: s.end, Archived: s.archived}
+			err := &logs.ReleasedError{Next: s.end, Archived: s.readers.archived}
 			s.mu.Unlock()
 			return nil, err
 		}
-		closed, shared := s.closed, limit < nextBytes || s.readers.refs > 1
+		closed, shared := s.closed, s.readers.refs > 1
 		s.mu.Unlock()
 		c.entries = all[:0]
 		found := inMemory(entries)
@@ -103,6 +105,8 @@ func (c *cursor) Next(ctx context.Context) ([]*logs.Batch, error) {
 			}
 			if shared {
 				s.keepBlock(b)
+			} else {
+				c.loaded = b
 			}
 			found = []*logs.Batch{b}
 		}
@@ -159,6 +163,10 @@ func (c *cursor) First() int64 { return c.s.first }
 
 // Rewind implements logs.Reader.
 func (c *cursor) Rewind(after int64) {
+	if c.loaded != nil {
+		c.s.keepBlock(c.loaded)
+		c.loaded = nil
+	}
 	c.pos, c.limit = min(c.pos, max(after, c.s.first-1)), slowBytes
 }
 

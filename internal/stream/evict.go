@@ -95,5 +95,5 @@ func (e *Engine) releaseOrphans(seg *segment) {
 func (c *claim) Archived(a logs.Archived) {
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
-	c.s.archived = &a
+	c.s.forReaders().archived = &a
 }

@@ -50,9 +50,8 @@ type stream struct {
 	end   int64   // durable: readers see the lines below it
 	bytes int64   // durable, before compression
 
-	readers  *readers       // nil before the first one
-	archived *logs.Archived // where its lines are stored, if they are
-	segs     []*segment     // every segment that holds a record of this stream
+	readers *readers   // nil before the first one
+	segs    []*segment // every segment that holds a record of this stream
 
 	ttl  time.Duration
 	last time.Duration // the last activity, on the engine's clock
@@ -60,9 +59,19 @@ type stream struct {
 
 // readers is what a stream has for its cursors. Most streams never have one.
 type readers struct {
-	refs    int           // cursors
-	changed chan struct{} // closed and replaced when they have something to read
-	blocks  []*logs.Batch // read back from disk, see blockOwner
+	refs     int            // cursors
+	changed  chan struct{}  // closed and replaced when they have something to read
+	blocks   []*logs.Batch  // read back from disk, see blockOwner
+	archived *logs.Archived // where the lines are stored, if they are
+}
+
+// forReaders returns s.readers, which it makes if there are none. The caller
+// holds s.mu.
+func (s *stream) forReaders() *readers {
+	if s.readers == nil {
+		s.readers = new(readers)
+	}
+	return s.readers
 }
 
 // refs is the number of cursors. The caller holds s.mu.
