@@ -17,6 +17,7 @@ type Config struct {
 	JWTKeys         []string
 	OIDC            OIDC
 	RevokedTokens   string
+	QueryTokens     bool // the HTTP API also accepts tokens in the query
 
 	Logger *slog.Logger // nil for slog.Default
 }
@@ -55,8 +56,11 @@ func (c *Config) Settings() []*setting.Setting {
 		setting.List(&c.JWTKeys, "JWT_KEYS",
 			"PEM files with public keys or certificates (Ed25519, RSA, ECDSA on P-256) that verify JSON Web Tokens. Reloaded when they change"),
 	}
-	return append(append(all, c.OIDC.Settings()...), setting.Text(&c.RevokedTokens, "REVOKED_TOKENS",
-		"File with the ids of revoked tokens, one per line; `#` starts a comment. Reloaded when it changes; it need not exist"))
+	return append(append(all, c.OIDC.Settings()...),
+		setting.Text(&c.RevokedTokens, "REVOKED_TOKENS",
+			"File with the ids of revoked tokens, one per line; `#` starts a comment. Reloaded when it changes; it need not exist"),
+		setting.Bool(&c.QueryTokens, "QUERY_TOKENS",
+			"`true`: `GET` requests may carry their token as the parameter `X-Harness-Token`, as old user interfaces do. Addresses are kept in histories and in the logs of proxies"))
 }
 
 // Settings returns the settings of o.

@@ -51,7 +51,7 @@ func TestEverySettingReachesItsField(t *testing.T) {
 		"LOG_SERVICE_DEBUG_MODE=1", "LOG_SERVICE_TRACE=true", "LOG_SERVICE_ADMIN_BIND=127.0.0.1:8077", "LOG_SERVICE_STOP_DELAY=5s", "LOG_SERVICE_GRPC_BIND=:9001",
 		"LOG_SERVICE_SECRET=secret-of-16-bytes", "LOG_SERVICE_OLD_SECRETS=old-secret-of-16-bytes, older-secret-of-16-bytes",
 		"LOG_SERVICE_GLOBAL_TOKEN=global-of-16-bytes", "LOG_SERVICE_OLD_GLOBAL_TOKENS=old-global-of-16-bytes",
-		"LOG_SERVICE_JWT_KEYS=a.pem,b.pem", "LOG_SERVICE_REVOKED_TOKENS=revoked",
+		"LOG_SERVICE_JWT_KEYS=a.pem,b.pem", "LOG_SERVICE_REVOKED_TOKENS=revoked", "LOG_SERVICE_QUERY_TOKENS=true",
 		"LOG_SERVICE_TLS_CERT=c.pem", "LOG_SERVICE_TLS_KEY=k.pem", "LOG_SERVICE_TLS_CLIENT_CA=a.pem",
 		"LOG_SERVICE_OIDC_ISSUER=https://issuer.example.com", "LOG_SERVICE_OIDC_AUDIENCE=logs", "LOG_SERVICE_OIDC_CLAIMS=owner=acme, kind=ci",
 		"LOG_SERVICE_OIDC_ACCOUNT=acme", "LOG_SERVICE_OIDC_PREFIX=github/{repository}", "LOG_SERVICE_OIDC_VERBS=push")
@@ -66,7 +66,7 @@ func TestEverySettingReachesItsField(t *testing.T) {
 		Auth: auth.Config{
 			Secret: "secret-of-16-bytes", OldSecrets: []setting.Secret{"old-secret-of-16-bytes", "older-secret-of-16-bytes"},
 			GlobalToken: "global-of-16-bytes", OldGlobalTokens: []setting.Secret{"old-global-of-16-bytes"},
-			JWTKeys: []string{"a.pem", "b.pem"}, RevokedTokens: "revoked",
+			JWTKeys: []string{"a.pem", "b.pem"}, RevokedTokens: "revoked", QueryTokens: true,
 			OIDC: auth.OIDC{
 				Issuer: "https://issuer.example.com", Audience: "logs", Claims: map[string]string{"owner": "acme", "kind": "ci"},
 				Account: "acme", Prefix: "github/{repository}", Verbs: auth.Push,

@@ -186,11 +186,12 @@ func (s *Server) closeListeners() error {
 // handlerConfig converts c to the configuration of the HTTP API.
 func (s *Server) handlerConfig(c config.Config) httpapi.Config {
 	h := httpapi.Config{
-		Service: s.service,
-		Logger:  s.log,
-		Auth:    s.auth,
-		MaxLine: int(c.MaxLine),
-		MaxBody: c.MaxBody,
+		Service:     s.service,
+		Logger:      s.log,
+		Auth:        s.auth,
+		QueryTokens: c.Auth.QueryTokens,
+		MaxLine:     int(c.MaxLine),
+		MaxBody:     c.MaxBody,
 
 		MaxUpload: c.MaxUpload,
 		// Capacity for four of the largest bodies at once, or for many typical ones.

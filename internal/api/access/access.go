@@ -9,38 +9,10 @@ package access
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/internal/auth"
 )
-
-// HeaderToken carries the token of a request, as Authorization: Bearer does.
-const HeaderToken = "X-Harness-Token"
-
-// Token returns the token of a request, given the values of its HeaderToken and
-// Authorization headers; it is empty if there is none. Two different tokens are an
-// error: components that look at different headers must not disagree about the
-// caller.
-func Token(own, authorization []string) (token string, err error) {
-	use := func(t string) {
-		if token != "" && t != "" && t != token {
-			err = logservice.Invalidf("two tokens in one request: send one")
-		}
-		if t != "" {
-			token = t
-		}
-	}
-	for _, t := range own {
-		use(t)
-	}
-	for _, field := range authorization {
-		if scheme, t, _ := strings.Cut(field, " "); strings.EqualFold(scheme, "Bearer") {
-			use(strings.TrimSpace(t))
-		}
-	}
-	return token, err
-}
 
 // Caller is the sender of a request that needs one of a set of verbs. The zero
 // value may do nothing.
@@ -49,8 +21,16 @@ type Caller struct {
 	needs auth.Verbs
 }
 
-// Identify verifies a token.
-func Identify(ctx context.Context, v *auth.Verifier, token string, needs auth.Verbs) (Caller, error) {
+// Identify finds the token among the credentials of a request and verifies it.
+// Without authentication (v is nil) they are not looked at.
+func Identify(ctx context.Context, v *auth.Verifier, sent Credentials, needs auth.Verbs) (Caller, error) {
+	if v == nil {
+		return Caller{auth.Everything(), needs}, nil
+	}
+	token, err := sent.token(v.Ours)
+	if err != nil {
+		return Caller{}, err
+	}
 	grant, err := v.Verify(ctx, token)
 	return Caller{grant, needs}, err
 }

@@ -2,6 +2,7 @@ package access
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -11,28 +12,44 @@ import (
 )
 
 func TestTokenOfARequest(t *testing.T) {
+	ours := func(token string) bool { return !strings.HasPrefix(token, "session") }
 	for _, tc := range []struct {
-		own, fields []string
-		want        string
-		two         bool
+		sent Credentials
+		want string
+		two  bool
 	}{
 		{},
-		{own: []string{"a"}, want: "a"},
-		{fields: []string{"Bearer a"}, want: "a"},
-		{fields: []string{"bearer  a "}, want: "a"},
-		{fields: []string{"Basic a", "Bearera", ""}},
-		{own: []string{""}, fields: []string{"Bearer a"}, want: "a"},
-		{own: []string{"a", "a"}, fields: []string{"Bearer a"}, want: "a"},
-		{own: []string{"a"}, fields: []string{"Basic b"}, want: "a"},
-		{own: []string{"a", "b"}, two: true},
-		{own: []string{"a"}, fields: []string{"Bearer b"}, two: true},
-		{fields: []string{"Bearer a", "Bearer b"}, two: true},
-		{own: []string{"a", "b", "b"}, two: true},
+		{sent: Credentials{Header: []string{"a"}}, want: "a"},
+		{sent: Credentials{Authorization: []string{"Bearer a"}}, want: "a"},
+		{sent: Credentials{Authorization: []string{"bearer  a "}}, want: "a"},
+		{sent: Credentials{Authorization: []string{"Basic a", "Bearera", ""}}},
+		{sent: Credentials{Header: []string{""}, Authorization: []string{"Bearer a"}}, want: "a"},
+		{sent: Credentials{Header: []string{"a", "a"}, Authorization: []string{"Bearer a"}}, want: "a"},
+		{sent: Credentials{Header: []string{"a"}, Authorization: []string{"Basic b"}}, want: "a"},
+		{sent: Credentials{Header: []string{"a"}, Authorization: []string{"Bearer session"}}, want: "a"},
+		{sent: Credentials{Header: []string{"a"}, Authorization: []string{"Bearer b", "Bearer c"}}, want: "a"},
+		{sent: Credentials{Header: []string{"session"}, Authorization: []string{"Bearer b"}}, want: "session"},
+		{sent: Credentials{Authorization: []string{"Bearer session"}}},
+		{sent: Credentials{Authorization: []string{"Bearer session", "Bearer b", "Bearer session-2"}}, want: "b"},
+		{sent: Credentials{Authorization: []string{"Bearer session"}, Query: "q"}, want: "q"},
+		{sent: Credentials{Authorization: []string{"Bearer b"}, Query: "q"}, want: "b"},
+		{sent: Credentials{Header: []string{"a"}, Query: "q", Protocol: "p"}, want: "a"},
+		{sent: Credentials{Protocol: "p", Authorization: []string{"Bearer b"}, Query: "q"}, want: "p"},
+		{sent: Credentials{Header: []string{"a", "b"}}, two: true},
+		{sent: Credentials{Header: []string{"a", "b", "b"}}, two: true},
+		{sent: Credentials{Authorization: []string{"Bearer a", "Bearer b"}}, two: true},
 	} {
-		got, err := Token(tc.own, tc.fields)
+		got, err := tc.sent.token(ours)
 		if errors.Is(err, logservice.ErrInvalid) != tc.two || !tc.two && got != tc.want {
-			t.Errorf("%q, %q: %q, %v", tc.own, tc.fields, got, err)
+			t.Errorf("%+v: %q, %v", tc.sent, got, err)
 		}
+	}
+}
+
+func TestWithoutAuthenticationCredentialsAreNotLookedAt(t *testing.T) {
+	c, err := Identify(t.Context(), nil, Credentials{Header: []string{"a", "b"}, Authorization: []string{"Bearer c", "Bearer d"}}, auth.Push)
+	if err != nil || !c.grant.AllAccounts {
+		t.Errorf("%+v, %v", c, err)
 	}
 }
 

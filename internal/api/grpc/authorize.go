@@ -61,11 +61,10 @@ func (s *Server) authenticate(ctx context.Context, method string) (context.Conte
 	case needs == auth.Public:
 		return ctx, nil
 	}
-	token, err := access.Token(metadata.ValueFromIncomingContext(ctx, access.HeaderToken), metadata.ValueFromIncomingContext(ctx, "authorization"))
-	if err != nil {
-		return ctx, err
-	}
-	c, err := access.Identify(ctx, s.auth, token, needs)
+	c, err := access.Identify(ctx, s.auth, access.Credentials{
+		Header:        metadata.ValueFromIncomingContext(ctx, access.HeaderToken),
+		Authorization: metadata.ValueFromIncomingContext(ctx, "authorization"),
+	}, needs)
 	if errors.Is(err, logservice.ErrUnauthorized) {
 		err = logservice.Errorf(logservice.ErrUnauthorized, "no token: send it in the metadata, as authorization: Bearer TOKEN or as x-harness-token: TOKEN")
 	}

@@ -139,6 +139,9 @@ func TestEveryCallAsksForItsToken(t *testing.T) {
 				err := call(ctx, "p/1")
 				cancel()
 				want := tc.denied
+				if tc.name == "malformed" && how == "authorization" {
+					want = no // somebody else's, for a proxy in between
+				}
 				if strings.Contains(tc.allowed, name) {
 					want = codes.OK
 				}
@@ -208,7 +211,7 @@ func TestFieldsThatDoMoreAskForMore(t *testing.T) {
 	if _, err := push.Recv(); status.Code(err) != codes.PermissionDenied || errors.Is(err, io.EOF) {
 		t.Errorf("pushing on into another log: %v", err)
 	}
-	two := metadata.AppendToOutgoingContext(with(auth.Push), "x-harness-token", "another")
+	two := metadata.AppendToOutgoingContext(with(auth.Push), "x-harness-token", "one", "x-harness-token", "another")
 	if err := open(two); status.Code(err) != codes.InvalidArgument {
 		t.Errorf("two tokens: %v", err)
 	}

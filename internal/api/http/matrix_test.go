@@ -88,7 +88,7 @@ func methodsOf(r httpapi.Row) []string {
 	return []string{r.Method}
 }
 
-func newMatrix(t *testing.T) *matrix {
+func newMatrix(t *testing.T, c httpapi.Config) *matrix {
 	t.Helper()
 	m := &matrix{}
 	logger := slog.New(slog.NewTextHandler(&m.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -100,7 +100,8 @@ func newMatrix(t *testing.T) *matrix {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.testServer = startServer(t, httpapi.Config{Auth: v, Logger: logger})
+	c.Auth, c.Logger = v, logger
+	m.testServer = startServer(t, c)
 	return m
 }
 
@@ -150,7 +151,8 @@ func (m *matrix) bad(needs auth.Verbs, key string) map[string][3]string {
 		"an empty one":                   {"header", "", noToken},
 		"a query token":                  {"query", m.cookie("A", time.Hour, testSecret), noToken},
 		"malformed":                      {"header", "malformed", refusal},
-		"malformed, with dots":           {"bearer", "mal.for.med", refusal},
+		"malformed, with dots":           {"header", "mal.for.med", refusal},
+		"of somebody else":               {"bearer", "mal.for.med", noToken},
 		"expired":                        {"header", m.cookie("A", -time.Hour, testSecret), refusal},
 		"expired, with a scope":          {"bearer", m.scoped(auth.Grant{Account: "A", Verbs: auth.Admin, Expires: time.Now().Add(-time.Hour)}), refusal},
 		"forged":                         {"header", m.cookie("A", time.Hour, otherSecret), refusal},
@@ -178,7 +180,7 @@ func (m *matrix) bad(needs auth.Verbs, key string) map[string][3]string {
 // TestEveryRouteAgainstEveryKindOfToken is the authorisation matrix. It is made
 // of the real table of routes.
 func TestEveryRouteAgainstEveryKindOfToken(t *testing.T) {
-	m := newMatrix(t)
+	m := newMatrix(t, httpapi.Config{})
 	m.fill()
 	before := m.state()
 	seen := map[string]bool{}
@@ -208,6 +210,44 @@ func TestEveryRouteAgainstEveryKindOfToken(t *testing.T) {
 		m.admits(r)
 	}
 	m.keepsTokensSecret()
+}
+
+// TestTokensInTheQueryAreForReads sends good tokens in the query to a server that
+// accepts them there.
+func TestTokensInTheQueryAreForReads(t *testing.T) {
+	m := newMatrix(t, httpapi.Config{QueryTokens: true})
+	m.fill()
+	reads := 0
+	for _, r := range httpapi.Table() {
+		if r.Needs == auth.Public || r.Method+r.Pattern == "GET/token" {
+			continue
+		}
+		token := m.cookie("A", time.Hour, testSecret)
+		if r.Needs == auth.Global {
+			token = globalToken
+		}
+		o := m.probe(r, r.Method, existing, "query", token)
+		read := r.Method == http.MethodGet && r.Needs != auth.Global
+		if read {
+			reads++
+		}
+		if refused := o.message == noToken; refused == read {
+			t.Errorf("%s %s with a token in the query: %d %q", r.Method, r.Pattern, o.status, o.message)
+		}
+	}
+	if reads < 5 {
+		t.Errorf("only %d routes read", reads)
+	}
+	get := "/blob?accountID=A&key=" + existing + "&X-Harness-Token="
+	token := m.cookie("A", time.Hour, testSecret)
+	m.must(200, "HEAD", get+token, "")
+	m.must(200, "GET", get+token, "", "Authorization", "Bearer the.session.of-somebody-else")
+	m.must(403, "GET", get+m.cookie("B", time.Hour, testSecret), "")
+	m.must(403, "GET", get+token, "", "X-Harness-Token", m.cookie("B", time.Hour, testSecret))
+	m.must(200, "GET", get, "", "X-Harness-Token", token)
+	if log := m.log.String(); strings.Contains(log, token) || strings.Contains(log, "X-Harness-Token") {
+		t.Error("the log holds a token from the query")
+	}
 }
 
 // refuses checks that a kind of token is refused, and learns nothing.

@@ -3,7 +3,6 @@ package endpoint
 import (
 	"errors"
 	"net/http"
-	"slices"
 
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/internal/api/access"
@@ -106,19 +105,23 @@ func (c *Call) authenticate() (access.Caller, error) {
 		return c.caller, nil
 	}
 	h := c.Request.Header
-	own := h[access.HeaderToken]
-	if c.token != "" {
-		own = slices.Concat(own, []string{c.token})
+	sent := access.Credentials{Header: h[access.HeaderToken], Protocol: c.token, Authorization: h["Authorization"]}
+	if c.api.queryTokens && c.reads() {
+		sent.Query = c.Query.Get(access.HeaderToken)
 	}
-	token, err := access.Token(own, h["Authorization"])
-	if err != nil {
-		return access.Caller{}, err
-	}
-	caller, err := access.Identify(c.Request.Context(), c.api.auth, token, c.needs)
+	caller, err := access.Identify(c.Request.Context(), c.api.auth, sent, c.needs)
 	if err == nil {
 		c.caller, c.known = caller, true
 	}
 	return caller, err
+}
+
+// reads reports whether the request only reads logs of an account. An address is
+// kept in histories and in the logs of proxies: what is in it must not be good for
+// more, and never for all accounts.
+func (c *Call) reads() bool {
+	m := c.Request.Method
+	return (m == http.MethodGet || m == http.MethodHead) && c.needs&auth.Global == 0
 }
 
 // refused is the answer to a token that is missing or not good for what is
@@ -126,8 +129,11 @@ func (c *Call) authenticate() (access.Caller, error) {
 func (c *Call) refused(account string, err error) error {
 	switch {
 	case errors.Is(err, logservice.ErrUnauthorized):
-		return &statusError{status: http.StatusBadRequest, code: "not_authenticated", msg: "no token in header",
-			hint: "send a token in the header " + access.HeaderToken + ", or as Authorization: Bearer", cause: err}
+		hint := "send a token in the header " + access.HeaderToken + ", or as Authorization: Bearer"
+		if c.Request.Header["Authorization"] != nil {
+			hint = "what Authorization has is no token of this server: send one in the header " + access.HeaderToken
+		}
+		return &statusError{status: http.StatusBadRequest, code: "not_authenticated", msg: "no token in header", hint: hint, cause: err}
 	case !errors.Is(err, logservice.ErrForbidden):
 		return err
 	case c.needs&auth.Global != 0:

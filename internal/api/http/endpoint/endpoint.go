@@ -31,6 +31,8 @@ type Config struct {
 	Logger  *slog.Logger // nil: slog.Default
 	// Auth verifies tokens. Nil: everybody may do everything.
 	Auth *auth.Verifier
+	// QueryTokens accepts tokens in the query of requests that read.
+	QueryTokens bool
 
 	// BaseURL is how clients reach the server, scheme://host[:port] without a
 	// slash at the end, for the links that it hands out. Empty: as the request
@@ -70,19 +72,20 @@ type Config struct {
 // API answers requests over one Service. Its methods may be called from any
 // number of goroutines.
 type API struct {
-	service *service.Service
-	log     *slog.Logger
-	auth    *auth.Verifier
-	bodies  *bodies
-	base    string
-	maxLine int
-	upload  int64 // the largest
-	unready <-chan struct{}
-	stop    <-chan struct{}
-	tails   *Tails
-	ping    time.Duration
-	stall   time.Duration
-	metrics *metrics
+	service     *service.Service
+	log         *slog.Logger
+	auth        *auth.Verifier
+	queryTokens bool
+	bodies      *bodies
+	base        string
+	maxLine     int
+	upload      int64 // the largest
+	unready     <-chan struct{}
+	stop        <-chan struct{}
+	tails       *Tails
+	ping        time.Duration
+	stall       time.Duration
+	metrics     *metrics
 
 	exposition http.Handler
 }
@@ -100,18 +103,19 @@ func New(c Config) *API {
 		c.Tails = new(Tails)
 	}
 	a := &API{
-		service: c.Service,
-		log:     c.Logger,
-		auth:    c.Auth,
-		bodies:  newBodies(c.MaxBody, c.BodyMemory, c.Stall),
-		base:    c.BaseURL,
-		maxLine: c.MaxLine,
-		upload:  c.MaxUpload,
-		unready: c.Unready,
-		stop:    c.Stop,
-		tails:   c.Tails,
-		ping:    c.Ping,
-		stall:   c.Stall,
+		service:     c.Service,
+		log:         c.Logger,
+		auth:        c.Auth,
+		queryTokens: c.QueryTokens,
+		bodies:      newBodies(c.MaxBody, c.BodyMemory, c.Stall),
+		base:        c.BaseURL,
+		maxLine:     c.MaxLine,
+		upload:      c.MaxUpload,
+		unready:     c.Unready,
+		stop:        c.Stop,
+		tails:       c.Tails,
+		ping:        c.Ping,
+		stall:       c.Stall,
 
 		exposition: c.Exposition,
 	}
