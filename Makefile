@@ -10,10 +10,11 @@ MINIO_VERSION := v0.0.0-20260212201848-7aac2a2c5b7c
 VERSITYGW_VERSION := v1.8.0
 STORES := .cache/bin/minio-$(MINIO_VERSION) .cache/bin/versitygw-$(VERSITYGW_VERSION)
 
-# Other people's clients of gRPC, for tests (e2e).
+# Other people's clients, for tests (e2e).
 GRPCURL_VERSION := v1.9.3
 GRPCURL := .cache/bin/grpcurl-$(GRPCURL_VERSION)
 NODE_GRPC := .cache/node-grpc/node_modules/.package-lock.json
+NODE_BROWSER := .cache/browser/node_modules/.package-lock.json
 
 # Tools that check the project and make its releases.
 GOVULNCHECK := .cache/bin/govulncheck-v1.9.0
@@ -102,16 +103,18 @@ endif
 .PHONY: test-servers
 test-servers: ## install the servers that the tests talk to (without them their tests are skipped, and fail where CI=true)
 	@$(MAKE) --no-print-directory $(STORES) || { echo "WARNING: the object stores cannot be installed: their tests are SKIPPED" >&2; test "$$CI" != true; }
-	@$(MAKE) --no-print-directory $(GRPCURL) $(NODE_GRPC) || { echo "WARNING: grpcurl, or the packages of Node.js, cannot be installed: their tests are SKIPPED" >&2; test "$$CI" != true; }
+	@$(MAKE) --no-print-directory $(GRPCURL) $(NODE_GRPC) $(NODE_BROWSER) || { echo "WARNING: grpcurl, or the packages of Node.js, cannot be installed: their tests are SKIPPED" >&2; test "$$CI" != true; }
 
 $(GRPCURL):
 	GOBIN=$(CURDIR)/.cache/bin go install github.com/fullstorydev/grpcurl/cmd/grpcurl@$(GRPCURL_VERSION)
 	mv .cache/bin/grpcurl $@
 
 $(NODE_GRPC): e2e/testdata/node/package-lock.json
-	mkdir -p .cache/node-grpc
-	cp e2e/testdata/node/package.json e2e/testdata/node/package-lock.json .cache/node-grpc/
-	cd .cache/node-grpc && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+$(NODE_BROWSER): e2e/testdata/browser/package-lock.json
+$(NODE_GRPC) $(NODE_BROWSER):
+	mkdir -p $(@D)/..
+	cp $(<D)/package.json $< $(@D)/..
+	cd $(@D)/.. && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	touch $@
 
 .cache/bin/minio-$(MINIO_VERSION):

@@ -87,7 +87,7 @@ func answered(status int, body string, headers ...string) (*http.Response, error
 }
 
 func refused(status int, message string, headers ...string) (*http.Response, error) {
-	return answered(status, fmt.Sprintf(`{"error_msg":%q,"code":"c","hint":"h","request_id":"r"}`, message), headers...)
+	return answered(status, fmt.Sprintf(`{"error_msg":%q,"reason":"c","hint":"h","request_id":"r"}`, message), headers...)
 }
 
 var errCut = errors.New("connection reset")

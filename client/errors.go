@@ -42,7 +42,7 @@ func (e *Error) Unwrap() error { return e.cause }
 func answerError(op string, resp *http.Response) error {
 	var body struct {
 		Message  string `json:"error_msg"`
-		Code     string `json:"code"`
+		Code     string `json:"reason"`
 		Hint     string `json:"hint"`
 		Request  string `json:"request_id"`
 		Expected int64  `json:"expected"`

@@ -36,7 +36,7 @@ func TestAnEventStreamIsReadAsTheStandardSays(t *testing.T) {
 		name, in string
 		want     []message
 	}{
-		{"a line of a log", ": ping\n\nid: 1\ndata: {\"out\":\"a\"}\n\n", []message{{"", 1, `{"out":"a"}`}}},
+		{"a line of a log", ": ping\nid: 1\ndata: {\"out\":\"a\"}\n\n", []message{{"", 1, `{"out":"a"}`}}},
 		{"line ends CRLF", "id: 1\r\ndata: a\r\n\r\nid: 2\r\ndata: b\r\n\r\n", []message{{"", 1, "a"}, {"", 2, "b"}}},
 		{"line ends CRLF inside an event", "event: x\r\ndata: a\r\ndata: b\r\n\r\n", []message{{"x", 0, "a\nb"}}},
 		{"line ends CR", "id: 1\rdata: a\r\rdata: b\r\r", []message{{"", 1, "a"}, {"", 1, "b"}}},
@@ -147,7 +147,7 @@ func plainEvents(in []byte) []message {
 
 func FuzzEvents(f *testing.F) {
 	for _, seed := range []string{
-		": ping\n\nid: 1\ndata: {\"level\":\"info\",\"pos\":0,\"out\":\"a\\n\"}\n\nevent: error\ndata: eof\n\n",
+		": ping\nid: 1\ndata: {\"level\":\"info\",\"pos\":0,\"out\":\"a\\n\"}\n\nevent: error\ndata: eof\n\n",
 		"\xef\xbb\xbfid: 1\r\ndata: a\r\n\r\n", "data: a\rdata\r\rid\n\n", "event: error\ndata: eof\n", "id: 1\x00\ndata:\n\n", "\r\n\r", "",
 		"event: x\r\ndata: a\r\ndata: b\r\n\r\n",
 	} {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	logservice "github.com/harness/log-service"
@@ -137,7 +138,24 @@ func (h overHTTP) Tail(ctx context.Context, key string, o transport.Tail) (trans
 	if err != nil {
 		return nil, err
 	}
+	if wait := retryAfter(resp.Header); wait > 0 {
+		return nil, notNow(resp, wait)
+	}
 	return &eventTail{key: key, resp: resp, in: newEventReader(resp.Body)}, nil
+}
+
+// notNow returns why the server serves no reader now: the last comment of its
+// answer. It is not a 503, on which browsers would give up.
+func notNow(resp *http.Response, wait time.Duration) error {
+	defer resp.Body.Close()
+	raw, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBytes))
+	why := "the server serves no more readers now"
+	for row := range strings.Lines(string(raw)) {
+		if comment, ok := strings.CutPrefix(row, ": "); ok {
+			why = strings.TrimSpace(comment)
+		}
+	}
+	return &logservice.UnavailableError{Cause: errors.New(why), RetryAfter: wait}
 }
 
 // eventTail reads a log as server-sent events.

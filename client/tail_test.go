@@ -36,16 +36,16 @@ func gapLine(first, last int64) string {
 
 func cutAfter(text string) (*http.Response, error) {
 	resp, _ := answered(200, "", logservice.HeaderState, logservice.StateLive)
-	resp.Body = io.NopCloser(io.MultiReader(strings.NewReader(": ping\n\n"+text), iotest.ErrReader(errCut)))
+	resp.Body = io.NopCloser(io.MultiReader(strings.NewReader(": ping\n"+text), iotest.ErrReader(errCut)))
 	return resp, nil
 }
 
 func streamed(text string) (*http.Response, error) {
-	return answered(200, ": ping\n\n"+text, logservice.HeaderState, logservice.StateLive)
+	return answered(200, ": ping\n"+text, logservice.HeaderState, logservice.StateLive)
 }
 
 func unknown() (*http.Response, error) {
-	return answered(200, ": ping\n\n"+endMark, logservice.HeaderState, logservice.StateUnknown)
+	return answered(200, ": ping\n"+endMark, logservice.HeaderState, logservice.StateUnknown)
 }
 
 func after(r request) int64 {
@@ -84,7 +84,9 @@ func TestATailResumesAfterTheLastLine(t *testing.T) {
 				return refused(503, "starting")
 			case 4:
 				return cutAfter("")
-			case 5: // graceful shutdown: no end mark
+			case 5: // over a limit
+				return answered(200, ": ping\n: too many readers\nretry: 5000\n", "Retry-After", "5")
+			case 6: // graceful shutdown: no end mark
 				return streamed(numbered(after(r)+1, 4))
 			}
 			return streamed(numbered(after(r)+1, 5) + endMark)
@@ -97,8 +99,29 @@ func TestATailResumesAfterTheLastLine(t *testing.T) {
 		for _, r := range s.requests() {
 			asked = append(asked, after(r))
 		}
-		if diff := cmp.Diff([]int64{0, 2, 2, 2, 2, 4}, asked); diff != "" {
+		if diff := cmp.Diff([]int64{0, 2, 2, 2, 2, 2, 4}, asked); diff != "" {
 			t.Error(diff)
+		}
+	})
+}
+
+func TestATailComesBackWhenTheServerSaysSo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := scripted(t, func(n int, _ request) (*http.Response, error) {
+			if n == 1 {
+				return answered(200, ": ping\n: too many readers\nretry: 5000\n", "Retry-After", "5")
+			}
+			return streamed(numbered(1, 1) + endMark)
+		})
+		began := time.Now()
+		if got, err := summary(c.Tail(t.Context(), key)); got != "1" || err != nil || time.Since(began) < 5*time.Second {
+			t.Errorf("read %s, error %v, after %v", got, err, time.Since(began))
+		}
+		impatient, _ := scripted(t, func(int, request) (*http.Response, error) {
+			return answered(200, ": ping\n: too many readers\nretry: 5000\n", "Retry-After", "5")
+		})
+		if _, err := summary(impatient.Tail(t.Context(), key, Patience(time.Second))); !errors.Is(err, logservice.ErrUnavailable) || !strings.Contains(err.Error(), "too many readers") {
+			t.Errorf("no reason: %v", err)
 		}
 	})
 }
@@ -183,7 +206,7 @@ func TestASilentConnectionIsReplaced(t *testing.T) {
 				_, _ = io.WriteString(write, numbered(1, 1))
 				for range 4 { // pings are not silence
 					time.Sleep(15 * time.Second)
-					_, _ = io.WriteString(write, ": ping\n\n")
+					_, _ = io.WriteString(write, ": ping\n")
 				}
 			}()
 			return resp, nil

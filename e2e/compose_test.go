@@ -217,13 +217,13 @@ func (c *composition) testRedisAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.redis.end(syscall.SIGKILL)
-	var refused struct{ Code string }
+	var refused struct{ Reason string }
 	for range 3 {
 		a, err := w.call(t.Context(), http.MethodPut, "/stream", "away/log", "offset=1", []byte(`[{"out":"x"}]`))
 		if err := want(a, err, http.StatusServiceUnavailable); err != nil {
 			t.Fatal(err)
 		}
-		if err := json.Unmarshal(a.body, &refused); err != nil || refused.Code != "unavailable" || a.header.Get("Retry-After") == "" {
+		if err := json.Unmarshal(a.body, &refused); err != nil || refused.Reason != "unavailable" || a.header.Get("Retry-After") == "" {
 			t.Fatalf("the 503 is not one of ours: %v %v", a, a.header)
 		}
 		a, err = w.call(t.Context(), http.MethodGet, "/blob", "tail/log", "", nil)

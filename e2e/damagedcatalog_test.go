@@ -250,7 +250,7 @@ func (c *catalog) ready() {
 // damagedBlobIsReported reads the log of which one bit was flipped.
 func (c *catalog) damagedBlobIsReported() {
 	c.t.Helper()
-	if a := c.get("damaged"); a.status != http.StatusGone || !strings.Contains(string(a.body), `"code":"damaged"`) {
+	if a := c.get("damaged"); a.status != http.StatusGone || !strings.Contains(string(a.body), `"reason":"damaged"`) {
 		c.t.Errorf("a damaged log is answered %v", a)
 	}
 	out, err := c.s.client("--account", "acc", "cistore", "download", "damaged", "--to", "x").CombinedOutput()

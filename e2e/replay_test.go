@@ -52,12 +52,12 @@ func TestAGoRunnerIsServedAsItWasByTheFirstService(t *testing.T) {
 
 	tail := r.send(goRequest("GET", stream, token, ""))
 	lines := strings.Split(strings.TrimSuffix(strings.TrimPrefix(first, "["), "]\n"), `,{"level"`)
-	want := ": ping\n\nid: 1\ndata: " + lines[0] + "\n\nid: 2\ndata: {\"level\"" + lines[1] + "\n\nid: 3\ndata: " +
+	want := ": ping\nid: 1\ndata: " + lines[0] + "\n\nid: 2\ndata: {\"level\"" + lines[1] + "\n\nid: 3\ndata: " +
 		strings.TrimSuffix(second[1:], "]\n") + "\n\nevent: error\ndata: eof\n\n"
 	if tail.body != want {
 		t.Errorf("tail\n%q\nwant\n%q", tail.body, want)
 	}
-	for name, value := range map[string]string{"Content-Type": "text/event-stream", "Cache-Control": "no-cache", "Connection": "keep-alive", "X-Accel-Buffering": "no", "Access-Control-Allow-Origin": "*"} {
+	for name, value := range map[string]string{"Content-Type": "text/event-stream", "Cache-Control": "private, no-cache", "Connection": "keep-alive", "X-Accel-Buffering": "no", "Access-Control-Allow-Origin": "*"} {
 		if got := tail.header.Get(name); got != value {
 			t.Errorf("tail: %s is %q, want %q", name, got, value)
 		}

@@ -82,8 +82,9 @@ func (r *replay) must(status, again string, raw ...string) reply {
 	return a
 }
 
-func startReplay(t *testing.T) *replay {
-	s := startServer(t, program(t), "LOG_SERVICE_SECRET="+replaySecret, "LOG_SERVICE_GLOBAL_TOKEN="+replayGlobal)
+func startReplay(t *testing.T, env ...string) *replay {
+	t.Helper()
+	s := startServer(t, program(t), append([]string{"LOG_SERVICE_SECRET=" + replaySecret, "LOG_SERVICE_GLOBAL_TOKEN=" + replayGlobal}, env...)...)
 	t.Cleanup(func() { s.stop() })
 	return &replay{t, s.addr, proctest.StartClock(t)}
 }

@@ -213,7 +213,7 @@ var errOther = errors.New("not the line that was written")
 
 // reads returns the last line that it has read completely.
 func reads(in *bufio.Reader, after int, lines []string, last int) (at int, err error) {
-	want := ": ping\n\n"
+	want := ": ping\n"
 	for at = after - 1; at < last; at++ { // the ping comes first
 		got := make([]byte, len(want))
 		if _, err := io.ReadFull(in, got); err != nil {

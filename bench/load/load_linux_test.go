@@ -65,7 +65,7 @@ func TestAnswersThatAreNotHTTPAreRefused(t *testing.T) {
 
 func events(first, last int64) string {
 	var b strings.Builder
-	b.WriteString(": ping\n\n")
+	b.WriteString(": ping\n")
 	for n := first; n <= last; n++ {
 		fmt.Fprintf(&b, "id: %d\ndata: {\"pos\":%d,\"out\":\"@%019d x\"}\n\n", n, PosBase+n-1, n*1000)
 	}

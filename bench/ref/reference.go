@@ -200,7 +200,7 @@ func (f *frames) since(i int) (news [][]byte, closed bool, wake chan struct{}) {
 // tail writes what arrives until the stream ends or the client leaves.
 func (f *frames) tail(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/event-stream")
-	news, i := [][]byte{[]byte(": ping\n\n")}, 0
+	news, i := [][]byte{[]byte(": ping\n")}, 0
 	flusher := http.NewResponseController(w)
 	for {
 		for _, b := range news {

@@ -110,11 +110,11 @@ type storeCmd struct {
 }
 
 type streamCmd struct {
-	Open  logCmd[idKey, openFlags]  `cmd:"" help:"Open a live log."`
-	Push  logCmd[idKey, pushFlags]  `cmd:"" help:"Append a message, or standard input, to a live log."`
-	Tail  logCmd[idKey, tailFlags]  `cmd:"" help:"Follow a live log until it ends."`
-	Close logCmd[idKey, closeFlags] `cmd:"" help:"End a live log and archive it."`
-	Info  idInfoCmd                 `cmd:"" help:"List the live logs."`
+	Open  logCmd[idKey, openFlags]   `cmd:"" help:"Open a live log."`
+	Push  logCmd[idKey, idPushFlags] `cmd:"" help:"Append a message, or standard input, to a live log."`
+	Tail  logCmd[idKey, tailFlags]   `cmd:"" help:"Follow a live log until it ends."`
+	Close logCmd[idKey, closeFlags]  `cmd:"" help:"End a live log and archive it."`
+	Info  idInfoCmd                  `cmd:"" help:"List the live logs."`
 
 	groupHelp
 }

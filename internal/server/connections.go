@@ -71,8 +71,8 @@ type countedListener struct {
 }
 
 // tooMany is the response to an excess connection over HTTP without TLS.
-const tooMany = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: 70\r\n\r\n" +
-	`{"error_msg":"the server has too many connections","code":"overload"}` + "\n"
+const tooMany = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: 83\r\n\r\n" +
+	`{"error_msg":"the server has too many connections","code":503,"reason":"overload"}` + "\n"
 
 // Accept implements net.Listener.
 func (l *countedListener) Accept() (net.Conn, error) {

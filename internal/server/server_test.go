@@ -88,8 +88,8 @@ func TestAStopEndsTailsSoThatTheyReconnect(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	first := make([]byte, len(": ping\n\n"))
-	if _, err := io.ReadFull(resp.Body, first); err != nil || string(first) != ": ping\n\n" {
+	first := make([]byte, len(": ping\n"))
+	if _, err := io.ReadFull(resp.Body, first); err != nil || string(first) != ": ping\n" {
 		t.Fatalf("the tail begins %q, %v", first, err)
 	}
 	srv.ended(t)

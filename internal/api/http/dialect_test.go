@@ -26,7 +26,7 @@ func TestAWildcardIsOneSegmentOfAKey(t *testing.T) {
 				segments[i] = hostile
 				target := fill(r.Pattern, strings.Join(segments, "/"))
 				a := s.do(r.Method, target, strings.NewReader("[]"))
-				if a.status != http.StatusBadRequest || !strings.Contains(a.body, `"code":"invalid"`) {
+				if a.status != http.StatusBadRequest || !strings.Contains(a.body, `"reason":"invalid"`) {
 					t.Errorf("%s %s: %d %s, want 400 invalid", r.Method, target, a.status, a.body)
 				}
 			}

@@ -66,7 +66,7 @@ func TestWhoeverIsAtALimitIsToldWhenToComeBack(t *testing.T) {
 	s := startServer(t, httpapi.Config{}, service.Limits{Streams: 1})
 	s.must(204, "POST", streamURL, "")
 	a := s.must(503, "POST", "/stream?accountID=A&key=another", "")
-	if a.header.Get("Retry-After") != "5" || !strings.Contains(a.body, `{"error_msg":"account A has 1 open streams already, as many as it may: close some","code":"limit"`) {
+	if a.header.Get("Retry-After") != "5" || !strings.Contains(a.body, `{"error_msg":"account A has 1 open streams already, as many as it may: close some","code":503,"reason":"limit"`) {
 		t.Errorf("Retry-After %q, body %s", a.header.Get("Retry-After"), a.body)
 	}
 	s.must(204, "POST", streamURL, "")

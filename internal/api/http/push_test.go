@@ -91,7 +91,7 @@ func TestBodiesOverTheLimitAreRefusedHoweverTheyAreSent(t *testing.T) {
 		"identity": bytes.NewReader(huge[:1<<20+1]), "": io.MultiReader(bytes.NewReader(huge[:1<<20+1])),
 	} {
 		a := s.do("PUT", streamURL, body, "Content-Encoding", encoding)
-		if a.status != 413 || !strings.Contains(a.body, `"code":"too_large"`) {
+		if a.status != 413 || !strings.Contains(a.body, `"reason":"too_large"`) {
 			t.Errorf("%q: %d %s", encoding, a.status, a.body)
 		}
 	}

@@ -49,10 +49,10 @@ func TestLogsAreServedAsTextAndNothingElse(t *testing.T) {
 		tail := s.must(200, http.MethodGet, "/stream?"+q, "")
 		harmless(t, name+", followed", tail, "text/event-stream")
 		events := strings.Split(strings.TrimSuffix(tail.body, "\n\n"), "\n\n")
-		if len(events) != 4 || strings.ContainsAny(tail.body, "\r\x00\x1b") {
+		if len(events) != 3 || strings.ContainsAny(tail.body, "\r\x00\x1b") {
 			t.Fatalf("%s: two lines, a ping and an end became %q", name, tail.body)
 		}
-		_, data, _ := strings.Cut(events[2], "data: ")
+		_, data, _ := strings.Cut(events[1], "data: ")
 		var got struct{ Out string }
 		if err := json.Unmarshal([]byte(data), &got); err != nil || got.Out != text {
 			t.Errorf("%s: %q came back as %q, %v", name, text, got.Out, err)

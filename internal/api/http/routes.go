@@ -121,6 +121,7 @@ func New(c Config) http.Handler {
 	})
 	mux.Handle("/", missing)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r = withoutTrailingSlash(r)
 		// ServeMux redirects paths with empty and dot segments to other paths, which
 		// no client of this service means.
 		if p := r.URL.EscapedPath(); path.Clean(p) != p {
@@ -129,6 +130,21 @@ func New(c Config) http.Handler {
 		}
 		mux.ServeHTTP(w, r)
 	})
+}
+
+// withoutTrailingSlash is r, with a path that a proxy or a client may have put a
+// slash behind.
+func withoutTrailingSlash(r *http.Request) *http.Request {
+	escaped := r.URL.EscapedPath()
+	n := len(escaped) - len(strings.TrimRight(escaped, "/"))
+	if n == 0 || n == len(escaped) {
+		return r
+	}
+	u := *r.URL
+	u.Path, u.RawPath = u.Path[:len(u.Path)-n], u.RawPath[:max(0, len(u.RawPath)-n)]
+	r = r.WithContext(r.Context()) // a copy
+	r.URL = &u
+	return r
 }
 
 // otherMethod is the label in metrics of all other methods, which clients can invent.

@@ -63,7 +63,7 @@ func (r *tailer) ends(want string) {
 func event(seq int, line string) string { return fmt.Sprintf("id: %d\ndata: %s\n\n", seq, line) }
 
 const (
-	ping = ": ping\n\n"
+	ping = ": ping\n"
 	eof  = "event: error\ndata: eof\n\n"
 )
 
@@ -73,7 +73,7 @@ func TestATailSeesLinesAsTheyComeAndThenTheEnd(t *testing.T) {
 	s.must(204, "PUT", streamURL, `[{"out":"one\n"}, {"out":"two\n"}]`)
 	r := s.tail(streamURL)
 	want := http.Header{
-		"Content-Type": {"text/event-stream"}, "Cache-Control": {"no-cache"}, "Connection": {"keep-alive"},
+		"Content-Type": {"text/event-stream"}, "Cache-Control": {"private, no-cache"}, "Connection": {"keep-alive"},
 		"X-Accel-Buffering": {"no"}, "X-Log-State": {"live"}, "Access-Control-Allow-Origin": {"*"},
 	}
 	for name := range want {

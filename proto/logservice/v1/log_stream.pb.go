@@ -9,7 +9,7 @@
 // size limits and without another encoding.
 //
 // Errors have a google.rpc.ErrorInfo of the domain "log-service". Its reason is
-// the "code" of HTTP errors, in capitals: STREAM_NOT_FOUND, SEQUENCE_GAP (its
+// the "reason" of HTTP errors, in capitals: STREAM_NOT_FOUND, SEQUENCE_GAP (its
 // metadata contains "offset" and "expected"), TOO_LARGE,
 // CONFLICT, NOT_AUTHENTICATED, FORBIDDEN, INVALID, UNSUPPORTED, UNAVAILABLE,
 // LIMIT, INTERNAL. UNAVAILABLE errors also have a google.rpc.RetryInfo.

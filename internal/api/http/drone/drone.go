@@ -75,7 +75,9 @@ func (s *Steps) take(c *endpoint.Call, l endpoint.Log, store func(context.Contex
 		return err
 	}
 	batch := body.Lines
-	batch.Data = absolute(batch.Data, began)
+	if batch.Data, batch.Count = absolute(batch.Data, began); batch.Count == 0 {
+		batch = logs.Lines{}
+	}
 	if err := store(ctx, l, batch); err != nil {
 		return err
 	}

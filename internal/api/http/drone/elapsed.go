@@ -3,6 +3,7 @@ package drone
 import (
 	"bytes"
 	"math"
+	"slices"
 	"strconv"
 	"time"
 
@@ -15,12 +16,18 @@ const maxElapsed = 1e8
 
 // absolute returns the lines of data, in the form of logs.Lines.Data, with
 // absolute times: a number of seconds since the writer began becomes a point in
-// time, and the number is kept as the member elapsed.
-func absolute(data []byte, began time.Time) []byte {
-	out := make([]byte, 0, len(data)+len(data)/4)
+// time, and the number is kept as the member elapsed. A line without text is
+// none: runners send one after each block of output.
+func absolute(data []byte, began time.Time) (out []byte, count int64) {
+	out = make([]byte, 0, len(data)+len(data)/4)
 	for line := range bytes.Lines(data) {
+		members := lines.Members(line)
+		if slices.ContainsFunc(members, isEmptyText) {
+			continue
+		}
+		count++
 		done := 0 // of line
-		for _, m := range lines.Members(line) {
+		for _, m := range members {
 			if m.Name != "time" {
 				continue
 			}
@@ -35,8 +42,10 @@ func absolute(data []byte, began time.Time) []byte {
 		}
 		out = append(out, line[done:]...)
 	}
-	return out
+	return out, count
 }
+
+func isEmptyText(m lines.Member) bool { return m.Name == "out" && string(m.Value) == `""` }
 
 // beginning returns when the writer of a log began to count, from a line that
 // absolute wrote; ok is false for other lines.

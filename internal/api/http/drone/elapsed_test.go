@@ -1,7 +1,7 @@
 package drone
 
 import (
-	"strings"
+	"bytes"
 	"testing"
 	"time"
 )
@@ -19,13 +19,17 @@ func TestSecondsSinceTheBeginningBecomeRealTimes(t *testing.T) {
 		`{"out":"no time"}`:                         `{"out":"no time"}`,
 		`{}`:                                        `{}`,
 	} {
-		if got := string(absolute([]byte(in+"\n"), began)); got != want+"\n" {
-			t.Errorf("%s became %s, want %s", in, got, want)
+		if got, n := absolute([]byte(in+"\n"), began); string(got) != want+"\n" || n != 1 {
+			t.Errorf("%s became %s (%d), want %s", in, got, n, want)
 		}
 	}
 	text := `{"time":1}` + "\n" + `{"time":0.25}` + "\n"
-	if got := string(absolute([]byte(text), began)); strings.Count(got, "\n") != 2 || strings.Count(got, "elapsed") != 2 {
+	if got, n := absolute([]byte(text), began); n != 2 || bytes.Count(got, []byte("\n")) != 2 || bytes.Count(got, []byte("elapsed")) != 2 {
 		t.Errorf("two lines became %q", got)
+	}
+	block := `{"pos":0,"out":"a\n","time":1}` + "\n" + `{"pos":1,"out":"\n","time":1}` + "\n" + `{"pos":2,"out":"","time":1}` + "\n"
+	if got, n := absolute([]byte(block), began); n != 2 || bytes.Contains(got, []byte(`"pos":2`)) {
+		t.Errorf("a block of two lines became %d: %q", n, got)
 	}
 	if d := elapsed([]byte(text)); d != time.Second {
 		t.Errorf("the last of them is %v in, want 1s", d)
@@ -35,7 +39,7 @@ func TestSecondsSinceTheBeginningBecomeRealTimes(t *testing.T) {
 func TestALineSaysWhenItsWriterBegan(t *testing.T) {
 	began := time.Date(2026, 1, 2, 15, 4, 5, 123e6, time.UTC)
 	for _, in := range []string{`{"time":0}`, `{"out":"x","time":1.5}`, `{"time":70000,"pos":3}`} {
-		line := absolute([]byte(in+"\n"), began)
+		line, _ := absolute([]byte(in+"\n"), began)
 		if got, ok := beginning(line); !ok || !got.Equal(began) {
 			t.Errorf("%s: %v, %v; want %v", line, got, ok, began)
 		}

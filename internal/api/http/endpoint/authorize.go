@@ -133,17 +133,17 @@ func (c *Call) refused(account string, err error) error {
 		if c.Request.Header["Authorization"] != nil {
 			hint = "what Authorization has is no token of this server: send one in the header " + access.HeaderToken
 		}
-		return &statusError{status: http.StatusBadRequest, code: "not_authenticated", msg: "no token in header", hint: hint, cause: err}
+		return &statusError{status: http.StatusBadRequest, reason: "not_authenticated", msg: "no token in header", hint: hint, cause: err}
 	case !errors.Is(err, logservice.ErrForbidden):
 		return err
 	case c.needs&auth.Global != 0:
-		return &statusError{status: http.StatusBadRequest, code: "not_authenticated",
+		return &statusError{status: http.StatusBadRequest, reason: "not_authenticated",
 			msg: "token in request not authorized for receiving tokens", hint: "this route needs the global token", cause: err}
 	}
 	hint := err
 	if r := (*access.RefusedError)(nil); errors.As(err, &r) {
 		account, hint = r.Account, r.Err
 	}
-	return &statusError{status: http.StatusForbidden, code: "forbidden",
+	return &statusError{status: http.StatusForbidden, reason: "forbidden",
 		msg: "operation not permitted for accountID: " + account, hint: hint.Error(), cause: err}
 }

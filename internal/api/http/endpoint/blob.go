@@ -195,7 +195,7 @@ func rangeOf(r *http.Request, content *service.Content) (byteRange, error) {
 		return all, nil
 	}
 	if first >= size {
-		return all, &statusError{status: http.StatusRequestedRangeNotSatisfiable, code: "range", msg: "the log ends before the range",
+		return all, &statusError{status: http.StatusRequestedRangeNotSatisfiable, reason: "range", msg: "the log ends before the range",
 			name: "Content-Range", value: "bytes */" + strconv.FormatInt(size, 10)}
 	}
 	return byteRange{given: true, first: first, length: min(last, size-1) - first + 1}, nil

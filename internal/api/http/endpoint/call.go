@@ -30,9 +30,10 @@ type Call struct {
 	Query   Query  // parsed once, here
 	ID      string // of the request, for people who compare logs
 
-	status int
-	cut    bool // the answer was broken off
-	took   bool // the whole body
+	status   int
+	cut      bool  // the answer was broken off
+	took     bool  // the whole body
+	answered error // the answer is not that of an error, and the log has it
 
 	api    *API
 	needs  auth.Verbs // any of these; see Handler

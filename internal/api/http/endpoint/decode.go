@@ -36,7 +36,7 @@ func encodingOf(r *http.Request) (encoding, error) {
 	case "zstd":
 		return zstdEncoded, nil
 	default:
-		return 0, &statusError{status: http.StatusUnsupportedMediaType, code: "unsupported_encoding", name: "Accept-Encoding", value: "gzip, zstd",
+		return 0, &statusError{status: http.StatusUnsupportedMediaType, reason: "unsupported_encoding", name: "Accept-Encoding", value: "gzip, zstd",
 			msg: fmt.Sprintf("Content-Encoding %q is not supported: use gzip, zstd or none", e)}
 	}
 }
@@ -118,7 +118,7 @@ func connectionError(err error) error {
 	case errors.Is(err, logservice.ErrInvalid):
 		return err // a decoder's
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return &statusError{status: http.StatusRequestTimeout, code: "timeout", msg: "the body came too slowly", cause: err}
+		return &statusError{status: http.StatusRequestTimeout, reason: "timeout", msg: "the body came too slowly", cause: err}
 	}
 	return fmt.Errorf("read body: %w (%v)", io.ErrUnexpectedEOF, err)
 }

@@ -7,15 +7,18 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/internal/api"
 )
 
-// answer is the body of an error. Clients parse error_msg.
+// answer is the body of an error. Old clients parse error_msg, and code as an
+// integer.
 type answer struct {
 	Message   string `json:"error_msg"`
-	Code      string `json:"code"`
+	Code      int    `json:"code"` // the status
+	Reason    string `json:"reason"`
 	Hint      string `json:"hint,omitempty"`
 	Offset    int64  `json:"offset,omitempty"`   // of an append that leaves a gap
 	Expected  int64  `json:"expected,omitempty"` // what it should have been
@@ -25,7 +28,7 @@ type answer struct {
 // statusError is an error with an answer of HTTP's own.
 type statusError struct {
 	status      int
-	code        string
+	reason      string
 	msg, hint   string
 	cause       error
 	name, value string // a header that goes with it
@@ -36,7 +39,7 @@ func (e *statusError) Unwrap() error { return e.cause }
 
 // NotFound answers 404 with words of its own.
 func NotFound(msg, hint string) error {
-	return &statusError{status: http.StatusNotFound, code: "not_found", msg: msg, hint: hint}
+	return &statusError{status: http.StatusNotFound, reason: "not_found", msg: msg, hint: hint}
 }
 
 // NotImplemented is a Func for routes of products outside this one.
@@ -63,15 +66,16 @@ func Aborted(err error) error {
 // only the log must know.
 func (c *Call) fail(err error) (internal bool) {
 	h := c.Header()
-	for _, name := range []string{"Content-Length", "Content-Encoding", "Content-Range", "Content-Disposition", "Last-Modified", "Accept-Ranges", "Cache-Control"} {
+	for _, name := range []string{"Content-Length", "Content-Encoding", "Content-Range", "Content-Disposition", "Last-Modified", "Accept-Ranges"} {
 		h.Del(name)
 	}
+	h.Set("Cache-Control", "no-store")
 	var own *statusError
 	if errors.As(err, &own) {
 		if own.name != "" {
 			h.Set(own.name, own.value)
 		}
-		_ = c.json(own.status, answer{Message: own.msg, Code: own.code, Hint: own.hint, RequestID: c.ID})
+		_ = c.json(own.status, answer{Message: own.msg, Code: own.status, Reason: own.reason, Hint: own.hint, RequestID: c.ID})
 		return false
 	}
 	f := api.Describe(c.Request.Context(), err)
@@ -79,12 +83,15 @@ func (c *Call) fail(err error) (internal bool) {
 		h.Set(logservice.HeaderNextSequence, strconv.FormatInt(f.Expected, 10))
 	}
 	if f.RetryAfter > 0 {
-		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(f.RetryAfter.Seconds()))))
+		h.Set("Retry-After", seconds(f.RetryAfter))
 	}
 	// The peer may be gone: then nobody is left to tell.
-	_ = c.json(f.Status, answer{Message: f.Message, Code: f.Code, Hint: f.Hint, Offset: f.Offset, Expected: f.Expected, RequestID: c.ID})
+	_ = c.json(f.Status, answer{Message: f.Message, Code: f.Status, Reason: f.Code, Hint: f.Hint, Offset: f.Offset, Expected: f.Expected, RequestID: c.ID})
 	return f.Internal
 }
+
+// seconds is a value of Retry-After.
+func seconds(d time.Duration) string { return strconv.Itoa(int(math.Ceil(d.Seconds()))) }
 
 // json answers with v.
 func (c *Call) json(status int, v any) error {

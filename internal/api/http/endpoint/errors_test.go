@@ -47,20 +47,20 @@ func TestErrorsAndTheirAnswers(t *testing.T) {
 		body   string
 		log    string
 	}{
-		{logservice.Invalidf("key %q is bad", "k"), 400, `"error_msg":"key \"k\" is bad","code":"invalid"`, "DEBUG"},
-		{fmt.Errorf("append: %w", logservice.ErrStreamNotFound), 404, `"error_msg":"stream: not found","code":"stream_not_found"`, "DEBUG"},
-		{fmt.Errorf("get: %w", logservice.ErrBlobNotFound), 404, `"error_msg":"blob: not found","code":"blob_not_found"`, "DEBUG"},
-		{logservice.Errorf(logservice.ErrTooLarge, "too much"), 413, `"error_msg":"too much","code":"too_large"`, "DEBUG"},
-		{logservice.ErrForbidden, 403, `"error_msg":"operation not permitted","code":"forbidden"`, "DEBUG"},
-		{logservice.ErrUnauthorized, 400, `"code":"not_authenticated"`, "DEBUG"},
-		{logservice.Errorf(logservice.ErrConflict, "just written"), 409, `"error_msg":"just written","code":"conflict"`, "DEBUG"},
+		{logservice.Invalidf("key %q is bad", "k"), 400, `"error_msg":"key \"k\" is bad","code":400,"reason":"invalid"`, "DEBUG"},
+		{fmt.Errorf("append: %w", logservice.ErrStreamNotFound), 404, `"error_msg":"stream: not found","code":404,"reason":"stream_not_found"`, "DEBUG"},
+		{fmt.Errorf("get: %w", logservice.ErrBlobNotFound), 404, `"error_msg":"blob: not found","code":404,"reason":"blob_not_found"`, "DEBUG"},
+		{logservice.Errorf(logservice.ErrTooLarge, "too much"), 413, `"error_msg":"too much","code":413,"reason":"too_large"`, "DEBUG"},
+		{logservice.ErrForbidden, 403, `"error_msg":"operation not permitted","code":403,"reason":"forbidden"`, "DEBUG"},
+		{logservice.ErrUnauthorized, 400, `"code":400,"reason":"not_authenticated"`, "DEBUG"},
+		{logservice.Errorf(logservice.ErrConflict, "just written"), 409, `"error_msg":"just written","code":409,"reason":"conflict"`, "DEBUG"},
 		{fmt.Errorf("x: %w", &logservice.SequenceError{Offset: 9, Expected: 4}), 409, `"offset":9,"expected":4`, "DEBUG"},
-		{logservice.ErrUnsupported, 501, `"code":"unsupported"`, "DEBUG"},
-		{&logservice.UnavailableError{Cause: secret, RetryAfter: 1500 * time.Millisecond}, 503, `"error_msg":"temporarily unavailable","code":"unavailable"`, "ERROR"},
-		{secret, 500, `"error_msg":"internal error","code":"internal"`, "ERROR"},
-		{fmt.Errorf("fetch: %w", context.DeadlineExceeded), 504, `"error_msg":"the deadline passed","code":"deadline_exceeded"`, "ERROR"},
-		{fmt.Errorf("fetch: %w", context.Canceled), 503, `"code":"unavailable"`, "ERROR"},
-		{NotFound("no", "yes"), 404, `"error_msg":"no","code":"not_found","hint":"yes"`, "DEBUG"},
+		{logservice.ErrUnsupported, 501, `"code":501,"reason":"unsupported"`, "DEBUG"},
+		{&logservice.UnavailableError{Cause: secret, RetryAfter: 1500 * time.Millisecond}, 503, `"error_msg":"temporarily unavailable","code":503,"reason":"unavailable"`, "ERROR"},
+		{secret, 500, `"error_msg":"internal error","code":500,"reason":"internal"`, "ERROR"},
+		{fmt.Errorf("fetch: %w", context.DeadlineExceeded), 504, `"error_msg":"the deadline passed","code":504,"reason":"deadline_exceeded"`, "ERROR"},
+		{fmt.Errorf("fetch: %w", context.Canceled), 503, `"code":503,"reason":"unavailable"`, "ERROR"},
+		{NotFound("no", "yes"), 404, `"error_msg":"no","code":404,"reason":"not_found","hint":"yes"`, "DEBUG"},
 	} {
 		resp, body, log := call(t, func(*Call) error { return tc.err }, "/?accountID=A&key=k&signature=hidden")
 		if resp.StatusCode != tc.status || !strings.Contains(body, tc.body) || strings.Contains(body, "password") {

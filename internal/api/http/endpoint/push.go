@@ -80,7 +80,7 @@ func (a *API) parseText(c *Call, id logservice.ID, b *body, offset int64) (logs.
 // runners know: 400.
 func notOpen(err error) error {
 	if errors.Is(err, logservice.ErrStreamNotFound) {
-		return &statusError{status: http.StatusBadRequest, code: "stream_not_found", cause: err,
+		return &statusError{status: http.StatusBadRequest, reason: "stream_not_found", cause: err,
 			msg: logservice.ErrStreamNotFound.Error(), hint: "open the stream first"}
 	}
 	return err

@@ -38,7 +38,7 @@ func Options(allow, cors string) Func {
 // MethodNotAllowed answers 405 for a path that allows some other methods.
 func MethodNotAllowed(allow string) Func {
 	return func(c *Call) error {
-		return &statusError{status: http.StatusMethodNotAllowed, code: "method_not_allowed", name: "Allow", value: allow,
+		return &statusError{status: http.StatusMethodNotAllowed, reason: "method_not_allowed", name: "Allow", value: allow,
 			msg: c.Request.Method + " is not allowed here: use " + strings.ReplaceAll(allow, ", OPTIONS", "")}
 	}
 }
@@ -58,7 +58,7 @@ func (a *API) Ready(c *Call) error {
 	default:
 	}
 	if err := a.service.Check(c.Request.Context()); err != nil {
-		return &statusError{status: http.StatusServiceUnavailable, code: "unavailable", msg: err.Error(), name: "Retry-After", value: "1"}
+		return &statusError{status: http.StatusServiceUnavailable, reason: "unavailable", msg: err.Error(), name: "Retry-After", value: "1"}
 	}
 	return c.Text("OK")
 }

@@ -32,6 +32,10 @@ func (a *API) Handler(method, route string, needs auth.Verbs, f Func) http.Handl
 		c := &Call{ResponseWriter: w, Request: r, ID: api.RequestID(r.Header.Get(api.HeaderRequestID)), api: a, needs: needs}
 		start := time.Now()
 		w.Header().Set(api.HeaderRequestID, c.ID)
+		if needs != auth.Public {
+			// A shared cache knows nothing of the token that the answer depends on.
+			w.Header().Set("Cache-Control", "private, no-cache")
+		}
 		a.metrics.inFlight.Inc()
 		defer a.metrics.inFlight.Dec()
 		defer meter.done(c, start)
@@ -74,6 +78,8 @@ func (a *API) finish(c *Call, start time.Time, err error) {
 		if c.Request.Context().Err() != nil {
 			level = slog.LevelDebug // the peer went away, nothing is wrong here
 		}
+	} else if err = c.answered; err != nil && api.Describe(c.Request.Context(), err).Internal {
+		level = slog.LevelError
 	}
 	if level == slog.LevelDebug && c.status >= http.StatusBadRequest && c.Request.Context().Err() == nil {
 		level = slog.LevelInfo // the client has the id of the request

@@ -8,9 +8,10 @@ import (
 )
 
 // The parts of a tail that are no lines. Without the empty line at its end
-// browsers drop an event.
+// browsers drop an event. A ping has none: some clients deliver an empty event for
+// each empty line.
 const (
-	pingFrame = ": ping\n\n"
+	pingFrame = ": ping\n"
 	eofFrame  = "event: error\ndata: eof\n\n"
 )
 

@@ -1,7 +1,9 @@
 package endpoint
 
 import (
+	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	logservice "github.com/harness/log-service"
@@ -11,6 +13,9 @@ import (
 // Open opens the stream of id for timeout_seconds after its last activity.
 // An open one is kept, unless truncate=true.
 func (a *API) Open(c *Call, l Log) error {
+	if err := a.noLines(c); err != nil {
+		return err
+	}
 	ttl, err := c.Query.Seconds("timeout_seconds")
 	if err != nil {
 		return err
@@ -27,6 +32,31 @@ func (a *API) Open(c *Call, l Log) error {
 		return err
 	}
 	return c.NoContent()
+}
+
+// maxEmpty is how much of a body is read to see that it has no lines.
+const maxEmpty = 512
+
+// noLines refuses a body with content. Clients that post lines to an open would
+// otherwise never notice that nothing of them is stored.
+func (a *API) noLines(c *Call) error {
+	if c.Request.ContentLength == 0 {
+		return nil
+	}
+	body, err := io.ReadAll(io.LimitReader(&steady{r: c.Request.Body, rc: http.NewResponseController(c.ResponseWriter), stall: a.stall}, maxEmpty))
+	if err != nil {
+		return err
+	}
+	c.took = len(body) < maxEmpty
+	switch strings.TrimSpace(string(body)) {
+	case "", "null", "[]", "{}", `""`:
+		if c.took {
+			return nil
+		}
+	}
+	return &statusError{status: http.StatusBadRequest, reason: "invalid",
+		msg:  "POST /stream opens a log and takes no lines: use PUT to send them",
+		hint: "send the same body to the same address with PUT; options go in the query"}
 }
 
 // Close ends the stream of id.

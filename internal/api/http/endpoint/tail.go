@@ -12,6 +12,7 @@ import (
 	"time"
 
 	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/api"
 	"github.com/harness/log-service/internal/logs"
 	"github.com/harness/log-service/internal/service"
 )
@@ -34,14 +35,11 @@ func (a *API) Tail(c *Call, l Log) error {
 	case errors.Is(err, logservice.ErrStreamNotFound):
 		cursor, state = ended{}, logservice.StateUnknown
 	case err != nil:
-		return err
+		return comeBack(c, err)
 	}
 	h := c.Header()
-	h.Set("Content-Type", "text/event-stream")
-	h.Set("Cache-Control", "no-cache")
+	eventStream(h)
 	h.Set("Connection", "keep-alive")
-	h.Set("X-Accel-Buffering", "no")
-	Harmless(h)
 	h.Set(logservice.HeaderState, state)
 	if n := cursor.Attempt(); n > 1 {
 		h.Set(logservice.HeaderAttempt, strconv.FormatInt(n, 10))
@@ -63,6 +61,29 @@ func (a *API) Tail(c *Call, l Log) error {
 	return Aborted(err)
 }
 
+func eventStream(h http.Header) {
+	h.Set("Content-Type", "text/event-stream")
+	h.Set("X-Accel-Buffering", "no")
+	Harmless(h)
+}
+
+// comeBack answers a reader that cannot be served now: 200, the reason as a
+// comment, and when to come back. After a 503, the EventSource of a browser never
+// tries again.
+func comeBack(c *Call, err error) error {
+	f := api.Describe(c.Request.Context(), err)
+	if f.RetryAfter == 0 {
+		return err
+	}
+	c.answered = err
+	h := c.Header()
+	eventStream(h)
+	h.Set("Connection", "close")
+	h.Set("Retry-After", seconds(f.RetryAfter))
+	retry := strconv.FormatInt(f.RetryAfter.Milliseconds(), 10)
+	return c.send(http.StatusOK, pingFrame+": "+strings.ReplaceAll(f.Message, "\n", " ")+"\nretry: "+retry+"\n")
+}
+
 // resumeFrom is the position of the last line that the client has. A browser
 // that reconnects repeats the URL and adds the header, so the header counts. With
 // attempt=N a position counts in that attempt only; a number alone is in it.
@@ -79,9 +100,9 @@ func resumeFrom(c *Call) (from service.From, err error) {
 		if given.value == "" {
 			continue
 		}
-		if from.Position, err = logservice.ParsePosition(given.value); err != nil {
-			return from, logservice.Invalidf("%s: %v", given.name, err)
-		}
+		// What is no position is none: the reader gets the log from its start. A
+		// browser would give up for ever on an error.
+		from.Position, _ = logservice.ParsePosition(given.value)
 		if attempt > 0 && from.Attempt != attempt && strings.Contains(given.value, "-") {
 			from.Sequence = 0 // of another attempt
 		}

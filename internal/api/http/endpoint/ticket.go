@@ -47,7 +47,7 @@ func (c *Call) Ticketed(account, key, ticket string) (Log, error) {
 		l, err = access.Linked(c.api.service, service.Link{Kind: service.LinkTail, ID: id, Expires: until, Signature: signature})
 	}
 	if err != nil {
-		return Log{}, &statusError{status: http.StatusForbidden, code: "forbidden",
+		return Log{}, &statusError{status: http.StatusForbidden, reason: "forbidden",
 			msg: "operation not permitted for accountID: " + account, hint: "the ticket is not one for this log, or is past its time: get a new one",
 			cause: logservice.ErrForbidden}
 	}
