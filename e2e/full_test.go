@@ -3,6 +3,7 @@
 package e2e_test
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"testing"
@@ -59,5 +60,30 @@ func TestAFullVolumeRefusesAppendsOnlyAndRecoversOnline(t *testing.T) {
 			v.works()
 			v.check()
 		})
+	}
+}
+
+// TestAPushOutlivesAFullVolume pipes into a log whose server has no space left: what
+// is read then is delivered once there is space, or reported at the end.
+func TestAPushOutlivesAFullVolume(t *testing.T) {
+	t.Parallel()
+	v := newVolume(t, false)
+	patient := v.s.producer(t, nil, "--open", "full/1")
+	patient.print(100, 10)
+	patient.delivered(v.s, "full/1")
+	brief := v.s.producer(t, nil, "--open", "--timeout", "1s", "full/2")
+	brief.print(100, 10)
+	brief.delivered(v.s, "full/2")
+	v.fill(true)
+	v.isFull()
+	patient.print(20_000, 100)
+	brief.print(20_000, 100)
+	brief.end(6, lostLines+".*no space left")
+	if err := os.Remove(v.foreign()); err != nil {
+		t.Fatal(err)
+	}
+	patient.end(0, `^$`)
+	if got := v.s.text("full/1"); !bytes.Equal(got, patient.text.Bytes()) {
+		t.Errorf("the log differs: %s", difference(got, patient.text.Bytes()))
 	}
 }

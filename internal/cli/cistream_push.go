@@ -55,7 +55,7 @@ func (f pushFlags) run(ctx context.Context, s *session, t target, message *strin
 	} else {
 		err = f.message(ctx, s, t, *message)
 	}
-	if errors.Is(err, logservice.ErrStreamNotFound) {
+	if lost := new(undelivered); errors.Is(err, logservice.ErrStreamNotFound) && (!errors.As(err, &lost) || lost.lost == lost.lines) {
 		err = withHint(err, "open it first: %s cistream open %s; or push with --open", s.Name, t.key)
 	}
 	if err == nil || !f.BestEffort || errors.Is(err, context.Canceled) {
