@@ -1,6 +1,7 @@
 package bolt
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -154,12 +155,24 @@ type txn struct {
 	*bbolt.Tx
 	pages    tree
 	replaced []int64 // pages that its changes may replace
+
+	name   []byte        // of the bucket that was used last
+	bucket *bbolt.Bucket // nil: none was
+}
+
+// use returns a bucket, or nil. A read transaction of bbolt would decode it
+// each time.
+func (tx *txn) use(name []byte) *bbolt.Bucket {
+	if tx.bucket == nil || !bytes.Equal(tx.name, name) {
+		tx.name, tx.bucket = name, tx.Bucket(name)
+	}
+	return tx.bucket
 }
 
 // at checks the pages that a use of a key touches. leaf is the one that has the
 // key, next the first key of the one after it. The bucket may be nil.
 func (tx *txn) at(name, key []byte, wide bool) (b *bbolt.Bucket, leaf page, next []byte, err error) {
-	b = tx.Bucket(name)
+	b = tx.use(name)
 	if b != nil && b.Root() != 0 { // otherwise it is in the page of its parent
 		leaf, next, err = tx.pages.find(int64(b.Root()), key, wide)
 	}
@@ -175,12 +188,24 @@ func (tx *txn) get(name, key []byte) ([]byte, error) {
 	}
 	value := leaf.get(key)
 	if value == nil {
-		_, _, _, err = tx.at(name, key, true)
+		return tx.getWide(name, key)
 	}
-	if err == nil && (b.Root() == 0 || tx.Writable()) { // it may be a value of this transaction
+	if tx.Writable() { // it may be a value of this transaction
 		value = b.Get(key)
 	}
-	return value, err
+	return value, nil
+}
+
+// getWide is get for a key that was not found where it belongs.
+func (tx *txn) getWide(name, key []byte) ([]byte, error) {
+	b, leaf, _, err := tx.at(name, key, true)
+	if err != nil || b == nil {
+		return nil, err
+	}
+	if b.Root() == 0 || tx.Writable() {
+		return b.Get(key), nil
+	}
+	return leaf.get(key), nil
 }
 
 func (tx *txn) put(name, key, value []byte) error {

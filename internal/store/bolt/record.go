@@ -177,7 +177,7 @@ func (tx *txn) attempts(first []byte, yield func(key, value []byte)) error {
 	})
 	if err == nil && !found { // looked for in more places
 		var value []byte
-		if value, err = tx.get(bucketBlobs, first); value != nil {
+		if value, err = tx.getWide(bucketBlobs, first); value != nil {
 			yield(first, value)
 		}
 	}

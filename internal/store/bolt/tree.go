@@ -241,7 +241,10 @@ func (p page) search(key []byte, after int) int {
 // get returns nil if a leaf has no such key.
 func (p page) get(key []byte) []byte {
 	i := p.search(key, 0)
-	if e, err := p.entry(i); i < p.count && err == nil && bytes.Equal(e.key, key) {
+	if i == p.count {
+		return nil
+	}
+	if e, err := p.entry(i); err == nil && bytes.Equal(e.key, key) {
 		return e.value
 	}
 	return nil
