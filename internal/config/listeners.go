@@ -35,11 +35,9 @@ func (c *Config) listeners() []*setting.Setting {
 		bind(&c.AdminBind, "ADMIN_BIND",
 			"Loopback address of a second listener, `host:port`, with metrics and Go profiles; it requires no token. See [operations.md](operations.md#metrics)"),
 		setting.Func("STOP_DELAY",
-			"How long a stopping server continues to serve while it reports that it is not ready, so that a load balancer or Kubernetes "+
-				"can take it out of rotation; at most `8s`. See [operations.md](operations.md#stopping)", c.parseStopDelay).Default("0s"),
+			"How long a stopping server, which is not ready, continues to serve; at most `8s`. See [operations.md](operations.md#stopping)", c.parseStopDelay).Default("0s"),
 		setting.Count(&c.MaxConnections, "MAX_CONNECTIONS",
-			"Connections to all listeners together; each tail is one. Further connections are closed at once. "+
-				"`0`: what the limit on open files allows after a quarter of it (64 to 4096) is reserved for the write-ahead log, the store and backends. "+
+			"Connections to all listeners together. `0`: the limit on open files, less a quarter of it (64 to 4096) as a reserve. "+
 				"See [operations.md](operations.md#connections)").Default("0"),
 		setting.Text(&c.TLSCert, "TLS_CERT",
 			"PEM file with the server's certificate, followed by its chain. The server then speaks only HTTPS (TLS 1.2 or 1.3, HTTP/1.1 and HTTP/2). "+
@@ -57,8 +55,7 @@ func (c *Config) listeners() []*setting.Setting {
 
 func (c *Config) disableAuth() *setting.Setting {
 	return setting.Bool(&c.DisableAuth, "DISABLE_AUTH",
-		"`true`: anyone who can reach the server may read and write every log, whatever else is set here. "+
-			"Use it if something in front of the server controls access")
+		"`true`: anyone who can reach the server may read and write every log, whatever else is set here: for servers with access control in front of them")
 }
 
 // bind is a setting of an address to listen on, stored in p.

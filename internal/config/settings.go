@@ -54,13 +54,11 @@ func (c *Config) storage() []*setting.Setting {
 			"Catalog of finished logs, unless a bucket is configured (below). Larger logs are in the directory of the same name without its extension").
 			Unset("`blobs.db` in the data directory"),
 		setting.Func("RETENTION",
-			"How long the embedded store keeps a finished log after it was written, for example `720h` for 30 days; at least `1h`. "+
-				"Older logs are deleted in the background. If unset, logs are kept forever. "+
+			"How long the embedded store keeps a finished log, for example `720h` for 30 days; at least `1h`. If unset, forever. "+
 				"For a bucket, set a lifecycle rule: see [storage.md](storage.md#retention)", c.parseRetention),
 		setting.OneOf(&c.Stream, "STREAM",
-			"Where live logs are kept: `disk`, `memory` or `redis`. `disk`: acknowledged lines are on disk. "+
-				"`memory`: live logs are only in memory, which is faster, and are lost when the server stops; "+
-				"finished logs are stored as usual. `redis`: live logs are in Redis (below); the default if a Redis is configured",
+			"Where live logs are: `disk`; `memory`, which is faster, but loses them when the server stops; or `redis` (below), "+
+				"the default if a Redis is configured",
 			StreamDisk, StreamMemory, StreamRedis).Default(StreamDisk),
 	}
 }
@@ -79,7 +77,7 @@ func (c *Config) parseRetention(v string) error {
 
 func (c *Config) archiveCompression() *setting.Setting {
 	return setting.OneOf(&c.ArchiveCompression, "ARCHIVE_COMPRESSION",
-		"Format of closed logs in the bucket, `none` or `zstd`. `none`: JSON lines, which any program can read through a link. `zstd`: compressed, with `Content-Encoding: zstd`. "+
+		"Format of closed logs in the bucket: `none`, JSON lines, which any program can read through a link; or `zstd`. "+
 			"The embedded store always compresses", CompressNone, CompressZstd).Unset("`none`")
 }
 
@@ -108,8 +106,7 @@ func (c *Config) accountLimits() []*setting.Setting {
 		setting.Size(&c.AccountRate, "ACCOUNT_MAX_RATE",
 			"JSON appended per second, per server, with bursts of up to `LOG_SERVICE_MAX_BODY`", 0, maxSize).Default("0"),
 		setting.Size(&c.AccountStored, "ACCOUNT_MAX_STORED",
-			"Total stored size (compressed) of live and finished logs. Stored logs are summed every five minutes and counted in between. "+
-				"A full account cannot open, append or upload", 0, maxSize).Default("0"),
+			"Total stored size (compressed) of live and finished logs, measured every five minutes and counted in between", 0, maxSize).Default("0"),
 	}
 }
 

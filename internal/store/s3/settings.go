@@ -43,7 +43,7 @@ func (c *Config) Settings() []*setting.Setting {
 		setting.Text(&c.LinkEndpoint, "S3_LINK_ENDPOINT",
 			"Endpoint used in links, if clients reach the store by another address than the server").Unset("the endpoint"),
 		setting.Func("S3_PATH_STYLE",
-			"How requests name the bucket. `true`: `https://host/bucket/…`. `false`: `https://bucket.host/…`. If unset: the latter for AWS and similar providers, otherwise the former",
+			"`true`: requests go to `https://host/bucket/…`; `false`: to `https://bucket.host/…`, the default for AWS and similar providers",
 			c.parsePathStyle).Or("MINIO_PATH_STYLE").Unset("by provider"),
 		setting.Text(&c.Region, "S3_REGION", "Region of the bucket").
 			OrForeign("AWS_REGION", "AWS_DEFAULT_REGION").Unset("asked for at AWS, else `us-east-1`"),
@@ -54,7 +54,7 @@ func (c *Config) Settings() []*setting.Setting {
 		setting.Text(&c.SecretAccessKey, "S3_SECRET_ACCESS_KEY", "The secret of that access key").OrForeign("AWS_SECRET_ACCESS_KEY"),
 		setting.Text(&c.CACert, "S3_CA_CERT_PATH", "PEM file of certificates to trust in addition to the system's"),
 		setting.Bool(&c.Checksum, "S3_CHECKSUM",
-			"`true`: the store verifies and keeps a CRC-32C of each upload. Not every store supports it. Uploads are always signed with their SHA-256"),
+			"`true`: the store keeps a CRC-32C of each upload, in addition to the SHA-256 that signs it. Not every store supports this"),
 	}
 }
 

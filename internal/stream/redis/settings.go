@@ -41,7 +41,7 @@ func (c *Config) Settings() []*setting.Setting {
 		setting.Func("REDIS_PREFIX", "Prefix of every key. Servers with the same prefix form one service", c.parsePrefix).Default(DefaultPrefix),
 		setting.Size(&c.StreamMemory, "REDIS_STREAM_MEMORY",
 			"Approximate size of the part of one live log that is kept in Redis; older lines are offloaded to the blob store. `256KiB` to `1GiB`. "+
-				"While the blob store is unavailable, up to sixteen times as much is kept; then appends are answered 503",
+				"See [scaling.md](scaling.md#sizing)",
 			MinStreamMemory, maxStreamMemory).Default(setting.FormatSize(DefaultStreamMemory)),
 		setting.Func("REDIS_REPLICAS",
 			"Number of replicas that must have lines before they are acknowledged. With 1, a failover loses no acknowledged lines", c.parseReplicas).Default("0"),
