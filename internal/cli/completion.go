@@ -27,8 +27,7 @@ func (c *completionCmd) Run(s *session) error {
 	case "fish":
 		return fishCompletion(s.Stdout, s.model.Node)
 	case "zsh":
-		// compinit without -i would ask a question about the folders of others.
-		script = "(( $+functions[compdef] )) || { autoload -Uz compinit && compinit -i; }\nautoload -U +X bashcompinit && bashcompinit\n" + script
+		script = zshCompletion
 	}
 	_, err := io.WriteString(s.Stdout, script)
 	return err
@@ -44,6 +43,22 @@ const bashCompletion = `_log_service() {
   fi
 }
 complete -F _log_service log-service log-server
+`
+
+// zshCompletion does the same in zsh. compinit without -i would ask a question about
+// folders that others can write.
+const zshCompletion = `# zsh's own completion: bashcompinit cannot complete words with a colon.
+(( $+functions[compdef] )) || { autoload -Uz compinit && compinit -i; }
+_log_service() {
+  local -a offers
+  offers=("${(@f)$("${words[1]}" complete -- "${(@)words[2,CURRENT]}" 2>/dev/null)}")
+  if [[ "${offers[*]}" == :files ]]; then
+    _files
+  elif [[ -n "${offers[*]}" ]]; then
+    compadd -a offers
+  fi
+}
+compdef _log_service log-service log-server
 `
 
 // fishCompletion lists commands and flags, which fish shows with their meanings, and
@@ -72,10 +87,13 @@ end
 			}
 			condition = strings.Join(seen, "; and ")
 		}
+		subcommands := slices.DeleteFunc(slices.Clone(words[command]), func(w string) bool { return strings.HasPrefix(w, "--") })
 		for _, word := range words[command] {
-			kind := "-f -a " + word
+			kind, condition := "-f -a "+word, condition
 			if flag, ok := strings.CutPrefix(word, "--"); ok {
 				kind = "-l " + flag
+			} else if command != "" {
+				condition += "; and not __fish_seen_subcommand_from " + strings.Join(subcommands, " ")
 			}
 			for _, program := range []string{"log-service", "log-server"} {
 				fmt.Fprintf(&b, "complete -c %s -n '%s' %s\n", program, condition, kind)

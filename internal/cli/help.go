@@ -130,6 +130,6 @@ func (s *session) printFlags() error {
 	if _, err := parser.Parse([]string{"--help"}); !errors.Is(err, errPrinted) {
 		return err
 	}
-	_, err = fmt.Fprintf(s.Stdout, "\nFlags take precedence over the environment, and that over a context: %s help context\n", s.Name)
+	_, err = fmt.Fprintf(s.Stdout, "\nFlags take precedence over the environment, and that over contexts:\n%s help context\n", s.Name)
 	return err
 }
