@@ -18,6 +18,7 @@ import (
 
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/internal/logs"
+	"github.com/harness/log-service/internal/proctest"
 	"github.com/harness/log-service/internal/store/storetest"
 )
 
@@ -26,7 +27,12 @@ func TestStoreKeepsTheContract(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) logs.Store { return openStore(t, dataFile(t)) }, storetest.Limits{})
 }
 
-func dataFile(t testing.TB) string { return filepath.Join(t.TempDir(), "data", "blobs.db") }
+// dataFile is the name of a catalog in memory, for tests that sync a lot. Tests of the
+// volume and of whole processes use a disk.
+func dataFile(t testing.TB) string { return filepath.Join(proctest.MemoryDir(t), "data", "blobs.db") }
+
+// diskFile is the name of a catalog on a disk.
+func diskFile(t testing.TB) string { return filepath.Join(t.TempDir(), "data", "blobs.db") }
 
 // openStore opens a store that the test's end closes.
 func openStore(t testing.TB, path string) *Store {
@@ -55,7 +61,7 @@ func untilHealthy(s *Store) error {
 	err := s.Check(context.Background())
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(20 * time.Second); err != nil && time.Now().Before(deadline); err = s.Check(context.Background()) {
+	for deadline := time.Now().Add(time.Minute); err != nil && time.Now().Before(deadline); err = s.Check(context.Background()) {
 		<-tick.C
 	}
 	return err

@@ -28,7 +28,7 @@ func childUploads(args []string) error {
 }
 
 func TestKillDuringAnUploadLeavesTheOldBlobAndNoFile(t *testing.T) {
-	path := dataFile(t)
+	path := diskFile(t)
 	old := storetest.Text(3*chunkSize + 5)
 	s := openStore(t, path)
 	put(t, s, crashID, old)
@@ -64,7 +64,7 @@ func TestKillDuringAnUploadLeavesTheOldBlobAndNoFile(t *testing.T) {
 }
 
 func TestTheFileOfADeletedBlobGoesAtOnceAndItsReadersReadOn(t *testing.T) {
-	path := dataFile(t)
+	path := diskFile(t)
 	s := openStore(t, path)
 	old, next := storetest.Noise(100*chunkSize), storetest.Noise(2*chunkSize)
 	put(t, s, crashID, old)

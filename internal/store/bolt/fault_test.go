@@ -4,6 +4,7 @@ package bolt
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/internal/logs"
+	"github.com/harness/log-service/internal/proctest"
 	"github.com/harness/log-service/internal/store/storetest"
 )
 
@@ -194,22 +196,11 @@ func (l *life) large() (n int) {
 	return n
 }
 
-// fastFolder is in memory where the system has that: the lives sync a lot.
-func fastFolder(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("/dev/shm", "log-service-test-")
-	if err != nil {
-		return t.TempDir()
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	return dir
-}
-
 // TestAFaultOfABlobFileAtEveryStepLosesNothing fails each call in turn that a
 // life makes for its blob files.
 func TestAFaultOfABlobFileAtEveryStepLosesNothing(t *testing.T) {
 	counting := &faultDisk{}
-	l := newLife(t, fastFolder(t), counting)
+	l := newLife(t, proctest.MemoryDir(t), counting)
 	counting.arm(0)
 	l.run()
 	steps, _ := counting.arm(0)
@@ -222,7 +213,7 @@ func TestAFaultOfABlobFileAtEveryStepLosesNothing(t *testing.T) {
 				continue
 			}
 			d := &faultDisk{err: f.err, short: f.short}
-			l := newLife(t, fastFolder(t), d)
+			l := newLife(t, proctest.MemoryDir(t), d)
 			d.arm(step)
 			l.run()
 			_, hit := d.arm(0)
@@ -248,7 +239,7 @@ func TestAFaultDuringAStartDoesNotPreventIt(t *testing.T) {
 					continue // the quick run gives each later step one of the faults
 				}
 				d := &faultDisk{err: f.err, short: f.short}
-				l := &life{t: t, path: filepath.Join(fastFolder(t), "data", "blobs.db"), disk: d, want: map[string][][]byte{}, before: func() {}}
+				l := &life{t: t, path: filepath.Join(proctest.MemoryDir(t), "data", "blobs.db"), disk: d, want: map[string][][]byte{}, before: func() {}}
 				if later {
 					l.open()
 					l.put("large", storetest.Noise(chunkSize))
@@ -288,7 +279,7 @@ func TestAFaultOfTheCatalogAtEveryChangeLosesNothing(t *testing.T) {
 	tried, checked, refused := 0, 0, 0
 	for _, name := range []string{"/dev/full", "/dev/null", "read only"} {
 		for at := 1; ; at++ {
-			l := newLife(t, fastFolder(t), system{})
+			l := newLife(t, proctest.MemoryDir(t), system{})
 			l.unsure = name == "/dev/null"
 			restore := func() {}
 			changes := 0
@@ -316,34 +307,40 @@ func TestAFaultOfTheCatalogAtEveryChangeLosesNothing(t *testing.T) {
 	}
 }
 
-// breakHandle replaces what the catalog's descriptor is of, and returns what
-// undoes that.
+// breakHandle replaces what the catalog's descriptor is of, and returns what undoes
+// that. It does so in the writer, which may be about to close the descriptor.
 func breakHandle(t *testing.T, s *Store, name string) (restore func()) {
 	t.Helper()
-	h := s.db.Load()
-	fd := int(h.file.Fd())
-	replace := func(name string, flag int) {
+	h, fd := s.db.Load(), 0
+	replace := func(name string, flag int) error {
 		f, err := os.OpenFile(name, flag, 0)
 		if err != nil {
-			t.Fatal(err)
+			return err
 		}
 		defer func() { _ = f.Close() }()
-		if err := unix.Dup3(int(f.Fd()), fd, unix.O_CLOEXEC); err != nil {
-			t.Fatal(err)
-		}
+		return unix.Dup3(int(f.Fd()), fd, unix.O_CLOEXEC)
 	}
-	switch name {
-	case "/dev/null":
-		replace(name, os.O_RDWR)
+	done := errors.New("no change")
+	err := s.submit(t.Context(), &op{apply: func(*txn) error {
+		fd = int(h.file.Fd())
+		file, flag := name, os.O_RDWR
+		if name == "read only" {
+			file, flag = s.path, os.O_RDONLY
+		}
+		return cmp.Or(replace(file, flag), done)
+	}})
+	if !errors.Is(err, done) {
+		t.Fatal(err)
+	}
+	if name == "/dev/null" {
 		return func() {} // the store closes it
-	case "read only":
-		replace(s.path, os.O_RDONLY)
-	default:
-		replace(name, os.O_RDWR)
 	}
 	return func() {
-		if s.db.Load() == h {
-			replace(s.path, os.O_RDWR)
+		if s.db.Load() != h {
+			return
+		}
+		if err := replace(s.path, os.O_RDWR); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

@@ -20,6 +20,7 @@ import (
 
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/internal/logs"
+	"github.com/harness/log-service/internal/proctest"
 	"github.com/harness/log-service/internal/store/storetest"
 )
 
@@ -217,7 +218,7 @@ func flip(path string, rng *rand.Rand, i int) (name string, page int64, what str
 }
 
 func TestFlippedBitsNeverPanicNeverServeWrongBytesAndNeverStopTheStore(t *testing.T) {
-	dir := filepath.Join(fastFolder(t), "good")
+	dir := filepath.Join(proctest.MemoryDir(t), "good")
 	sampleFolder(t, filepath.Join(dir, "blobs.db"))
 	count := 60
 	if os.Getenv(longVariable) != "" {

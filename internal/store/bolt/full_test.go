@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
 	logservice "github.com/harness/log-service"
@@ -56,8 +57,17 @@ func freeBytes(t *testing.T, dir string) int64 {
 // the last bytes of it, as a neighbour on the volume would.
 func fillUp(t *testing.T, s *Store, dir string, size int) (n int) {
 	t.Helper()
+	content := storetest.Noise(size)
+	store := func(i int) error {
+		return s.Put(t.Context(), filler(i), bytes.NewReader(content), logs.BlobInfo{Archive: true})
+	}
+	// While they fit easily, many at a time, which share commits.
+	for most := 100; most >= 100; n += most {
+		most = int(max(freeBytes(t, dir)-12<<20, 0)) / (2 * size)
+		together(t, most, func(i int) error { return store(n + i) })
+	}
 	for {
-		err := s.Put(t.Context(), storetest.ID("acc", fmt.Sprintf("fill/%05d", n)), bytes.NewReader(storetest.Noise(size)), logs.BlobInfo{Archive: true})
+		err := store(n)
 		if err == nil {
 			n++
 			continue
@@ -79,6 +89,21 @@ func fillUp(t *testing.T, s *Store, dir string, size int) (n int) {
 		t.Fatal(err)
 	}
 	return n
+}
+
+func filler(i int) logservice.ID { return storetest.ID("acc", fmt.Sprintf("fill/%05d", i)) }
+
+// together calls f for 0 to n-1, some at a time.
+func together(t *testing.T, n int, f func(i int) error) {
+	t.Helper()
+	var calls errgroup.Group
+	calls.SetLimit(16)
+	for i := range n {
+		calls.Go(func() error { return f(i) })
+	}
+	if err := calls.Wait(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestAFullVolumeTakesDeletionsAndThenWritesAgainWithoutARestart(t *testing.T) {
@@ -111,14 +136,11 @@ func TestAFullVolumeTakesDeletionsAndThenWritesAgainWithoutARestart(t *testing.T
 				if err := s.Put(t.Context(), storetest.ID("acc", "large"), bytes.NewReader(storetest.Noise(8<<20)), logs.BlobInfo{}); !errors.Is(err, logservice.ErrUnavailable) {
 					t.Fatalf("a blob larger than what is free: %v, want ErrUnavailable", err)
 				}
+				content := storetest.Noise(size)
 				for i := range n {
-					mustHold(t, s, storetest.ID("acc", fmt.Sprintf("fill/%05d", i)), storetest.Noise(size))
+					mustHold(t, s, filler(i), content)
 				}
-				for i := range n {
-					if err := s.Delete(t.Context(), storetest.ID("acc", fmt.Sprintf("fill/%05d", i))); err != nil {
-						t.Fatalf("deletion %d of %d on a full disk: %v", i, n, err)
-					}
-				}
+				deleteFillers(t, s, n)
 				if err := untilHealthy(s); err != nil {
 					t.Fatalf("not healthy after all is deleted: %v", err)
 				}
@@ -156,11 +178,25 @@ func TestDeletingOnAFullDiskUsesTheReserve(t *testing.T) {
 	}
 	await(t, "reserve", func() bool { return s.reserved.Load() && s.Check(t.Context()) == nil })
 	n = max(n, fillUp(t, s, dir, 900<<10))
-	for i := range n {
-		if err := s.Delete(t.Context(), storetest.ID("acc", fmt.Sprintf("fill/%05d", i))); err != nil {
-			t.Fatalf("deletion %d of %d on a full disk: %v", i, n, err)
+	deleteFillers(t, s, n)
+}
+
+// deleteFillers deletes on a full disk: first one by one, then more at a time.
+func deleteFillers(t *testing.T, s *Store, n int) {
+	t.Helper()
+	remove := func(i int) error {
+		if err := s.Delete(t.Context(), filler(i)); err != nil {
+			return fmt.Errorf("deletion %d of %d on a full disk: %w", i, n, err)
+		}
+		return nil
+	}
+	alone := min(n, 500)
+	for i := range alone {
+		if err := remove(i); err != nil {
+			t.Fatal(err)
 		}
 	}
+	together(t, n-alone, func(i int) error { return remove(alone + i) })
 }
 
 // TestALittleSpaceOnAFullVolumeIsNoticedWithoutAWrite leaves space for a log, but
@@ -219,7 +255,7 @@ func TestALittleSpaceOnAFullVolumeIsNoticedWithoutAWrite(t *testing.T) {
 }
 
 func TestRetentionGivesTheDiskBack(t *testing.T) {
-	s := openStore(t, dataFile(t))
+	s := openStore(t, diskFile(t))
 	dir := filepath.Dir(s.path)
 	storeMany(t, s, 3000, 6000)
 	full := onDisk(t, dir)
@@ -251,19 +287,7 @@ func (s *Store) expireAll(t *testing.T, prefix string) (n int, err error) {
 func storeMany(t *testing.T, s *Store, n, size int) {
 	t.Helper()
 	content := storetest.Noise(size)
-	done := make(chan error, 16)
-	for w := range cap(done) {
-		go func() {
-			var err error
-			for i := w; i < n && err == nil; i += cap(done) {
-				err = s.Put(t.Context(), storetest.ID("acc", fmt.Sprintf("many/%05d", i)), bytes.NewReader(content), logs.BlobInfo{Archive: true})
-			}
-			done <- err
-		}()
-	}
-	for range cap(done) {
-		if err := <-done; err != nil {
-			t.Fatal(err)
-		}
-	}
+	together(t, n, func(i int) error {
+		return s.Put(t.Context(), storetest.ID("acc", fmt.Sprintf("many/%05d", i)), bytes.NewReader(content), logs.BlobInfo{Archive: true})
+	})
 }

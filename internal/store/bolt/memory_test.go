@@ -83,7 +83,7 @@ func TestALargeBlobPassesThroughBoundedMemory(t *testing.T) {
 	}
 	for _, content := range []string{"log", "noise"} {
 		t.Run(content, func(t *testing.T) {
-			path := dataFile(t)
+			path := diskFile(t)
 			got := fields(childOutput(t, "pass through", path, fmt.Sprint(size), content))
 			peak := got["VmHWM:"] << 10
 			t.Logf("%d MB of %s: up %d MB/s, down %d MB/s, sums of both included; peak RSS %d MB, at the end anonymous %d MB, of files %d MB",

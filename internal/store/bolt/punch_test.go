@@ -14,7 +14,7 @@ import (
 
 // TestTheRestOfADeletionGivesTheDiskBack deletes less than punchThreshold.
 func TestTheRestOfADeletionGivesTheDiskBack(t *testing.T) {
-	s, err := Open(dataFile(t), Options{Logger: slog.New(slog.DiscardHandler), pause: time.Millisecond})
+	s, err := Open(diskFile(t), Options{Logger: slog.New(slog.DiscardHandler), pause: time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +39,7 @@ func TestTheRestOfADeletionGivesTheDiskBack(t *testing.T) {
 // TestTheListOfFreePagesIsThatOfBolt compares it with what bbolt says of each
 // page.
 func TestTheListOfFreePagesIsThatOfBolt(t *testing.T) {
-	s := openStore(t, dataFile(t))
+	s := openStore(t, diskFile(t))
 	storeMany(t, s, 400, 6000)
 	for range 2 { // the second time it is empty again but for what bbolt needs
 		if n, err := s.Expire(t.Context(), time.Now()); err != nil {

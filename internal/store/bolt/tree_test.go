@@ -48,7 +48,7 @@ func TestARebuildEndsInSpiteOfACycle(t *testing.T) {
 			if err != nil || len(found) != 42 {
 				t.Errorf("%d of 42 entries are found, %v", len(found), err)
 			}
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatal("the rebuild does not end")
 		}
 		if err := h.db.Close(); err != nil {
