@@ -14,8 +14,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/harness/log-service/internal/stream/streamtest"
 )
 
 // programs builds the binary once for all tests that want it.
@@ -58,14 +56,6 @@ func run(m *testing.M) int {
 	if err := flag.Set("test.parallel", strconv.Itoa(4*runtime.GOMAXPROCS(0))); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
-	}
-	if os.Getenv(streamtest.LongEnv) == "" {
-		// Of a sequence of calls each step is a request or two here; the full
-		// number is for the engines' own tests.
-		if err := flag.Set("rapid.checks", "30"); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
 	}
 	return m.Run()
 }

@@ -1,4 +1,4 @@
-package e2e_test
+package conformance_test
 
 import (
 	"bytes"
@@ -151,7 +151,7 @@ func (r *remote) Follow(ctx context.Context, id logservice.ID, after int64) (log
 	}
 	states := make(chan string, 1)
 	ctx, cancel := context.WithCancel(context.WithValue(context.WithoutCancel(ctx), stateKey{}, states))
-	cur := &remoteCursor{cancel: cancel, done: make(chan struct{}), ready: make(chan struct{}), room: make(chan struct{})}
+	cur := &remoteCursor{cancel: cancel, done: make(chan struct{}), ready: make(chan struct{}), space: make(chan struct{})}
 	go cur.read(ctx, c, id.Key, after)
 	select {
 	case state := <-states:
@@ -175,7 +175,7 @@ type remoteCursor struct {
 	size  int           // bytes in queue
 	err   error         // after the queue; io.EOF at the end of the log
 	ready chan struct{} // closed while there is something for Next
-	room  chan struct{} // closed when Next has freed space
+	space chan struct{} // closed when Next has freed some
 }
 
 // maxQueue limits the bytes queued for Next, as one Next of an engine is limited.
@@ -202,10 +202,10 @@ func (c *remoteCursor) read(ctx context.Context, from *client.Client, key logser
 func (c *remoteCursor) put(ctx context.Context, b *logs.Batch) bool {
 	c.mu.Lock()
 	for c.size >= maxQueue {
-		room := c.room
+		space := c.space
 		c.mu.Unlock()
 		select {
-		case <-room:
+		case <-space:
 		case <-ctx.Done():
 			return false
 		}
@@ -245,8 +245,8 @@ func (c *remoteCursor) Next(context.Context) ([]*logs.Batch, error) {
 	if c.err == nil {
 		c.ready = make(chan struct{})
 	}
-	close(c.room)
-	c.room = make(chan struct{})
+	close(c.space)
+	c.space = make(chan struct{})
 	return bs, nil
 }
 

@@ -1,7 +1,6 @@
-package e2e_test
+package conformance_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -73,7 +72,7 @@ func (r *remote) followGRPC(ctx context.Context, id logservice.ID, after int64) 
 		}
 		return nil, err
 	}
-	cur := &remoteCursor{cancel: cancel, done: make(chan struct{}), ready: make(chan struct{}), room: make(chan struct{})}
+	cur := &remoteCursor{cancel: cancel, done: make(chan struct{}), ready: make(chan struct{}), space: make(chan struct{})}
 	go cur.readGRPC(ctx, stream)
 	return cur, nil
 }
@@ -190,93 +189,4 @@ func (n *redisNode) stop(t *testing.T) {
 		t.Errorf("the server ended with %v", err)
 	}
 	n.end = nil
-}
-
-// What is pushed over one protocol is tailed over the other, byte for byte.
-func TestProtocolsMix(t *testing.T) {
-	t.Parallel()
-	c := config.Default()
-	c.Bind, c.GRPCBind = "127.0.0.1:0", "127.0.0.1:0"
-	c.Data = t.TempDir()
-	c.BoltPath = c.Data + "/blobs.db"
-	p := &inProcess{config: c}
-	t.Cleanup(func() { p.stop(t) })
-	p.start(t)
-	p.client = newRemote(p.url)
-	viaHTTP, viaGRPC := newWire(p.url), newGRPCRemote(t, p.grpc)
-	t.Cleanup(viaGRPC.done)
-	id := logservice.ID{Account: viaHTTP.account, Key: "mixed"}
-
-	// Lines as all sorts of clients send them, kept as sent.
-	var want []string
-	for n := range 3000 {
-		want = append(want, fmt.Sprintf(`{"level":"INFO","pos":%d,"out":"é \u2028 \\ \" <%d>\n","time":%d,"extra":[1, {"a":null}]}`, n, n*n, 1e12+n))
-	}
-	if err := viaHTTP.open(t.Context(), "mixed"); err != nil {
-		t.Fatal(err)
-	}
-	events := make(chan []byte, 1)
-	go func() { // the tail over HTTP, to the end
-		var got bytes.Buffer
-		reader := tailer{wire: viaHTTP, key: "mixed", line: func(_ int64, json []byte) error {
-			got.Write(append(json, '\n'))
-			return nil
-		}}
-		if err := reader.run(t.Context()); err != nil {
-			t.Error(err)
-		}
-		events <- got.Bytes()
-	}()
-	cur, err := viaGRPC.Follow(t.Context(), id, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer cur.Close()
-	for n := 0; n < len(want); n += 100 {
-		batch := want[n : n+100]
-		if n%200 == 0 {
-			_, err = viaHTTP.push(t.Context(), "mixed", "", batch)
-		} else {
-			data := append(bytes.Join(toBytes(batch), []byte("\n")), '\n')
-			_, err = viaGRPC.Append(t.Context(), id, logs.Lines{Data: data, Count: 100})
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := viaGRPC.Close(t.Context(), id, logs.Closing{}); err != nil {
-		t.Fatal(err)
-	}
-	whole := append(bytes.Join(toBytes(want), []byte("\n")), '\n')
-	if got := <-events; !bytes.Equal(got, whole) {
-		t.Errorf("events: %d bytes, want %d", len(got), len(whole))
-	}
-	var got bytes.Buffer
-	for {
-		batches, err := cur.Next(t.Context())
-		for _, b := range batches {
-			got.Write(b.Data)
-		}
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		<-cur.Ready()
-	}
-	if !bytes.Equal(got.Bytes(), whole) {
-		t.Errorf("gRPC: %d bytes, want %d", got.Len(), len(whole))
-	}
-	if archived, err := viaHTTP.archive(t.Context(), "mixed"); err != nil || !bytes.Equal(archived, whole) {
-		t.Errorf("archive: %d bytes, want %d, error %v", len(archived), len(whole), err)
-	}
-}
-
-func toBytes(lines []string) [][]byte {
-	all := make([][]byte, len(lines))
-	for i, l := range lines {
-		all[i] = []byte(l)
-	}
-	return all
 }

@@ -1,4 +1,4 @@
-package e2e_test
+package conformance_test
 
 import (
 	"context"
@@ -10,9 +10,6 @@ import (
 	"github.com/harness/log-service/internal/server"
 	"github.com/harness/log-service/internal/stream/streamtest"
 )
-
-// The conformance suite of stream engines, through HTTP with the Go client
-// against a whole server.
 
 func TestTheServerConformsOverTheDurableEngine(t *testing.T) {
 	t.Parallel()
@@ -63,8 +60,7 @@ func overServer(engine string, via func(*inProcess, *testing.T) *remote) streamt
 	}
 }
 
-// inProcess is a server in the process of the tests, so that the race
-// detector and the debugger see both sides.
+// inProcess is a server in the process of the tests.
 type inProcess struct {
 	config config.Config
 	url    string
