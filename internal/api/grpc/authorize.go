@@ -3,7 +3,7 @@ package grpcapi
 import (
 	"context"
 	"errors"
-	"sync/atomic"
+	"strings"
 
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/metadata"
@@ -41,35 +41,23 @@ func Needs() map[string]auth.Verbs {
 // log.
 type caller struct {
 	access.Caller
-	asked *atomic.Pointer[logservice.ID] // what the call acts on, for the log of calls
+	call *call // notes what it acts on, for the log of calls
 }
 
-type callerKey struct{}
+// callerOf returns the caller of a call. The caller of a public call may do
+// nothing.
+func callerOf(ctx context.Context) caller { return callOf(ctx).caller }
 
-func callerOf(ctx context.Context) caller {
-	c, _ := ctx.Value(callerKey{}).(caller) // the zero caller may do nothing
-	return c
-}
-
-// authenticate verifies the token of a call and returns its context with the
-// caller.
-func (s *Server) authenticate(ctx context.Context, method string) (context.Context, error) {
-	needs, ok := s.needs[method]
-	switch {
-	case !ok:
-		return ctx, logservice.Errorf(logservice.ErrUnsupported, "no such call")
-	case needs == auth.Public:
-		return ctx, nil
-	}
-	c, err := access.Identify(ctx, s.auth, access.Credentials{
-		Header:        metadata.ValueFromIncomingContext(ctx, access.HeaderToken),
-		Authorization: metadata.ValueFromIncomingContext(ctx, "authorization"),
-	}, needs)
+// identify verifies the token of a call.
+func (s *Server) identify(ctx context.Context, h metadata.MD, needs auth.Verbs) (caller, error) {
+	c, err := access.Identify(ctx, s.auth, access.Credentials{Header: h[headerToken], Authorization: h["authorization"]}, needs)
 	if errors.Is(err, logservice.ErrUnauthorized) {
 		err = logservice.Errorf(logservice.ErrUnauthorized, "no token: send it in the metadata, as authorization: Bearer TOKEN or as x-harness-token: TOKEN")
 	}
-	return context.WithValue(ctx, callerKey{}, caller{c, new(atomic.Pointer[logservice.ID])}), err
+	return caller{Caller: c}, err
 }
+
+var headerToken = strings.ToLower(access.HeaderToken)
 
 // find returns a log that the caller may act on within the call's purpose.
 func (c caller) find(account, key string) (access.Log, error) {
@@ -82,18 +70,9 @@ func (c caller) find(account, key string) (access.Log, error) {
 }
 
 func (c caller) note(account, key string) {
-	if c.asked != nil {
-		c.asked.Store(&logservice.ID{Account: account, Key: logservice.Key(key)})
+	if c.call != nil {
+		c.call.asked.Store(&logservice.ID{Account: account, Key: logservice.Key(key)})
 	}
-}
-
-// about returns the account and key that the call last acted on, as sent by the
-// client.
-func (c caller) about() (id logservice.ID) {
-	if c.asked != nil && c.asked.Load() != nil {
-		id = *c.asked.Load()
-	}
-	return id
 }
 
 // log is like find, and returns the log's identity.

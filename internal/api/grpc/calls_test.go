@@ -174,16 +174,27 @@ func TestWatchRefusesIntervals(t *testing.T) {
 	}
 }
 
-func TestWatchesAreBounded(t *testing.T) {
+// One account has no more than its share of the watches, so others have theirs.
+func TestWatchesAreSharedFairly(t *testing.T) {
 	s := startServer(t, grpcapi.Config{}, 0)
-	for n := range 65 {
-		watch, err := s.Watch(s.context(), &pb.WatchRequest{Account: "A"})
-		if err != nil {
-			t.Fatal(err)
+	watch := func(account string) error {
+		watch, err := s.Watch(s.context(), &pb.WatchRequest{Account: account})
+		if err == nil {
+			_, err = watch.Recv()
 		}
-		_, err = watch.Recv()
-		if n < 64 && err != nil || n == 64 && status.Code(err) != codes.Unavailable {
-			t.Errorf("watch %d: %v", n+1, err)
+		return err
+	}
+	for n := range 256 {
+		if err := watch("flood"); err != nil {
+			t.Fatal(n, err)
+		}
+	}
+	if err := watch("flood"); status.Code(err) != codes.Unavailable {
+		t.Error("one more than its share:", err)
+	}
+	for _, account := range []string{"B", "B", "B", "C", "D"} {
+		if err := watch(account); err != nil {
+			t.Error(account, err)
 		}
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"runtime/debug"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -13,98 +12,104 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/harness/log-service/internal/api"
 )
 
-// unary gives a call an ID, maps its error to a status, recovers from a panic,
-// and logs one line.
-func (s *Server) unary(ctx context.Context, r any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (answer any, err error) {
-	c := call{Server: s, ctx: ctx, method: info.FullMethod, id: requestID(ctx), began: time.Now()}
-	s.metrics.began()
+// unary runs a call whose message has arrived: it maps its error to a status,
+// recovers from a panic, and logs one line.
+func (s *Server) unary(ctx context.Context, r any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (answer any, err error) {
+	c := callOf(ctx)
+	if m, ok := r.(proto.Message); ok {
+		c.received(int64(proto.Size(m)))
+	}
+	c.begin()
 	_ = grpc.SetHeader(ctx, metadata.Pairs(headerRequestID, c.id)) // valid, and nothing was sent
 	err = s.recovered(func() (err error) {
-		if c.ctx, err = s.authenticate(ctx, info.FullMethod); err == nil {
-			answer, err = next(c.ctx, r)
-		}
+		answer, err = next(ctx, r)
 		return err
 	})
-	if err = c.end(err); err != nil {
+	if err = c.end(ctx, err); err != nil {
 		return nil, err
 	}
 	return answer, nil
 }
 
 // streaming does the same for streaming calls.
-func (s *Server) streaming(server any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+func (s *Server) streaming(server any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, next grpc.StreamHandler) error {
 	ctx := stream.Context()
-	c := call{Server: s, ctx: ctx, method: info.FullMethod, id: requestID(ctx), began: time.Now()}
-	s.metrics.began()
+	c := callOf(ctx)
+	c.begin()
 	_ = stream.SetHeader(metadata.Pairs(headerRequestID, c.id))
-	err := s.recovered(func() (err error) {
-		if c.ctx, err = s.authenticate(ctx, info.FullMethod); err == nil {
-			err = next(server, withCaller{stream, c.ctx})
-		}
-		return err
-	})
-	return c.end(err)
+	err := s.recovered(func() error { return next(server, counted{stream, c}) })
+	return c.end(ctx, err)
 }
 
-// withCaller is a stream whose context has the caller.
-type withCaller struct {
+// counted is a stream that counts messages as the handler receives them.
+type counted struct {
 	grpc.ServerStream
-	ctx context.Context
+	call *call
 }
 
-func (s withCaller) Context() context.Context { return s.ctx }
-
-var headerRequestID = strings.ToLower(api.HeaderRequestID)
-
-// requestID returns the client's ID of the call if it is short and plain, and a
-// random one otherwise.
-func requestID(ctx context.Context) string {
-	given := ""
-	if v := metadata.ValueFromIncomingContext(ctx, headerRequestID); len(v) > 0 {
-		given = v[0]
+// RecvMsg implements grpc.ServerStream.
+func (s counted) RecvMsg(m any) error {
+	err := s.ServerStream.RecvMsg(m)
+	if err == nil {
+		s.call.received(sizeOf(m))
 	}
-	return api.RequestID(given)
+	return err
 }
 
-// call is one call for the log and the metrics.
-type call struct {
-	*Server
-	ctx    context.Context
-	method string
-	id     string
-	began  time.Time
+func sizeOf(m any) int64 {
+	switch m := m.(type) {
+	case *incoming:
+		return m.wire
+	case proto.Message:
+		return int64(proto.Size(m))
+	}
+	return 0
 }
+
+// begin counts a call that reached its handler.
+func (c *call) begin() { c.server.metrics.began() }
 
 // end turns the error of a call into its status, and counts and logs the call.
-func (c call) end(err error) error {
+func (c *call) end(ctx context.Context, err error) error {
 	level := slog.LevelDebug
 	var answer error
 	code := codes.OK
 	if err != nil {
-		st, internal := failure(c.ctx, err, c.id)
-		if internal && !errors.Is(err, api.ErrStopping) && c.ctx.Err() == nil {
+		if cause := context.Cause(ctx); errors.Is(cause, errNoMessage) || errors.Is(cause, errPublicTime) {
+			err = cause
+		}
+		st, internal := failure(ctx, err, c.id)
+		if internal && !errors.Is(err, api.ErrStopping) && ctx.Err() == nil {
 			level = slog.LevelError
-		} else if c.ctx.Err() == nil {
+		} else if ctx.Err() == nil {
 			level = slog.LevelInfo // the client has the id of the call
 		}
 		answer, code = st.Err(), st.Code()
 	}
-	c.metrics.ended(c.method, code, time.Since(c.began))
-	// The peer may have disconnected, which must not prevent logging.
-	if ctx := context.WithoutCancel(c.ctx); c.log.Enabled(ctx, level) {
-		about := callerOf(c.ctx).about()
-		attrs := []slog.Attr{slog.String("request_id", c.id), slog.String("method", c.method), slog.String("code", code.String()),
-			slog.Duration("took", time.Since(c.began)), slog.String("account", about.Account), slog.String("key", about.Key.String())}
-		if err != nil {
-			attrs = append(attrs, slog.String("error", err.Error()))
-		}
-		c.log.LogAttrs(ctx, level, "call", attrs...)
-	}
+	c.server.metrics.ended(c.method, code, time.Since(c.began))
+	c.write(ctx, level, code, err)
 	return answer
+}
+
+// write logs the line of a call.
+func (c *call) write(ctx context.Context, level slog.Level, code codes.Code, err error) {
+	// The peer may have disconnected, which must not prevent logging.
+	ctx = context.WithoutCancel(ctx)
+	if !c.server.log.Enabled(ctx, level) {
+		return
+	}
+	about := c.about()
+	attrs := []slog.Attr{slog.String("request_id", c.id), slog.String("method", c.method), slog.String("code", code.String()),
+		slog.Duration("took", time.Since(c.began)), slog.String("account", about.Account), slog.String("key", about.Key.String())}
+	if err != nil {
+		attrs = append(attrs, slog.String("error", err.Error()))
+	}
+	c.server.log.LogAttrs(ctx, level, "call", attrs...)
 }
 
 // recovered turns a panic of f into an internal error.

@@ -28,6 +28,7 @@ const (
 type batch struct {
 	id     logservice.ID
 	data   logs.Lines
+	holder string // the account that held counts against
 	held   int64
 	buffer []byte // that data is in
 }
@@ -70,7 +71,7 @@ type push struct {
 func (p *push) receive(ctx context.Context, stream grpc.BidiStreamingServer[logservicev1.PushRequest, logservicev1.PushResponse]) {
 	defer close(p.ended)
 	for {
-		r := &logservicev1.Incoming{Alloc: p.buffers.Get}
+		r := &incoming{Incoming: logservicev1.Incoming{Alloc: p.buffers.Get}}
 		if err := stream.RecvMsg(r); err != nil {
 			p.err = err
 			return
@@ -95,29 +96,47 @@ func (p *push) receive(ctx context.Context, stream grpc.BidiStreamingServer[logs
 	}
 }
 
-// check scans a batch, which then counts against the budget.
-func (p *push) check(ctx context.Context, r *logservicev1.Incoming) (batch, error) {
-	if r.GetAccount() != "" || r.GetKey() != "" || p.id == (logservice.ID{}) {
-		id, err := callerOf(ctx).log(r.GetAccount(), r.GetKey())
+// check decompresses and scans a batch, which then counts against the budget.
+func (p *push) check(ctx context.Context, r *incoming) (b batch, err error) {
+	defer func() {
 		if err != nil {
-			return batch{}, err
+			p.release([]batch{b})
+			b = batch{}
 		}
-		p.id = id
+	}()
+	b.buffer = r.Buffer
+	if r.compressed != nil {
+		// The log that the message is for is known only once it is decompressed.
+		b.holder = callerOf(ctx).Own()
+		b.buffer, b.held, err = p.inflate(ctx, b.holder, r.compressed)
+		if err == nil {
+			r.compressed, err = nil, r.Parse(b.buffer)
+		}
+		if err != nil {
+			return b, err
+		}
+	}
+	if r.GetAccount() != "" || r.GetKey() != "" || p.id == (logservice.ID{}) {
+		if p.id, err = callerOf(ctx).log(r.GetAccount(), r.GetKey()); err != nil {
+			return b, err
+		}
 	}
 	if r.GetOffset() < 0 {
-		return batch{}, logservice.Invalidf("offset is %d: use a sequence, from 1 on, or 0 for the next one", r.GetOffset())
+		return b, logservice.Invalidf("offset is %d: use a sequence, from 1 on, or 0 for the next one", r.GetOffset())
 	}
-	held := int64(len(r.GetLines()))
-	if err := p.budget.Take(ctx, p.id.Account, held); err != nil {
-		return batch{}, err
+	if b.held == 0 {
+		n := int64(len(r.GetLines()))
+		if err := p.budget.Take(ctx, p.id.Account, n); err != nil {
+			return b, err
+		}
+		b.holder, b.held = p.id.Account, n
 	}
-	l, err := parse(r.GetLines(), p.maxLine)
-	if err != nil {
-		p.budget.Put(p.id.Account, held)
-		return batch{}, err
+	b.id = p.id
+	if b.data, err = parse(r.GetLines(), p.maxLine); err != nil {
+		return b, err
 	}
-	l.Offset = r.GetOffset()
-	return batch{id: p.id, held: held, buffer: r.Buffer, data: l}, nil
+	b.data.Offset = r.GetOffset()
+	return b, nil
 }
 
 // parse scans lines: objects one after the other, or an array of them.
@@ -241,7 +260,7 @@ func (p *push) merge() []byte {
 // release releases batches: the engine has copied what it keeps.
 func (p *push) release(batches []batch) {
 	for _, b := range batches {
-		p.budget.Put(b.id.Account, b.held)
+		p.budget.Put(b.holder, b.held)
 		p.buffers.Put(b.buffer)
 	}
 	clear(batches)

@@ -54,6 +54,9 @@ const (
 	minPing = 10 * time.Second
 	// idleTime ends idle connections.
 	idleTime = 10 * time.Minute
+	// receiveMemory is the budget for what was received, beyond freeBytes of each
+	// connection, and no handler has taken yet.
+	receiveMemory = 64 << 20
 	// windowBytes is how much may be in flight to the server on one call:
 	// several batches, so that a push keeps flowing.
 	windowBytes = 1 << 20
@@ -100,14 +103,21 @@ type Server struct {
 	stop     <-chan struct{}
 	stall    time.Duration
 	interval time.Duration // of watches, the shortest
+	message  int64         // the largest of a push
 	budget   *admission.Budget
-	buffers  admission.Buffers // of messages being pushed, and of tails
-	flight   atomic.Int64      // bytes of the tails' messages that gRPC holds
+	// receiving is the memory for what was received and no handler has taken
+	// yet; see receiver.
+	receiving *admission.Budget
+	public    atomic.Int64 // calls without a token
+
+	messageTime, publicTime time.Duration     // the constants, except in tests
+	buffers                 admission.Buffers // of messages being pushed, and of tails
+	flight                  atomic.Int64      // bytes of the tails' messages that gRPC holds
 
 	grpc    *grpc.Server
 	health  *healthService
 	work    sync.WaitGroup // goroutines other than grpc's own
-	watches chan struct{}  // one for each watch
+	lists   *lists         // shared by watches
 	metrics *metrics
 }
 
@@ -123,12 +133,17 @@ func New(c Config) *Server {
 		stall:    cmp.Or(c.Stall, admission.DefaultStall),
 		interval: cmp.Or(c.WatchInterval, DefaultWatchInterval),
 		health:   &healthService{Server: health.NewServer(), check: c.Service.Check},
-		watches:  make(chan struct{}, maxWatches),
 		metrics:  newMetrics(c.Registry),
+
+		messageTime: messageTime,
+		publicTime:  publicTime,
 	}
+	s.lists = newLists(s)
 	message := messageLimit(cmp.Or(c.MaxBody, logservice.DefaultMaxBodyBytes), s.maxLine)
+	s.message = int64(message)
 	// The share of one account must fit the largest message twice.
-	s.budget = admission.NewBudget(max(admission.DefaultPushMemory, 3*int64(message)))
+	s.budget = admission.NewBudget(max(admission.DefaultPushMemory, 3*s.message))
+	s.receiving = admission.NewBudget(max(receiveMemory, 3*s.message))
 	s.grpc = grpc.NewServer(append(s.options(message), transport(c.TLS)...)...)
 	logservicev1.RegisterLogStreamServer(s.grpc, s)
 	grpc_health_v1.RegisterHealthServer(s.grpc, s.health)
@@ -144,8 +159,10 @@ func messageLimit(maxBody int64, maxLine int) int {
 
 func (s *Server) options(message int) []grpc.ServerOption {
 	return []grpc.ServerOption{
-		grpc.ForceServerCodecV2(logservicev1.Codec{}),
+		grpc.ForceServerCodecV2(codec{}),
+		grpc.RPCDecompressor(keepCompressed{}), //nolint:staticcheck // a registered one would be used by clients, too
 		grpc.MaxRecvMsgSize(message),
+		grpc.InTapHandle(s.tap),
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.MaxHeaderListSize(maxHeader),
 		grpc.ConnectionTimeout(handshakeTime),
@@ -167,7 +184,7 @@ func transport(c *tls.Config) []grpc.ServerOption {
 
 // Serve answers calls that reach l until Shutdown or Stop, or until l fails.
 func (s *Server) Serve(l net.Listener) error {
-	err := s.grpc.Serve(l)
+	err := s.grpc.Serve(receivers{l, s})
 	if errors.Is(err, grpc.ErrServerStopped) {
 		return nil
 	}

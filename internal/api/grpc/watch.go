@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"google.golang.org/grpc"
@@ -16,13 +15,12 @@ import (
 
 const (
 	// DefaultWatchInterval is the default and the shortest interval of a watch:
-	// each refresh lists the account's streams.
+	// a refresh may list the account's streams.
 	DefaultWatchInterval = time.Second
 	// maxInterval is the longest interval of a watch.
 	maxInterval = time.Minute
-	// maxWatches bounds the watches of the server: each remembers what it
-	// reported of every stream, some 100 bytes.
-	maxWatches = 64
+	// maxWatches limits the watches of the server; see watchShare.
+	maxWatches = 320
 )
 
 // Watch implements LogStream.
@@ -39,32 +37,34 @@ func (s *Server) Watch(r *logservicev1.WatchRequest, stream grpc.ServerStreaming
 	if every < s.interval || every > maxInterval {
 		return logservice.Invalidf("interval is %v: use %v to %v", every, s.interval, maxInterval)
 	}
-	select {
-	case s.watches <- struct{}{}:
-		defer func() { <-s.watches }()
-	default:
+	l, ok := s.lists.enter(filter.Account)
+	if !ok {
 		return &logservice.UnavailableError{Cause: errors.New("too many watches"), RetryAfter: every}
 	}
+	defer s.lists.leave(l)
 	return s.supervise(stream, func(send func(any) error) error {
-		return s.watch(stream.Context(), filter, every, send)
+		return s.watch(stream.Context(), l, filter.Prefix, every, send)
 	})
 }
 
-func (s *Server) watch(ctx context.Context, filter logs.Filter, every time.Duration, send func(any) error) error {
+func (s *Server) watch(ctx context.Context, l *accountList, prefix logservice.Key, every time.Duration, send func(any) error) error {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
-	known := map[logservice.Key]seen{}
-	for first := true; ; first = false {
-		infos, _, err := s.list(ctx, filter)
+	for seen := int64(0); ; {
+		snap, err := l.now(ctx)
 		if err != nil {
 			return err
 		}
-		changed, ended := difference(known, infos)
-		if first || len(changed)+len(ended) > 0 {
+		changed, ended, err := snap.since(seen, prefix)
+		if err != nil {
+			return err
+		}
+		if seen == 0 || len(changed)+len(ended) > 0 {
 			if err := sendChanges(send, changed, ended); err != nil {
 				return err
 			}
 		}
+		seen = snap.version
 		select {
 		case <-tick.C:
 		case <-s.stop:
@@ -73,33 +73,6 @@ func (s *Server) watch(ctx context.Context, filter logs.Filter, every time.Durat
 			return ctx.Err()
 		}
 	}
-}
-
-// seen is what a watch has reported of a stream.
-type seen struct {
-	lines, bytes int64
-	subscribers  int
-}
-
-// difference updates known to infos and returns the changes.
-func difference(known map[logservice.Key]seen, infos []logs.Info) (changed []logs.Info, ended []string) {
-	now := make(map[logservice.Key]struct{}, len(infos))
-	for _, i := range infos {
-		now[i.ID.Key] = struct{}{}
-		is := seen{i.Lines, i.Bytes, i.Subscribers}
-		if was, ok := known[i.ID.Key]; !ok || was != is {
-			known[i.ID.Key] = is
-			changed = append(changed, i)
-		}
-	}
-	for key := range known {
-		if _, ok := now[key]; !ok {
-			delete(known, key)
-			ended = append(ended, string(key))
-		}
-	}
-	slices.Sort(ended)
-	return changed, ended
 }
 
 // sendChanges sends the changes of one refresh, in messages of at most maxPage

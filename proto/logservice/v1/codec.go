@@ -47,6 +47,12 @@ type Incoming struct {
 	Buffer []byte               // the one that holds the lines
 }
 
+// Parse reads a message in b, of which its lines stay a part.
+func (m *Incoming) Parse(b []byte) error {
+	m.Buffer = b
+	return unmarshalPush(b, &m.PushRequest)
+}
+
 // Numbers of the fields that hold lines; a test compares them with the
 // definition.
 const (
@@ -119,7 +125,7 @@ func (Codec) Unmarshal(data mem.BufferSlice, v any) error {
 	case *Incoming:
 		m.Buffer = m.Alloc(int64(data.Len()) + 1)[:data.Len()]
 		data.CopyTo(m.Buffer)
-		return unmarshalPush(m.Buffer, &m.PushRequest)
+		return m.Parse(m.Buffer)
 	case *PushRequest:
 		return unmarshalPush(whole(data), m)
 	case *TailResponse:
