@@ -9,22 +9,22 @@ import (
 	"github.com/harness/log-service/internal/auth"
 )
 
-// Log is a log that the caller may do to what the route is for.
+// Log is a log that the caller may act on within the route's purpose.
 type Log = access.Log
 
-// Tree is every log at and below a prefix, which the caller may do to what the
-// route is for.
+// Tree is every log at and below a prefix, on which the caller may act within
+// the route's purpose.
 type Tree = access.Tree
 
 // Account is an account that the caller of a request may act in. Only
-// Call.Account makes one, so that no dialect forgets to ask.
+// Call.Account creates one, so that no dialect forgets the check.
 type Account struct {
 	access.Account
 	call *Call
 }
 
-// Account parses the name of an account, verifies the token of the request,
-// and checks that it is good for what the route needs, in this account.
+// Account parses the name of an account, verifies the token of the request, and
+// checks that it grants what the route needs in this account.
 func (c *Call) Account(name string) (Account, error) {
 	name, err := logservice.ParseAccount(name)
 	if err != nil {
@@ -39,8 +39,7 @@ func (c *Call) Account(name string) (Account, error) {
 	return Account{a, c}, c.refused(name, err)
 }
 
-// Own is the account that the token is for, for a dialect whose requests name
-// none.
+// Own returns the token's account, for dialects whose requests name none.
 func (c *Call) Own() (Account, error) {
 	caller, err := c.authenticate()
 	if err != nil {
@@ -49,8 +48,8 @@ func (c *Call) Own() (Account, error) {
 	return c.Account(caller.Own())
 }
 
-// AllAccounts is Account for a route about the logs at and below prefix, all
-// of them where it is empty, in every account at once.
+// AllAccounts is Account for routes on the logs at and below prefix in every
+// account; an empty prefix means all logs.
 func (c *Call) AllAccounts(prefix string) (Tree, error) {
 	caller, err := c.authenticate()
 	if err != nil {
@@ -61,30 +60,30 @@ func (c *Call) AllAccounts(prefix string) (Tree, error) {
 	return t, c.refused("", err)
 }
 
-// Log parses a key and checks that the token is good for its log.
+// Log parses a key and checks that the token covers its log.
 func (a Account) Log(key string) (Log, error) {
 	a.call.note(key)
 	l, err := a.Account.Log(key)
 	return l, a.call.refused(a.Name(), err)
 }
 
-// Tree parses a prefix and checks that the token is good for every log at and
-// below it.
+// Tree parses a prefix and checks that the token covers every log at and below
+// it.
 func (a Account) Tree(prefix string) (Tree, error) {
 	a.call.note(prefix)
 	t, err := a.Account.Tree(prefix)
 	return t, a.call.refused(a.Name(), err)
 }
 
-// Listing is the part of the tree at and below prefix that the token is for:
-// of the whole account where prefix is empty.
+// Listing returns the part of the tree at and below prefix that the token
+// covers; an empty prefix means the whole account.
 func (a Account) Listing(prefix string) (Tree, error) {
 	a.call.note(prefix)
 	t, err := a.Account.Listing(prefix)
 	return t, a.call.refused(a.Name(), err)
 }
 
-// note keeps a key for the log of requests.
+// note records a key for the log of requests.
 func (c *Call) note(key string) {
 	if key == "" {
 		return
@@ -95,8 +94,8 @@ func (c *Call) note(key string) {
 	c.keys = append(c.keys, key)
 }
 
-// UseToken says where a dialect carries its token, for requests without one
-// in the usual headers.
+// UseToken sets the token of a dialect that has it elsewhere, for requests
+// without one in the usual headers.
 func (c *Call) UseToken(token string) { c.token = token }
 
 // authenticate verifies the token of the request, once.
@@ -124,8 +123,8 @@ func (c *Call) reads() bool {
 	return (m == http.MethodGet || m == http.MethodHead) && c.needs&auth.Global == 0
 }
 
-// refused is the answer to a token that is missing or not good for what is
-// asked, in the words that clients know; any other error stays what it is.
+// refused returns the answer to a missing or insufficient token, in words that
+// clients know; other errors are returned unchanged.
 func (c *Call) refused(account string, err error) error {
 	switch {
 	case errors.Is(err, logservice.ErrUnauthorized):

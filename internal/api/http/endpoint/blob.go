@@ -11,8 +11,8 @@ import (
 	"github.com/harness/log-service/internal/service"
 )
 
-// Upload stores the body as the log of l; append=true appends it to what is
-// there. A Content-Encoding is undone, the rest is kept byte for byte.
+// Upload stores the body as the log of l, byte for byte after decoding its
+// Content-Encoding; append=true appends it to what is stored.
 func (a *API) Upload(c *Call, l Log) error {
 	add, _, err := c.Query.Bool("append")
 	if err != nil {
@@ -39,8 +39,8 @@ func (a *API) store(c *Call, l Log, add bool) error {
 	return a.service.PutBlob(c.Request.Context(), l.ID(), &atMost{r: r, left: a.upload, most: a.upload}, add)
 }
 
-// atMost refuses what is longer than it may be, as it comes: what a compressed
-// body becomes is not known before.
+// atMost rejects a body that exceeds its limit while it is read: the
+// decompressed size is not known before.
 type atMost struct {
 	r          io.Reader
 	left, most int64
@@ -54,9 +54,9 @@ func (m *atMost) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Download answers with the stored log of l as plain text: whole, a range of
-// it, or compressed as it is stored where the client takes that. Damaged lines
-// are replaced as service.Content.Readable does.
+// Download answers with the stored log of l as plain text: all of it, a range,
+// or in its stored encoding if the client accepts that. Damaged lines are
+// replaced as in service.Content.Readable.
 func (a *API) Download(c *Call, l Log) error {
 	ctx := c.Request.Context()
 	attempt, err := c.Query.Sequence("attempt", 1)
@@ -120,8 +120,7 @@ func (a *API) sendRange(ctx context.Context, c *Call, content *service.Content, 
 	return a.send(c, status, r, r.Size)
 }
 
-// send answers with what r yields, size bytes or, negative, until its end,
-// and closes it.
+// send answers with size bytes of r, or all if size is negative, and closes r.
 func (a *API) send(c *Call, status int, r io.ReadCloser, size int64) error {
 	if r != nil {
 		defer r.Close()
@@ -139,7 +138,7 @@ func (a *API) send(c *Call, status int, r io.ReadCloser, size int64) error {
 		err = io.ErrUnexpectedEOF
 	}
 	if err != nil {
-		_ = w.flush() // what could be read is not held back
+		_ = w.flush() // send what could be read
 	}
 	w.done()
 	return Aborted(err)
@@ -170,15 +169,14 @@ func (a *API) DeleteUnder(c *Call, t Tree) error {
 	return c.NoContent()
 }
 
-// byteRange is the part of a log that a request asks for.
+// byteRange is the part of a log that a request selects.
 type byteRange struct {
 	given         bool
 	first, length int64 // length negative: to the end
 }
 
-// rangeOf reads the Range header (RFC 9110, 14.2). One range of a log of
-// known size is served; anything else reads as no range, which is always
-// allowed.
+// rangeOf reads the Range header (RFC 9110, 14.2). One range of a log of known
+// size is served; anything else counts as no range, which is always permitted.
 func rangeOf(r *http.Request, content *service.Content) (byteRange, error) {
 	size := content.Size
 	all := byteRange{length: size}
@@ -217,8 +215,8 @@ func bounds(from, to string, size int64) (first, last int64, err error) {
 	return int64(n), int64(m), err
 }
 
-// accepts reports that a request takes a content coding by name. A * does not
-// count: few who send it can decode zstd.
+// accepts reports whether a request accepts a content coding by name. A * does
+// not count: few clients that send it can decode zstd.
 func accepts(r *http.Request, coding string) bool {
 	for _, field := range r.Header.Values("Accept-Encoding") {
 		for item := range strings.SplitSeq(field, ",") {

@@ -12,11 +12,12 @@ import (
 )
 
 const (
-	// firstRead is what a body may hold before anything of it has arrived:
-	// usual batches fit, and a thousand clients that send nothing hold 64 MB.
+	// firstRead is the buffer of a body before any of it has arrived: usual
+	// batches fit, and a thousand clients that send nothing hold 64 MB.
 	firstRead = 64<<10 - 1
-	// trustedLength is the largest Content-Length that is believed once the
-	// first part has arrived; larger bodies grow step by step.
+	// trustedLength is the largest Content-Length for which a buffer is
+	// allocated once the first part has arrived; buffers of larger bodies grow
+	// step by step.
 	trustedLength = 1 << 20
 )
 
@@ -31,7 +32,8 @@ type bodies struct {
 }
 
 func newBodies(limit, budget int64, stall time.Duration) *bodies {
-	// Growing the largest body holds it twice, and its decoder comes on top.
+	// While the largest body grows, it is held twice, in addition to its
+	// decoder.
 	budget = max(budget, 3*limit, 2*zstdWindow)
 	return &bodies{max: limit, budget: admission.NewBudget(budget), stall: stall}
 }
@@ -39,7 +41,7 @@ func newBodies(limit, budget int64, stall time.Duration) *bodies {
 // body is a body in memory. release must be called once nothing refers to it.
 type body struct {
 	data    []byte // with a spare byte of capacity
-	account string // whose share of the budget it takes
+	account string // to whose share of the budget it counts
 	held    int64
 	from    *bodies
 }
@@ -53,7 +55,7 @@ func (b *body) release() {
 	b.data = nil
 }
 
-// hold takes n bytes of the budget, waiting a little.
+// hold reserves n bytes of the budget, with a short wait.
 func (b *body) hold(ctx context.Context, n int64) error {
 	if err := b.from.budget.Take(ctx, b.account, n); err != nil {
 		return err
@@ -139,7 +141,7 @@ func (b *body) fill(ctx context.Context, rc *http.ResponseController, r io.Reade
 	}
 }
 
-// nextSize is the next capacity of a body of which n bytes have come.
+// nextSize is the next capacity of a body of which n bytes have arrived.
 func nextSize(n, size, most int64) int64 {
 	switch {
 	case size >= 0 && size <= trustedLength:
@@ -147,7 +149,7 @@ func nextSize(n, size, most int64) int64 {
 	case size >= 0:
 		return min(2*n, size)
 	}
-	// One more than allowed, to see that it is too large.
+	// One byte more than permitted, to detect that it is too large.
 	return min(2*n, most+1)
 }
 
@@ -167,8 +169,8 @@ func (b *body) grow(ctx context.Context, n int64) error {
 	return nil
 }
 
-// extend gives the peer another stall to send something. A writer that is no
-// connection has no deadlines.
+// extend gives the peer another stall time to send something. A writer that is
+// not a connection has no deadlines.
 func (s *bodies) extend(rc *http.ResponseController) {
 	_ = rc.SetReadDeadline(time.Now().Add(s.stall))
 }
@@ -177,7 +179,7 @@ func (s *bodies) tooLarge() error {
 	return logservice.Errorf(logservice.ErrTooLarge, "body too large: at most %d bytes, decompressed: send smaller batches", s.max)
 }
 
-// steady reads at the peer's pace, until the peer stalls.
+// steady reads at the peer's pace until the peer stalls.
 type steady struct {
 	r     io.Reader
 	rc    *http.ResponseController

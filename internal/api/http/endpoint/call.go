@@ -8,11 +8,11 @@ import (
 )
 
 // Func answers a call, or returns the error that answers it. Once it has
-// written something it may only return errors made by Aborted.
+// written something, it may only return errors from Aborted.
 type Func func(*Call) error
 
-// On is a Func of two halves: find, a function of a dialect, finds what a call
-// is about, and do does it.
+// On returns a Func of two parts: find, a function of a dialect, finds what a
+// call acts on, and do acts on it.
 func On[T any](find func(*Call) (T, error), do func(*Call, T) error) Func {
 	return func(c *Call) error {
 		found, err := find(c)
@@ -23,27 +23,27 @@ func On[T any](find func(*Call) (T, error), do func(*Call, T) error) Func {
 	}
 }
 
-// Call is one request and the way to answer it.
+// Call is one request and its response.
 type Call struct {
 	http.ResponseWriter
 	Request *http.Request
 	Query   Query  // parsed once, here
-	ID      string // of the request, for people who compare logs
+	ID      string // of the request, to find it in logs
 
 	status   int
-	cut      bool  // the answer was broken off
-	took     bool  // the whole body
+	cut      bool  // the response was interrupted
+	took     bool  // the whole body was read
 	answered error // the answer is not that of an error, and the log has it
 
 	api    *API
 	needs  auth.Verbs // any of these; see Handler
-	token  string     // of a dialect that has it elsewhere than in the usual headers
-	known  bool       // caller is that of the request's token
+	token  string     // set by a dialect that has it elsewhere than in the usual headers
+	known  bool       // caller was determined from the request's token
 	caller access.Caller
 
-	account string    // what the request asked for, for the log of requests
+	account string    // requested, for the log of requests
 	keys    []string  // the same
-	first   [1]string // where keys begin: most requests have one
+	first   [1]string // memory for keys: most requests have one
 }
 
 // WriteHeader sends the status and remembers it.
@@ -62,7 +62,7 @@ func (c *Call) Write(b []byte) (int, error) {
 	return c.ResponseWriter.Write(b)
 }
 
-// Unwrap lets http.ResponseController find what the server offers.
+// Unwrap gives http.ResponseController access to the server's writer.
 func (c *Call) Unwrap() http.ResponseWriter { return c.ResponseWriter }
 
 // NoContent answers 204.
@@ -71,7 +71,7 @@ func (c *Call) NoContent() error {
 	return nil
 }
 
-// Text answers 200 with s as it is.
+// Text answers 200 with s.
 func (c *Call) Text(s string) error {
 	h := c.Header()
 	h.Set("Content-Type", "text/plain; charset=utf-8")
@@ -89,8 +89,8 @@ func (c *Call) send(status int, s string) error {
 	return Aborted(err)
 }
 
-// Harmless keeps browsers from taking an answer for more than what its
-// content type says: logs are hostile text.
+// Harmless prevents browsers from interpreting an answer beyond its content
+// type: logs are hostile text.
 func Harmless(h http.Header) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Content-Security-Policy", "default-src 'none'; sandbox")

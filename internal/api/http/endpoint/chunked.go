@@ -7,25 +7,27 @@ import (
 	"time"
 )
 
-// chunked writes an answer in the chunked coding of RFC 9112, section 7.1,
-// straight to the connection. A chunk that the peer takes only in part is an
-// owed one: what comes next goes on in it, so nothing of it has to be kept.
+// chunked writes a response in the chunked coding of RFC 9112, section 7.1,
+// directly to the connection. If the peer accepts only a part of a chunk, the
+// rest is owed: whatever is sent next continues it, so nothing has to be
+// buffered.
 type chunked struct {
 	conn  net.Conn
 	wire  wire
 	stall time.Duration
-	lead  []byte // of the coding, to be sent before what is next
+	lead  []byte // of the coding, to be sent before the next data
 	owed  int    // bytes that the current chunk still lacks
-	full  bool   // the peer took less than it was given
+	full  bool   // the peer accepted less than it was sent
 	last  time.Time
 	armed time.Time // the write deadline
 	buf   [32]byte  // for lead
 }
 
-// sendWindow is how many bytes a reader must take within one stall: 1 KB/s.
+// sendWindow is how many bytes a reader must accept within one stall time: 1
+// KB/s.
 const sendWindow = 64 << 10
 
-// newChunked returns the output of an answer whose head has not been sent.
+// newChunked returns the output of a response whose head has not been sent.
 func newChunked(conn net.Conn, head []byte, stall time.Duration) *chunked {
 	return &chunked{conn: conn, wire: newWire(conn), stall: stall, lead: head}
 }
@@ -57,14 +59,14 @@ func (o *chunked) send(parts net.Buffers) (sent int, err error) {
 
 // begin begins a chunk.
 func (o *chunked) begin(size int) {
-	if len(o.lead) <= len(chunkEnd) { // what is left of the last one moves to the front
+	if len(o.lead) <= len(chunkEnd) { // the rest of the last one moves to the front
 		o.lead = o.buf[:copy(o.buf[:], o.lead)]
 	}
 	o.lead = append(strconv.AppendInt(o.lead, int64(size), 16), chunkEnd...)
 	o.owed = size
 }
 
-// sendOwed sends what of parts belongs to the current chunk.
+// sendOwed sends the bytes of parts that belong to the current chunk.
 func (o *chunked) sendOwed(parts net.Buffers, size int) (n int, err error) {
 	vec := partsPool.Get().(*net.Buffers)
 	defer partsPool.Put(vec)
@@ -101,9 +103,9 @@ func (o *chunked) sendOwed(parts net.Buffers, size int) (n int, err error) {
 	return n, err
 }
 
-// arm gives the peer one stall to take something. Setting a deadline costs
-// about as much as a small write: one that is old by a tenth of the stall is
-// kept.
+// arm gives the peer one stall time to accept something. Setting a deadline
+// costs about as much as a small write, so one that is at most a tenth of that
+// time old is kept.
 func (o *chunked) arm() error {
 	o.last = time.Now()
 	until := o.last.Add(o.stall)
@@ -125,7 +127,7 @@ func (o *chunked) drain() error {
 		}
 		o.full = false
 		if len(o.lead) == 0 || o.owed > 0 {
-			return nil // what is left goes with the next
+			return nil // the rest goes with the next
 		}
 		if err := o.flush(); err != nil {
 			return err
@@ -134,7 +136,7 @@ func (o *chunked) drain() error {
 	return nil
 }
 
-// flush sends what is left of the coding.
+// flush sends the rest of the coding.
 func (o *chunked) flush() error {
 	n, err := o.wire.try([][]byte{o.lead})
 	o.full = n < len(o.lead)
@@ -144,7 +146,7 @@ func (o *chunked) flush() error {
 
 var errUnfinished = errors.New("the log has changed while it was read")
 
-// end ends the answer.
+// end ends the response.
 func (o *chunked) end() error {
 	if o.owed > 0 {
 		return errUnfinished

@@ -23,8 +23,9 @@ const (
 	zstdEncoded
 )
 
-// zstdWindow bounds the memory of one zstd decoder: what RFC 8878 asks every
-// decoder to support, and the largest that encoders use by default.
+// zstdWindow bounds the memory of one zstd decoder: the window that RFC 8878
+// recommends every decoder to support, and the largest that encoders use by
+// default.
 const zstdWindow = 8 << 20
 
 func encodingOf(r *http.Request) (encoding, error) {
@@ -41,10 +42,10 @@ func encodingOf(r *http.Request) (encoding, error) {
 	}
 }
 
-// decoders are kept for reuse: making one costs more than a usual body.
+// decoders are reused: creating one costs more than a usual body.
 type decoders struct{ gzip, zstd sync.Pool }
 
-// open returns a reader of what r holds encoded. Close it, once.
+// open returns a reader of the decoded content of r. Close it once.
 func (p *decoders) open(e encoding, r io.Reader) (*decoder, error) {
 	d := &decoder{source: source{Reader: r}}
 	switch e {
@@ -58,12 +59,12 @@ func (p *decoders) open(e encoding, r io.Reader) (*decoder, error) {
 	case zstdEncoded:
 		z, _ := p.zstd.Get().(*zstd.Decoder)
 		if z == nil {
-			// Concurrency 1 decodes in the caller: no goroutine to lose. The
-			// options are valid: no error.
+			// Concurrency 1 decodes in the caller, so no goroutine can leak.
+			// The options are valid: no error.
 			z, _ = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(zstdWindow))
 		}
 		d.z, d.put = z, func() {
-			_ = z.Reset(nil) // lets the request go
+			_ = z.Reset(nil) // releases the request
 			p.zstd.Put(z)
 		}
 		return d, d.explain(z.Reset(&d.source))
@@ -96,7 +97,7 @@ func (d *decoder) explain(err error) error {
 
 func (d *decoder) Close() { d.put() }
 
-// source remembers why the encoded bytes ended, if not as they should.
+// source records why the encoded bytes ended early.
 type source struct {
 	io.Reader
 	err error
@@ -110,13 +111,13 @@ func (s *source) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// connectionError says what an error of reading a request means.
+// connectionError translates an error of reading a request.
 func connectionError(err error) error {
 	switch {
 	case err == nil, errors.Is(err, io.EOF):
 		return err
 	case errors.Is(err, logservice.ErrInvalid):
-		return err // a decoder's
+		return err // from a decoder
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return &statusError{status: http.StatusRequestTimeout, reason: "timeout", msg: "the body came too slowly", cause: err}
 	}

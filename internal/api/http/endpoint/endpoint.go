@@ -1,10 +1,10 @@
-// Package endpoint holds what the HTTP endpoints of all dialects do once they
-// know which log is meant: open, push, tail, close, upload, download, links.
+// Package endpoint is what the HTTP endpoints of all dialects do once the log
+// is known: open, push, tail, close, upload, download, links.
 //
-// A dialect (harness, ci) is a folder beside this one. Its functions find the
-// log that a request is about, in its own way; the methods of API do what was
-// asked and answer the request. Both return errors for Handler to answer: the
-// one table of package logservice turns them into a status.
+// A dialect (harness, ci) is a directory beside this one. Its functions find
+// the log of a request; the methods of API act on it and answer. Both return
+// errors for Handler to answer: the table of package logservice maps them to a
+// status.
 package endpoint
 
 import (
@@ -21,25 +21,25 @@ import (
 	"github.com/harness/log-service/internal/service"
 )
 
-// DefaultPing is the longest silence of a tail: proxies and clients take a
-// connection for dead after 30 s and more.
+// DefaultPing is the longest silence of a tail: proxies and clients close
+// silent connections after 30 s or more.
 const DefaultPing = 15 * time.Second
 
 // Config of an API. Service is required; zero values are the defaults.
 type Config struct {
 	Service *service.Service
 	Logger  *slog.Logger // nil: slog.Default
-	// Auth verifies tokens. Nil: everybody may do everything.
+	// Auth verifies tokens. Nil: everything is permitted to everybody.
 	Auth *auth.Verifier
 	// QueryTokens accepts tokens in the query of requests that read.
 	QueryTokens bool
 
-	// BaseURL is how clients reach the server, scheme://host[:port] without a
-	// slash at the end, for the links that it hands out. Empty: as the request
-	// for the link reached it (Host, X-Forwarded-Proto).
+	// BaseURL is the address of the server for links, scheme://host[:port]
+	// without a trailing slash. Empty: the address of the request that creates
+	// the link (Host, X-Forwarded-Proto).
 	BaseURL string
-	// MaxLine is the size in bytes of a line's JSON past which it is cut; zero
-	// is logservice.DefaultMaxLineBytes.
+	// MaxLine is the largest size in bytes of a line's JSON; longer lines are
+	// cut. Zero is logservice.DefaultMaxLineBytes.
 	MaxLine int
 	// MaxBody bounds the body of one append in bytes, decompressed; zero is
 	// logservice.DefaultMaxBodyBytes.
@@ -50,27 +50,28 @@ type Config struct {
 	// BodyMemory is the budget in bytes for the bodies of all appends in
 	// flight; at least three times MaxBody.
 	BodyMemory int64
-	// Unready, once closed, turns readiness off: Stop will follow. Nil: Stop
-	// does it alone.
+	// Unready, once closed, ends readiness: Stop will follow. Nil: Stop ends
+	// it.
 	Unready <-chan struct{}
-	// Stop, once closed, ends every tail in order: without an end mark, so
-	// that clients reconnect. Nil: never.
+	// Stop, once closed, ends every tail without an end mark, so that clients
+	// reconnect. Nil: never.
 	Stop <-chan struct{}
-	// Tails takes the tails, which go on when their handlers have returned:
-	// wait for it after http.Server.Shutdown. Nil: nobody waits.
+	// Tails tracks the tails, which outlive their handlers: wait for it after
+	// http.Server.Shutdown. Nil: nobody waits.
 	Tails *Tails
 	// Ping is the longest silence of a tail; zero is DefaultPing.
 	Ping time.Duration
 	// Stall is how long a peer may make no progress; zero is admission.DefaultStall.
 	Stall time.Duration
-	// Registry takes the metrics of the requests. Nil: nobody asks for them.
+	// Registry is where the metrics of the requests are registered. Nil:
+	// nowhere.
 	Registry prometheus.Registerer
 	// Exposition answers GET /metrics. Nil: 501.
 	Exposition http.Handler
 }
 
-// API answers requests over one Service. Its methods may be called from any
-// number of goroutines.
+// API answers requests over one Service. Its methods are safe for concurrent
+// use.
 type API struct {
 	service     *service.Service
 	log         *slog.Logger

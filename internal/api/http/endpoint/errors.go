@@ -25,7 +25,7 @@ type answer struct {
 	RequestID string `json:"request_id,omitempty"`
 }
 
-// statusError is an error with an answer of HTTP's own.
+// statusError is an error with a status that only HTTP has.
 type statusError struct {
 	status      int
 	reason      string
@@ -37,24 +37,25 @@ type statusError struct {
 func (e *statusError) Error() string { return e.msg }
 func (e *statusError) Unwrap() error { return e.cause }
 
-// NotFound answers 404 with words of its own.
+// NotFound answers 404 with its own message.
 func NotFound(msg, hint string) error {
 	return &statusError{status: http.StatusNotFound, reason: "not_found", msg: msg, hint: hint}
 }
 
-// NotImplemented is a Func for routes of products outside this one.
+// NotImplemented is a Func for routes of other products.
 func NotImplemented(*Call) error {
 	return logservice.Errorf(logservice.ErrUnsupported, "not supported: this route belongs to another product than the log service")
 }
 
-// errAborted ends an answer that has begun in a way that its reader notices.
+// errAborted ends a response that has begun in a way that its reader notices.
 type errAborted struct{ cause error }
 
 func (e *errAborted) Error() string { return "answer cut: " + e.cause.Error() }
 func (e *errAborted) Unwrap() error { return e.cause }
 
-// Aborted marks an error that came after a part of the answer was sent: the
-// connection is cut, so that nobody takes the part for the whole. Nil is nil.
+// Aborted marks an error that occurred after a part of the response was sent:
+// the connection is closed abruptly, so that the part is not mistaken for the
+// whole. Nil is nil.
 func Aborted(err error) error {
 	if err == nil {
 		return nil
@@ -62,8 +63,8 @@ func Aborted(err error) error {
 	return &errAborted{err}
 }
 
-// fail answers a call with err, and returns whether err says something that
-// only the log must know.
+// fail answers a call with err, and reports whether err has details that only
+// the server's log may show.
 func (c *Call) fail(err error) (internal bool) {
 	h := c.Header()
 	for _, name := range []string{"Content-Length", "Content-Encoding", "Content-Range", "Content-Disposition", "Last-Modified", "Accept-Ranges"} {
@@ -85,7 +86,7 @@ func (c *Call) fail(err error) (internal bool) {
 	if f.RetryAfter > 0 {
 		h.Set("Retry-After", seconds(f.RetryAfter))
 	}
-	// The peer may be gone: then nobody is left to tell.
+	// The peer may have disconnected: then nobody reads the answer.
 	_ = c.json(f.Status, answer{Message: f.Message, Code: f.Status, Reason: f.Code, Hint: f.Hint, Offset: f.Offset, Expected: f.Expected, RequestID: c.ID})
 	return f.Internal
 }

@@ -26,8 +26,8 @@ type linkAnswer struct {
 	Expires time.Duration `json:"expires"` // nanoseconds
 }
 
-// UploadLink answers with an address that takes the log of l by PUT, without
-// further authentication, for an hour or the time that expires names.
+// UploadLink answers with a URL that accepts the log of l by PUT without a
+// token, for an hour or as long as expires says.
 func (a *API) UploadLink(c *Call, l Log) error {
 	return a.giveLink(c, service.LinkUpload, PathUploadLink, l.ID(), "")
 }
@@ -37,8 +37,9 @@ func (a *API) DownloadLink(c *Call, l Log) error {
 	return a.giveLink(c, service.LinkDownload, PathDownloadLink, l.ID(), "")
 }
 
-// ZipLink answers with a link to a zip of every stored log of t. The zip is made while it is downloaded, so it is ready at
-// once; clients that poll see success at their first look.
+// ZipLink answers with a link to a zip of every stored log of t. The zip is
+// made while it is downloaded, so it is ready at once; clients that poll see
+// success the first time.
 func (a *API) ZipLink(c *Call, t Tree) error {
 	found := false
 	for _, err := range a.service.ListBlobs(c.Request.Context(), t.ID().Account, t.ID().Key) {
@@ -106,7 +107,7 @@ func (a *API) baseURL(r *http.Request) string {
 	if r.TLS != nil {
 		scheme = "https"
 	}
-	// A proxy that was reached by another proxy appends: the first is the client's.
+	// Each proxy in a chain appends: the first value is the client's.
 	first, _, _ := strings.Cut(r.Header.Get("X-Forwarded-Proto"), ",")
 	switch strings.ToLower(strings.TrimSpace(first)) {
 	case "https":
@@ -117,7 +118,7 @@ func (a *API) baseURL(r *http.Request) string {
 	return scheme + "://" + r.Host
 }
 
-// linked reads and verifies the link that a request came by.
+// linked reads and verifies the link of a request.
 func (a *API) linked(c *Call, kind service.LinkKind) (Log, error) {
 	expires, err := strconv.ParseInt(c.Query.Get("expires"), 10, 64)
 	if err != nil {
@@ -129,13 +130,13 @@ func (a *API) linked(c *Call, kind service.LinkKind) (Log, error) {
 	return access.Linked(a.service, service.Link{Kind: kind, ID: id, Expires: expires, Signature: c.Query.Get("signature")})
 }
 
-// NotByThisLink is a Func for the methods that no link of a path allows.
+// NotByThisLink is a Func for methods that no link of a path permits.
 func NotByThisLink(*Call) error {
 	return logservice.Errorf(logservice.ErrForbidden, "the link does not allow this method")
 }
 
-// LinkedUpload takes the log that an upload link is for. It answers 200, as
-// object stores do.
+// LinkedUpload stores the log of an upload link. It answers 200, as object
+// stores do.
 func (a *API) LinkedUpload(c *Call) error {
 	l, err := a.linked(c, service.LinkUpload)
 	if err != nil {

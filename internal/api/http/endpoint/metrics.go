@@ -8,8 +8,8 @@ import (
 	logservice "github.com/harness/log-service"
 )
 
-// metrics count requests. Labels come from the table of routes and nothing
-// that a client chooses: their number is fixed when the server starts.
+// metrics count requests. Labels come from the table of routes, never from a
+// client: their number is fixed when the server starts.
 type metrics struct {
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
@@ -18,8 +18,8 @@ type metrics struct {
 	noRoom   prometheus.CounterFunc
 }
 
-// ends are the values of the label status: the class of the answer's status,
-// and cut for an answer that was broken off.
+// ends are the values of the label status: the class of the response's status,
+// and cut for an interrupted response.
 var ends = [...]string{"2xx", "3xx", "4xx", "5xx", "cut"}
 
 const endCut = len(ends) - 1
@@ -51,7 +51,7 @@ func newMetrics(b *bodies) *metrics {
 	}
 }
 
-// register lets r collect m. Nil: nobody asks.
+// register lets r collect m, unless r is nil.
 func (m *metrics) register(r prometheus.Registerer) {
 	if r != nil {
 		r.MustRegister(m.requests, m.seconds, m.inFlight, m.memory, m.noRoom)
@@ -64,7 +64,7 @@ type meter struct {
 	seconds prometheus.Observer
 }
 
-// meter looks a route's counters up once, so that a request does not.
+// meter looks up a route's counters once, so that requests need not.
 func (m *metrics) meter(method, route string) *meter {
 	x := &meter{seconds: m.seconds.WithLabelValues(method, route)}
 	for i, end := range ends {
@@ -76,16 +76,15 @@ func (m *metrics) meter(method, route string) *meter {
 func (x *meter) done(c *Call, start time.Time) {
 	end := endCut
 	if !c.cut {
-		end = max(c.status/100-2, 0) // 0 is the 200 that nobody wrote
+		end = max(c.status/100-2, 0) // 0 is an implicit 200
 	}
 	x.ends[end].Inc()
 	x.seconds.Observe(time.Since(start).Seconds())
 }
 
-// Metrics answers with what the server counts about itself, to whoever has the
-// global token.
+// Metrics answers with the server's metrics, to whoever has the global token.
 func (a *API) Metrics(c *Call) error {
-	// How much passes through is nobody else's business.
+	// Volumes of traffic are confidential.
 	if _, err := c.AllAccounts(""); err != nil {
 		return err
 	}

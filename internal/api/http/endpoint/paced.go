@@ -6,11 +6,10 @@ import (
 	"time"
 )
 
-// maxWrite is how much a reader must take within one stall: 1 KB/s.
+// maxWrite is how much a reader must accept within one stall time: 1 KB/s.
 const maxWrite = 64 << 10
 
-// paced writes to one reader at its pace, and gives up on one that takes
-// nothing.
+// paced writes to one reader at its pace, until it stalls.
 type paced struct {
 	w     io.Writer
 	rc    *http.ResponseController
@@ -27,8 +26,8 @@ func (a *API) paced(c *Call) paced {
 func (p *paced) Write(b []byte) (n int, err error) {
 	for n < len(b) && err == nil {
 		p.last = time.Now()
-		// Setting a deadline costs about as much as a small write: it may be
-		// old by a tenth.
+		// Setting a deadline costs about as much as a small write, so it may be
+		// old by a tenth of the time.
 		if p.last.Sub(p.armed) > p.stall/10 {
 			p.armed = p.last
 			_ = p.rc.SetWriteDeadline(p.last.Add(p.stall + p.stall/10))
@@ -40,8 +39,8 @@ func (p *paced) Write(b []byte) (n int, err error) {
 	return n, err
 }
 
-// flush sends what net/http holds back. It follows a write.
+// flush sends what net/http has buffered. It follows a write.
 func (p *paced) flush() error { return p.rc.Flush() }
 
-// done takes the deadline off a connection that may serve other requests.
+// done removes the deadline from a connection that may serve other requests.
 func (p *paced) done() { _ = p.rc.SetWriteDeadline(time.Time{}) }

@@ -6,10 +6,10 @@ import (
 	logservice "github.com/harness/log-service"
 )
 
-// Segment is what the path has for a wildcard of the route's pattern, decoded
-// once. It is one segment of a key: a path in which a slash or a backslash is
-// escaped would otherwise name another log than it says, and which one would
-// depend on the proxies in front.
+// Segment returns the part of the path for a wildcard of the route's pattern,
+// decoded once. It is one segment of a key: a path with an escaped slash or
+// backslash would otherwise name another log, depending on the proxies in
+// front.
 func (c *Call) Segment(name string) (string, error) {
 	s := c.Request.PathValue(name)
 	if i := strings.IndexAny(s, `/\`); i >= 0 {
@@ -21,8 +21,7 @@ func (c *Call) Segment(name string) (string, error) {
 	return s, nil
 }
 
-// Key is the key that a pattern makes of the path: each {name} in it is the
-// segment of that name.
+// Key returns pattern with each {name} replaced by the segment of that name.
 func (c *Call) Key(pattern string) (string, error) {
 	var key strings.Builder
 	for {

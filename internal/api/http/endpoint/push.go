@@ -14,8 +14,8 @@ import (
 )
 
 // Push appends the body to the open stream of id: a JSON array of lines
-// whatever its content type is, or what application/x-ndjson and text/plain
-// say. The answer names the next sequence.
+// whatever its content type, or lines in the formats application/x-ndjson and
+// text/plain. The answer has the next sequence.
 func (a *API) Push(c *Call, l Log) error {
 	id := l.ID()
 	offset, err := c.Query.Sequence("offset", 1)
@@ -50,9 +50,8 @@ func (a *API) parse(c *Call, id logservice.ID, b *body, offset int64) (logs.Line
 	return lines.Array(b.data, a.maxLine)
 }
 
-// parseText makes lines of plain text. Their positions go on from the lines
-// that the stream has; two writers at once may use the same ones, as any two
-// writers do.
+// parseText makes lines of plain text. Their positions continue those of the
+// stream; concurrent writers may use the same ones, like any two writers.
 func (a *API) parseText(c *Call, id logservice.ID, b *body, offset int64) (logs.Lines, error) {
 	next := offset
 	if next == 0 {
@@ -68,7 +67,7 @@ func (a *API) parseText(c *Call, id logservice.ID, b *body, offset int64) (logs.
 		MaxLine:  a.maxLine,
 		MaxBytes: int(a.bodies.max),
 	}
-	// Short lines of text grow many times over: that memory counts too.
+	// Short lines of text grow several times over: that memory counts as well.
 	size := min(lines.TextSize(b.data, o), a.bodies.max)
 	if err := b.hold(c.Request.Context(), size); err != nil {
 		return logs.Lines{}, err
@@ -76,8 +75,8 @@ func (a *API) parseText(c *Call, id logservice.ID, b *body, offset int64) (logs.
 	return lines.Text(b.data, o)
 }
 
-// notOpen gives an append to a stream that is not open the status that
-// runners know: 400.
+// notOpen gives an append to a stream that is not open the status that runners
+// expect: 400.
 func notOpen(err error) error {
 	if errors.Is(err, logservice.ErrStreamNotFound) {
 		return &statusError{status: http.StatusBadRequest, reason: "stream_not_found", cause: err,

@@ -9,8 +9,8 @@ import (
 	logservice "github.com/harness/log-service"
 )
 
-// maxParams bounds the parameters of a request: the longest known call has
-// six, and finding duplicates compares each with each.
+// maxParams bounds the parameters of a request: the longest known call has six,
+// and the search for duplicates compares all pairs.
 const maxParams = 32
 
 // Query holds the parameters of a request. Each name occurs once.
@@ -20,10 +20,10 @@ type Query struct {
 
 type param struct{ name, value string }
 
-// ParseQuery parses the raw query of a URL. Parameters are separated by &
-// alone: real keys hold a ;, which the standard library refuses. A parameter
-// that comes twice, and a broken escape, are ErrInvalid: two readers of such
-// a query could take it for two different logs.
+// ParseQuery parses the raw query of a URL. Parameters are separated only by &:
+// real keys contain ;, which the standard library rejects. A repeated parameter
+// or an invalid escape is ErrInvalid: two readers of such a query could see two
+// different logs.
 func ParseQuery(raw string) (Query, error) {
 	var q Query
 	for part := range strings.SplitSeq(raw, "&") {
@@ -62,7 +62,7 @@ func (q Query) has(name string) bool {
 	return false
 }
 
-// Get returns the value of a parameter, empty where it is absent.
+// Get returns the value of a parameter, empty if it is absent.
 func (q Query) Get(name string) string {
 	for _, p := range q.params {
 		if p.name == name {
@@ -84,8 +84,8 @@ func (q Query) Bool(name string) (value, ok bool, err error) {
 	return value, true, nil
 }
 
-// Sequence reads a parameter that is a sequence of at least least; zero where
-// it is absent.
+// Sequence reads a parameter that is a sequence of at least least; zero if it
+// is absent.
 func (q Query) Sequence(name string, least int64) (int64, error) {
 	s := q.Get(name)
 	if s == "" {
@@ -102,8 +102,8 @@ func sequence(what, s string, least int64) (int64, error) {
 	return n, nil
 }
 
-// Seconds reads a parameter that counts seconds; zero where it is absent, and
-// as many as a duration holds where it is larger.
+// Seconds reads a parameter in seconds; zero if it is absent, and the largest
+// duration if it is larger.
 func (q Query) Seconds(name string) (time.Duration, error) {
 	s := q.Get(name)
 	if s == "" {

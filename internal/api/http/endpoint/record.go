@@ -10,7 +10,7 @@ import (
 )
 
 // Lines are the lines of a body, for a dialect that changes them before they
-// are stored. They count in the budget until Release.
+// are stored. They count against the budget until Release.
 type Lines struct {
 	logs.Lines
 	body body
@@ -31,14 +31,14 @@ func (a *API) Lines(c *Call, l Log) (*Lines, error) {
 	return &Lines{batch, b}, nil
 }
 
-// Hold takes n more bytes of the budget, waiting a little for them.
+// Hold reserves n more bytes of the budget, with a short wait.
 func (l *Lines) Hold(ctx context.Context, n int64) error { return l.body.hold(ctx, n) }
 
-// Release gives all memory back. Nothing may refer to the lines any more.
+// Release releases all memory. Nothing may refer to the lines any more.
 func (l *Lines) Release() { l.body.release() }
 
 // Record appends to the stream of l, for clients that never open one: it opens
-// it, or where the log has ended adds the lines to what is stored.
+// it or, if the log has ended, adds the lines to what is stored.
 func (a *API) Record(ctx context.Context, l Log, b logs.Lines) error {
 	_, err := a.service.Append(ctx, l.ID(), b)
 	if errors.Is(err, logservice.ErrStreamNotFound) {
@@ -57,7 +57,8 @@ func (a *API) Finish(ctx context.Context, l Log, b logs.Lines) error {
 	return a.service.Finish(ctx, l.ID(), b.Data)
 }
 
-// FirstLine is the first line of the log of l; see service.Service.FirstLine.
+// FirstLine returns the first line of the log of l; see
+// service.Service.FirstLine.
 func (a *API) FirstLine(ctx context.Context, l Log) ([]byte, error) {
 	return a.service.FirstLine(ctx, l.ID())
 }

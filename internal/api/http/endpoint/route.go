@@ -16,7 +16,7 @@ const ExposedHeaders = logservice.HeaderState + ", " + logservice.HeaderNextSequ
 const requestHeaders = "Authorization, Content-Encoding, Content-Type, Last-Event-ID, Range, X-Harness-Token, " + api.HeaderRequestID
 
 // preflightAge is for how many seconds a browser may remember the answer to
-// OPTIONS: ten minutes, what Chromium allows for at least.
+// OPTIONS: ten minutes, which all browsers permit.
 const preflightAge = "600"
 
 // Options answers OPTIONS for a path that allows some methods, some of them
@@ -43,12 +43,12 @@ func MethodNotAllowed(allow string) Func {
 	}
 }
 
-// Health says that the process answers.
+// Health reports that the process responds.
 func (a *API) Health(c *Call) error { return c.Text("OK") }
 
-// Ready says that the server takes requests: it does not once it stops, nor
-// while what it keeps logs in does not work, which the answer names. It takes
-// no longer than a second.
+// Ready reports whether the server accepts requests: not once it stops, nor
+// while a backend does not work, which the answer names. It takes at most a
+// second.
 func (a *API) Ready(c *Call) error {
 	select {
 	case <-a.unready:

@@ -15,17 +15,16 @@ import (
 	"github.com/harness/log-service/internal/auth"
 )
 
-// discardWait is how long net/http may go on reading a body that a request
-// was answered without: a peer that never sends it must not hold on to its
-// connection.
+// discardWait is how long net/http may continue to read the body of an answered
+// request: a peer that never sends it must not occupy its connection.
 const discardWait = 5 * time.Second
 
-// Handler makes an http.Handler of f: it parses the query, gives the request
-// a name, answers errors, survives panics, counts, and writes one line of
-// log. Method and route are the labels to count by.
+// Handler makes an http.Handler of f: it parses the query, gives the request an
+// ID, answers errors, recovers from panics, counts, and logs one line. Method
+// and route are the labels of the metrics.
 //
-// Of the verbs of needs the caller must have one; that is checked when f asks
-// for the account that it is to act in, which is what gives it a Log or a Tree.
+// The caller must have one of the verbs of needs. That is checked when f
+// requests its account, the only source of a Log or a Tree.
 func (a *API) Handler(method, route string, needs auth.Verbs, f Func) http.Handler {
 	meter := a.metrics.meter(method, route)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -55,7 +54,7 @@ func (a *API) Handler(method, route string, needs auth.Verbs, f Func) http.Handl
 	})
 }
 
-// finish answers what f left unanswered and logs the request, once.
+// finish answers what f left unanswered, and logs the request once.
 func (a *API) finish(c *Call, start time.Time, err error) {
 	level := slog.LevelDebug
 	if err != nil {
@@ -68,7 +67,7 @@ func (a *API) finish(c *Call, start time.Time, err error) {
 			c.cut = true
 			defer panic(http.ErrAbortHandler)
 		case c.status != 0:
-			// A part is out: what follows must not look like the rest.
+			// A part was sent: what follows must not look like the rest.
 			level = slog.LevelError
 			c.cut = true
 			defer panic(http.ErrAbortHandler)
@@ -76,7 +75,7 @@ func (a *API) finish(c *Call, start time.Time, err error) {
 			level = slog.LevelError
 		}
 		if c.Request.Context().Err() != nil {
-			level = slog.LevelDebug // the peer went away, nothing is wrong here
+			level = slog.LevelDebug // the peer disconnected: not a fault of the server
 		}
 	} else if err = c.answered; err != nil && api.Describe(c.Request.Context(), err).Internal {
 		level = slog.LevelError
@@ -87,8 +86,7 @@ func (a *API) finish(c *Call, start time.Time, err error) {
 	a.logCall(c, level, start, err)
 }
 
-// lostPeer reports that the other end of the connection is gone or takes
-// nothing.
+// lostPeer reports that the peer disconnected or stalled.
 func lostPeer(err error) bool {
 	var op *net.OpError
 	return errors.As(err, &op) || errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.Canceled)
@@ -103,7 +101,7 @@ func (a *API) logCall(c *Call, level slog.Level, start time.Time, err error) {
 	if status == 0 {
 		status = http.StatusOK
 	}
-	// No URL: its query may hold a token or the signature of a link.
+	// Not the URL: its query may contain a token or the signature of a link.
 	attrs := []slog.Attr{
 		slog.String("request_id", c.ID), slog.String("route", c.Request.Method+" "+c.Request.Pattern),
 		slog.Int("status", status), slog.Duration("took", time.Since(start)),
@@ -115,8 +113,8 @@ func (a *API) logCall(c *Call, level slog.Level, start time.Time, err error) {
 	a.log.LogAttrs(ctx, level, "request", attrs...)
 }
 
-// recovered answers a panic like an internal error. http.ErrAbortHandler is
-// how a handler cuts a connection: it goes on to the server.
+// recovered answers a panic like an internal error. http.ErrAbortHandler, with
+// which a handler closes a connection, is passed on to the server.
 func (a *API) recovered(c *Call, start time.Time) {
 	p := recover()
 	if p == nil {

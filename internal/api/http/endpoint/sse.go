@@ -7,22 +7,22 @@ import (
 	"github.com/harness/log-service/internal/logs"
 )
 
-// The parts of a tail that are no lines. Without the empty line at its end
-// browsers drop an event. A ping has none: some clients deliver an empty event for
-// each empty line.
+// The parts of a tail that are not lines. Browsers drop an event without the
+// empty line at its end. A ping has none: some clients deliver an empty event
+// for each empty line.
 const (
 	pingFrame = ": ping\n"
 	eofFrame  = "event: error\ndata: eof\n\n"
 )
 
-// eventEnd ends an event, and is nowhere else: a line holds no line break.
+// eventEnd ends an event, and occurs nowhere else: a line has no line break.
 var eventEnd = []byte("\n\n")
 
 // framing writes a batch as server-sent events, in the form of the WHATWG HTML
 // standard: a line is an event whose id is its position. The data of a batch
 // holds no line breaks inside a line, so a line is one data field.
 //
-// It is made once a batch and shared by all readers, see Batch.Encoded.
+// It is made once per batch and shared by all readers; see Batch.Encoded.
 type framing func(*logs.Batch) []byte
 
 // frames is the framing of an attempt's batches.

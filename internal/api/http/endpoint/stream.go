@@ -83,8 +83,8 @@ func (a *API) CloseUnder(c *Call, t Tree) error {
 	return c.NoContent()
 }
 
-// CloseAll ends the streams of several logs; those that are not open do not
-// matter.
+// CloseAll ends the streams of several logs; those that are not open are
+// skipped.
 func (a *API) CloseAll(c *Call, several []Log) error {
 	ids := make([]logservice.ID, len(several))
 	for i, l := range several {
@@ -100,7 +100,7 @@ func (a *API) CloseAll(c *Call, several []Log) error {
 	return c.NoContent()
 }
 
-// archiving says what a close does with the logs.
+// archiving returns what a close does with the logs.
 func archiving(c *Call, ids ...logservice.ID) (how logs.Archiving, err error) {
 	snapshot, given, err := c.Query.Bool("snapshot")
 	switch {
@@ -124,19 +124,18 @@ type streamInfo struct {
 	// Attempt is which attempt of the log it is, from the second on.
 	Attempt int64  `json:"attempt,omitempty"`
 	TTL     string `json:"ttl"`
-	// Node is the server that the log is written through, where there are
-	// several.
+	// Node is the server that writes the log, if there are several.
 	Node string `json:"node,omitempty"`
 }
 
-// backlog is what of the selected streams is closed and not archived yet.
+// backlog counts the selected streams that are closed but not archived yet.
 type backlog struct {
 	Waiting int `json:"waiting"`
 	Failing int `json:"failing"` // and tried again
 }
 
-// Info describes the open streams of t. Those of all accounts have each its
-// account and a / before its key.
+// Info describes the open streams of t. In listings of all accounts, each key
+// is preceded by its account and a /.
 func (a *API) Info(c *Call, t Tree) error {
 	filter, err := t.Filter()
 	if err != nil {
@@ -153,7 +152,7 @@ func (a *API) Info(c *Call, t Tree) error {
 		}
 		name := string(s.ID.Key)
 		if t.All() {
-			name = s.ID.Account + "/" + name // injective: an account holds no /
+			name = s.ID.Account + "/" + name // injective: an account has no /
 		}
 		streams[name] = streamInfo{
 			Size: s.Lines, Bytes: s.Bytes, Subscribers: s.Subscribers,

@@ -17,19 +17,19 @@ import (
 	"github.com/harness/log-service/internal/service"
 )
 
-// Tail sends the log of id as server-sent events, from the line after the
-// one that the client had last: its lines so far, then those to come, then
-// the end mark. An unknown log is an empty one. Without attempt it goes on in
-// the attempts of the log that follow, each after a line that announces it.
+// Tail sends the log of id as server-sent events, from the line after the last
+// one that the client has: its lines so far, then new ones, then the end mark.
+// An unknown log is an empty one. Without attempt it continues in the later
+// attempts of the log, each after a line that announces it.
 //
-// A position beyond the end is kept: lines up to it are not sent when they
-// come. On a log that has ended the end mark follows at once.
+// A position beyond the end remains valid: lines up to it are not sent when
+// they arrive. On an ended log the end mark follows at once.
 func (a *API) Tail(c *Call, l Log) error {
 	from, err := resumeFrom(c)
 	if err != nil {
 		return err
 	}
-	// The cursor outlives the request where the tail takes its connection over.
+	// The cursor outlives the request if the tail takes over its connection.
 	cursor, state, err := a.service.Follow(context.WithoutCancel(c.Request.Context()), l.ID(), from)
 	switch {
 	case errors.Is(err, logservice.ErrStreamNotFound):
@@ -85,8 +85,9 @@ func comeBack(c *Call, err error) error {
 }
 
 // resumeFrom is the position of the last line that the client has. A browser
-// that reconnects repeats the URL and adds the header, so the header counts. With
-// attempt=N a position counts in that attempt only; a number alone is in it.
+// that reconnects repeats the URL and adds the header, so the header counts.
+// With attempt=N a position counts in that attempt only; a number without an
+// attempt is a position in it.
 func resumeFrom(c *Call) (from service.From, err error) {
 	attempt, err := c.Query.Sequence("attempt", 1)
 	if err != nil {
@@ -116,24 +117,24 @@ func resumeFrom(c *Call) (from service.From, err error) {
 	return from, err
 }
 
-// output is the way to one reader: a connection of our own, or an answer of
-// net/http's.
+// output sends to one reader: over a connection that was taken over, or through
+// net/http.
 type output interface {
-	// send sends parts as one write where it can, as far as the reader takes
-	// them at once, and returns how many bytes that were. It uses up the slice,
-	// and keeps none of the bytes.
+	// send sends parts, if possible in one write, as far as the reader accepts
+	// them at once, and returns the number of bytes. It consumes the slice, and
+	// keeps none of the bytes.
 	send(parts net.Buffers) (n int, err error)
-	// drain returns once the reader takes more. It follows every send, when
-	// nothing is held any more for that reader.
+	// drain returns once the reader accepts more. It follows every send, when
+	// nothing is held for that reader any more.
 	drain() error
-	// quiet is how long nothing has been sent.
+	// quiet returns how long nothing has been sent.
 	quiet(now time.Time) time.Duration
 }
 
-// follow sends what cursor yields until the log, the client (ctx) or the
-// server ends. Lines that came together go out together: the more there are,
-// the less each costs. What a reader does not take at once is not held for it:
-// the cursor goes back to what it has.
+// follow sends what cursor yields until the log, the client (ctx) or the server
+// ends. Lines that arrived together are sent together: the more there are, the
+// less each costs. What a reader does not accept at once is not held for it:
+// the cursor returns to what it has.
 func (a *API) follow(ctx context.Context, cursor logs.Reader, out output) error {
 	idle := time.NewTimer(a.ping)
 	defer idle.Stop()
@@ -187,7 +188,7 @@ func (a *API) wait(ctx context.Context, ready <-chan struct{}, out output, idle 
 		case <-ctx.Done():
 			return false, ctx.Err()
 		case now := <-idle.C:
-			// The timer is not reset by every write: it looks when the last was.
+			// Writes do not reset the timer: it checks when the last one was.
 			if quiet := out.quiet(now); quiet < a.ping {
 				idle.Reset(a.ping - quiet)
 				continue
@@ -200,7 +201,7 @@ func (a *API) wait(ctx context.Context, ready <-chan struct{}, out output, idle 
 	}
 }
 
-// sendText sends a few bytes, and waits until the reader has taken them.
+// sendText sends a few bytes, and waits until the reader has accepted them.
 func sendText(out output, text string) error {
 	for {
 		n, err := out.send(net.Buffers{[]byte(text)})
@@ -213,15 +214,15 @@ func sendText(out output, text string) error {
 	}
 }
 
-// progress is how far a reader has come.
+// progress is what a reader has received.
 type progress struct {
-	all   bool  // it has all that was sent
-	after int64 // else the last line that it has
+	all   bool  // everything that was sent
+	after int64 // otherwise the last line that it has
 	begun int   // and how many bytes of the next event
 }
 
-// sendBatches sends batches as far as the reader takes them at once; it has
-// begun bytes of the first event already.
+// sendBatches sends batches as far as the reader accepts them at once; it
+// already has begun bytes of the first event.
 func sendBatches(out output, batches []*logs.Batch, frames framing, begun int) (progress, error) {
 	if begun > 0 && (batches[0].Gap || batches[0].Begins > 0) { // and it was none: the reader resumes after its last whole event
 		return progress{}, errUnfinished
@@ -246,8 +247,8 @@ func sendBatches(out output, batches []*logs.Batch, frames framing, begun int) (
 	return reached(batches, frames, n+begun), nil
 }
 
-// reached is how far a reader is that has the first n bytes of the events of
-// batches, but not all.
+// reached returns the progress of a reader that has the first n bytes of the
+// events of batches, but not all.
 func reached(batches []*logs.Batch, frames framing, n int) progress {
 	for _, b := range batches {
 		f := b.Encoded(frames)
@@ -275,8 +276,8 @@ func (ended) Ready() <-chan struct{}                      { return nil }
 func (ended) Rewind(int64)                                {}
 func (ended) Close()                                      {}
 
-// plainOutput is the output through net/http, for clients that speak another
-// protocol than HTTP/1.1.
+// plainOutput is the output through net/http, for protocols other than
+// HTTP/1.1.
 type plainOutput struct {
 	paced
 	pieces

@@ -13,8 +13,8 @@ import (
 	"github.com/harness/log-service/internal/logs"
 )
 
-// Tails are the connections that tails have taken over from net/http, which
-// does not wait for them any more. The zero value is ready to use.
+// Tails is the connections that tails have taken over from net/http, which no
+// longer waits for them. The zero value is ready to use.
 type Tails struct {
 	mu    sync.Mutex
 	conns map[net.Conn]struct{} // guarded by mu
@@ -25,8 +25,8 @@ type Tails struct {
 // to it when the server stops. It resumes elsewhere from the last whole line.
 const lastWrite = 2 * time.Second
 
-// Hurry bounds what is being written to every tail there is, once Config.Stop
-// has requested it.
+// Hurry limits the time of the current write of every tail, once Config.Stop
+// has requested their end.
 func (t *Tails) Hurry() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -59,9 +59,9 @@ func (t *Tails) remove(c net.Conn) {
 	t.work.Done()
 }
 
-// takeOver lets a tail go on without net/http. A reader costs a third of the
+// takeOver continues a tail without net/http. A reader costs a third of the
 // memory (no buffers, no request), and the encoded batches that all readers
-// share go from memory to the socket in one system call, uncopied.
+// share go from memory to the socket in one system call, without a copy.
 func (a *API) takeOver(c *Call, cursor logs.Reader) error {
 	head := responseHead(c.Header())
 	conn, _, err := http.NewResponseController(c.ResponseWriter).Hijack()
@@ -76,11 +76,11 @@ func (a *API) takeOver(c *Call, cursor logs.Reader) error {
 	return nil
 }
 
-// responseHead is the head of a chunked answer of HTTP/1.1.
+// responseHead is the head of a chunked HTTP/1.1 response.
 func responseHead(h http.Header) []byte {
 	var b bytes.Buffer
 	b.WriteString("HTTP/1.1 200 OK\r\n")
-	_ = h.Write(&b) // a buffer takes all
+	_ = h.Write(&b) // a buffer accepts everything
 	b.WriteString("Date: " + time.Now().UTC().Format(http.TimeFormat) + "\r\nTransfer-Encoding: chunked\r\n\r\n")
 	return b.Bytes()
 }

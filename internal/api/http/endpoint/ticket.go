@@ -11,8 +11,8 @@ import (
 	"github.com/harness/log-service/internal/service"
 )
 
-// TicketTTL is how long a ticket counts: browsers connect at once, and what
-// is in an address ends up in histories and in the logs of proxies.
+// TicketTTL is how long a ticket is valid: browsers connect at once, and URLs
+// end up in histories and proxy logs.
 const TicketTTL = time.Minute
 
 type ticketAnswer struct {
@@ -20,9 +20,8 @@ type ticketAnswer struct {
 	Expires time.Duration `json:"expires"` // nanoseconds
 }
 
-// Ticket answers with a ticket to follow l: the EventSource of browsers can
-// send no header, and a token in an address would be good for more, for
-// longer.
+// Ticket answers with a ticket to follow l: the EventSource of browsers cannot
+// send headers, and a token in a URL would grant more, for longer.
 func (a *API) Ticket(c *Call, l Log) error {
 	t, err := a.service.SignLink(service.LinkTail, l.ID(), TicketTTL)
 	if err != nil {
@@ -32,7 +31,8 @@ func (a *API) Ticket(c *Call, l Log) error {
 	return c.json(http.StatusOK, ticketAnswer{Ticket: strconv.FormatInt(t.Expires, 10) + "." + t.Signature, Expires: TicketTTL})
 }
 
-// Ticketed is the log of a key in an account where ticket is one to follow it.
+// Ticketed returns the log of a key in an account if ticket permits following
+// it.
 func (c *Call) Ticketed(account, key, ticket string) (Log, error) {
 	id, err := logservice.ParseID(account, key)
 	if err != nil {

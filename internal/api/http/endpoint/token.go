@@ -6,12 +6,11 @@ import (
 	logservice "github.com/harness/log-service"
 )
 
-// defaultExchangeTTL is how long an exchanged token lives that nobody asks
-// for longer.
+// defaultExchangeTTL is the default lifetime of an exchanged token.
 const defaultExchangeTTL = time.Hour
 
-// Token answers with a token for everything in an account, bare, as its
-// clients take it.
+// Token answers with a token for everything in an account, as bare text, which
+// its clients expect.
 func (a *API) Token(c *Call, account Account) error {
 	token, err := a.auth.AccountToken(account.Name())
 	if err != nil {
@@ -21,8 +20,8 @@ func (a *API) Token(c *Call, account Account) error {
 	return c.Text(token)
 }
 
-// Exchange answers with a token of the scope of the caller's identity token,
-// for an hour or the time that expires names, bare as those of Token.
+// Exchange answers with a token of the same scope as the caller's identity
+// token, valid for an hour or as long as expires says, as bare text.
 func (a *API) Exchange(c *Call) error {
 	if _, err := c.Own(); err != nil {
 		return err

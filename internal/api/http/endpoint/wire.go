@@ -5,29 +5,29 @@ import (
 	"sync"
 )
 
-// wire is a connection to a peer that may take less than it is given.
+// wire is a connection to a peer that may accept less than it is sent.
 type wire interface {
-	// try writes parts as far as the peer takes them without a wait, and
-	// returns how many bytes that were. It keeps none of them.
+	// try writes parts as far as the peer accepts them without waiting, and
+	// returns the number of bytes. It keeps none of them.
 	try(parts [][]byte) (n int, err error)
-	// ready returns once the peer takes more, or when the connection's write
-	// deadline is over. It follows a try that wrote less than it was given, or
-	// that said to be pending.
+	// ready returns once the peer accepts more, or when the connection's write
+	// deadline has passed. It follows a try that wrote less than it was given,
+	// or if pending.
 	ready() error
-	// pending reports whether what try took is on its way only after ready.
+	// pending reports whether what try accepted is sent only by ready.
 	pending() bool
 }
 
-// pieceBytes is how much a wire writes at once that cannot know how much its
-// peer takes: that much is held while the peer takes nothing. It is the size of
-// a TLS record.
+// pieceBytes is how much is written at once over a wire that does not know how
+// much its peer accepts: that much is held while the peer stalls. It is the
+// size of a TLS record.
 const pieceBytes = 16 << 10
 
 // piecePool holds buffers of that size.
 var piecePool = sync.Pool{New: func() any { return new([pieceBytes]byte) }}
 
-// pieces is the wire over a writer that waits for its peer: it takes a copy of
-// one piece at a time, and ready writes it.
+// pieces is the wire over a writer that blocks: it copies one piece at a time,
+// and ready writes it.
 type pieces struct {
 	write func(p []byte) error
 	buf   *[pieceBytes]byte // nil: nothing waits
@@ -55,7 +55,7 @@ func (w *pieces) ready() error {
 	return err
 }
 
-// fill copies parts into buf as far as they fit.
+// fill copies as much of parts into buf as fits.
 func fill(buf []byte, parts [][]byte) (n int) {
 	for _, p := range parts {
 		m := copy(buf[n:], p)
@@ -66,8 +66,8 @@ func fill(buf []byte, parts [][]byte) (n int) {
 	return n
 }
 
-// skip returns what is left of parts after n bytes. It changes the slice, not
-// the bytes.
+// skip returns the rest of parts after n bytes. It changes the slice, not the
+// bytes.
 func skip(parts [][]byte, n int) [][]byte {
 	for len(parts) > 0 && n >= len(parts[0]) {
 		n -= len(parts[0])

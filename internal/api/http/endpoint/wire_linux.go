@@ -9,12 +9,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// unsentBytes is how much the system queues for a peer beside what is on its
-// way: a socket counts as full past it, and takes more when half of it has been
-// sent, which a peer has one stall for (see sendWindow).
+// unsentBytes is how much the system queues for a peer in addition to what is
+// in flight. Beyond it a socket counts as full, and accepts more once half of
+// it has been sent, for which a peer has one stall time (see sendWindow).
 const unsentBytes = 2 * sendWindow
 
-// maxParts is how many parts one system call takes (IOV_MAX).
+// maxParts is how many parts one system call accepts (IOV_MAX).
 const maxParts = 1024
 
 // newWire returns the wire of a connection that a tail has taken over.
@@ -36,8 +36,8 @@ func newWire(conn net.Conn) wire {
 	return &pieces{write: whole(conn)}
 }
 
-// socket is a TCP connection. Its functions are made once, as each write needs
-// one.
+// socket is a TCP connection. Its functions are created once, since each write
+// needs one.
 type socket struct {
 	raw      syscall.RawConn
 	tryFn    func(fd uintptr) bool
@@ -56,7 +56,7 @@ func newSocket(c syscall.Conn) *socket {
 	}
 	s := &socket{raw: raw}
 	s.tryFn, s.readyFn = s.tryNow, s.readyNow
-	_ = raw.Control(func(fd uintptr) { // without it the system queues some MB: only more memory
+	_ = raw.Control(func(fd uintptr) { // without it the system queues some MB, which only takes memory
 		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, unsentBytes)
 	})
 	return s
@@ -95,8 +95,8 @@ func (s *socket) ready() error {
 	return s.raw.Write(s.readyFn)
 }
 
-// readyNow is called again after a wait. Before the first one it has to look:
-// whatever became of the socket until then does not end the wait.
+// readyNow is called again after a wait. Before the first one it has to check
+// the socket: earlier changes do not end the wait.
 func (s *socket) readyNow(fd uintptr) bool {
 	if s.waited || writable(fd) {
 		return true
@@ -116,8 +116,8 @@ func writable(fd uintptr) bool {
 	return n > 0 || err != nil && !errors.Is(err, unix.EINTR)
 }
 
-// records is a TLS connection, of which a write cannot be taken back: it writes
-// as long as its socket has space for a record.
+// records is a TLS connection, whose writes cannot be undone: it writes as long
+// as its socket has space for a record.
 type records struct {
 	conn   *tls.Conn
 	socket *socket
