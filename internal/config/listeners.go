@@ -7,8 +7,8 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
-	"time"
 
+	"github.com/harness/log-service/internal/duration"
 	"github.com/harness/log-service/internal/setting"
 )
 
@@ -91,7 +91,7 @@ func (c *Config) parseGRPCBind(v string) error {
 }
 
 func (c *Config) parseStopDelay(v string) error {
-	d, err := time.ParseDuration(v)
+	d, err := duration.Parse(v)
 	if err != nil || d < 0 || d > maxStopDelay {
 		return fmt.Errorf("want a time from 0s to %v, for example 5s", maxStopDelay)
 	}

@@ -99,7 +99,7 @@ func TestContradictoryObjectStoreSettingsAreRefused(t *testing.T) {
 			t.Errorf("%q: %+v, %v", harmless, c.S3, err)
 		}
 	}
-	if c, _, err := load(t, "LOG_SERVICE_RETENTION=720h"); err != nil || c.Retention != 720*time.Hour {
+	if c, _, err := load(t, "LOG_SERVICE_RETENTION=30d"); err != nil || c.Retention != 720*time.Hour {
 		t.Error(c.Retention, err)
 	}
 	_, warnings, err := load(t, "LOG_SERVICE_S3_BUCKET=a", "LOG_SERVICE_BOLT_PATH=b")

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/duration"
 	"github.com/harness/log-service/internal/setting"
 )
 
@@ -54,7 +55,7 @@ func (c *Config) storage() []*setting.Setting {
 			"Catalog of finished logs, unless a bucket is configured (below). Larger logs are in the directory of the same name without its extension").
 			Unset("`blobs.db` in the data directory"),
 		setting.Func("RETENTION",
-			"How long the embedded store keeps a finished log, for example `720h` for 30 days; at least `1h`. If unset, forever. "+
+			"How long the embedded store keeps a finished log, for example `30d`; at least `1h`. If unset, forever. "+
 				"For a bucket, set a lifecycle rule: see [storage.md](storage.md#retention)", c.parseRetention),
 		setting.OneOf(&c.Stream, "STREAM",
 			"Where live logs are: `disk`; `memory`, which is faster, but loses them when the server stops; or `redis` (below), "+
@@ -64,9 +65,9 @@ func (c *Config) storage() []*setting.Setting {
 }
 
 func (c *Config) parseRetention(v string) error {
-	d, err := time.ParseDuration(v)
+	d, err := duration.Parse(v)
 	if err != nil {
-		return errors.New("want a time in hours, for example 720h for 30 days")
+		return errors.New("want a time, for example 30d or 720h")
 	}
 	if d < minRetention {
 		return fmt.Errorf("want at least %v; unset keeps logs for ever", minRetention)

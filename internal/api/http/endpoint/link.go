@@ -10,6 +10,7 @@ import (
 
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/internal/api/access"
+	"github.com/harness/log-service/internal/duration"
 	"github.com/harness/log-service/internal/service"
 )
 
@@ -91,7 +92,7 @@ func linkTTL(c *Call) (time.Duration, error) {
 	if s == "" {
 		return service.DefaultLinkTTL, nil
 	}
-	ttl, err := time.ParseDuration(s)
+	ttl, err := duration.Parse(s)
 	if err != nil || ttl < time.Second {
 		return 0, logservice.Invalidf("expires is %q: use a duration from 1s to %v, such as 30m", s, service.MaxLinkTTL)
 	}

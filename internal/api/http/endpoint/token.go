@@ -4,6 +4,7 @@ import (
 	"time"
 
 	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/duration"
 )
 
 // defaultExchangeTTL is the default lifetime of an exchanged token.
@@ -29,7 +30,7 @@ func (a *API) Exchange(c *Call) error {
 	ttl := defaultExchangeTTL
 	if s := c.Query.Get("expires"); s != "" {
 		var err error
-		if ttl, err = time.ParseDuration(s); err != nil {
+		if ttl, err = duration.Parse(s); err != nil {
 			return logservice.Invalidf("expires is %q: use a duration such as 6h", s)
 		}
 	}
