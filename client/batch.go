@@ -27,6 +27,9 @@ type batch struct {
 
 // add appends a line to the current batch.
 func (w *Writer) add(p piece) {
+	if w.begun != nil && w.begun != p.from {
+		w.endLine(p.at)
+	}
 	w.stats.Lines++
 	w.stats.Bytes += int64(len(p.text))
 	if w.failed != nil || (w.bestEffort && w.batch == nil && !w.hasRoom()) {
@@ -47,12 +50,19 @@ func (w *Writer) begin() {
 	if w.gap.lines > 0 {
 		note := fmt.Sprintf("[%d lines (%d bytes) were not delivered: the writer's memory was full]\n", w.gap.lines, w.gap.bytes)
 		w.gap = gap{}
+		if w.begun != nil {
+			w.stats.Lines++
+			w.append(piece{level: w.level, at: time.Now(), from: w.begun})
+		}
 		w.stats.Lines++
 		w.append(piece{level: "warn", at: time.Now(), text: []byte(note)})
 	}
 }
 
 func (w *Writer) append(p piece) {
+	if w.begun = nil; p.partial {
+		w.begun = p.from
+	}
 	b := w.batch
 	before := len(b.data)
 	if b.lines > 0 {
@@ -66,6 +76,14 @@ func (w *Writer) append(p piece) {
 	if b.lines >= maxBatchLines || len(b.data) >= maxBatchBytes {
 		w.store(w.seal())
 	}
+}
+
+// endLine ends a line whose pieces are not followed by its end: otherwise what
+// comes next would be taken for it.
+func (w *Writer) endLine(now time.Time) {
+	last := w.begun
+	w.begun = nil
+	w.add(piece{level: w.level, at: now, from: last})
 }
 
 // seal completes the current batch.

@@ -258,7 +258,7 @@ func TestPiecesOfALineAreMarked(t *testing.T) {
 		}
 		want := []string{`"Password: " true`, `"***" true`, `"\n" false`,
 			`"xxxxxxxxxx" true`, `"xxxxxxxxxx" true`, `"xxxxxxxxxx" true`, `"\n" false`, `"whole\n" false`,
-			`"the end" true`, `"yyyyyyyyyy" true`, `"y" false`}
+			`"the end" true`, `"" false`, `"yyyyyyyyyy" true`, `"y" false`}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Error(diff)
 		}
@@ -313,4 +313,22 @@ func TestATokenThatStaysRefusedIsTriedTwice(t *testing.T) {
 	if _, err := New("", WithTokenSource(nil)); !errors.Is(err, logservice.ErrInvalid) {
 		t.Errorf("error %v", err)
 	}
+}
+
+// What comes from elsewhere is not taken for the rest of an unfinished line.
+func TestAnUnfinishedLineIsEndedBeforeAnother(t *testing.T) {
+	writerTo(t, nil, nil, func(t *testing.T, w *Writer, m *memoryLog) {
+		other := w.Stream()
+		for i, s := range []string{"out: ", "err: ", "rest\n", "rest\n", "left"} {
+			io.WriteString([]io.Writer{w, other, w, other, w}[i], s)
+			time.Sleep(time.Second)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		want := []string{"out: ", "", "err: ", "", "rest\n", "rest\n", "left", ""}
+		if diff := cmp.Diff(want, m.texts()); diff != "" {
+			t.Error(diff)
+		}
+	})
 }

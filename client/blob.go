@@ -63,6 +63,12 @@ func DownloadAttempt(n int64) DownloadOption {
 	}
 }
 
+// AsUploaded reads the bytes that were uploaded, also if they are compressed. By
+// default they are decompressed. A log that was streamed is JSON lines.
+func AsUploaded() DownloadOption {
+	return func(k *call) { k.query.Set("format", "raw") }
+}
+
 // Download reads the finished log of key: an archive as JSON lines, an uploaded
 // blob byte for byte, or decompressed. The caller must close the result. If the
 // connection is lost, reading returns an error, never an early io.EOF. If there is

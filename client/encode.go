@@ -15,6 +15,7 @@ type piece struct {
 	text    []byte
 	args    []byte // a JSON object; empty for null
 	partial bool   // the next piece continues the line
+	from    *text  // that the line is of
 }
 
 // appendLine appends the JSON of a line.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/lines"
 )
 
 // Raw is a line as the server stores it.
@@ -27,6 +28,16 @@ func (r Raw) Position() logservice.Position {
 	return logservice.Position{Attempt: max(1, r.Attempt), Sequence: r.Seq}
 }
 
+// Line decodes the line, or the piece of one.
+func (r Raw) Line() (logservice.Line, error) {
+	var l logservice.Line
+	if err := decodeLine(r.JSON, &l); err != nil {
+		return l, fmt.Errorf("line %d: %w", r.Seq, err)
+	}
+	l.Attempt, l.Seq = r.Attempt, r.Seq
+	return l, nil
+}
+
 // ReadOption configures a tail or a read.
 type ReadOption func(*reading)
 
@@ -35,6 +46,7 @@ type reading struct {
 	only     bool                // the attempt of at alone
 	patience time.Duration
 	bounded  bool // stop at the current end
+	pieces   bool // are not joined
 	// incomplete receives the value of Incomplete; may be nil.
 	incomplete *bool
 	connection func(error) // of OnConnection; may be nil
@@ -82,6 +94,11 @@ func OnConnection(f func(lost error)) ReadOption {
 	return func(r *reading) { r.connection = f }
 }
 
+// Pieces yields the pieces of a line (Line.Partial) as they come. By default Tail
+// and Lines join them, and a line comes when it has ended. TailRaw and LinesRaw
+// never join.
+func Pieces() ReadOption { return func(r *reading) { r.pieces = true } }
+
 // Patience limits how long a tail tries to reconnect before it ends with an
 // error. The default is 5 minutes; zero means until the context ends. Pauses
 // between attempts are those of WithRetry; with a zero Retry, the first lost
@@ -100,6 +117,9 @@ func Patience(d time.Duration) ReadOption {
 // from its archive. After a lost connection Tail reconnects and continues with
 // the next line: no line is duplicated and none is skipped.
 //
+// A line that was sent in pieces is joined: it has the members of its first piece
+// and the Seq of its last one. It is Partial if the log ended before it did.
+//
 // Lines that no backend has any more are yielded as a *logservice.GapError,
 // together with the Line that takes their place, and reading continues after
 // the gap. So it does after a *logservice.DamageError (logservice.ErrDamaged):
@@ -113,10 +133,14 @@ func Patience(d time.Duration) ReadOption {
 // When the log ends, the loop ends without an error. Each range over the result
 // is a new read.
 func (c *Client) Tail(ctx context.Context, key logservice.Key, opts ...ReadOption) iter.Seq2[logservice.Line, error] {
-	return decoded(c.TailRaw(ctx, key, opts...))
+	r := reading{patience: patience}
+	for _, o := range opts {
+		o(&r)
+	}
+	return decoded(c.read(ctx, key, r), r)
 }
 
-// TailRaw is like Tail but yields lines as JSON.
+// TailRaw is like Tail but yields lines as JSON, as they were sent.
 func (c *Client) TailRaw(ctx context.Context, key logservice.Key, opts ...ReadOption) iter.Seq2[Raw, error] {
 	r := reading{patience: patience}
 	for _, o := range opts {
@@ -129,10 +153,14 @@ func (c *Client) TailRaw(ctx context.Context, key logservice.Key, opts ...ReadOp
 // archived log these are all its lines; for a live one, at least those
 // acknowledged before the call. Options, errors and gaps are as for Tail.
 func (c *Client) Lines(ctx context.Context, key logservice.Key, opts ...ReadOption) iter.Seq2[logservice.Line, error] {
-	return decoded(c.LinesRaw(ctx, key, opts...))
+	r := reading{patience: patience, bounded: true}
+	for _, o := range opts {
+		o(&r)
+	}
+	return decoded(c.read(ctx, key, r), r)
 }
 
-// LinesRaw is like Lines but yields lines as JSON.
+// LinesRaw is like Lines but yields lines as JSON, as they were sent.
 func (c *Client) LinesRaw(ctx context.Context, key logservice.Key, opts ...ReadOption) iter.Seq2[Raw, error] {
 	r := reading{patience: patience, bounded: true}
 	for _, o := range opts {
@@ -150,20 +178,51 @@ func (c *Client) read(ctx context.Context, key logservice.Key, r reading) iter.S
 	}
 }
 
-func decoded(lines iter.Seq2[Raw, error]) iter.Seq2[logservice.Line, error] {
+// lookahead is how many lines of other writers a read lets come between the
+// pieces of a line. A tail waits for none.
+const lookahead = 32
+
+func decoded(raws iter.Seq2[Raw, error], r reading) iter.Seq2[logservice.Line, error] {
 	return func(yield func(logservice.Line, error) bool) {
-		var l logservice.Line // outside the loop: one allocation for all lines
-		for raw, err := range lines {
-			l = logservice.Line{}
-			if raw.JSON != nil {
-				if bad := decodeLine(raw.JSON, &l); bad != nil && err == nil {
-					err = fmt.Errorf("line %d: %w", raw.Seq, bad)
-				}
-				l.Attempt, l.Seq = raw.Attempt, raw.Seq
+		d := decoding{yield: yield}
+		if r.bounded {
+			d.join.Lookahead = lookahead
+		}
+		for raw, err := range raws {
+			var stop error
+			if err == nil && !r.pieces {
+				stop = d.join.Add(lines.Line(raw), d.give)
+			} else if stop = d.join.Flush(d.give); stop == nil { // a gap ends the line before it, too
+				stop = d.line(raw, err)
 			}
-			if !yield(l, err) {
+			if stop != nil {
 				return
 			}
 		}
+		_ = d.join.Flush(d.give) // nothing follows
 	}
+}
+
+// decoding yields lines as values.
+type decoding struct {
+	yield func(logservice.Line, error) bool
+	join  lines.Joiner
+	next  logservice.Line // one allocation for all
+}
+
+func (d *decoding) give(l lines.Line) error { return d.line(Raw(l), nil) }
+
+// line yields a line, or the error that is in its place or beside it.
+func (d *decoding) line(raw Raw, err error) error {
+	d.next = logservice.Line{}
+	if raw.JSON != nil {
+		if bad := decodeLine(raw.JSON, &d.next); bad != nil && err == nil {
+			err = fmt.Errorf("line %d: %w", raw.Seq, bad)
+		}
+		d.next.Attempt, d.next.Seq = raw.Attempt, raw.Seq
+	}
+	if !d.yield(d.next, err) {
+		return errStop
+	}
+	return nil
 }

@@ -66,7 +66,7 @@ func (t *text) take(p []byte, now time.Time) int {
 			t.partial = append(t.partial, line...)
 			line = t.partial
 		}
-		t.w.add(piece{level: t.w.level, at: now, text: line})
+		t.w.add(piece{level: t.w.level, at: now, text: line, from: t})
 		t.partial = t.partial[:0]
 		return i + 1
 	}
@@ -88,7 +88,7 @@ func (t *text) cut() {
 	if n == 0 {
 		return
 	}
-	t.w.add(piece{level: t.w.level, at: t.since, text: t.partial[:n], partial: true})
+	t.w.add(piece{level: t.w.level, at: t.since, text: t.partial[:n], partial: true, from: t})
 	t.partial = append(t.partial[:0], t.partial[n:]...)
 }
 
@@ -103,8 +103,10 @@ func (t *text) end() {
 		rest = rest[t.take(rest, now):]
 	}
 	if len(t.partial) > 0 {
-		t.w.add(piece{level: t.w.level, at: t.since, text: t.partial})
+		t.w.add(piece{level: t.w.level, at: t.since, text: t.partial, from: t})
 		t.partial = nil
+	} else if t.w.begun == t {
+		t.w.endLine(now)
 	}
 }
 

@@ -40,6 +40,7 @@ type Writer struct {
 
 	mu      sync.Mutex    // guards the fields below; never held while the server is waited for
 	main    *text         // what Write appends to
+	begun   *text         // whose line has not ended: the last piece is of it; or nil
 	texts   []*text       // main and those of Stream
 	batch   *batch        // being filled; nil if empty
 	full    []*batch      // waiting to be sent
@@ -176,17 +177,18 @@ func (w *Writer) WriteLine(l logservice.Line) error {
 }
 
 // writeRecord appends a line whose arguments are JSON, and masked.
-func (w *Writer) writeRecord(level string, at time.Time, text string, args []byte) error {
-	text = w.hide.in(text)
+func (w *Writer) writeRecord(level string, at time.Time, out string, args []byte) error {
+	out = w.hide.in(out)
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	record := &text{w: w}
 	for {
 		if err := w.reserve(); err != nil {
 			return err
 		}
-		n := pieceOf(text)
-		w.add(piece{level: level, at: at, text: []byte(text[:n]), args: args, partial: n < len(text)})
-		if text = text[n:]; text == "" {
+		n := pieceOf(out)
+		w.add(piece{level: level, at: at, text: []byte(out[:n]), args: args, partial: n < len(out), from: record})
+		if out = out[n:]; out == "" {
 			return nil
 		}
 	}

@@ -61,15 +61,22 @@ func TestUploadedLinesAndTheLinesTheyBecome(t *testing.T) {
 		"nothing":             {"", nil},
 		"JSON lines":          {"{\"a\":1}\n{\"b\":[2]}\n", []string{"{\"a\":1}\n", "{\"b\":[2]}\n"}},
 		"no last break":       {"{\"a\":1}\n{\"b\":2}", []string{"{\"a\":1}\n", "{\"b\":2}\n"}},
-		"CRLF":                {"{\"a\":1}\r\n{\"b\":2}\r\n", []string{"{\"a\":1}\n", "{\"b\":2}\n"}},
-		"white space inside":  {"{\"a\":\r 1}\n", []string{"{\"a\":1}\n"}},
+		"CRLF":                {"{\"out\":1}\r\n{\"b\":2}\r\n", []string{"{\"out\":1}\n", text("1", `{\"b\":2}\r\n`)}},
+		"objects, not rows":   {"{}{}\n\n{\n}{}\n", []string{text("0", `{}{}\n`), text("1", `\n`), text("2", `{\n`), text("3", `}{}\n`)}},
+		"blank among lines":   {"{\"out\":\"a\"}\n\n\n{\"out\":\"b\"}\n", []string{"{\"out\":\"a\"}\n", text("1", `\n`), text("2", `\n`), "{\"out\":\"b\"}\n"}},
+		"other JSON":          {"null\n1\n\"a\"\n", []string{text("0", `null\n`), text("1", `1\n`), text("2", `\"a\"\n`)}},
+		"a program's JSON":    {" {\"a\":1}\n{\"a\":1}\n{\"a\": 1}", []string{text("0", ` {\"a\":1}\n`), "{\"a\":1}\n", "{\"a\": 1}\n"}},
+		"UTF-16":              {"\xff\xfe{\x00}\x00\n\x00\xe9\x00", []string{"{}\n", text("1", "é")}},
+		"UTF-16, big end":     {"\xfe\xff\x00a\x00\n", []string{text("0", `a\n`)}},
+		"a mark before text":  {"\xef\xbb\xbfa\n", []string{text("0", "\ufeffa\\n")}},
+		"white space inside":  {"{\"out\":\r 1}\n", []string{"{\"out\":1}\n"}},
 		"text":                {"one\ntwo", []string{text("0", `one\n`), text("1", `two`)}},
 		"both":                {"{\"a\":1}\none\n{\"b\":2}\n", []string{"{\"a\":1}\n", text("1", `one\n`), "{\"b\":2}\n"}},
 		"broken JSON":         {"{\"a\":1}\n{\"b\":\n", []string{"{\"a\":1}\n", text("1", `{\"b\":\n`)}},
 		"two objects a line":  {"{}{}\n", []string{text("0", `{}{}\n`)}},
 		"an array":            {"[{}]\n", []string{text("0", `[{}]\n`)}},
 		"blank lines of text": {"a\n\nb\n", []string{text("0", `a\n`), text("1", `\n`), text("2", `b\n`)}},
-		"a byte order mark":   {"\xef\xbb\xbf{\"a\":1}\n", []string{"{\"a\":1}\n"}},
+		"a byte order mark":   {"\xef\xbb\xbf{\"out\":1}\n", []string{"{\"out\":1}\n"}},
 		"not UTF-8":           {"\xff\n", []string{text("0", "\uFFFD\\n")}},
 	} {
 		got := plainLines(t, strings.NewReader(c.in))
@@ -98,19 +105,40 @@ func TestALongBlobIsReadInBatches(t *testing.T) {
 	}
 }
 
-func TestALineWithoutEndIsCutAndMarked(t *testing.T) {
+func TestAVeryLongRowComesInPieces(t *testing.T) {
 	const size = 40 << 20
-	in := io.MultiReader(strings.NewReader("{}\n"), io.LimitReader(endless{}, size), strings.NewReader("\n{\"b\":1}\n"))
+	in := io.MultiReader(strings.NewReader("{}\n"), io.LimitReader(endless{}, size), strings.NewReader("é\n{\"b\":1}\n"))
 	got := plainLines(t, in)
-	if len(got) != 3 || got[0] != "{}\n" || got[2] != "{\"b\":1}\n" {
+	if got[0] != "{}\n" || got[len(got)-1] != "{\"b\":1}\n" {
 		t.Fatalf("%d lines", len(got))
 	}
-	var l logservice.Line
-	if err := json.Unmarshal([]byte(got[1]), &l); err != nil {
-		t.Fatal(err)
+	out, pieces := 0, got[1:len(got)-1]
+	for i, s := range pieces {
+		var l logservice.Line
+		if err := json.Unmarshal([]byte(s), &l); err != nil {
+			t.Fatal(err)
+		}
+		if out += len(l.Out); l.Partial != (i < len(pieces)-1) || l.Truncated != 0 {
+			t.Errorf("piece %d of %d: partial %v, truncated %d", i, len(pieces), l.Partial, l.Truncated)
+		}
 	}
-	if l.Truncated != size+1 || len(got[1]) > maxPlainLine+1 || len(l.Out) < maxPlainLine-200 {
-		t.Errorf("truncated %d, %d bytes of text in %d", l.Truncated, len(l.Out), len(got[1]))
+	if out != size+len("é\n") {
+		t.Errorf("%d bytes of text, want %d", out, size+len("é\n"))
+	}
+	// Runes are not divided, whatever the buffers.
+	text := strings.Repeat("aé✓", 1<<19)
+	for _, r := range []io.Reader{strings.NewReader(text), iotest.HalfReader(strings.NewReader(text))} {
+		var all strings.Builder
+		for _, s := range plainLines(t, r) {
+			var l logservice.Line
+			if err := json.Unmarshal([]byte(s), &l); err != nil {
+				t.Fatal(err)
+			}
+			all.WriteString(l.Out)
+		}
+		if all.String() != text {
+			t.Errorf("%d bytes of text, want %d", all.Len(), len(text))
+		}
 	}
 	// Long, but within the limit.
 	long := `{"out":"` + strings.Repeat("y", 900<<10) + "\"}\n"

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,23 +11,26 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
-
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/client"
+	"github.com/harness/log-service/internal/screen"
 )
 
-// maxDownloadLine limits the lines that --format text parses; archived lines are
-// far shorter.
-const maxDownloadLine = 64 << 20
+// maxDownloadRow limits the rows that --format text parses; lines are far shorter.
+const maxDownloadRow = 64 << 20
+
+// Formats of a download.
+const (
+	formatText = "text"
+	formatRaw  = "raw"
+)
 
 type downloadFlags struct {
 	noArgument
 	To      string `placeholder:"FILE" help:"Write to this file, completely or not at all (of a damaged log: what can be read), instead of standard output."`
-	Format  string `name:"output" aliases:"format" short:"o" placeholder:"FORMAT" default:"ndjson" help:"ndjson or json (as stored), or text (${default}); also --format."`
+	Format  string `name:"output" aliases:"format" short:"o" placeholder:"FORMAT" default:"ndjson" help:"ndjson or json (lines as they are stored), text (what the programs wrote), or raw (the bytes that were uploaded, also compressed ones) (${default}); also --format."`
 	Attempt int64  `placeholder:"N" help:"Download attempt N of a log that was opened again after its end; by default the newest."`
-	Raw     bool   `help:"Pass all control sequences of the log through; by default only colors reach a terminal or text."`
+	Raw     bool   `help:"Pass all control sequences of the log to a terminal; by default only colors reach it. A file always gets every byte."`
 }
 
 func (downloadFlags) help() string {
@@ -45,7 +47,11 @@ func (f downloadFlags) run(ctx context.Context, s *session, t target, _ *string)
 	if err != nil {
 		return err
 	}
-	log, err := c.Download(ctx, t.key, client.DownloadAttempt(f.Attempt))
+	opts := []client.DownloadOption{client.DownloadAttempt(f.Attempt)}
+	if f.Format == formatRaw {
+		opts = append(opts, client.AsUploaded())
+	}
+	log, err := c.Download(ctx, t.key, opts...)
 	if errors.Is(err, logservice.ErrBlobNotFound) {
 		return withHint(err, "a log that is still live is not finished: %s cistream tail %s", s.Name, t.key)
 	}
@@ -63,20 +69,20 @@ func (f downloadFlags) run(ctx context.Context, s *session, t target, _ *string)
 }
 
 // downloadFormats are the values of -o.
-func downloadFormats() []string { return []string{"ndjson", outputJSON, "text"} }
+func downloadFormats() []string { return []string{"ndjson", outputJSON, formatText, formatRaw} }
 
-// write writes the log in the requested format. Stored bytes pass unchanged unless
-// they go to a terminal.
+// write writes the log in the requested format. What goes to a terminal is
+// rendered; everything else is as it was written.
 func (f *downloadFlags) write(s *session, w io.Writer, log io.Reader) error {
 	out := bufio.NewWriterSize(w, 64<<10)
 	var dst io.Writer = out
-	var safe *filter
-	if !f.Raw && (f.Format == "text" || isTerminal(w)) {
-		safe = newFilter(out, s.colours())
+	var safe *screen.Writer
+	if !f.Raw && isTerminal(w) {
+		safe = screen.NewWriter(out, s.colours())
 		dst = safe
 	}
 	var err error
-	if f.Format == "text" {
+	if f.Format == formatText {
 		err = textOf(dst, log)
 	} else {
 		_, err = io.Copy(dst, log)
@@ -87,53 +93,36 @@ func (f *downloadFlags) write(s *session, w io.Writer, log io.Reader) error {
 	return errors.Join(err, out.Flush())
 }
 
-// textOf writes the text of every line of a log of JSON lines. Lines that are not
-// JSON pass unchanged.
+// textOf writes the text of every row of a log.
 func textOf(w io.Writer, log io.Reader) error {
 	r := bufio.NewReaderSize(log, 64<<10)
-	var buf []byte
+	var row, text []byte
+	var t written
 	for {
 		part, err := r.ReadSlice('\n')
-		buf = append(buf, part...)
-		if errors.Is(err, bufio.ErrBufferFull) {
-			if len(buf) > maxDownloadLine {
-				return fmt.Errorf("a line exceeds %d bytes: use --format ndjson to get it unchanged", maxDownloadLine)
-			}
+		row = append(row, part...)
+		long := errors.Is(err, bufio.ErrBufferFull)
+		if long && len(row) < maxDownloadRow {
 			continue
 		}
-		if len(bytes.TrimSpace(buf)) > 0 {
-			if _, err := w.Write(textRow(buf)); err != nil {
-				return err
-			}
+		if long { // it is no line of ours, and passes in parts
+			text = t.piece(text[:0], row, true)
+		} else if len(row) > 0 {
+			text = t.row(text[:0], row)
+		} else {
+			text = text[:0]
 		}
-		buf = buf[:0]
-		if errors.Is(err, io.EOF) {
+		if _, err := w.Write(text); err != nil {
+			return err
+		}
+		row = row[:0]
+		switch {
+		case errors.Is(err, io.EOF):
 			return nil
-		}
-		if err != nil {
+		case err != nil && !long:
 			return err
 		}
 	}
-}
-
-// textRow returns the text of one row.
-func textRow(row []byte) []byte {
-	var line struct {
-		Out *string `json:"out"`
-	}
-	var whole logservice.Line
-	text := row
-	// Only the text of a writer's line is needed; duplicate names and
-	// invalid UTF-8 are handled as in encoding/json.
-	if json.Unmarshal(row, &line, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)) == nil && line.Out != nil {
-		text = []byte(*line.Out)
-	} else if whole.UnmarshalJSON(row) == nil {
-		text = []byte(whole.Out)
-	}
-	if !bytes.HasSuffix(text, []byte("\n")) {
-		text = append(text[:len(text):len(text)], '\n')
-	}
-	return text
 }
 
 // writeFile atomically replaces a file by what write writes. Of a damaged log,

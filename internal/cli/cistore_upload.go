@@ -14,12 +14,13 @@ type uploadFlags struct {
 	Path *string `arg:"" optional:"" help:"File to upload; - or no argument reads standard input."`
 
 	Append bool   `help:"Append to the stored log instead of replacing it."`
-	Format string `enum:"auto,json,text" default:"auto" help:"Input format: json (JSON lines, or an array of lines), text, or auto to detect it (${default})."`
+	Format string `enum:"auto,json,text,raw" default:"auto" help:"Input format: json (JSON lines, or an array of lines), text, raw (anything, byte for byte), or auto to detect it (${default})."`
 }
 
 func (uploadFlags) help() string {
 	return "JSON lines are stored unchanged. An array of lines is stored as one line per element. " +
-		"Each line of other text becomes the text of a log line.\n\n" +
+		"Each line of other text becomes the text of a log line. Files in gzip, zstd or UTF-16 are what they hold; " +
+		"other binary files need --format raw.\n\n" +
 		example("log-service cistore upload 1 2 3 4 /path/to/logs.json", "make 2>&1 | log-service cistore upload 1 2 3 4 -")
 }
 
@@ -42,7 +43,7 @@ func (f uploadFlags) run(ctx context.Context, s *session, t target, path *string
 		if path == nil && isTerminal(s.Stdin) {
 			return &usage{err: fmt.Errorf("nothing to upload"), hint: "give a file, or - to type the log and end it with Ctrl-D"}
 		}
-		return c.Upload(ctx, t.key, jsonLines(s.watched(s.Stdin, -1), f.Format, time.Now()), opts...)
+		return f.once(ctx, s, c, t, s.Stdin, opts)
 	}
 	file, err := os.Open(*path)
 	if err != nil {
@@ -54,11 +55,27 @@ func (f uploadFlags) run(ctx context.Context, s *session, t target, path *string
 		return err
 	}
 	if !st.Mode().IsRegular() { // pipes and devices can be read only once
-		return c.Upload(ctx, t.key, jsonLines(s.watched(file, -1), f.Format, time.Now()), opts...)
+		return f.once(ctx, s, c, t, file, opts)
 	}
-	src := &fileSource{session: s, file: file, size: st.Size(), kind: f.Format, now: time.Now()}
+	src := &fileSource{session: s, file: file, size: st.Size(), format: f.Format, now: time.Now()}
 	src.rewind()
-	return c.Upload(ctx, t.key, src, opts...)
+	defer func() { _ = src.lines.Close() }()
+	return f.upload(ctx, s, c, t, src, func() int64 { return src.lines.replaced }, opts)
+}
+
+// once uploads what can be read only once.
+func (f *uploadFlags) once(ctx context.Context, s *session, c *client.Client, t target, r io.Reader, opts []client.UploadOption) error {
+	in := newInput(s.watched(r, -1), f.Format, time.Now())
+	defer in.Close()
+	return f.upload(ctx, s, c, t, struct{ io.Reader }{in}, func() int64 { return in.replaced }, opts)
+}
+
+func (f *uploadFlags) upload(ctx context.Context, s *session, c *client.Client, t target, r io.Reader, replaced func() int64, opts []client.UploadOption) error {
+	err := c.Upload(ctx, t.key, r, opts...)
+	if n := replaced(); err == nil && n > 0 && !s.root.Quiet {
+		fmt.Fprintf(s.Stderr, "note: %d bytes that are not UTF-8 were replaced by U+FFFD; --format raw keeps them\n", n)
+	}
+	return err
 }
 
 // fileSource reads a file as JSON lines, and starts over if the client has to
@@ -67,13 +84,16 @@ type fileSource struct {
 	session *session
 	file    *os.File
 	size    int64
-	kind    string
+	format  string
 	now     time.Time // the same in every attempt
-	lines   io.Reader
+	lines   *input
 }
 
 func (f *fileSource) rewind() {
-	f.lines = jsonLines(f.session.watched(f.file, f.size), f.kind, f.now)
+	if f.lines != nil {
+		_ = f.lines.Close() // a copy that nobody needs any more
+	}
+	f.lines = newInput(f.session.watched(f.file, f.size), f.format, f.now)
 }
 
 func (f *fileSource) Read(p []byte) (int, error) { return f.lines.Read(p) }

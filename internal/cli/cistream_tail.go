@@ -1,32 +1,29 @@
 package cli
 
 import (
-	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"iter"
-	"regexp"
 	"strings"
-	"time"
 
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/client"
 )
 
-// maxLast limits -n: so many lines of an archived log are held in memory.
+// maxLast limits -n: of so many lines the place is held in memory.
 const maxLast = 100_000
 
 // readFlags select which lines of a log are printed, and how.
 type readFlags struct {
-	After      string `placeholder:"SEQ" help:"Start after the line with this sequence (2-17: line 17 of the second attempt)."`
-	Attempt    int64  `placeholder:"N" help:"Read only attempt N of a log that was opened again after its end; by default the newest, and those that follow it."`
-	Last       *int64 `short:"n" name:"lines" placeholder:"N" help:"Start with the last N existing lines."`
-	Timestamps bool   `short:"t" help:"Print the time of each line before it."`
-	Grep       string `placeholder:"RE" help:"Print only lines whose text matches this regular expression (RE2)."`
-	Raw        bool   `help:"Pass all control sequences of the log through; by default only colors."`
+	After   string `placeholder:"SEQ" help:"Start after the line with this sequence (2-17: line 17 of the second attempt)."`
+	Attempt int64  `placeholder:"N" help:"Read only attempt N of a log that was opened again after its end; by default the newest, and those that follow it."`
+	Last    *int64 `short:"n" name:"lines" placeholder:"N" help:"Start with the last N existing lines."`
+	periodFlags
+	grepFlags
+	Timestamps bool `short:"t" help:"Print the time of each line before it."`
+	Elapsed    bool `help:"Print the time since the log's first line."`
+	Number     bool `help:"Print the sequence of each line before it."`
+	Raw        bool `help:"Print what was written, byte for byte; otherwise only colors, and the last state of progress."`
 	outputFlag
 }
 
@@ -55,7 +52,7 @@ type logsCmd struct {
 }
 
 func (*logsCmd) Help() string {
-	return example("log-service logs 1 2 3 4", "log-service logs 1/2/3/4 -f")
+	return example("log-service logs 1 2 3 4", "log-service logs 1/2/3/4 -f", `log-service logs 1/2/3/4 --since 5m -i --grep error -C 3`)
 }
 
 func (c *logsCmd) Run(ctx context.Context, s *session) error {
@@ -79,6 +76,10 @@ func (f *readFlags) read(ctx context.Context, s *session, t target, follow bool)
 	case f.Last != nil && f.After != "":
 		return usagef("--after and -n both set where to start: give only one")
 	}
+	after, err := f.position()
+	if err != nil {
+		return err
+	}
 	// Report an unreachable server here, without the patience of a running tail.
 	// Ask for live logs: they are available even if the store of finished logs
 	// is not.
@@ -94,7 +95,13 @@ func (f *readFlags) read(ctx context.Context, s *session, t target, follow bool)
 		return err
 	}
 	var incomplete bool
-	err = f.print(ctx, s, c, t, follow, show, client.Incomplete(&incomplete))
+	r := reading{
+		client: c, key: t.key, attempt: f.Attempt, after: after, last: f.Last, stderr: s.Stderr,
+		options: []client.ReadOption{client.Attempt(f.Attempt), client.Incomplete(&incomplete), s.onConnection()},
+	}
+	if err = r.print(ctx, show, follow && !show.period.past()); err == nil {
+		err = show.result()
+	}
 	if incomplete {
 		s.noteIncomplete()
 	}
@@ -102,38 +109,6 @@ func (f *readFlags) read(ctx context.Context, s *session, t target, follow bool)
 		err = withHint(err, "nothing is live or stored under %s: see %s cistream info", t.key, s.Name)
 	}
 	return errors.Join(err, show.Close())
-}
-
-func (f *readFlags) print(ctx context.Context, s *session, c *client.Client, t target, follow bool, show *printer, opt client.ReadOption) error {
-	after, err := f.position()
-	if err != nil {
-		return err
-	}
-	if f.Last != nil {
-		last, err := f.lastLines(ctx, c, t.key, *f.Last, opt)
-		if err != nil {
-			return err
-		}
-		for _, raw := range last.held {
-			if err := show.line(raw); err != nil {
-				return err
-			}
-		}
-		after = last.at
-		if !follow || last.damage != nil { // only a log that has ended is damaged
-			return last.damage
-		}
-	}
-	opts := []client.ReadOption{client.From(after), client.Attempt(f.Attempt), opt, s.onConnection()}
-	switch {
-	case show.json && follow:
-		return printEach(s, c.TailRaw(ctx, t.key, opts...), show.line, noJSON)
-	case show.json:
-		return printEach(s, c.LinesRaw(ctx, t.key, opts...), show.line, noJSON)
-	case follow:
-		return printEach(s, c.Tail(ctx, t.key, opts...), show.text, noText)
-	}
-	return printEach(s, c.Lines(ctx, t.key, opts...), show.text, noText)
 }
 
 // onConnection reports on a terminal that the connection is lost, and back.
@@ -162,157 +137,4 @@ func (f *readFlags) position() (logservice.Position, error) {
 		p.Attempt = f.Attempt
 	}
 	return p, nil
-}
-
-// noJSON and noText detect a gap for which the server has no line.
-func noJSON(r client.Raw) bool      { return r.JSON == nil }
-func noText(l logservice.Line) bool { return l.Gap == nil }
-
-// printEach prints lines. A gap is reported by the line that represents it in the
-// log, if there is one, and otherwise on standard error. Damage is also the error
-// that is returned once all lines are printed.
-func printEach[L any](s *session, lines iter.Seq2[L, error], show func(L) error, bare func(L) bool) error {
-	var damage error
-	for line, err := range lines {
-		gap, isGap := errors.AsType[*logservice.GapError](err)
-		switch {
-		case isDamage(err):
-			damage = cmp.Or(damage, err)
-		case isGap && bare(line):
-			fmt.Fprintf(s.Stderr, "%v\n", gap)
-			continue
-		case err != nil && !isGap:
-			return err
-		}
-		if err := show(line); err != nil {
-			return err
-		}
-	}
-	return damage
-}
-
-// isDamage reports whether err takes the place of lines that a reader gets
-// nevertheless.
-func isDamage(err error) bool {
-	_, ok := errors.AsType[*logservice.DamageError](err)
-	return ok
-}
-
-// last is the current end of a log.
-type last struct {
-	held []client.Raw
-	at   logservice.Position // after the last line
-	// damage of the log, at its end or before
-	damage error
-}
-
-// lastLines reads the last n lines that the log has now. For a live log the server
-// says where they start; an archived one is read completely.
-func (f *readFlags) lastLines(ctx context.Context, c *client.Client, key logservice.Key, n int64, opt client.ReadOption) (l last, err error) {
-	infos, err := c.Info(ctx, client.Under(key))
-	if err != nil {
-		return last{}, err
-	}
-	for _, i := range infos {
-		attempt := max(1, i.Attempt)
-		if i.Key == key && (f.Attempt == 0 || f.Attempt == attempt) && i.Lines > n {
-			l.at = logservice.Position{Attempt: attempt, Sequence: i.Lines - n}
-		}
-	}
-	for raw, err := range c.LinesRaw(ctx, key, client.From(l.at), client.Attempt(f.Attempt), opt) {
-		_, gap := errors.AsType[*logservice.GapError](err)
-		switch {
-		case isDamage(err):
-			l.damage = cmp.Or(l.damage, err)
-		case err != nil && !gap:
-			return last{}, err
-		}
-		if raw.Seq > 0 {
-			l.at = raw.Position()
-		}
-		if raw.JSON == nil {
-			continue
-		}
-		raw.JSON = append([]byte(nil), raw.JSON...) // valid only until the next line
-		l.held = append(l.held, raw)
-		if int64(len(l.held)) >= 2*n+1 {
-			l.held = append(l.held[:0], l.held[int64(len(l.held))-n:]...)
-		}
-	}
-	if extra := int64(len(l.held)) - n; extra > 0 {
-		l.held = l.held[extra:]
-	}
-	return l, nil
-}
-
-// printer prints lines as the flags say.
-type printer struct {
-	out        *liveWriter
-	safe       *filter   // nil for raw output
-	dst        io.Writer // safe, if not nil, or out
-	buf        []byte    // reused
-	json       bool
-	timestamps bool
-	match      *regexp.Regexp
-}
-
-func (f *readFlags) printer(s *session) (*printer, error) {
-	p := &printer{out: newLiveWriter(s.Stdout), json: f.Output == "json", timestamps: f.Timestamps}
-	p.dst = p.out
-	if f.Grep != "" {
-		re, err := regexp.Compile(f.Grep)
-		if err != nil {
-			return nil, &usage{err: err}
-		}
-		p.match = re
-	}
-	if !f.Raw && (!p.json || isTerminal(s.Stdout)) {
-		p.safe = newFilter(p.out, s.colours())
-		p.dst = p.safe
-	}
-	return p, nil
-}
-
-// line prints a line as JSON or as text.
-func (p *printer) line(raw client.Raw) error {
-	var line logservice.Line
-	if !p.json || p.match != nil {
-		if err := json.Unmarshal(raw.JSON, &line); err != nil {
-			return fmt.Errorf("line %d: %w", raw.Seq, err)
-		}
-	}
-	if !p.json {
-		return p.text(line)
-	}
-	if p.match != nil && !p.match.MatchString(line.Out) {
-		return nil
-	}
-	p.buf = append(append(p.buf[:0], raw.JSON...), '\n')
-	_, err := p.dst.Write(p.buf)
-	return err
-}
-
-// text prints the text of a line, which may lack a line break.
-func (p *printer) text(line logservice.Line) error {
-	if p.match != nil && !p.match.MatchString(line.Out) {
-		return nil
-	}
-	p.buf = p.buf[:0]
-	if p.timestamps {
-		p.buf = append(line.Time.Local().AppendFormat(p.buf, time.RFC3339), ' ')
-	}
-	p.buf = append(p.buf, line.Out...)
-	if !strings.HasSuffix(line.Out, "\n") {
-		p.buf = append(p.buf, '\n')
-	}
-	_, err := p.dst.Write(p.buf)
-	return err
-}
-
-func (p *printer) Close() error {
-	var err error
-	if p.safe != nil {
-		err = p.safe.Close()
-	}
-	return errors.Join(err, p.out.Close())
 }

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"reflect"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -35,8 +36,12 @@ type globals struct {
 	Key       string        `name:"client-key" placeholder:"FILE" env:"LOG_SERVICE_CLIENT_KEY" help:"Private key of --client-cert, PEM."`
 	Timeout   time.Duration `placeholder:"TIME" env:"LOG_SERVICE_TIMEOUT" help:"Abort the command after this time, for example 30s (no limit); of push and run, the wait for the server at the end."`
 	Quiet     bool          `short:"q" env:"LOG_SERVICE_QUIET" help:"Print no notes and no progress."`
-	Verbose   bool          `short:"v" env:"LOG_SERVICE_VERBOSE" help:"Report on standard error what is sent and retried."`
+	Verbose   bool          `env:"LOG_SERVICE_VERBOSE" help:"Report on standard error what is sent and retried."`
+	V         bool          `name:"v" short:"v" help:"Like --verbose; with --grep, print the lines that do not match."`
 }
+
+// verbose reports whether to report what is sent. A -v of --grep is not.
+func (g *globals) verbose() bool { return g.Verbose || g.V }
 
 // root is the tree of commands.
 type root struct {
@@ -190,5 +195,6 @@ func newParser(p *Program, cmds *root) (*kong.Kong, error) {
 		kong.Help(printHelp),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true}),
 		defaults(),
+		kong.TypeMapper(reflect.TypeFor[time.Duration](), kong.MapperFunc(decodeDuration)),
 	)
 }

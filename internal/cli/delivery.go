@@ -136,7 +136,7 @@ func (u *undelivered) Unwrap() error { return u.err }
 // once, at the end.
 func (s *session) errorsOnly() client.Option {
 	level := slog.LevelError
-	if s.root.Verbose {
+	if s.root.verbose() {
 		level = slog.LevelDebug
 	}
 	return client.WithLogger(slog.New(slog.NewTextHandler(s.Stderr, &slog.HandlerOptions{Level: level})))

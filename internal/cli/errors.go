@@ -15,6 +15,7 @@ import (
 
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/client"
+	"github.com/harness/log-service/internal/screen"
 	"github.com/harness/log-service/internal/server"
 	"github.com/harness/log-service/internal/setting"
 )
@@ -75,8 +76,8 @@ func withHint(err error, format string, args ...any) error {
 // report prints err, in at most three lines per error, and returns its exit status.
 func (s *session) report(ctx context.Context, err error) int {
 	status := exitStatus(ctx, err)
-	if ended := new(commandEnded); errors.As(err, &ended) || status == exitInterrupted {
-		return status // the user interrupted it and needs no message
+	if ended := new(commandEnded); errors.As(err, &ended) || status == exitInterrupted || errors.Is(err, errNothing) {
+		return status // the user interrupted it, or sees that nothing was found
 	}
 	for _, e := range parts(err) {
 		text, way := e.Error(), hint(e)
@@ -104,7 +105,7 @@ const maxOneLine = 2000
 // line: without control characters, without line breaks, and not endless.
 func oneLine(s string) string {
 	var b strings.Builder
-	f := newFilter(&b, false)
+	f := screen.NewWriter(&b, false)
 	_, _ = io.WriteString(f, s) // a strings.Builder accepts everything
 	_ = f.Close()
 	text := strings.Map(func(r rune) rune {

@@ -3,60 +3,175 @@ package cli
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"time"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
 
 	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/utf16"
 )
 
-// Kinds of upload input.
+// Formats of an upload.
 const (
 	inputAuto = "auto"
 	inputJSON = "json" // JSON lines, or an array of lines
 	inputText = "text"
+	inputRaw  = "raw" // byte for byte
 )
 
 const (
 	// peekBytes is how much of an input is examined to detect its kind: more than
 	// a typical first line.
 	peekBytes = 64 << 10
-	// maxTextLine is where a longer line of text is split. It limits memory, and
-	// keeps the JSON below the server's default limit even if every byte needs an
-	// escape.
+	// maxTextLine is where a longer line of text is split into pieces. It limits
+	// memory, and keeps the JSON below the server's default limit even if every
+	// byte needs an escape.
 	maxTextLine = logservice.DefaultMaxLineBytes / 8
 )
 
-// jsonLines converts input to JSON lines as the service stores them, holding one
-// line in memory at a time. JSON lines pass unchanged (and are validated if kind says
-// that they are JSON); the objects of an array become one line each; each line of
-// any other text becomes the "out" of a line with the time now.
-func jsonLines(r io.Reader, kind string, now time.Time) io.Reader {
-	br := bufio.NewReaderSize(r, peekBytes)
-	if kind == inputAuto || kind == inputJSON {
-		head, _ := br.Peek(peekBytes) // the next read returns any error
-		switch {
-		case startsArray(head, kind):
-			return &converter{next: arrayLines(br)}
-		case kind == inputJSON:
-			return &converter{next: valueLines(br)}
-		case startsObject(head):
-			return br
-		}
+// input converts a file, or standard input, to JSON lines as the service stores
+// them, holding one line in memory at a time. JSON lines pass unchanged (and are
+// validated if the format says that they are JSON); the objects of an array become
+// one line each; each line of any other text becomes the "out" of a line with the
+// time now. What is compressed, or UTF-16, is what it holds.
+type input struct {
+	io.Reader
+	replaced int64    // bytes that are not UTF-8
+	spool    *os.File // a copy of the input, or nil
+}
+
+func newInput(r io.Reader, format string, now time.Time) *input {
+	in := &input{}
+	if format == inputRaw {
+		in.Reader = r
+		return in
 	}
-	return &converter{next: textLines(br, now)}
+	br, err := decoded(bufio.NewReaderSize(r, peekBytes))
+	if err != nil {
+		in.Reader = failedReader{err}
+		return in
+	}
+	in.Reader = in.lines(br, format, now)
+	return in
+}
+
+// Close removes the copy, if there is one.
+func (in *input) Close() error {
+	if in.spool == nil {
+		return nil
+	}
+	return errors.Join(in.spool.Close(), os.Remove(in.spool.Name()))
+}
+
+// lines returns the JSON lines of br.
+func (in *input) lines(br *bufio.Reader, format string, now time.Time) io.Reader {
+	head, end := br.Peek(peekBytes) // the next read returns any error
+	whole := errors.Is(end, io.EOF)
+	switch {
+	case format == inputJSON && bytes.HasPrefix(trimmed(head), []byte("[")):
+		return &converter{next: arrayLines(br)}
+	case format == inputJSON:
+		return &converter{next: valueLines(br)}
+	case format == inputText:
+	case startsObject(head):
+		return br
+	case startsArray(head) && !whole:
+		return in.spooled(br, now)
+	case startsArray(head):
+		if array, err := isArray(bytes.NewReader(head)); array || err != nil {
+			return orFailed(&converter{next: arrayLines(br)}, err)
+		}
+	case isBinary(head):
+		return failedReader{&usage{
+			err: errors.New("the input is not text"), hint: "--format raw stores it byte for byte, --format text as far as it is UTF-8",
+		}}
+	}
+	return &converter{next: in.textLines(br, now)}
+}
+
+// spooled reads what begins like an array, and is too long to know whether it is
+// one: an error at its end would lose what a pipe has held. So it is copied to a
+// file first.
+func (in *input) spooled(r io.Reader, now time.Time) io.Reader {
+	f, err := os.CreateTemp("", "log-service-upload-")
+	if err != nil {
+		return failedReader{err}
+	}
+	in.spool = f
+	array, bad := isArray(io.TeeReader(r, f))
+	if _, err := io.Copy(f, r); err != nil || bad != nil {
+		return failedReader{cmp.Or(bad, err)}
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return failedReader{err}
+	}
+	if array {
+		return &converter{next: arrayLines(f)}
+	}
+	return &converter{next: in.textLines(bufio.NewReaderSize(f, peekBytes), now)}
+}
+
+// decoded returns what a compressed input holds, and UTF-16 with a byte order mark
+// as UTF-8.
+func decoded(br *bufio.Reader) (*bufio.Reader, error) {
+	head, _ := br.Peek(4)
+	var r io.Reader
+	switch {
+	case bytes.HasPrefix(head, []byte{0x1f, 0x8b, 0x08}):
+		z, err := gzip.NewReader(br)
+		if err != nil {
+			return nil, fmt.Errorf("gzip: %w", err)
+		}
+		r = z
+	case bytes.HasPrefix(head, []byte{0x28, 0xb5, 0x2f, 0xfd}):
+		z, err := zstd.NewReader(br, zstd.WithDecoderConcurrency(1))
+		if err != nil {
+			return nil, fmt.Errorf("zstd: %w", err)
+		}
+		r = z
+	}
+	if r != nil {
+		br = bufio.NewReaderSize(r, peekBytes)
+		head, _ = br.Peek(4)
+	}
+	if utf16.Is(head) {
+		br = bufio.NewReaderSize(utf16.Reader(br), peekBytes)
+	}
+	return br, nil
+}
+
+// isBinary reports whether a file that begins with head is no text: it has a NUL,
+// or much of it is not UTF-8.
+func isBinary(head []byte) bool {
+	return bytes.IndexByte(head, 0) >= 0 || invalidBytes(head) > len(head)/10
+}
+
+// invalidBytes counts the bytes that are not UTF-8. A rune that is cut off at the
+// end is not counted.
+func invalidBytes(p []byte) (n int) {
+	for len(p) > 0 {
+		r, size := utf8.DecodeRune(p)
+		if r == utf8.RuneError && size == 1 && utf8.FullRune(p) {
+			n++
+		}
+		p = p[size:]
+	}
+	return n
 }
 
 // startsObject reports whether the first line of head is a JSON object, or a
 // prefix of one that is cut off at the end of head. The log of a program that
 // prints "{" is text.
 func startsObject(head []byte) bool {
-	head = bytes.TrimLeft(head, "\r\n\t ")
-	line, _, whole := bytes.Cut(head, []byte("\n"))
+	line, _, whole := bytes.Cut(trimmed(head), []byte("\n"))
 	if len(line) == 0 || line[0] != '{' {
 		return false
 	}
@@ -66,18 +181,35 @@ func startsObject(head []byte) bool {
 	return jsontext.Value(line).IsValid()
 }
 
-// startsArray reports whether head starts an array of objects. A log line such as
-// "[INFO] starting" is text.
-func startsArray(head []byte, kind string) bool {
-	head = bytes.TrimLeft(head, "\r\n\t ")
-	if len(head) == 0 || head[0] != '[' {
-		return false
+// startsArray reports whether head starts an array, of objects or an empty one. A
+// log line such as "[INFO] starting" is text.
+func startsArray(head []byte) bool {
+	rest, ok := bytes.CutPrefix(trimmed(head), []byte("["))
+	rest = trimmed(rest)
+	return ok && len(rest) > 0 && (rest[0] == '{' && cutValue(rest) || rest[0] == ']')
+}
+
+// trimmed is what comes after a byte order mark and white space.
+func trimmed(head []byte) []byte {
+	return bytes.TrimLeft(bytes.TrimPrefix(head, []byte("\ufeff")), "\r\n\t ")
+}
+
+// isArray reports whether r is an array of objects, and nothing else. It reads no
+// further than it has to know. An array that breaks off is an error: it is no text,
+// but a part of a file.
+func isArray(r io.Reader) (bool, error) {
+	next := arrayLines(r)
+	for {
+		_, err := next(nil)
+		switch {
+		case errors.Is(err, io.EOF):
+			return true, nil
+		case errors.Is(err, io.ErrUnexpectedEOF):
+			return false, err
+		case err != nil:
+			return false, nil
+		}
 	}
-	rest := bytes.TrimLeft(head[1:], "\r\n\t ")
-	if kind == inputJSON {
-		return true
-	}
-	return len(rest) > 0 && (rest[0] == '{' && cutValue(rest) || rest[0] == ']')
 }
 
 // cutValue reports whether p starts with a JSON value or a prefix of one.
@@ -85,6 +217,18 @@ func cutValue(p []byte) bool {
 	_, err := jsontext.NewDecoder(bytes.NewReader(p)).ReadValue()
 	return err == nil || errors.Is(err, io.ErrUnexpectedEOF)
 }
+
+func orFailed(r io.Reader, err error) io.Reader {
+	if err != nil {
+		return failedReader{err}
+	}
+	return r
+}
+
+// failedReader is an input that cannot be read.
+type failedReader struct{ err error }
+
+func (f failedReader) Read([]byte) (int, error) { return 0, f.err }
 
 // converter is an io.Reader of what next appends.
 type converter struct {
@@ -109,7 +253,7 @@ func (c *converter) Read(p []byte) (int, error) {
 
 // arrayLines yields the elements of an array, one per line.
 func arrayLines(r io.Reader) func(dst []byte) ([]byte, error) {
-	dec := decoder(r)
+	dec := decoder(withoutMark(r))
 	begun := false
 	return func(dst []byte) ([]byte, error) {
 		if !begun {
@@ -141,7 +285,7 @@ func arrayLines(r io.Reader) func(dst []byte) ([]byte, error) {
 // valueLines yields consecutive objects, one per line. Objects that are already on
 // one line are unchanged.
 func valueLines(r io.Reader) func(dst []byte) ([]byte, error) {
-	dec := decoder(r)
+	dec := decoder(withoutMark(r))
 	return func(dst []byte) ([]byte, error) {
 		v, err := readObject(dec)
 		if err == io.EOF { //nolint:errorlint // wrapped it is one inside a value
@@ -171,8 +315,18 @@ func readObject(dec *jsontext.Decoder) (jsontext.Value, error) {
 
 func badJSON(err error) error { return &usage{err: fmt.Errorf("malformed JSON: %w", err)} }
 
-// textLines yields a JSON line for each line of text.
-func textLines(r *bufio.Reader, now time.Time) func(dst []byte) ([]byte, error) {
+// withoutMark skips a byte order mark.
+func withoutMark(r io.Reader) io.Reader {
+	br := bufio.NewReaderSize(r, peekBytes)
+	if head, _ := br.Peek(3); string(head) == "\ufeff" {
+		_, _ = br.Discard(len(head))
+	}
+	return br
+}
+
+// textLines yields a JSON line for each line of text, and for each piece of a long
+// one.
+func (in *input) textLines(r *bufio.Reader, now time.Time) func(dst []byte) ([]byte, error) {
 	stamp := now.UTC().Format(time.RFC3339Nano)
 	var line []byte // of text; reused
 	pos := 0
@@ -183,11 +337,16 @@ func textLines(r *bufio.Reader, now time.Time) func(dst []byte) ([]byte, error) 
 			return dst, err
 		}
 		dst = fmt.Appendf(dst, `{"level":"info","pos":%d,"out":`, pos)
-		// The error only reports that invalid UTF-8 became U+FFFD.
-		dst, _ = jsontext.AppendQuote(dst, line)
-		dst = fmt.Appendf(dst, `,"time":%q,"args":null}`, stamp)
+		var invalid error // UTF-8 that became U+FFFD
+		if dst, invalid = jsontext.AppendQuote(dst, line); invalid != nil {
+			in.replaced += int64(invalidBytes(line))
+		}
+		dst = fmt.Appendf(dst, `,"time":%q,"args":null`, stamp)
+		if line[len(line)-1] != '\n' && err == nil {
+			dst = append(dst, `,"partial":true`...)
+		}
 		pos++
-		return append(dst, '\n'), err
+		return append(dst, "}\n"...), err
 	}
 }
 

@@ -103,7 +103,7 @@ func tuneRuntime(env map[string]string, c config.Config) {
 func serverLogger(s *session, c config.Config) *slog.Logger {
 	level := slog.LevelInfo
 	switch {
-	case c.Debug, c.Trace, s.root.Verbose:
+	case c.Debug, c.Trace, s.root.verbose():
 		level = slog.LevelDebug
 	case s.root.Quiet:
 		level = slog.LevelWarn

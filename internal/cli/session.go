@@ -33,7 +33,7 @@ type session struct {
 func (s *session) client(t target, retry client.Retry, more ...client.Option) (*client.Client, error) {
 	level := slog.LevelWarn
 	switch {
-	case s.root.Verbose:
+	case s.root.verbose():
 		level = slog.LevelDebug
 	case s.root.Quiet:
 		level = slog.LevelError

@@ -13,6 +13,7 @@ import (
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/internal/auth"
 	"github.com/harness/log-service/internal/config"
+	"github.com/harness/log-service/internal/screen"
 	"github.com/harness/log-service/internal/server"
 )
 
@@ -80,7 +81,7 @@ func printTokenJSON(s *session, i auth.Inspection, v verified) error {
 func printToken(s *session, i auth.Inspection, v verified) error {
 	t := view(i, v)
 	// Others wrote the content: print it as plain text.
-	w := tabwriter.NewWriter(newFilter(s.Stdout, false), 0, 0, 2, ' ', 0)
+	w := tabwriter.NewWriter(screen.NewWriter(s.Stdout, false), 0, 0, 2, ' ', 0)
 	line := func(name, value string) {
 		if value != "" {
 			fmt.Fprintf(w, "%s\t%s\n", name, value)

@@ -12,9 +12,9 @@ type span struct {
 	end    int  // offset after the closing brace
 	breaks bool // white space between tokens contains \n or \r
 	high   bool // bytes from 0x80 on may occur: check the UTF-8
-	// The offsets after the names of the top-level members "pos" and "time", the
-	// last ones of that name; 0 if there is none, or if they were not wanted.
-	pos, time int
+	// The offsets after the names of the top-level members "pos", "time" and "out",
+	// the last ones of that name; 0 if there is none, or if they were not wanted.
+	pos, time, out int
 }
 
 const (
@@ -66,6 +66,8 @@ member:
 			s.pos = i
 		case "time":
 			s.time = i
+		case "out":
+			s.out = i
 		}
 	}
 	for i < len(b) && b[i] <= ' ' && isSpace(b[i]) {

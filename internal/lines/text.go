@@ -16,6 +16,9 @@ type TextOptions struct {
 	Pos     int64     // of the first line; increases by one per line
 	Time    time.Time // of every line
 	MaxLine int       // as with Array
+	// Partial marks a last line without a line break as a piece, which the next
+	// body continues. Otherwise it is a line: people who send "hello" mean one.
+	Partial bool
 	// MaxBytes limits the result: short lines of text grow many times over.
 	// Beyond it the error is logservice.ErrTooLarge.
 	MaxBytes int
@@ -29,33 +32,35 @@ func Text(body []byte, o TextOptions) (logs.Lines, error) {
 	if len(body) == 0 {
 		return logs.Lines{}, nil
 	}
-	level := o.Level
-	if level == "" {
-		level = "info"
-	}
-	head := append(appendQuoted([]byte(`{"level":`), []byte(level)), `,"pos":`...)
-	tail := o.Time.UTC().AppendFormat([]byte(`,"time":"`), time.RFC3339Nano)
-	tail = append(tail, `","args":null}`...)
-
 	size := TextSize(body, o)
 	if size > int64(o.MaxBytes) {
 		return logs.Lines{}, logservice.Errorf(logservice.ErrTooLarge, "body too large: as JSON its lines take about %d bytes, at most %d: send smaller bodies", size, o.MaxBytes)
 	}
 	out := make([]byte, 0, size)
+	t := newTextWriter(o)
 	var b logs.Lines
 	for line := range bytes.Lines(body) {
-		start := len(out)
-		out = strconv.AppendInt(append(out, head...), o.Pos+b.Count, 10)
-		out = appendQuoted(append(out, `,"out":`...), line)
-		out = append(out, tail...)
-		if len(out)-start > o.MaxLine {
-			out = append(out[:start], cut(out[start:], o.MaxLine)...)
-		}
-		out = append(out, '\n')
+		out = t.append(out, o.Pos+b.Count, line)
 		b.Count++
 	}
 	b.Data = out
 	return b, nil
+}
+
+// append appends the line for one line of text.
+func (t *textWriter) append(dst []byte, pos int64, text []byte) []byte {
+	start := len(dst)
+	dst = strconv.AppendInt(append(dst, t.head...), pos, 10)
+	dst = appendQuoted(append(dst, `,"out":`...), text)
+	dst = append(dst, t.tail...)
+	if t.partial && text[len(text)-1] != '\n' {
+		dst = append(dst, `,"partial":true`...)
+	}
+	dst = append(dst, '}')
+	if len(dst)-start > t.maxLine {
+		dst = append(dst[:start], cut(dst[start:], t.maxLine)...)
+	}
+	return append(dst, '\n')
 }
 
 // TextSize returns the maximum size in bytes of the result of Text, except for
@@ -64,7 +69,7 @@ func Text(body []byte, o TextOptions) (logs.Lines, error) {
 func TextSize(body []byte, o TextOptions) int64 {
 	const fixed = len(`{"level":,"pos":9223372036854775807,"out":"","time":"2026-01-02T15:04:05.123456789Z","args":null}`) + 1
 	count := int64(bytes.Count(body, []byte{'\n'})) + 1
-	size := count * int64(fixed+max(len(o.Level)*6+2, len(`"info"`)))
+	size := int64(len(`,"partial":true`)) + count*int64(fixed+max(len(o.Level)*6+2, len(`"info"`)))
 	high := int64(1)
 	if !utf8.Valid(body) {
 		high = int64(len("\uFFFD"))

@@ -56,7 +56,8 @@ func (m *atMost) Read(p []byte) (int, error) {
 
 // Download answers with the stored log of l as plain text: all of it, a range,
 // or in its stored encoding if the client accepts that. Damaged lines are
-// replaced as in service.Content.Readable.
+// replaced as in service.Content.Readable. With format=raw a
+// compressed upload stays compressed.
 func (a *API) Download(c *Call, l Log) error {
 	ctx := c.Request.Context()
 	attempt, err := c.Query.Sequence("attempt", 1)
@@ -83,6 +84,15 @@ func (a *API) Download(c *Call, l Log) error {
 	}
 	if content.Size >= 0 {
 		h.Set("Accept-Ranges", "bytes")
+	}
+	if c.Query.Get("format") == "raw" && content.Encoding != "" && !content.Archive { // the file itself, not an encoding of it
+		r, size, err := content.Stored(ctx)
+		if err != nil {
+			return err
+		}
+		h.Set("Content-Type", "application/octet-stream")
+		h.Del("Accept-Ranges")
+		return a.send(c, http.StatusOK, r, size)
 	}
 	part, err := rangeOf(c.Request, content)
 	if err != nil {

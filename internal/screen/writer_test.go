@@ -1,4 +1,4 @@
-package cli
+package screen
 
 import (
 	"bytes"
@@ -9,7 +9,7 @@ import (
 func clean(t testing.TB, colours bool, chunks ...string) string {
 	t.Helper()
 	var b bytes.Buffer
-	f := newFilter(&b, colours)
+	f := NewWriter(&b, colours)
 	for _, c := range chunks {
 		if n, err := f.Write([]byte(c)); n != len(c) || err != nil {
 			t.Fatalf("Write(%q) is %d, %v", c, n, err)
@@ -26,7 +26,7 @@ func TestOnlyColoursReachTheTerminal(t *testing.T) {
 		"plain text":           {"a\tb\n", "a\tb\n"},
 		"other scripts":        {"grüße 日本 👩‍👩‍👧\n", "grüße 日本 👩‍👩‍👧\n"},
 		"colour":               {"\x1b[31mred\x1b[0m\n", "\x1b[31mred\x1b[0m\n"},
-		"256 and true colour":  {"\x1b[38;5;8mx\x1b[48;2;8;8;8my\x1b[38:5:8mz\x1b[m", "\x1b[38;5;8mx\x1b[48;2;8;8;8my\x1b[38:5:8mz\x1b[m"},
+		"256 and true colour":  {"\x1b[38;5;8mx\x1b[48;2;8;8;8my\x1b[38:5:8mz\x1b[m", "\x1b[38;5;8mx\x1b[48;2;8;8;8my\x1b[38:5:8mz\x1b[0m"},
 		"colour left on":       {"\x1b[1;32mok", "\x1b[1;32mok\x1b[0m"},
 		"concealed":            {"\x1b[8mhidden\x1b[1;08mx", "hiddenx"},
 		"private SGR":          {"\x1b[>4;2mx\x1b[?1mx", "xx"},
@@ -44,7 +44,15 @@ func TestOnlyColoursReachTheTerminal(t *testing.T) {
 		"unclosed CSI":         {"a\x1b[12\nnext\n", "a\nnext\n"},
 		"escape in escape":     {"\x1b\x1b[31mx\x1b[0m", "\x1b[31mx\x1b[0m"},
 		"escape ends a string": {"\x1b]0;x\x1b[2Jy", "y"},
-		"overwriting":          {"secret\rharmless\n", "secret\nharmless\n"},
+		"progress":             {"1%\r20%\r100%\n\r", "100%\n"},
+		"erased progress":      {"working\r\x1b[Kdone\nworking\x1b[2K\x1b[1Gdone\nworking\x1b[2K\n", "done\ndone\n\n"},
+		"colored progress":     {"\x1b[32m1%\r100%\x1b[0m\n", "\x1b[32m100%\x1b[0m\n"},
+		"colour over rows":     {"\x1b[31ma\nb\n\nc\x1b[0m\nd\n", "\x1b[31ma\x1b[0m\n\x1b[31mb\x1b[0m\n\n\x1b[31mc\x1b[0m\nd\n"},
+		"one off":              {"\x1b[1;31ma\x1b[39mb\x1b[22mc", "\x1b[1;31ma\x1b[0m\x1b[1mb\x1b[0mc"},
+		"another colour":       {"\x1b[31ma\x1b[32mb\x1b[0;33mc\n", "\x1b[31ma\x1b[32mb\x1b[33mc\x1b[0m\n"},
+		"byte order mark":      {"\ufeffa\n", "a\n"},
+		"nothing in colour":    {"\x1b[31m\x1b[0m\n\x1b[31m", "\n"},
+		"half a colour":        {"\x1b[38;5mx\x1b[38mx\x1b[48;2;1mx\x1b[38;5;1:m", "xxx"},
 		"Windows line break":   {"a\r\nb\r\r\n", "a\nb\n"},
 		"bell and backspace":   {"a\x07\x08\x7f\x00b", "ab"},
 		"bidi":                 {"a\u202eb\u2066c\u200fd", "abcd"},
