@@ -33,7 +33,6 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 
-	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/internal/logs"
 )
 
@@ -105,10 +104,13 @@ func damaged(part, why string, args ...any) error {
 	return &DamageError{Part: part, Why: fmt.Sprintf(why, args...)}
 }
 
-// isDamage reports whether err is permanent: a source that is repairing itself
-// is unavailable as well.
-func isDamage(err error) bool {
-	return errors.Is(err, logs.ErrDamaged) && !errors.Is(err, logservice.ErrUnavailable)
+// Cause is what the readers of a log may know of its damage. The server's log
+// has the rest, which may name files.
+func Cause(err error) string {
+	if bad, ok := errors.AsType[*DamageError](err); ok {
+		return bad.Part + ": " + bad.Why
+	}
+	return "the store cannot read it"
 }
 
 // shortOr converts an end of input to damage: the archive must be longer.

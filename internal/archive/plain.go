@@ -105,7 +105,7 @@ func (p *Plain) fill() error {
 	}
 	switch {
 	case p.err == nil || errors.Is(p.err, io.EOF):
-	case isDamage(p.err) && len(p.chunk)+len(p.long) > 0: // there is no more, so this is returned first
+	case logs.IsDamage(p.err) && len(p.chunk)+len(p.long) > 0: // there is no more, so this is returned first
 	default:
 		return fmt.Errorf("reading a blob: %w", p.err)
 	}

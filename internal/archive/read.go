@@ -195,7 +195,7 @@ func (c *content) load() error {
 		return io.EOF
 	}
 	raw, err := c.loader.load(c.ctx, c.frame, c.buf)
-	if c.fill != nil && isDamage(err) {
+	if c.fill != nil && logs.IsDamage(err) {
 		f := &c.loader.r.index.frames[c.frame]
 		raw = c.fill(Lost{First: f.first, Count: f.count, Bytes: int(f.length), Err: err})
 		if c.whole = false; len(raw) != int(f.length) { // all is read: nothing to skip or to cut

@@ -232,7 +232,7 @@ func (l *loader) compressed(ctx context.Context, i int) ([]byte, error) {
 	}
 	l.window = nil // not kept together with the next
 	window, err := l.read(ctx, f.offset, length, framePart(i, len(frames)))
-	if length > size && isDamage(err) {
+	if length > size && logs.IsDamage(err) {
 		// It may be that of a later frame: this one is read alone.
 		_ = l.close() // read-only: nothing can be lost
 		l.ahead = 0

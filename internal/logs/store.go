@@ -2,6 +2,7 @@ package logs
 
 import (
 	"context"
+	"errors"
 	"io"
 	"iter"
 	"time"
@@ -12,6 +13,12 @@ import (
 // ErrDamaged means that data cannot be read as it was written, and never will
 // be: a checksum mismatch, an unreadable sector. The message names the place.
 var ErrDamaged = logservice.ErrDamaged
+
+// IsDamage reports whether err is permanent. A store that repairs itself is
+// unavailable as well.
+func IsDamage(err error) bool {
+	return errors.Is(err, ErrDamaged) && !errors.Is(err, logservice.ErrUnavailable)
+}
 
 // Store holds finished logs as blobs. All methods are safe for concurrent use,
 // and their memory is bounded, whatever the size of a blob. Errors wrap those

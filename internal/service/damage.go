@@ -8,16 +8,11 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 
-	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/internal/archive"
 	"github.com/harness/log-service/internal/logs"
 )
 
-// isDamage reports whether err is permanent. A store that repairs itself is
-// unavailable as well.
-func isDamage(err error) bool {
-	return errors.Is(err, logs.ErrDamaged) && !errors.Is(err, logservice.ErrUnavailable)
-}
+func isDamage(err error) bool { return logs.IsDamage(err) }
 
 // unpackError means that a compressed blob cannot be decompressed further.
 type unpackError struct {
@@ -37,16 +32,12 @@ func (e *unpackError) Error() string {
 
 func (e *unpackError) Unwrap() error { return logs.ErrDamaged }
 
-// cause is what the readers of a log may know of its damage. The server's log
-// has the rest, which may name files.
+// cause is archive.Cause, also of compressed uploads.
 func cause(err error) string {
-	if bad, ok := errors.AsType[*archive.DamageError](err); ok {
-		return bad.Part + ": " + bad.Why
-	}
 	if bad, ok := errors.AsType[*unpackError](err); ok {
 		return bad.Error()
 	}
-	return "the store cannot read it"
+	return archive.Cause(err)
 }
 
 // report logs damage, once per opened log.

@@ -269,6 +269,7 @@ func (a *appender) add(ctx context.Context, t *tail, pieces []piece) (added bool
 // follows reports whether added entries begin where the previous one ends, or
 // after it: a Redis that lost the newest entries of t may have had others in
 // their place. Entries that do not follow are removed.
+// If others have as many lines in place of those, the history does not know them.
 func (a *appender) follows(ctx context.Context, t *tail, ids []int64) (ok bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -279,7 +280,11 @@ func (a *appender) follows(ctx context.Context, t *tail, ids []int64) (ok bool, 
 		if err != nil {
 			continue
 		}
-		if before := parseEntries(list); len(before) == 0 || before[0].next() <= ids[0] {
+		before := parseEntries(list)
+		if len(before) > 0 && before[0].text() != t.text {
+			t.forgetAppends()
+		}
+		if len(before) == 0 || before[0].next() <= ids[0] {
 			return true, nil
 		}
 		remove := make([]string, len(ids))

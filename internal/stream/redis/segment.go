@@ -7,8 +7,10 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"time"
 
 	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/archive"
 	"github.com/harness/log-service/internal/logs"
 )
 
@@ -46,9 +48,13 @@ func parseSegment(gen, name string) (segment, bool) {
 }
 
 // readSegment reads up to readAhead bytes of the lines after the sequence after.
-// ErrBlobNotFound: the segment is not in the store.
+// In place of those that are damaged is a gap. ErrBlobNotFound: the segment is
+// not in the store.
 func (n *node) readSegment(ctx context.Context, s segment, after int64) (found []*logs.Batch, err error) {
 	blob, err := n.store.Get(ctx, s.id)
+	if logs.IsDamage(err) {
+		return []*logs.Batch{n.damaged(s, after+1, s.next-after-1, time.Time{}, err)}, nil
+	}
 	if errors.Is(err, logservice.ErrBlobNotFound) {
 		return nil, err
 	}
@@ -57,6 +63,9 @@ func (n *node) readSegment(ctx context.Context, s segment, after int64) (found [
 	}
 	defer blob.Close()
 	r, err := n.codec.Open(ctx, blob, blob.Info().Size)
+	if logs.IsDamage(err) {
+		return []*logs.Batch{n.damaged(s, after+1, s.next-after-1, blob.Info().Modified, err)}, nil
+	}
 	if err != nil {
 		return nil, segmentError(err)
 	}
@@ -67,6 +76,10 @@ func (n *node) readSegment(ctx context.Context, s segment, after int64) (found [
 		if errors.Is(err, io.EOF) {
 			break
 		}
+		if logs.IsDamage(err) {
+			first, count := c.Skip()
+			b, err = n.damaged(s, first, count, blob.Info().Modified, err), nil
+		}
 		if err != nil {
 			return found, segmentError(err)
 		}
@@ -74,6 +87,12 @@ func (n *node) readSegment(ctx context.Context, s segment, after int64) (found [
 		size += len(b.Data)
 	}
 	return found, nil
+}
+
+// damaged is the gap in place of count lines of a segment from first on.
+func (n *node) damaged(s segment, first, count int64, at time.Time, err error) *logs.Batch {
+	n.log.Error("lines of a live log cannot be read as they were stored; readers get a gap", "segment", s.id, "lines", count, "error", err)
+	return logs.NewDamage(first, count, archive.Cause(err), at)
 }
 
 // segmentError: a segment that cannot be read now may be later, as a stream is
