@@ -55,6 +55,9 @@ func (t *Tails) remove(c net.Conn) {
 	_ = c.Close()
 	t.mu.Lock()
 	delete(t.conns, c)
+	if len(t.conns) == 0 {
+		t.conns = nil // a map never shrinks
+	}
 	t.mu.Unlock()
 	t.work.Done()
 }
