@@ -106,7 +106,7 @@ func TestStalledTailersOfALongLogShareTheBudget(t *testing.T) {
 		// the program itself, 7 for the encoder of its last archive, and the runtime's
 		// own. It never frees what it knows of a goroutine (440 bytes), and a tail
 		// has three of them at its start.
-		settled      = 56 << 20
+		settled      = 60 << 20
 		perGoroutine = 512
 	)
 	tailers := streamtest.Scale(200, 2000, 15_000) // below the usual limit of descriptors
