@@ -130,24 +130,25 @@ func (a address) network(err error) *diagnosis {
 	if d := a.proxy(err, op); d != nil {
 		return d
 	}
-	if dns, ok := errors.AsType[*net.DNSError](err); ok {
-		if dns.IsNotFound {
-			return &diagnosis{"there is no host " + a.name, "check the name in " + a.given()}
-		}
-		return &diagnosis{"the address of the host " + a.name + " cannot be found: the name server does not answer", "check the network of this machine"}
-	}
+	dns, isDNS := errors.AsType[*net.DNSError](err)
 	switch {
-	case errors.Is(err, syscall.ECONNREFUSED):
+	case isDNS && dns.IsNotFound, strings.Contains(text, "produced zero addresses"): // as gRPC has it
+		return &diagnosis{"there is no host " + a.name, "check the name in " + a.given()}
+	case isDNS:
+		return &diagnosis{"the address of the host " + a.name + " cannot be found: the name server does not answer", "check the network of this machine"}
+	case errors.Is(err, syscall.ECONNREFUSED), strings.Contains(text, "actively refused"): // as Windows has it
 		return a.refused()
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
 		return &diagnosis{"there is no way to " + a.host + " in the network", "check the network of this machine, and " + a.given()}
-	case isTimeout(err):
+	case isTimeout(err), strings.Contains(text, "stopped answering"):
 		return &diagnosis{a.host + " does not answer", "check " + a.given() + ", and whether a firewall is in between"}
 	}
 	if d := a.otherProtocol(); d != nil {
 		return d
 	}
 	switch {
+	case strings.Contains(text, "malformed HTTP"), strings.Contains(text, "server preface"):
+		return &diagnosis{"what answers at " + a.host + " is neither a log service nor a web server", a.main()}
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return &diagnosis{"the connection to " + a.host + " was lost", "the server may be restarting: the same command may work later"}
 	}
@@ -176,6 +177,9 @@ func innermost(err error) error {
 // refused looks for the server at its default ports.
 func (a address) refused() *diagnosis {
 	d := &diagnosis{"nothing listens on " + a.host + " (connection refused)", "is the server running? start one with: " + a.program + " server; or name another with --server URL"}
+	if ip := net.ParseIP(a.name); a.name != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		d.hint = "check whether the server runs there, and the port in " + a.given()
+	}
 	if at := a.elsewhere(); at != "" {
 		d.hint = "a log service is at " + at + ": use --server " + at
 	}
