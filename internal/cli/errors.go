@@ -57,6 +57,10 @@ func usageError(program string, err error) error {
 			command = node.FullPath()
 		}
 	}
+	if flag, ok := strings.CutSuffix(err.Error(), ` value but got "EOL" (<EOL>)`); ok { // the parser's words for an end
+		flag, _, _ = strings.Cut(flag, ":")
+		err = fmt.Errorf("%s needs a value", flag)
+	}
 	return &usage{err: err, hint: "see: " + command + " --help"}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -37,11 +38,11 @@ func Environ(environ []string, file string, named bool) (Environment, error) {
 	if file == "" {
 		return Environment{Env: own}, nil
 	}
+	if st, err := os.Stat(file); !named && (errors.Is(err, fs.ErrNotExist) || err == nil && !st.Mode().IsRegular()) {
+		return Environment{Env: own}, nil // a folder of this name is common, too, and a pipe would block
+	}
 	read, err := readEnvFile(file)
-	switch {
-	case errors.Is(err, fs.ErrNotExist) && !named:
-		return Environment{Env: own}, nil
-	case err != nil:
+	if err != nil {
 		return Environment{}, fmt.Errorf("environment file %s: %w", file, err)
 	}
 	if abs, err := filepath.Abs(file); err == nil {

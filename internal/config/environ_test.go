@@ -136,3 +136,14 @@ func TestANamedFileAndTheEnvironmentDoNotMixAuthentication(t *testing.T) {
 		t.Error(err, e.Env)
 	}
 }
+
+func TestOnlyAFileIsReadUnlessItIsNamed(t *testing.T) {
+	for _, path := range []string{t.TempDir(), os.DevNull, filepath.Join(t.TempDir(), "missing")} {
+		if e, err := config.Environ([]string{"A=b"}, path, false); err != nil || e.File != "" || e.Env["A"] != "b" {
+			t.Errorf("%s: %v, %v", path, e, err)
+		}
+	}
+	if _, err := config.Environ(nil, t.TempDir(), true); err == nil {
+		t.Error("a folder was named, and no error")
+	}
+}
