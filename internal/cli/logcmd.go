@@ -71,7 +71,8 @@ func (c *logCmd[K, A]) Run(ctx context.Context, s *session) error {
 type closedError struct{ err error }
 
 func (e *closedError) Error() string {
-	return strings.Replace(e.err.Error(), logservice.ErrStreamNotFound.Error(), "the log is closed", 1)
+	said := logservice.ErrStreamNotFound.Error()
+	return strings.Replace(e.err.Error(), said, "the log is closed ("+said+")", 1)
 }
 func (e *closedError) Unwrap() error { return e.err }
 
