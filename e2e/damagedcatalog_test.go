@@ -259,7 +259,7 @@ func (c *catalog) damagedBlobIsReported() {
 	}
 }
 
-// alarmed looks for what operators are told to watch, and for what is kept.
+// alarmed looks for what the documentation says to watch, and for what is kept.
 func (c *catalog) alarmed() {
 	c.t.Helper()
 	out := c.s.output.String()

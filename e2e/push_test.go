@@ -216,7 +216,7 @@ func TestAPushIsBounded(t *testing.T) {
 			t.Logf("%d MiB printed, peak RSS %d MiB", p.text.Len()>>20, peak>>20)
 			p.end(status, c.says)
 			if left, err := os.ReadDir(tmp); err != nil || len(left) > 0 {
-				t.Errorf("left behind: %v, error %v", left, err)
+				t.Errorf("files that are left: %v, error %v", left, err)
 			}
 			got := s.text(c.key)
 			if status == 0 && !bytes.Equal(got, p.text.Bytes()) {

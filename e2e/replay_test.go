@@ -239,7 +239,7 @@ func TestEqualLinesOfOtherClientsAreAllStored(t *testing.T) {
 }
 
 // A runner begins with a single line: it is recognized by its time alone. And a
-// Drone runner sends single lines within a second, told apart by pos.
+// Drone runner sends single lines within a second, which only pos distinguishes.
 func TestSingleLinesOfRunnersAreRecognized(t *testing.T) {
 	t.Parallel()
 	r := startReplay(t)

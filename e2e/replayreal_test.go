@@ -170,7 +170,7 @@ func (r *replay) originalErrors() {
 	}
 }
 
-// A slash behind the path, and a tail with a position that is none.
+// A slash after the path, and a tail with a position that is none.
 func (r *replay) oddRequests() {
 	t, token := r.t, r.token()
 	stream := "/stream/?accountID=acc&key=odd"

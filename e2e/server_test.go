@@ -28,7 +28,7 @@ const (
 const hangLimit = 5 * time.Minute
 
 // noRaceSleep disables the second that a program with the race detector sleeps at
-// exit, in case goroutines left behind race. Ours leaves none.
+// exit, in case goroutines that are left race. Ours leaves none.
 const noRaceSleep = "GORACE=atexit_sleep_ms=0"
 
 // process is the program running as a server; it can be killed and restarted with

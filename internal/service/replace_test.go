@@ -278,7 +278,7 @@ func TestACallThatFailsLeavesWhatWaitsToBeArchived(t *testing.T) {
 			if err := r.DeleteBlob(t.Context(), id); !errors.Is(err, logservice.ErrUnavailable) {
 				t.Fatal("acknowledged:", err)
 			}
-			// Nobody was told whether it is there.
+			// No answer said whether it is there.
 			after := r.crash()
 			after.wantIdle()
 			after.wantLog("after a crash", old)
