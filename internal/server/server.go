@@ -123,9 +123,14 @@ func (s *Server) open(c config.Config) (err error) {
 	})
 	s.measure(s.engine, s.store, s.service, s.conns)
 	s.grpc.answer(s.grpcConfig(c))
-	s.http = &http.Server{
+	s.http = s.newHTTP(httpapi.New(s.handlerConfig(c)))
+	return nil
+}
+
+func (s *Server) newHTTP(h http.Handler) *http.Server {
+	return &http.Server{
 		TLSConfig:         s.tls.Clone(), // net/http modifies it; nil stays nil
-		Handler:           httpapi.New(s.handlerConfig(c)),
+		Handler:           h,
 		ReadHeaderTimeout: readHeaderTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
@@ -133,7 +138,6 @@ func (s *Server) open(c config.Config) (err error) {
 		// debugging.
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
-	return nil
 }
 
 // Addr returns the address that the server listens on, with the actual port.

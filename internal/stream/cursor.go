@@ -93,20 +93,14 @@ func (c *cursor) Next(ctx context.Context) ([]*logs.Batch, error) {
 		case len(entries) == 0:
 			return nil, nil
 		default:
-			b, err := s.eng.load(s, entries)
+			b, err := c.load(entries, shared)
+			if err == nil && b == nil { // a segment was released meanwhile: try again
+				if err = ctx.Err(); err == nil {
+					continue
+				}
+			}
 			if err != nil {
 				return nil, err
-			}
-			if b == nil { // a segment was released meanwhile: try again
-				if err := ctx.Err(); err != nil {
-					return nil, err
-				}
-				continue
-			}
-			if shared {
-				s.keepBlock(b)
-			} else {
-				c.loaded = b
 			}
 			found = []*logs.Batch{b}
 		}
@@ -117,6 +111,20 @@ func (c *cursor) Next(ctx context.Context) ([]*logs.Batch, error) {
 		c.pos = found[len(found)-1].Last()
 		return found, nil
 	}
+}
+
+// load reads entries back from the disk, for all readers at this position if there
+// are others. It returns nil if a segment was released meanwhile.
+func (c *cursor) load(entries []entry, shared bool) (*logs.Batch, error) {
+	b, err := c.s.eng.load(c.s, entries)
+	switch {
+	case err != nil || b == nil:
+	case shared:
+		c.s.keepBlock(b)
+	default:
+		c.loaded = b
+	}
+	return b, err
 }
 
 // inMemory returns the batches of the leading entries that are in memory. It is

@@ -29,20 +29,19 @@ type route struct {
 	cors    bool // browsers of other origins may call it
 }
 
+const (
+	get, post, put, del = http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete
+
+	list = auth.Push | auth.Tail | auth.Read // whoever uses live logs sees those of its scope
+)
+
 // routes is every route of the server. GET also answers HEAD. OPTIONS is
 // answered on all of them.
 func routes(api *endpoint.API) []route {
-	const (
-		get, post, put, del = http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete
+	return slices.Concat(harnessRoutes(api), ciRoutes(api), droneRoutes(api), serverRoutes(api))
+}
 
-		ciStream = "/ci/{project}/{build}/{stage}/{step}/stream"
-		ciBlob   = "/ci/{project}/{build}/{stage}/{step}/blob"
-
-		droneLogs = "/rpc/v2/step/{id}/logs"
-
-		list = auth.Push | auth.Tail | auth.Read // whoever uses live logs sees those of its scope
-	)
-	steps := drone.New(api)
+func harnessRoutes(api *endpoint.API) []route {
 	return []route{
 		{method: get, pattern: "/token", needs: auth.Global, serve: on(harness.TokenAccount, api.Token), cors: true},
 
@@ -68,7 +67,15 @@ func routes(api *endpoint.API) []route {
 		{method: put, pattern: endpoint.PathUploadLink, needs: auth.Public, serve: api.LinkedUpload, cors: true},
 		{method: get, pattern: endpoint.PathDownloadLink, needs: auth.Public, serve: api.LinkedDownload, cors: true},
 		{method: get, pattern: endpoint.PathZipLink, needs: auth.Public, serve: api.LinkedZip, cors: true},
+	}
+}
 
+func ciRoutes(api *endpoint.API) []route {
+	const (
+		ciStream = "/ci/{project}/{build}/{stage}/{step}/stream"
+		ciBlob   = "/ci/{project}/{build}/{stage}/{step}/blob"
+	)
+	return []route{
 		{method: post, pattern: ciStream, needs: auth.Push, serve: on(ci.Log, api.Open)},
 		{method: put, pattern: ciStream, needs: auth.Push, serve: on(ci.Log, api.Push)},
 		{method: get, pattern: ciStream, needs: auth.Tail, serve: on(ci.Log, api.Tail), cors: true},
@@ -80,10 +87,21 @@ func routes(api *endpoint.API) []route {
 		{method: post, pattern: ciBlob + "/link/upload", needs: auth.Write, serve: on(ci.Log, api.UploadLink), cors: true},
 		{method: post, pattern: ciBlob + "/link/download", needs: auth.Read, serve: on(ci.Log, api.DownloadLink), cors: true},
 		{method: get, pattern: "/ci/streams", needs: list, serve: on(ci.Listing, api.Info), cors: true},
+	}
+}
 
+func droneRoutes(api *endpoint.API) []route {
+	const droneLogs = "/rpc/v2/step/{id}/logs"
+	steps := drone.New(api)
+	return []route{
 		{method: post, pattern: droneLogs + "/batch", needs: auth.Push, serve: on(drone.Step, steps.Batch)},
 		{method: post, pattern: droneLogs + "/upload", needs: auth.Write, serve: on(drone.Step, steps.Upload)},
+	}
+}
 
+// serverRoutes are about the server, or are answered with what it does not do.
+func serverRoutes(api *endpoint.API) []route {
+	return []route{
 		{method: get, pattern: "/healthz", needs: auth.Public, serve: api.Health},
 		{method: get, pattern: "/ready/healthz", needs: auth.Public, serve: api.Ready},
 		{method: get, pattern: "/metrics", needs: auth.Global, serve: api.Metrics},
