@@ -17,7 +17,7 @@ import (
 // in the end nothing is lost, duplicated or out of order. The runs mostly wait, so
 // they run in parallel.
 func faultRounds() int { return streamtest.Scale(1, 3, 50) }
-func faultLines() int  { return streamtest.Scale(20_000, 1_000_000, 1_000_000) } // by programs without the race detector
+func faultLines() int  { return streamtest.Scale(20_000, 200_000, 1_000_000) }
 
 // TestLogsSurviveWhatHappensToRedis kills Redis, suspends it, and cuts its
 // connections at random bytes.

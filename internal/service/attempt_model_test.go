@@ -18,6 +18,11 @@ import (
 	"github.com/harness/log-service/internal/stream/streamtest"
 )
 
+func TestMain(m *testing.M) {
+	streamtest.LimitChecks(30) // the model waits for archives
+	os.Exit(m.Run())
+}
+
 // The model: a log is a list of attempts; an attempt has what was streamed, and
 // then what only its uploads had. Whatever is opened, appended, uploaded (all,
 // the end, nothing, late), closed, truncated, cut off by a crash and resumed:

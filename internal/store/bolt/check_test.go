@@ -126,7 +126,7 @@ func TestNoFlippedReferenceIsFollowed(t *testing.T) {
 	if raceEnabled { // each flip is read alone
 		step = 307
 	}
-	if os.Getenv(longVariable) != "" {
+	if storetest.Long() {
 		step = 13
 	}
 	atStart, atRead, harmless := 0, 0, 0

@@ -17,9 +17,6 @@ import (
 // variable.
 const childVariable = "LOG_SERVICE_TEST_CHILD"
 
-// longVariable asks for the tests that take longer than a quick run may.
-const longVariable = "LOG_SERVICE_TEST_LONG"
-
 func TestMain(m *testing.M) {
 	part, ok := os.LookupEnv(childVariable)
 	if !ok {

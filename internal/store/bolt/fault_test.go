@@ -209,7 +209,7 @@ func TestAFaultOfABlobFileAtEveryStepLosesNothing(t *testing.T) {
 	for i, f := range faults {
 		// The quick run gives each step one of the faults.
 		for step := 1; step <= steps; step++ {
-			if os.Getenv(longVariable) == "" && step%len(faults) != i {
+			if !storetest.Long() && step%len(faults) != i {
 				continue
 			}
 			d := &faultDisk{err: f.err, short: f.short}
@@ -235,7 +235,7 @@ func TestAFaultDuringAStartDoesNotPreventIt(t *testing.T) {
 	for _, later := range []bool{false, true} {
 		for i, f := range faults {
 			for step, steps := 1, 1; step <= steps; step++ {
-				if os.Getenv(longVariable) == "" && step > len(faults) && step%len(faults) != i {
+				if !storetest.Long() && step > len(faults) && step%len(faults) != i {
 					continue // the quick run gives each later step one of the faults
 				}
 				d := &faultDisk{err: f.err, short: f.short}

@@ -221,7 +221,7 @@ func TestFlippedBitsNeverPanicNeverServeWrongBytesAndNeverStopTheStore(t *testin
 	dir := filepath.Join(proctest.MemoryDir(t), "good")
 	sampleFolder(t, filepath.Join(dir, "blobs.db"))
 	count := 60
-	if os.Getenv(longVariable) != "" {
+	if storetest.Long() {
 		count = 3000
 	}
 	if raceEnabled {

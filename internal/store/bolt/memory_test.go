@@ -75,7 +75,7 @@ func TestALargeBlobPassesThroughBoundedMemory(t *testing.T) {
 		t.Skip("SKIPPED: peak memory is read from /proc, which this system does not have")
 	}
 	size, most := int64(192<<20), int64(128<<20)
-	if os.Getenv(longVariable) != "" {
+	if storetest.Long() {
 		size, most = 1<<30, 200<<20
 	}
 	if raceEnabled {

@@ -38,7 +38,10 @@ func putAll(t *testing.T, s logs.Store, n int, id func(int) logservice.ID) {
 }
 
 func manyPuts(t *testing.T, s logs.Store) {
-	const n = 1000
+	n := 400
+	if Long() {
+		n = 1000
+	}
 	id := func(i int) logservice.ID { return ID(fmt.Sprintf("acc%d", i%7), fmt.Sprintf("%d/log", i)) }
 	putAll(t, s, n, id)
 	for i := range n {

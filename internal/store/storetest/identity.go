@@ -192,13 +192,22 @@ func listsWhileChanging(t *testing.T, s logs.Store) {
 
 // injective stores a blob under each of many hostile identities. Each must
 // either be rejected, or hold its own content and be listed only under its own
-// account.
+// account. The quick run takes all with each other that could be split in another
+// way, and of the others every third pair.
 func injective(t *testing.T, s logs.Store) {
 	accounts := []string{"a", "b", "A", "a/b", "a%2fb", "a%2Fb", `a\b`, "a\x00b", "a\x00", "..", ".", "...", "a..", "*", "?", "[a]", "a:b", "a b", "a%00", "a%00b", "é", "e\u0301", "a\u200b", "b/c", "a.b", "-", "", "blobs", "chunks"}
 	keys := []string{"b", "b/c", "c", "a/b", "a/b/c", "B", "..", "../b", "..%2fb", "%2e%2e/b", "%252e%252e/b", "b%2fc", `b\c`, `..\b`, "b\x00c", "\x00b", "b\x00", "*", "b*", "b/*", "?", "[b]", "b//c", "/b", "b/", "b:c", "b c", "b+c", "b%20c", "é", "e\u0301", "...", "b.", "b/...", "b&key=c", "b\u2028c", "", strings.Repeat("k", logservice.MaxKeyBytes)}
 	held := map[logservice.ID]string{}
-	for _, account := range accounts {
-		for _, key := range keys {
+	plain := func(s string) bool { return strings.Trim(s, "abcAB/") == "" }
+	least := 300
+	if !Long() {
+		least = 100
+	}
+	for i, account := range accounts {
+		for j, key := range keys {
+			if (i+j)%3 != 0 && !(plain(account) && plain(key)) && !Long() {
+				continue
+			}
 			id := ID(account, key)
 			content := fmt.Sprintf("%q %q", account, key)
 			err := s.Put(t.Context(), id, strings.NewReader(content), logs.BlobInfo{})
@@ -210,7 +219,7 @@ func injective(t *testing.T, s logs.Store) {
 			}
 		}
 	}
-	if len(held) < 300 {
+	if len(held) < least {
 		t.Fatalf("only %d identities were accepted", len(held))
 	}
 	for id, want := range held {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"os"
 	"testing"
 	"time"
 
@@ -22,6 +23,9 @@ type Limits struct {
 	// ListsSizes: a listing sets only Size and Modified of BlobInfo.
 	ListsSizes bool
 }
+
+// Long reports whether the tests are asked for that take longer than a quick run may.
+func Long() bool { return os.Getenv("LOG_SERVICE_TEST_LONG") != "" }
 
 // Run tests the stores that open returns. Each is empty and is closed by
 // open's own t.Cleanup.

@@ -8,7 +8,9 @@
 package streamtest
 
 import (
+	"flag"
 	"os"
+	"strconv"
 	"testing"
 
 	"github.com/harness/log-service/internal/logs"
@@ -67,6 +69,18 @@ func Run(t *testing.T, b Backend) {
 
 // RunModel runs only the last group of the suite: random sequences of calls.
 func RunModel(t *testing.T, b Backend) { testModel(t, b) }
+
+// LimitChecks sets how many random sequences of calls a model is compared with,
+// unless LongEnv is set or the command line has a number. It is for TestMain of
+// packages where a call takes long.
+func LimitChecks(n int) {
+	if os.Getenv(LongEnv) != "" {
+		return
+	}
+	if err := flag.Set("rapid.checks", strconv.Itoa(n)); err != nil {
+		panic(err) // the model has such a flag
+	}
+}
 
 // LongEnv enables the full size of the suite; see Scale.
 const LongEnv = "LOG_SERVICE_TEST_LONG"
