@@ -86,9 +86,10 @@ export GORACE ?= atexit_sleep_ms=0
 # a time than there are processors.
 TESTS_AT_A_TIME ?= 4
 
-# These run the program itself, which takes three times as long with the race
-# detector. What runs in one process is tested with it; test-long has it everywhere.
-PROGRAM_TESTS := ./e2e
+# These start the program, hundreds of times, which takes three times as long with
+# the race detector. What runs in one process is tested with it; test-long has it
+# everywhere.
+PROGRAM_TESTS := ./e2e ./internal/cli
 
 test: race-detector test-servers ## run all tests (six minutes on two cores)
 	go vet $(PACKAGES)
@@ -96,10 +97,10 @@ test: race-detector test-servers ## run all tests (six minutes on two cores)
 
 .PHONY: test-packages test-program
 test-packages:
-	packages=$$(go list $(PACKAGES)) && \
-		go test $(RACE) -p $$(($(TESTS_AT_A_TIME) - 1)) -timeout 20m $$(echo "$$packages" | grep -v "$(PROGRAM_TESTS:.%=%)$$")
+	all=$$(go list $(PACKAGES)) && program=$$(go list $(PROGRAM_TESTS)) && \
+		go test $(RACE) -p $$(($(TESTS_AT_A_TIME) - 1)) -timeout 20m $$(echo "$$all" | grep -vxF "$$program")
 test-program:
-	go test -timeout 20m $(PROGRAM_TESTS)
+	go test -p 1 -timeout 20m $(PROGRAM_TESTS)
 
 test-long: race-detector test-servers ## run all tests with the long ones: fifty kills, a million lines, a gigabyte (an hour)
 	LOG_SERVICE_TEST_LONG=1 go test $(RACE) -p $(TESTS_AT_A_TIME) -timeout 120m $(PACKAGES)
