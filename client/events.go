@@ -80,7 +80,7 @@ func (s *eventReader) event() event {
 	return event{name: s.name, id: s.id, data: bytes.TrimSuffix(s.data, []byte{'\n'})}
 }
 
-// isEnd recognises the mark after the last line of a log.
+// isEnd recognizes the mark after the last line of a log.
 func isEnd(e event) bool { return e.name == "error" && string(e.data) == "eof" }
 
 func (s *eventReader) field(line []byte) error {

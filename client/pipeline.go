@@ -20,7 +20,7 @@ const maxInFlight = 16
 // unacknowledged are resent over the next one.
 //
 // Batches of a Shared writer carry no offset. Only one is in flight at a time, so
-// that the server recognises it when it is resent.
+// that the server recognizes it when it is resent.
 type pipeline struct {
 	*Writer
 	pusher transport.Pusher

@@ -51,7 +51,7 @@ type writing struct {
 func Level(name string) WriterOption { return func(w *writing) { w.level = name } }
 
 // Shared allows others to write to the log at the same time. Batches then carry
-// no offset: the server recognises a resent batch by the position and time of its
+// no offset: the server recognizes a resent batch by the position and time of its
 // lines, as long as it is among the last batches of the log.
 func Shared() WriterOption { return func(w *writing) { w.shared = true } }
 

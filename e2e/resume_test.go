@@ -77,7 +77,7 @@ func TestResumeIsExactOverAnyCutConnection(t *testing.T) {
 }
 
 // writeThrough pushes lines in batches. Every second one carries its offset; the
-// others are recognised only by their content.
+// others are recognized only by their content.
 func writeThrough(ctx context.Context, w *wire, key string, n int) (*hashing, error) {
 	return writePaced(ctx, w, key, n, func(context.Context, int) error { return nil })
 }

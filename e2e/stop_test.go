@@ -87,7 +87,7 @@ func TestAStopIsOrderlyForEverybody(t *testing.T) {
 		t.Fatal("the body is not asked for")
 	}
 	if os.Getenv(streamtest.LongEnv) != "" { // takes all the time that requests are given
-		// An endless upload must not delay the shutdown for ever.
+		// An endless upload must not delay the shutdown forever.
 		endless := dial(t, s.addr)
 		endless.write("POST /blob?accountID=acc&key=stop/endless HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 1000000\r\n\r\n")
 		if row := endless.until("HTTP/1.1 100 Continue\r\n"); row == "" {

@@ -12,7 +12,7 @@ const MaxExchangeTTL = 24 * time.Hour
 
 // Exchange makes a token with the scope of an identity token, which often expires
 // after minutes while its job runs for hours. Other tokens cannot be
-// exchanged, because repeated exchanges would extend them for ever. The error is
+// exchanged, because repeated exchanges would extend them forever. The error is
 // logservice.ErrInvalid for those and for a ttl out of range, and
 // logservice.ErrUnsupported if there is no secret to sign with.
 func (v *Verifier) Exchange(g Grant, ttl time.Duration) (string, error) {

@@ -189,7 +189,7 @@ func usesContext(n *kong.Node) bool {
 func newParser(p *Program, cmds *root) (*kong.Kong, error) {
 	return kong.New(cmds,
 		kong.Name(p.Name),
-		kong.Description("Logs of builds: pushed line by line, watched live, kept for ever."),
+		kong.Description("Logs of builds: pushed line by line, watched live, kept forever."),
 		kong.Writers(p.Stdout, p.Stderr),
 		kong.NoDefaultHelp(),
 		kong.Help(printHelp),

@@ -70,7 +70,7 @@ func (c *Config) parseRetention(v string) error {
 		return errors.New("want a time, for example 30d or 720h")
 	}
 	if d < minRetention {
-		return fmt.Errorf("want at least %v; unset keeps logs for ever", minRetention)
+		return fmt.Errorf("want at least %v; unset keeps logs forever", minRetention)
 	}
 	c.Retention = d
 	return nil

@@ -17,7 +17,7 @@ type Range struct{ Min, Max int64 }
 
 // Config configures a Proxy.
 type Config struct {
-	// Target is the TCP address to forward to, dialled anew for each connection.
+	// Target is the TCP address to forward to, dialed for each connection.
 	Target string
 	// Down and Up are the ranges of bytes, from and to the target, after which a
 	// connection is cut. Each connection draws its own limit, and exactly that

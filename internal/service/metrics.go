@@ -30,7 +30,7 @@ func newMetrics() *metrics {
 		return prometheus.NewGauge(prometheus.GaugeOpts{Name: "log_service_" + name, Help: help})
 	}
 	m := &metrics{
-		lines:     counter("received_lines_total", "Lines acknowledged to their writers, recognised retries included."),
+		lines:     counter("received_lines_total", "Lines acknowledged to their writers, recognized retries included."),
 		bytes:     counter("received_bytes_total", "Bytes of JSON of those lines."),
 		sentLines: counter("sent_lines_total", "Lines read by those who follow a log, live or archived."),
 		sentBytes: counter("sent_bytes_total", "Bytes of JSON of those lines."),

@@ -136,7 +136,7 @@ func TestAnAccountAppendsAsFastAsItMay(t *testing.T) {
 		if err := push(id, 3000); err != nil {
 			t.Errorf("after the wait: %v", err)
 		}
-		// One that is larger than the burst is not refused for ever.
+		// One that is larger than the burst is not rejected forever.
 		time.Sleep(10 * time.Second)
 		if err := push(id, 9000); err != nil {
 			t.Errorf("a large one: %v", err)

@@ -101,7 +101,7 @@ func TestARefusedBatchEndsThePush(t *testing.T) {
 			t.Fatal(err)
 		}
 		_ = stream.Send(tc.r)
-		_ = stream.Send(&pb.PushRequest{Account: "A", Key: "k", Lines: []byte(`{"out":"behind"}`)}) // may find it ended
+		_ = stream.Send(&pb.PushRequest{Account: "A", Key: "k", Lines: []byte(`{"out":"after"}`)}) // may find it ended
 		_, err = stream.Recv()
 		st := status.Convert(err)
 		if st.Code() != tc.code || !strings.Contains(st.Message(), tc.says) || reason(st) != tc.reason {

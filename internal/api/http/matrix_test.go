@@ -284,7 +284,7 @@ func (m *matrix) refuses(r httpapi.Row, kind string, c [3]string) {
 			m.t.Errorf("%s: %d %q, want %d %q", what, there.status, there.message, status, words)
 		}
 		if strings.Contains(there.body, marker) || (token != "" && strings.Contains(there.body, token)) {
-			m.t.Errorf("%s: the answer %q tells a secret", what, there.body)
+			m.t.Errorf("%s: the answer %q reveals a secret", what, there.body)
 		}
 		if there.status != nowhere.status || there.message != nowhere.message {
 			m.t.Errorf("%s: %+v for a log that exists, %+v for one that does not", what, there, nowhere)

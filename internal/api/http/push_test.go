@@ -59,7 +59,7 @@ func TestBodiesMayBeCompressed(t *testing.T) {
 	body := manyLines(5000)
 	for encoding, encoded := range map[string][]byte{"gzip": gzipped(t, body), "zstd": zstded(t, body), "identity": body} {
 		s.must(204, "POST", streamURL+"&truncate=true", "")
-		for range 2 { // the second one with a decoder that was used, and recognised
+		for range 2 { // the second one with a decoder that was used, and recognized
 			a := s.do("PUT", streamURL, bytes.NewReader(encoded), "Content-Encoding", encoding)
 			if a.status != 204 || a.header.Get("X-Log-Next-Sequence") != "5001" {
 				t.Errorf("%s: %d %s, next %s", encoding, a.status, a.body, a.header.Get("X-Log-Next-Sequence"))
@@ -148,7 +148,7 @@ func TestBodiesInFlightShareABudget(t *testing.T) {
 	body := bytes.Repeat([]byte(" "), 8<<20)
 	a, err := s.try("PUT", streamURL, bytes.NewReader(body))
 	if err == nil && (a.status != 503 || a.header.Get("Retry-After") != "3") {
-		t.Errorf("no room: %d %s, retry after %q", a.status, a.body, a.header.Get("Retry-After"))
+		t.Errorf("no capacity: %d %s, retry after %q", a.status, a.body, a.header.Get("Retry-After"))
 	}
 	s.must(204, "PUT", streamURL, `[{"out":"small bodies pass"}]`)
 }
@@ -247,7 +247,7 @@ func (d *discard) Header() http.Header         { return d.header }
 func (d *discard) WriteHeader(status int)      { d.status = status }
 func (d *discard) Write(b []byte) (int, error) { return len(b), nil }
 
-// hundred is a batch of lines without positions, so that none is recognised.
+// hundred is a batch of lines without positions, so that none is recognized.
 func hundred() []byte {
 	var b bytes.Buffer
 	for i := range 100 {

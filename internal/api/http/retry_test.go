@@ -19,7 +19,7 @@ type aClient struct {
 	route string // empty: PUT /stream
 	batch string
 	// next is the batch in which it sends the same text again, at the earliest.
-	// Empty: the same bytes, which therefore cannot be told from a retry.
+	// Empty: the same bytes, which therefore cannot be distinguished from a retry.
 	next string
 }
 
@@ -77,7 +77,7 @@ var clients = []aClient{
 
 // A client sends the identical batch again if it saw no answer, and also if it
 // has the same text to send again. The first is stored once, but the second as
-// often as it comes. Where they cannot be told apart, nothing is dropped.
+// often as it comes. If they cannot be distinguished, nothing is dropped.
 func TestClientsAndTheirRetries(t *testing.T) {
 	for engine, config := range map[string]stream.Config{"disk": {Dir: t.TempDir()}, "memory": {}} {
 		s := startServerOver(t, config, httpapi.Config{})

@@ -339,7 +339,7 @@ func memory() int64 {
 	return int64(m.HeapAlloc + m.StackInuse)
 }
 
-// raceEnabled tells by the settings of the build whether the race detector
+// raceEnabled reports from the settings of the build whether the race detector
 // is on: it makes everything larger.
 func raceEnabled() bool {
 	info, ok := debug.ReadBuildInfo()

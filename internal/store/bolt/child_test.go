@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run())
 	}
 	parts := map[string]func(args []string) error{
-		"upload for ever": childUploads,
+		"upload forever": childUploads,
 		"pass through":    childPassesThrough,
 		"read all":        childReadsAll,
 	}

@@ -36,7 +36,7 @@ func TestKillDuringAnUploadLeavesTheOldBlobAndNoFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 3 {
-		cmd, out := child(t, "upload for ever", path)
+		cmd, out := child(t, "upload forever", path)
 		for range 3 {
 			if !out.Scan() {
 				t.Fatal("the child ended on its own")

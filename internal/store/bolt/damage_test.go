@@ -176,7 +176,7 @@ func TestADamagedChunkIsNamedAndNotServed(t *testing.T) {
 		t.Fatal(err)
 	}
 	mustHold(t, s, storetest.ID("acc", "neighbour"), content)
-	// Storing anew is the way out.
+	// Storing it again is the remedy.
 	put(t, s, crashID, content)
 	mustHold(t, s, crashID, content)
 }

@@ -237,7 +237,7 @@ func ended(t *testing.T, c logs.Cursor, errs ...error) {
 	}
 }
 
-// Readers that leave while Redis is away are not counted for ever.
+// Readers that leave while Redis is away are not counted forever.
 func TestReadersThatLeaveWhileRedisIsAwayAreForgotten(t *testing.T) {
 	s := redistest.Start(t)
 	n := newNodes(t, 1, redis.Config{Addresses: []string{s.Addr}, Logger: slog.New(slog.DiscardHandler)})[0]

@@ -52,7 +52,7 @@ func testOpen(t *testing.T, b Backend) {
 		e.contents(t, id("a"), after)
 	})
 
-	t.Run("truncate forgets the batches it would recognise", func(t *testing.T) {
+	t.Run("truncate forgets the batches it would recognize", func(t *testing.T) {
 		e, w := start(t, b), Writer{Name: "w"}
 		e.open(t, id("a"))
 		lines := w.Lines(3)
@@ -85,7 +85,7 @@ func testOpen(t *testing.T, b Backend) {
 		e.append(t, id("a"), logs.Lines{}, 1)
 	})
 
-	t.Run("a name that was deleted starts anew", func(t *testing.T) {
+	t.Run("a name that was deleted starts again", func(t *testing.T) {
 		e, w := start(t, b), Writer{Name: "w"}
 		lines := w.Lines(2)
 		for range 3 {

@@ -102,7 +102,7 @@ func resumeFrom(c *Call) (from service.From, err error) {
 			continue
 		}
 		// What is no position is none: the reader gets the log from its start. A
-		// browser would give up for ever on an error.
+		// browser would give up forever on an error.
 		from.Position, _ = logservice.ParsePosition(given.value)
 		if attempt > 0 && from.Attempt != attempt && strings.Contains(given.value, "-") {
 			from.Sequence = 0 // of another attempt
