@@ -223,7 +223,7 @@ func (p *printer) appendRaw(e *entry) {
 	if !p.inRow {
 		p.buf = p.appendPrefix(p.buf, &e.line)
 	}
-	p.buf = p.written.line(p.buf, &e.line)
+	p.buf = p.written.row(p.buf, append(e.JSON[:len(e.JSON):len(e.JSON)], '\n'))
 	p.inRow = !bytes.HasSuffix(p.buf, []byte("\n"))
 }
 

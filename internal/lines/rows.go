@@ -12,7 +12,7 @@ import (
 //
 //   - a row with one JSON object, and white space around it, is that object,
 //     unchanged. If it has no "out", it is a program's own JSON, and shown as it is;
-//     with white space around it, it is text.
+//     with white space around it, or without a line break, it is text.
 //   - every other row, blank ones included, is a line with that text: what is no
 //     JSON, several objects, a part of an object, null, numbers, arrays.
 
@@ -55,8 +55,8 @@ func Rows(chunk []byte, target int, o TextOptions) (b logs.Lines, n int, err err
 		end := n + lineEnd(chunk[n:])
 		row := chunk[n:end]
 		s, start, ok := rowObject(row)
-		if ok && s.out == 0 { // any white space is shown, too
-			ok = start == 0 && (s.end == len(row) || row[s.end] == '\n')
+		if ok && s.out == 0 { // its white space is shown, too
+			ok = start == 0 && s.end < len(row) && row[s.end] == '\n'
 		}
 		if ok {
 			w.body = row

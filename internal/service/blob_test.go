@@ -34,7 +34,7 @@ func (r *rig) add(id logservice.ID, body string) {
 
 func TestAnUploadIsKeptByteForByte(t *testing.T) {
 	r := newRig(t)
-	body := "{\"a\":1}\r\nplain \xff text\n\n{\"b\":2}"
+	body := "{\"out\":1}\r\nplain \xff text\n\n{\"out\":2}"
 	r.put(id, body)
 	c := r.wantContent(id, []byte(body))
 	if c.Archive || c.Modified.IsZero() {
@@ -45,7 +45,7 @@ func TestAnUploadIsKeptByteForByte(t *testing.T) {
 	r.must(err)
 	defer cur.Close()
 	data, next := drain(t, cur, 2)
-	if state != logservice.StateArchived || next != 5 || bytes.Count(data, []byte("\n")) != 3 || !bytes.HasSuffix(data, []byte("{\"b\":2}\n")) {
+	if state != logservice.StateArchived || next != 5 || bytes.Count(data, []byte("\n")) != 3 || !bytes.HasSuffix(data, []byte("{\"out\":2}\n")) {
 		t.Errorf("%s, next %d: %s", state, next, data)
 	}
 	broken := errors.New("broken")
