@@ -203,3 +203,31 @@ func TestACloseShowsTheLossOfTheLastLines(t *testing.T) {
 	}
 	mustEqual(t, e, "next", 1)
 }
+
+func TestALogOpenedAgainIsTheNewOneIfItsDeletionIsLost(t *testing.T) {
+	d := newDisk()
+	e := openOn(t, d, 64<<10)
+	mustOpen(t, e, "k")
+	mustAppend(t, e, "k", 1, 3)
+	if err := e.Delete(t.Context(), id("k")); err != nil {
+		t.Fatal(err)
+	}
+	mustOpen(t, e, "k")
+	mustAppend(t, e, "k", 1, 2)
+	d = d.crash(rand.New(rand.NewPCG(1, 1))) // before a roster, if that is not late
+	_ = e.Stop()
+	f := d.safe[segmentName(1)]
+	for at := range f.safe {
+		if r, ok := parseRecord(f.safe[at:]); ok && r.kind == kindDelete {
+			f.safe[at+9] ^= 1 // the record is lost
+		}
+	}
+	e = openOn(t, d, 64<<10)
+	defer e.Stop()
+	if got, lost, next := readAll(t, e, "k"); lost != 0 || next != 3 || got != string(lines("k", 1, 2).Data) {
+		t.Errorf("the log has %q, %d lines are lost, the next sequence is %d", got, lost, next)
+	}
+	if live := e.live.Load(); live > int64(2*recordHeader+len(lines("k", 1, 3).Data)) {
+		t.Errorf("%d bytes count as live: the old lines do, too", live)
+	}
+}

@@ -14,6 +14,7 @@ type replay struct {
 	e       *Engine
 	w       *wal
 	streams map[uint64]*stream
+	all     []*stream                 // the same: to visit them in the order of a map takes three times as long
 	partial map[uint64]batches.Append // appends with more records to come
 	group   uint64                    // number of the next group
 	buf     []byte                    // one segment

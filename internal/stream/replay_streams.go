@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -30,6 +31,7 @@ func (r *replay) stream(num uint64) *stream {
 	if s == nil {
 		s = &stream{num: num, eng: r.e, attempt: 1, first: 1, next: 1, end: 1}
 		r.streams[num] = s
+		r.all = append(r.all, s)
 		r.e.lastNum.Store(max(r.e.lastNum.Load(), num))
 	}
 	return s
@@ -104,36 +106,45 @@ func (r *replay) applyListed(seg *segment, x rosterEntry) {
 
 // settle adds the live streams to the engine.
 func (r *replay) settle() {
-	live := 0
-	for _, s := range r.streams {
-		if !s.deleted {
-			live++
-		}
-	}
-	r.e.streams = make(map[logservice.ID]*stream, live)
-	for _, s := range r.streams {
+	slices.SortFunc(r.all, func(a, b *stream) int { return cmp.Compare(a.num, b.num) })
+	live, now := 0, r.e.clock()
+	for _, s := range r.all {
 		s.mu.Lock()
 		if s.id.Key == "" && !s.deleted {
 			r.markNameless(s)
 		}
-		s.next, s.closing, s.deleting = s.end, s.closed, s.deleted
-		s.last = r.e.clock()
-		if other := r.e.streams[s.id]; other != nil && other.num > s.num {
-			s.deleted = true // opened again later: its deletion was lost to damage
-		} else if other != nil {
-			other.mu.Lock()
-			other.deleted = true
-			other.drop()
-			other.mu.Unlock()
+		s.next, s.closing, s.deleting, s.last = s.end, s.closed, s.deleted, now
+		if s.ttl <= 0 {
+			s.ttl = logservice.DefaultTTL
 		}
 		if !s.deleted {
-			r.e.streams[s.id] = s
-			if s.ttl <= 0 {
-				s.ttl = logservice.DefaultTTL
-			}
+			live++
 		} else if !s.gone.Load() {
 			s.drop()
 		}
+		s.mu.Unlock()
+	}
+	r.e.streams = make(map[logservice.ID]*stream, live)
+	for _, s := range r.all {
+		if !s.deleted {
+			r.e.streams[s.id] = s
+		}
+	}
+	if len(r.e.streams) < live {
+		r.dropReplaced()
+	}
+}
+
+// dropReplaced drops the streams whose log was opened again later: their
+// deletion was lost to damage.
+func (r *replay) dropReplaced() {
+	for _, s := range r.all {
+		if s.deleted || r.e.streams[s.id] == s {
+			continue
+		}
+		s.mu.Lock()
+		s.deleted = true
+		s.drop()
 		s.mu.Unlock()
 	}
 }
@@ -161,7 +172,7 @@ func (r *replay) markNameless(s *stream) {
 // shown, and continues in the last segment if that is intact.
 func (r *replay) finish() {
 	w := r.w
-	for _, s := range r.streams {
+	for _, s := range r.all {
 		if s.unlisted {
 			w.roster.changed = append(w.roster.changed, s)
 		}

@@ -195,18 +195,20 @@ func (s *stream) name() string {
 
 // setName sets what name says.
 func (s *stream) setName(name string) {
-	parts := strings.SplitN(name, "\x00", 4)
-	if len(parts) < 2 {
+	account, rest, _ := strings.Cut(name, "\x00")
+	key, rest, later := strings.Cut(rest, "\x00")
+	if key == "" {
 		return
 	}
-	s.id = logservice.ID{Account: parts[0], Key: logservice.Key(parts[1])}
-	if len(parts) < 4 {
+	s.id = logservice.ID{Account: account, Key: logservice.Key(key)}
+	if !later {
 		return
 	}
-	if n, err := strconv.ParseUint(parts[2], 10, 32); err == nil && n > 0 {
+	attempt, first, _ := strings.Cut(rest, "\x00")
+	if n, err := strconv.ParseUint(attempt, 10, 32); err == nil && n > 0 {
 		s.attempt = uint32(n)
 	}
-	if n, err := strconv.ParseInt(parts[3], 10, 64); err == nil && n > 0 {
+	if n, err := strconv.ParseInt(first, 10, 64); err == nil && n > 0 {
 		s.first = n
 	}
 }
