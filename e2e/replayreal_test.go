@@ -4,11 +4,15 @@ import (
 	"archive/zip"
 	"encoding/json"
 	"fmt"
+	"io"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/harness/log-service/internal/config"
+	"github.com/harness/log-service/internal/proctest"
 	"github.com/harness/log-service/internal/store/s3/s3test"
 	"github.com/harness/log-service/internal/stream/redis/redistest"
 )
@@ -35,6 +39,9 @@ func TestWhatRealClientsSend(t *testing.T) {
 				"errors for the original Go client":        (*replay).originalErrors,
 				"odd positions and slashes":                (*replay).oddRequests,
 				"the rest of a block of a Drone runner":    (*replay).droneBlocks,
+				"a pipe into curl":                         (*replay).curlPipe,
+				"bodies of curl, Windows and JavaScript":   (*replay).oddBodies,
+				"behind a path":                            (*replay).behindAPath,
 			} {
 				t.Run(name, func(t *testing.T) { test(&replay{t, r.addr, r.clock}) })
 			}
@@ -65,7 +72,7 @@ func (r *replay) commandUnits() {
 		t.Errorf("listed %q, want %q", got, want)
 	}
 	r.must(noContent, noContent, goRequest("DELETE", "/stream?accountID=acc&key="+step+"&prefix=true&snapshot=true", token, ""))
-	if got, want := listed(""), slices.Sorted(slices.Values(beside)); !slices.Equal(got, want) {
+	if got, want := listed("accountId:acc"), slices.Sorted(slices.Values(beside)); !slices.Equal(got, want) {
 		t.Errorf("left open %q, want %q", got, want)
 	}
 	for _, key := range beside {
@@ -209,5 +216,112 @@ func (r *replay) droneBlocks() {
 	blob := r.send(goRequest("GET", "/blob?accountID=acc&key=drone/step/9", token, "")).body
 	if strings.Count(blob, "\n") != 3 || strings.Contains(blob, `"out":""`) {
 		t.Errorf("stored %q", blob)
+	}
+}
+
+// What is piped into curl is stored as it comes: readers see it while the program
+// still runs.
+func (r *replay) curlPipe() {
+	t, token := r.t, r.token()
+	curl := proctest.Program(t, "curl", "curl")
+	stream := "/stream?accountID=acc&key=curl/pipe"
+	r.must(noContent, noContent, goRequest("POST", stream, token, ""))
+	cmd := exec.CommandContext(t.Context(), curl, "-sS", "--fail-with-body", "-T", "-", "-H", "Content-Type: text/plain", "-H", "X-Harness-Token: "+token, "http://"+r.addr+stream)
+	out, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []string{"compiling", "testing", "no line break at the end"} {
+		end := "\n"
+		if strings.HasPrefix(row, "no ") {
+			end = ""
+		}
+		if _, err := io.WriteString(out, row+end); err != nil {
+			t.Fatal(err)
+		}
+		if end != "" {
+			r.await(token, stream, `"out":"`+row+`\n"`)
+		}
+	}
+	_ = out.Close()
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("curl: %v", err)
+	}
+	r.await(token, stream, `"out":"no line break at the end"`)
+}
+
+// await waits until a tail of what exists contains text.
+func (r *replay) await(token, stream, text string) {
+	r.t.Helper()
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(retryPause) {
+		tail := r.send(goRequest("GET", stream+"&follow=false", token, "")).body
+		if strings.Contains(tail, text) {
+			return
+		}
+		if time.Now().After(deadline) {
+			r.t.Fatalf("no %s in %s", text, tail)
+		}
+	}
+}
+
+func (r *replay) oddBodies() {
+	t, token := r.t, r.token()
+	stream := "/stream?accountID=acc&key=bodies"
+	r.must(noContent, noContent, goRequest("POST", stream, token, ""))
+	typed := func(kind, body string) string {
+		return strings.Replace(goRequest("PUT", stream, token, body), "Accept-Encoding", "Content-Type: "+kind+"\r\nAccept-Encoding", 1)
+	}
+	want := ""
+	for _, c := range []struct{ request, line string }{
+		{goRequest("PUT", stream, token, "\xef\xbb\xbf"+`[{"pos":0,"out":"array"}]`), `{"pos":0,"out":"array"}`},
+		{typed("application/ndjson", "\xef\xbb\xbf"+`{"pos":1,"out":"rows"}`+"\r\n"), `{"pos":1,"out":"rows"}`},
+		{typed("application/jsonl", `{"pos":2,"out":"rows"}`), `{"pos":2,"out":"rows"}`},
+		{goRequest("PUT", stream, token, `[{"pos":3,"out":"half an emoji \ud83d, and one \ud83d\ude00"}]`), `{"pos":3,"out":"half an emoji \ufffd, and one \ud83d\ude00"}`},
+	} {
+		if a := r.send(c.request); a.first != "HTTP/1.1 "+noContent {
+			t.Errorf("%q: %s%s", c.request, a.head, a.body)
+		}
+		want += c.line + "\n"
+	}
+	if a := r.send(typed("text/plain", "\xef\xbb\xbftext\n")); a.first != "HTTP/1.1 "+noContent {
+		t.Errorf("%s%s", a.head, a.body)
+	}
+	a := r.send(typed("application/x-www-form-urlencoded", "hello"))
+	if a.first != "HTTP/1.1 400 Bad Request" || !strings.Contains(a.body, "Content-Type: text/plain") {
+		t.Errorf("curl --data-binary hello: %s%s", a.head, a.body)
+	}
+	r.must(noContent, notFound, goRequest("DELETE", stream, token, ""))
+	blob := r.send(goRequest("GET", "/blob?accountID=acc&key=bodies", token, "")).body
+	if rest, ok := strings.CutPrefix(blob, want); !ok || !strings.HasPrefix(rest, `{"level":"info","pos":4,"out":"text\n",`) {
+		t.Errorf("stored\n%swant\n%s", blob, want)
+	}
+}
+
+// A proxy adds /gateway/log-service, and removes it from requests.
+func (r *replay) behindAPath() {
+	t, token := r.t, r.token()
+	behind := func(request string) string {
+		return strings.Replace(request, "Accept-Encoding", "X-Forwarded-Prefix: /gateway/log-service\r\nX-Forwarded-Proto: https\r\nAccept-Encoding", 1)
+	}
+	var made struct{ Link string }
+	for _, target := range []string{"/blob/link/upload?accountID=acc&key=behind/a", "/blob/link/download?accountID=acc&key=behind/a", "/blob/download?accountID=acc&prefix=behind"} {
+		if err := json.Unmarshal([]byte(r.must(ok, ok, behind(goRequest("POST", target, token, ""))).body), &made); err != nil {
+			t.Fatal(err)
+		}
+		path, ours := strings.CutPrefix(made.Link, "https://logs:8079/gateway/log-service/")
+		if !ours {
+			if !strings.HasPrefix(target, "/blob/link/download") || strings.Contains(made.Link, "logs:8079") { // a bucket has links of its own
+				t.Errorf("%s: %s", target, made.Link)
+			}
+			continue
+		}
+		request := goRequest("GET", "/"+path, "", "")
+		if strings.HasPrefix(path, "link/upload") {
+			request = goRequest("PUT", "/"+path, "", `{"out":"x"}`+"\n")
+		}
+		r.must(ok, ok, request)
 	}
 }

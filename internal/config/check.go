@@ -69,6 +69,8 @@ func (c *Config) checkRest() error {
 	switch {
 	case c.Proto != "http" && c.Host == "" && c.TLSCert == "":
 		return invalid("HTTP_PROTO", c.Proto, "the scheme of links has no effect without their host: also set LOG_SERVICE_HTTP_HOST", "")
+	case c.Public.BaseURL != "" && c.Host != "":
+		return invalid("HTTP_HOST", c.Host, "links have the address in LOG_SERVICE_BASE_URL", "leave one of the two unset")
 	case c.Retention > 0 && c.S3.Bucket != "":
 		return invalid("RETENTION", c.Retention.String(), "in a bucket, how long logs are kept is a lifecycle rule of the bucket",
 			"leave it unset and make the rule, see docs/storage.md")

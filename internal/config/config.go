@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/harness/log-service/internal/api/http/public"
 	"github.com/harness/log-service/internal/auth"
 	"github.com/harness/log-service/internal/setting"
 	"github.com/harness/log-service/internal/store/s3"
@@ -27,6 +28,7 @@ type Config struct {
 	TLSCert, TLSKey, TLSClientCA string
 	StopDelay                    time.Duration
 	Proto, Host                  string // of links
+	Public                       public.Config
 
 	Debug, Trace bool
 
@@ -56,7 +58,7 @@ type Group struct {
 // Groups returns every setting, in the order of docs/configuration.md.
 func (c *Config) Groups() []Group {
 	return []Group{
-		{"Listeners", c.listeners()},
+		{"Listeners", append(c.listeners(), c.Public.Settings()...)},
 		{"Authentication", append(c.Auth.Settings(), c.disableAuth())},
 		{"Storage", c.storage()},
 		{"Bucket", append(c.S3.Settings(), c.archiveCompression())},

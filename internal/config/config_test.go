@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,7 +12,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/harness/log-service/internal/api/http/public"
 	"github.com/harness/log-service/internal/auth"
 	"github.com/harness/log-service/internal/config"
 	"github.com/harness/log-service/internal/setting"
@@ -33,7 +36,7 @@ func TestNothingSetIsTheDefault(t *testing.T) {
 		if err != nil || len(warnings) != 0 {
 			t.Fatalf("%q: %v, warnings %q", kv, err, warnings)
 		}
-		if diff := cmp.Diff(config.Default(), c); diff != "" {
+		if diff := cmp.Diff(config.Default(), c, cmpopts.EquateComparable(netip.Prefix{})); diff != "" {
 			t.Errorf("%q: not the default:\n%s", kv, diff)
 		}
 		if !c.Loopback() {
@@ -44,7 +47,7 @@ func TestNothingSetIsTheDefault(t *testing.T) {
 
 func TestEverySettingReachesItsField(t *testing.T) {
 	c, warnings, err := load(t,
-		"LOG_SERVICE_HTTP_BIND=:9000", "LOG_SERVICE_HTTP_PROTO=https", "LOG_SERVICE_HTTP_HOST=logs.example.com:8443",
+		"LOG_SERVICE_HTTP_BIND=:9000", "LOG_SERVICE_HTTP_PROTO=https", "LOG_SERVICE_HTTP_HOST=logs.example.com:8443", "LOG_SERVICE_TRUSTED_PROXIES=10.0.0.0/8",
 		"LOG_SERVICE_DISABLE_AUTH=true", "LOG_SERVICE_DATA=/var/lib/logs", "LOG_SERVICE_STREAM=memory",
 		"LOG_SERVICE_MEMORY=1GiB", "LOG_SERVICE_MAX_LINE=64Ki", "LOG_SERVICE_MAX_BODY=8MB", "LOG_SERVICE_MAX_UPLOAD=1GiB",
 		"LOG_SERVICE_ACCOUNT_MAX_STREAMS=5", "LOG_SERVICE_ACCOUNT_MAX_TAILS=0", "LOG_SERVICE_ACCOUNT_MAX_RATE=2MiB", "LOG_SERVICE_ACCOUNT_MAX_STORED=3GiB",
@@ -59,7 +62,7 @@ func TestEverySettingReachesItsField(t *testing.T) {
 		t.Fatal(err, warnings)
 	}
 	want := config.Config{
-		Bind: ":9000", AdminBind: "127.0.0.1:8077", StopDelay: 5 * time.Second, GRPCBind: ":9001", TLSCert: "c.pem", TLSKey: "k.pem", TLSClientCA: "a.pem", Proto: "https", Host: "logs.example.com:8443", DisableAuth: true,
+		Bind: ":9000", AdminBind: "127.0.0.1:8077", StopDelay: 5 * time.Second, GRPCBind: ":9001", TLSCert: "c.pem", TLSKey: "k.pem", TLSClientCA: "a.pem", Proto: "https", Host: "logs.example.com:8443", Public: public.Config{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}, DisableAuth: true,
 		Data: "/var/lib/logs", BoltPath: filepath.Join("/var/lib/logs", "blobs.db"), Stream: config.StreamMemory, Redis: config.Default().Redis,
 		Memory: 1 << 30, MaxLine: 64 << 10, MaxBody: 8e6, MaxUpload: 1 << 30,
 		AccountStreams: 5, AccountRate: 2 << 20, AccountStored: 3 << 30, Debug: true, Trace: true,
@@ -73,7 +76,7 @@ func TestEverySettingReachesItsField(t *testing.T) {
 			},
 		},
 	}
-	if diff := cmp.Diff(want, c); diff != "" {
+	if diff := cmp.Diff(want, c, cmpopts.EquateComparable(netip.Prefix{})); diff != "" {
 		t.Error(diff)
 	}
 	c, _, err = load(t, "LOG_SERVICE_BOLT_PATH=/fast/blobs.db")
@@ -113,6 +116,9 @@ func TestAnInvalidValueIsReportedWithNameValueAndRule(t *testing.T) {
 		{[]string{"LOG_SERVICE_STOP_DELAY=1m"}, []string{"LOG_SERVICE_STOP_DELAY", `"1m"`, "0s to 8s"}},
 		{[]string{"LOG_SERVICE_HTTP_PROTO=ftp"}, []string{"LOG_SERVICE_HTTP_PROTO", `"ftp"`, "http or https"}},
 		{[]string{"LOG_SERVICE_HTTP_PROTO=https"}, []string{"LOG_SERVICE_HTTP_PROTO", "LOG_SERVICE_HTTP_HOST"}},
+		{[]string{"LOG_SERVICE_BASE_URL=ci.example.com"}, []string{"LOG_SERVICE_BASE_URL", "scheme://host"}},
+		{[]string{"LOG_SERVICE_BASE_URL=https://ci.example.com/x", "LOG_SERVICE_HTTP_HOST=logs"}, []string{"LOG_SERVICE_HTTP_HOST", "LOG_SERVICE_BASE_URL"}},
+		{[]string{"LOG_SERVICE_TRUSTED_PROXIES=all"}, []string{"LOG_SERVICE_TRUSTED_PROXIES", `"all"`, "loopback"}},
 		{[]string{"LOG_SERVICE_HTTP_HOST=https://logs"}, []string{"host or host:port", "HTTP_PROTO"}},
 		{[]string{"LOG_SERVICE_DISABLE_AUTH=yes"}, []string{"LOG_SERVICE_DISABLE_AUTH", `"yes"`, "true or false"}},
 		{[]string{"LOG_SERVICE_STREAM=nats"}, []string{"disk or memory or redis"}},

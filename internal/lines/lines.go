@@ -1,6 +1,7 @@
 package lines
 
 import (
+	"bytes"
 	"unicode/utf8"
 
 	logservice "github.com/harness/log-service"
@@ -27,7 +28,7 @@ func Counted(body []byte, maxLine int) (logs.Lines, error) {
 }
 
 func array(body []byte, maxLine int, m marks) (logs.Lines, error) {
-	i := skipSpace(body, 0)
+	i := skipSpace(body, afterMark(body))
 	switch {
 	case i == len(body):
 		return logs.Lines{}, logservice.Invalidf("invalid JSON at byte %d: the body is empty: send an array of lines", i)
@@ -71,7 +72,7 @@ func array(body []byte, maxLine int, m marks) (logs.Lines, error) {
 // line break needs one spare byte of capacity; otherwise it is copied.
 // Everything else is as for Array.
 func NDJSON(body []byte, maxLine int) (logs.Lines, error) {
-	i := skipSpace(body, 0)
+	i := skipSpace(body, afterMark(body))
 	w := newWriter(body, i, maxLine, marks{})
 	for i < len(body) {
 		if body[i] != '{' {
@@ -122,8 +123,13 @@ func (w *writer) line(start int, s span, free int) error {
 	if s.breaks {
 		text, asSent = compact(text), false
 	}
-	if s.high && !utf8.Valid(text) {
-		text, asSent = appendValid(make([]byte, 0, len(text)+len(text)/4), text), false
+	if s.high {
+		if bytes.Contains(text, []byte(`\u`)) {
+			mendSurrogates(text)
+		}
+		if !utf8.Valid(text) {
+			text, asSent = appendValid(make([]byte, 0, len(text)+len(text)/4), text), false
+		}
 	}
 	if len(text) > w.maxLine {
 		text, asSent = cut(text, w.maxLine), false

@@ -48,7 +48,7 @@ func TestBodiesAndTheLinesTheyBecome(t *testing.T) {
 		{"every value", `[{"a":[true,false,null,-0,1.5e-3,"\u00e9\n",{},[]]}]`, `{"a":[true,false,null,-0,1.5e-3,"\u00e9\n",{},[]]}`, `{"a":[true,false,null,-0,1.5e-3,"\u00e9\n",{},[]]}` + "\n"},
 		{"UTF-8", `[{"é":"日本語"}]`, `{"é":"日本語"}`, "{\"é\":\"日本語\"}\n"},
 		{"not UTF-8", "[{\"a\":\"x\xffy\xc3\"},{}]", "{\"a\":\"x\xffy\xc3\"}\n{}", "{\"a\":\"x\uFFFDy\uFFFD\"}\n{}\n"},
-		{"lone surrogate", `[{"a":"\ud800"}]`, `{"a":"\ud800"}`, "{\"a\":\"\\ud800\"}\n"},
+		{"lone surrogate", `[{"a":"\ud800"}]`, `{"a":"\ud800"}`, "{\"a\":\"\\ufffd\"}\n"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			for form, parse := range map[string]func() (logs.Lines, error){

@@ -11,7 +11,7 @@ import (
 type span struct {
 	end    int  // offset after the closing brace
 	breaks bool // white space between tokens contains \n or \r
-	high   bool // bytes from 0x80 on may occur: check the UTF-8
+	high   bool // bytes from 0x80 on, or escapes of surrogates, may occur: check the UTF-8
 	// The offsets after the names of the top-level members "pos", "time" and "out",
 	// the last ones of that name; 0 if there is none, or if they were not wanted.
 	pos, time, out int
@@ -211,6 +211,9 @@ func stringEnd(b []byte, i int, high uint64) (int, uint64) {
 		if n == 0 {
 			return -1 - i, high
 		}
+		if n == len(`\uXXXX`) && isSurrogate(b[i:]) {
+			high |= highs
+		}
 		i += n
 	}
 }
@@ -227,7 +230,7 @@ func badString(b []byte, i int) error {
 }
 
 // escapeLen returns the length of the escape sequence that b starts with, or 0
-// if it is invalid. Any \uXXXX is valid: lone surrogates are kept as sent.
+// if it is invalid. Any \uXXXX is valid; see mendSurrogates.
 func escapeLen(b []byte) int {
 	if len(b) < 2 {
 		return 0

@@ -29,7 +29,7 @@ type TextOptions struct {
 // U+FFFD. The body is not changed. A retry cannot be recognized: position and
 // time are not the client's.
 func Text(body []byte, o TextOptions) (logs.Lines, error) {
-	if len(body) == 0 {
+	if body = body[afterMark(body):]; len(body) == 0 {
 		return logs.Lines{}, nil
 	}
 	size := TextSize(body, o)

@@ -194,6 +194,7 @@ func (s *Server) handlerConfig(c config.Config) httpapi.Config {
 		Logger:      s.log,
 		Auth:        s.auth,
 		QueryTokens: c.Auth.QueryTokens,
+		Public:      c.Public,
 		MaxLine:     int(c.MaxLine),
 		MaxBody:     c.MaxBody,
 
@@ -207,7 +208,7 @@ func (s *Server) handlerConfig(c config.Config) httpapi.Config {
 		Exposition: s.exposition(),
 	}
 	if c.Host != "" {
-		h.BaseURL = c.Proto + "://" + c.Host
+		h.Public.Origin = c.Proto + "://" + c.Host
 	}
 	return h
 }

@@ -17,6 +17,7 @@ import (
 
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/internal/api/admission"
+	"github.com/harness/log-service/internal/api/http/public"
 	"github.com/harness/log-service/internal/auth"
 	"github.com/harness/log-service/internal/service"
 )
@@ -34,10 +35,8 @@ type Config struct {
 	// QueryTokens accepts tokens in the query of requests that read.
 	QueryTokens bool
 
-	// BaseURL is the address of the server for links, scheme://host[:port]
-	// without a trailing slash. Empty: the address of the request that creates
-	// the link (Host, X-Forwarded-Proto).
-	BaseURL string
+	// Public is how clients reach the server, for the links that it creates.
+	Public public.Config
 	// MaxLine is the largest size in bytes of a line's JSON; longer lines are
 	// cut. Zero is logservice.DefaultMaxLineBytes.
 	MaxLine int
@@ -78,7 +77,7 @@ type API struct {
 	auth        *auth.Verifier
 	queryTokens bool
 	bodies      *bodies
-	base        string
+	public      public.Config
 	maxLine     int
 	upload      int64 // the largest
 	unready     <-chan struct{}
@@ -109,7 +108,7 @@ func New(c Config) *API {
 		auth:        c.Auth,
 		queryTokens: c.QueryTokens,
 		bodies:      newBodies(c.MaxBody, c.BodyMemory, c.Stall),
-		base:        c.BaseURL,
+		public:      c.Public,
 		maxLine:     c.MaxLine,
 		upload:      c.MaxUpload,
 		unready:     c.Unready,

@@ -47,20 +47,20 @@ func TestErrorsAndTheirAnswers(t *testing.T) {
 		body   string
 		log    string
 	}{
-		{logservice.Invalidf("key %q is bad", "k"), 400, `"error_msg":"key \"k\" is bad","code":400,"reason":"invalid"`, "DEBUG"},
-		{fmt.Errorf("append: %w", logservice.ErrStreamNotFound), 404, `"error_msg":"stream: not found","code":404,"reason":"stream_not_found"`, "DEBUG"},
-		{fmt.Errorf("get: %w", logservice.ErrBlobNotFound), 404, `"error_msg":"blob: not found","code":404,"reason":"blob_not_found"`, "DEBUG"},
-		{logservice.Errorf(logservice.ErrTooLarge, "too much"), 413, `"error_msg":"too much","code":413,"reason":"too_large"`, "DEBUG"},
-		{logservice.ErrForbidden, 403, `"error_msg":"operation not permitted","code":403,"reason":"forbidden"`, "DEBUG"},
-		{logservice.ErrUnauthorized, 400, `"code":400,"reason":"not_authenticated"`, "DEBUG"},
-		{logservice.Errorf(logservice.ErrConflict, "just written"), 409, `"error_msg":"just written","code":409,"reason":"conflict"`, "DEBUG"},
-		{fmt.Errorf("x: %w", &logservice.SequenceError{Offset: 9, Expected: 4}), 409, `"offset":9,"expected":4`, "DEBUG"},
-		{logservice.ErrUnsupported, 501, `"code":501,"reason":"unsupported"`, "DEBUG"},
+		{logservice.Invalidf("key %q is bad", "k"), 400, `"error_msg":"key \"k\" is bad","code":400,"reason":"invalid"`, "INFO"},
+		{fmt.Errorf("append: %w", logservice.ErrStreamNotFound), 404, `"error_msg":"stream: not found","code":404,"reason":"stream_not_found"`, "INFO"},
+		{fmt.Errorf("get: %w", logservice.ErrBlobNotFound), 404, `"error_msg":"blob: not found","code":404,"reason":"blob_not_found"`, "INFO"},
+		{logservice.Errorf(logservice.ErrTooLarge, "too much"), 413, `"error_msg":"too much","code":413,"reason":"too_large"`, "INFO"},
+		{logservice.ErrForbidden, 403, `"error_msg":"operation not permitted","code":403,"reason":"forbidden"`, "INFO"},
+		{logservice.ErrUnauthorized, 400, `"code":400,"reason":"not_authenticated"`, "INFO"},
+		{logservice.Errorf(logservice.ErrConflict, "just written"), 409, `"error_msg":"just written","code":409,"reason":"conflict"`, "INFO"},
+		{fmt.Errorf("x: %w", &logservice.SequenceError{Offset: 9, Expected: 4}), 409, `"offset":9,"expected":4`, "INFO"},
+		{logservice.ErrUnsupported, 501, `"code":501,"reason":"unsupported"`, "INFO"},
 		{&logservice.UnavailableError{Cause: secret, RetryAfter: 1500 * time.Millisecond}, 503, `"error_msg":"temporarily unavailable","code":503,"reason":"unavailable"`, "ERROR"},
 		{secret, 500, `"error_msg":"internal error","code":500,"reason":"internal"`, "ERROR"},
 		{fmt.Errorf("fetch: %w", context.DeadlineExceeded), 504, `"error_msg":"the deadline passed","code":504,"reason":"deadline_exceeded"`, "ERROR"},
 		{fmt.Errorf("fetch: %w", context.Canceled), 503, `"code":503,"reason":"unavailable"`, "ERROR"},
-		{NotFound("no", "yes"), 404, `"error_msg":"no","code":404,"reason":"not_found","hint":"yes"`, "DEBUG"},
+		{NotFound("no", "yes"), 404, `"error_msg":"no","code":404,"reason":"not_found","hint":"yes"`, "INFO"},
 	} {
 		resp, body, log := call(t, func(*Call) error { return tc.err }, "/?accountID=A&key=k&signature=hidden")
 		if resp.StatusCode != tc.status || !strings.Contains(body, tc.body) || strings.Contains(body, "password") {
@@ -121,22 +121,6 @@ func TestRangesOfALog(t *testing.T) {
 		}
 		if text != want {
 			t.Errorf("%q: %s, want %s", header, text, want)
-		}
-	}
-}
-
-func TestTheAddressOfLinks(t *testing.T) {
-	for _, tc := range []struct{ base, forwarded, want string }{
-		{"", "", "http://logs.example:8079"},
-		{"", "https", "https://logs.example:8079"},
-		{"", "HTTPS, http", "https://logs.example:8079"},
-		{"", "javascript", "http://logs.example:8079"},
-		{"https://public.example", "http", "https://public.example"},
-	} {
-		r := httptest.NewRequestWithContext(context.Background(), "POST", "http://logs.example:8079/", nil)
-		r.Header.Set("X-Forwarded-Proto", tc.forwarded)
-		if got := New(Config{BaseURL: tc.base}).baseURL(r); got != tc.want {
-			t.Errorf("%+v: %s", tc, got)
 		}
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
 
 	logservice "github.com/harness/log-service"
@@ -84,7 +83,7 @@ func (a *API) ownLink(r *http.Request, kind service.LinkKind, path string, id lo
 		"accountID": {l.ID.Account}, "key": {string(l.ID.Key)},
 		"expires": {strconv.FormatInt(l.Expires, 10)}, "signature": {l.Signature},
 	}
-	return a.baseURL(r) + path + "?" + q.Encode(), nil
+	return a.public.URL(r) + path + "?" + q.Encode(), nil
 }
 
 func linkTTL(c *Call) (time.Duration, error) {
@@ -97,26 +96,6 @@ func linkTTL(c *Call) (time.Duration, error) {
 		return 0, logservice.Invalidf("expires is %q: use a duration from 1s to %v, such as 30m", s, service.MaxLinkTTL)
 	}
 	return min(ttl, service.MaxLinkTTL), nil
-}
-
-// baseURL is how clients reach this server.
-func (a *API) baseURL(r *http.Request) string {
-	if a.base != "" {
-		return a.base
-	}
-	scheme := "http"
-	if r.TLS != nil {
-		scheme = "https"
-	}
-	// Each proxy in a chain appends: the first value is the client's.
-	first, _, _ := strings.Cut(r.Header.Get("X-Forwarded-Proto"), ",")
-	switch strings.ToLower(strings.TrimSpace(first)) {
-	case "https":
-		scheme = "https"
-	case "http":
-		scheme = "http"
-	}
-	return scheme + "://" + r.Host
 }
 
 // linked reads and verifies the link of a request.

@@ -1,7 +1,10 @@
 package endpoint
 
 import (
+	"bufio"
 	"errors"
+	"fmt"
+	"io"
 	"mime"
 	"net/http"
 	"strconv"
@@ -13,21 +16,29 @@ import (
 	"github.com/harness/log-service/internal/logs"
 )
 
-// Push appends the body to the open stream of id: a JSON array of lines
-// whatever its content type, or lines in the formats application/x-ndjson and
-// text/plain. The answer has the next sequence.
+// Push appends the body to the open stream of l: a JSON array of lines, or what
+// its content type names. The answer has the next sequence.
 func (a *API) Push(c *Call, l Log) error {
 	id := l.ID()
 	offset, err := c.Query.Sequence("offset", 1)
 	if err != nil {
 		return err
 	}
+	f := formatOf(c.Request)
+	if c.Request.ContentLength < 0 && c.Request.Header.Get("Content-Encoding") == "" {
+		if f != array {
+			return a.pushAsItComes(c, id, f, offset)
+		}
+		if err := a.beginsArray(c); err != nil {
+			return err
+		}
+	}
 	b, err := a.bodies.read(c, id.Account)
 	if err != nil {
 		return err
 	}
 	defer b.release()
-	batch, err := a.parse(c, id, &b, offset)
+	batch, err := a.parse(c, id, f, &b, offset)
 	if err != nil {
 		return err
 	}
@@ -36,18 +47,59 @@ func (a *API) Push(c *Call, l Log) error {
 	if err != nil {
 		return notOpen(err)
 	}
-	c.Header()[logservice.HeaderNextSequence] = []string{strconv.FormatInt(next, 10)}
+	c.nextSequence(next)
 	return c.NoContent()
 }
 
-func (a *API) parse(c *Call, id logservice.ID, b *body, offset int64) (logs.Lines, error) {
-	switch mediaType(c.Request) {
-	case "application/x-ndjson":
+func (c *Call) nextSequence(next int64) {
+	c.Header()[logservice.HeaderNextSequence] = []string{strconv.FormatInt(next, 10)}
+}
+
+func (a *API) parse(c *Call, id logservice.ID, f format, b *body, offset int64) (logs.Lines, error) {
+	switch f {
+	case jsonLines:
 		return lines.NDJSON(b.data, a.maxLine)
-	case "text/plain":
+	case text:
 		return a.parseText(c, id, b, offset)
 	}
-	return lines.Array(b.data, a.maxLine)
+	empty := len(b.data) == 0
+	batch, err := lines.Array(b.data, a.maxLine)
+	if errors.Is(err, logservice.ErrInvalid) && !empty {
+		err = noArray(err.Error())
+	}
+	return batch, err
+}
+
+// noArray refuses a body that is no array of lines, and names the content types
+// of other bodies. Clients such as curl send text under a type of their own.
+func noArray(msg string) error {
+	return &statusError{status: http.StatusBadRequest, reason: "invalid", msg: msg,
+		hint: "for text, send the header Content-Type: text/plain; for JSON lines, Content-Type: application/x-ndjson", cause: logservice.ErrInvalid}
+}
+
+// beginsArray refuses a body of unknown length that does not begin like an array:
+// its end may be far away.
+func (a *API) beginsArray(c *Call) error {
+	r := bufio.NewReaderSize(c.Request.Body, maxEmpty)
+	a.bodies.extend(http.NewResponseController(c.ResponseWriter))
+	c.Request.Body = struct {
+		io.Reader
+		io.Closer
+	}{r, c.Request.Body}
+	for n := 1; n <= maxEmpty; n++ {
+		head, err := r.Peek(n)
+		if err != nil {
+			return nil // reading the body reports it
+		}
+		switch first := head[n-1]; {
+		case strings.IndexByte(" \t\r\n\xef\xbb\xbf", first) >= 0:
+		case first == '[', first == 'n':
+			return nil
+		default:
+			return noArray(fmt.Sprintf("invalid JSON at byte %d: %q where '[' of an array of lines should be", n-1, first))
+		}
+	}
+	return nil
 }
 
 // parseText makes lines of plain text. Their positions continue those of the
@@ -85,9 +137,29 @@ func notOpen(err error) error {
 	return err
 }
 
-// mediaType is the content type without its parameters, lower case.
-func mediaType(r *http.Request) string {
-	s := r.Header.Get("Content-Type")
+// format is the form of a body with lines.
+type format uint8
+
+const (
+	array format = iota // a JSON array of lines, for every content type without a form of its own
+	jsonLines
+	text
+)
+
+// formatOf returns the form that the content type names.
+func formatOf(r *http.Request) format {
+	switch mediaType(r.Header.Get("Content-Type")) {
+	case "application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonl",
+		"application/jsonlines", "application/x-jsonlines", "application/json-lines":
+		return jsonLines
+	case "text/plain":
+		return text
+	}
+	return array
+}
+
+// mediaType is a content type without its parameters, lower case.
+func mediaType(s string) string {
 	switch s {
 	case "", "application/json", "application/x-ndjson", "text/plain":
 		return s
