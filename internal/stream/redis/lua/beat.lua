@@ -1,14 +1,14 @@
 -- ARGV: '', now, node, number of the beat, whether the node may know when Redis
 -- was started, milliseconds for which it knows of an evicted canary
--- Each node leaves the number of its last heartbeat in every bucket, and gets the
--- one before: where that is missing, Redis has lost what was written since.
+-- Each node stores the number of its last heartbeat in every bucket, and gets the
+-- previous one: if that is missing, Redis has lost what was written since.
 -- The canary is never read or written, so a Redis that evicts keys evicts it
--- first; that one did is known to all nodes for a day. They write it down again
--- where Redis evicted that, too.
+-- first. All nodes know of an eviction for a day, and record it again if Redis
+-- evicted the record, too.
 allow_when_full()
 local beat = root .. 'beat:' .. ARGV[3]
 local before = redis.call('GET', beat)
--- One that comes late, over a connection of before, is not the last.
+-- One that arrives late, over an earlier connection, is not the last.
 redis.call('SET', beat, math.max(tonumber(before or 0), tonumber(ARGV[4])), 'EX', 3600)
 if ARGV[5] == '1' then
 	restarted()

@@ -1,8 +1,8 @@
 -- ARGV: '', now, most, lease, whether the node may know when Redis was started
--- Streams that somebody must see to: those closed and those past their time.
--- They are due again after the lease, whoever takes them now. None is for a
--- lease after a start of Redis: it may have read an old snapshot, with logs in it
--- that were archived and deleted since, and each node says first what it knows.
+-- Streams that need attention: closed ones, and those past their lifetime. They
+-- are due again after the lease, whoever takes them now. None is due for a lease
+-- after a start of Redis: it may have read an old snapshot, with logs that were
+-- archived and deleted since, and each node must first report what it knows.
 local since = ARGV[5] == '1' and restarted() or 0
 if since > 0 and now < since + tonumber(ARGV[4]) then
 	return {{}, {}}

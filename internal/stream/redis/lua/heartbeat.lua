@@ -1,7 +1,7 @@
 -- ARGV: '', '', node, longest step, leaving
--- The clock of the service, in milliseconds: Redis's time as it passes while a
--- node is alive, where a step too long or backwards counts as the longest or not
--- at all. So it stands still while no node runs, and no clock's jump moves it.
+-- The clock of the service, in milliseconds: it advances by Redis's time while a
+-- node is alive. Longer steps count as the longest one, steps backwards not at
+-- all. So it stops while no node runs, and jumps of a clock do not move it.
 local t = redis.call('TIME')
 local wall = t[1] * 1000 + math.floor(t[2] / 1000)
 local c = redis.call('HMGET', root .. 'clock', 'now', 'wall')

@@ -1,6 +1,6 @@
 -- ARGV: name, now, node, generation, holder that is dead or '', segment or ''
 -- Claims the offloading of a stream's oldest lines. A segment is named before it
--- is stored: so it is found, and removed, where its offloader dies.
+-- is stored: so it is found, and removed, if its offloader dies.
 local m = redis.call('HMGET', meta, 'g', 'p', 'v', 'm')
 local known = redis.call('HGETALL', key('q', ARGV[4]))
 if m[1] ~= ARGV[4] then

@@ -7,7 +7,7 @@ local function key(kind, gen)
 	return root .. kind .. ':' .. gen .. ':' .. name
 end
 
--- entry_id returns the ID of an entry: Lua on its own writes large numbers rounded.
+-- entry_id returns the ID of an entry: Lua itself rounds large numbers.
 local function entry_id(sequence, part)
 	return string.format('%.0f-%d', sequence, part)
 end

@@ -1,7 +1,7 @@
 -- ARGV: name, now, generation, done, nodes that live...
--- Reports whether a deleted stream has no readers and offloaders any more, and
--- with done removes the rest of it. Without it, those of a node that is not
--- known to be alive are reported apart: it may have started just now.
+-- Reports whether a deleted stream has no readers and offloaders any more; with
+-- done, removes the rest of it. Without done, those of a node that is not known
+-- to be alive are reported separately: it may have just started.
 local nodes = redis.call('HVALS', key('q', ARGV[3])) -- segment: node
 for _, r in ipairs(redis.call('HKEYS', key('f', ARGV[3]))) do -- node/follower
 	nodes[#nodes + 1] = string.match(r, '^[^/]+')

@@ -1,9 +1,9 @@
 -- ARGV: '', now, then of each stream: name, generation, state, how it was
 -- closed, the next sequence that a node acknowledged or showed
--- Compares what a node knows with what Redis has, and brings back what Redis
--- has lost: that a stream was deleted or closed, and that it was longer. The
+-- Compares what a node knows with Redis, and restores what Redis has lost: that
+-- a stream was deleted or closed, and that it was longer. The
 -- missing lines become a gap with the next append or the end, as a writer may
--- still have some of them. A stream that Redis does not have is left alone: it
+-- still have some of them. A stream that Redis does not have is skipped: it
 -- may have been deleted since. Returns for each: 0 unknown, 1 as it should be,
 -- 2 was longer, 3 closed again, 4 deleted again, 5 the same and to be reaped.
 allow_when_full()
