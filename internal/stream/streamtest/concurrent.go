@@ -93,8 +93,8 @@ func assemble(t tb, done []acked) []string {
 // after a burst, with slow and with waiting readers, and during appends.
 func testBurst(t *testing.T, b Backend) {
 	n := Scale(100, 1000, 20_000)
-	if b.Remote {
-		n = Scale(30, 200, 5000)
+	if b.Remote || b.Variant {
+		n = Scale(30, 100, 5000)
 	}
 	t.Run("burst, then close", func(t *testing.T) {
 		e := start(t, b)

@@ -30,6 +30,10 @@ type Backend struct {
 	// engine only in the tests of restarts, not in every sequence of calls.
 	SlowReopen bool
 
+	// Variant means that the engine runs the suite in another configuration too:
+	// the quick run repeats here less what is about chance.
+	Variant bool
+
 	// Remote means that a whole service is between the suite and the engine:
 	//   - Close also deletes the stream, there is no separate Delete;
 	//   - lines with pos and time are always subject to retry recognition;
