@@ -11,8 +11,8 @@ import (
 const MaxExchangeTTL = 24 * time.Hour
 
 // Exchange makes a token with the scope of an identity token, which often expires
-// after minutes while its job runs for hours. Other tokens cannot be
-// exchanged, because repeated exchanges would extend them forever. The error is
+// after minutes while its job runs for hours; it is revoked with that. Other tokens
+// cannot be exchanged, because repeated exchanges would extend them forever. The error is
 // logservice.ErrInvalid for those and for a ttl out of range, and
 // logservice.ErrUnsupported if there is no secret to sign with.
 func (v *Verifier) Exchange(g Grant, ttl time.Duration) (string, error) {
@@ -29,7 +29,7 @@ func (v *Verifier) Exchange(g Grant, ttl time.Duration) (string, error) {
 		return "", err
 	}
 	now := time.Now()
-	g.ID, g.Expires = "", now.Add(ttl)
+	g.ID, g.From, g.Expires = "", g.ID, now.Add(ttl)
 	token, _, err := s.Sign(g, now)
 	return token, err
 }

@@ -14,6 +14,7 @@ type Grant struct {
 	Verbs       Verbs
 	Expires     time.Time // zero for never
 	ID          string    // identifies the token in the list of revoked tokens
+	From        string    // the ID of the token that it was exchanged for; or empty
 	Identity    bool      // from an identity token; see Exchange
 }
 

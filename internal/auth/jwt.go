@@ -31,6 +31,7 @@ type claims struct {
 	AllAccounts bool     `json:"all_accounts,omitempty"`
 	Prefix      string   `json:"prefix,omitempty"`
 	Verbs       []string `json:"verbs"`
+	From        string   `json:"from,omitempty"` // see Grant
 }
 
 // grant checks the claims that the library does not check.
@@ -51,7 +52,7 @@ func (c *claims) grant() (g Grant, err error) {
 			return g, err
 		}
 	}
-	g = Grant{Account: c.Account, AllAccounts: c.AllAccounts, Prefix: logservice.Key(c.Prefix), Expires: c.ExpiresAt.Time, ID: c.ID}
+	g = Grant{Account: c.Account, AllAccounts: c.AllAccounts, Prefix: logservice.Key(c.Prefix), Expires: c.ExpiresAt.Time, ID: c.ID, From: c.From}
 	g.Verbs, err = verbsOf(c.Verbs)
 	return g, err
 }
@@ -102,6 +103,9 @@ func refusal(err error) error {
 	return refuse("the token is not valid")
 }
 
+// ErrRevoked is the error for a token that has been revoked.
+var ErrRevoked = refuse("the token has been revoked")
+
 var errExpired = refuse("the token has expired: get a new one")
 
 func refuse(format string, args ...any) error {
@@ -144,7 +148,7 @@ func (s *Signer) Sign(g Grant, now time.Time) (string, Grant, error) {
 			Issuer: Audience, Audience: jwt.ClaimStrings{Audience}, ID: g.ID,
 			IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(g.Expires),
 		},
-		Account: g.Account, AllAccounts: g.AllAccounts, Prefix: string(g.Prefix), Verbs: g.Verbs.Names(),
+		Account: g.Account, AllAccounts: g.AllAccounts, Prefix: string(g.Prefix), Verbs: g.Verbs.Names(), From: g.From,
 	}
 	if g.Expires.IsZero() {
 		c.ExpiresAt = nil

@@ -7,6 +7,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -63,12 +64,31 @@ func TestARevokedTokenIsRefused(t *testing.T) {
 	refused(t, v, "the same without padding", strings.TrimRight(cookie, "="), "revoked")
 	accepted(t, v, "another one", second)
 
-	write(strings.Repeat("x", 300) + "\n") // invalid: the previous content remains in force
-	await(t, "the broken list is noticed", func() bool {
-		refused(t, v, "while the list is broken", first, "revoked")
-		return strings.Contains(log.String(), "previous content stays in use")
-	})
-	refused(t, v, "after the list was found broken", first, "revoked")
+	// A line that is none does not keep the others from counting.
+	write(strings.Repeat("x", 300) + "\n" + g.ID + "\n")
+	await(t, "the bad line is reported", func() bool { return bad(first)() && strings.Contains(log.String(), "is no token id") })
+	refused(t, v, "after the bad line", first, "revoked")
+	await(t, "the account token is taken back", good(cookie))
+
+	// Without a list that can be read, the last one remains in force.
+	for what, lose := range map[string]func() error{
+		"missing":  func() error { return os.Rename(list, list+".away") },
+		"a folder": func() error { return errors.Join(os.Rename(list, list+".away"), os.Mkdir(list, 0o700)) },
+	} {
+		log.Reset()
+		if err := lose(); err != nil {
+			t.Fatal(err)
+		}
+		await(t, "it is noticed that the list is "+what, func() bool {
+			refused(t, v, "while the list is "+what, first, "revoked")
+			return strings.Contains(log.String(), "previous content stays in use")
+		})
+		refused(t, v, "after the list was found to be "+what, first, "revoked")
+		_ = os.Remove(list)
+		if err := os.Rename(list+".away", list); err != nil {
+			t.Fatal(err)
+		}
+	}
 	write("")
 	await(t, "taken back", good(first))
 }

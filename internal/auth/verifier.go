@@ -6,8 +6,10 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
+	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -41,6 +43,8 @@ type Verifier struct {
 	revoked *reload.Files[revokedSet]
 	oidc    *identities // nil if no issuer is trusted
 	known   *lru.Cache[[sha256.Size]byte, knownToken]
+	live    live
+	failed  *failures
 }
 
 // knownToken is a token that has been verified.
@@ -71,9 +75,11 @@ func New(c Config) (*Verifier, error) {
 	if c.RevokedTokens != "" {
 		lists = append(lists, c.RevokedTokens)
 	}
-	if v.revoked, err = reload.New(c.Logger, readRevoked, lists...); err != nil {
+	if v.revoked, err = reload.New(c.Logger, revokedReader(c.Logger), lists...); err != nil {
 		return nil, err
 	}
+	v.live = live{revoked: v.revoked, open: map[*liveUse]struct{}{}}
+	v.failed = newFailures()
 	if c.OIDC.Issuer != "" {
 		if v.oidc, err = newIdentities(c.OIDC, c.Logger); err != nil {
 			return nil, err
@@ -100,6 +106,12 @@ func (v *Verifier) readKeys(paths []string) (*keySet, error) {
 // message for its owner; ErrUnavailable if its issuer cannot be reached. No error
 // contains any part of the token.
 func (v *Verifier) Verify(ctx context.Context, token string) (Grant, error) {
+	return v.VerifyFrom(ctx, netip.Addr{}, token)
+}
+
+// VerifyFrom is like Verify, and limits how many invalid tokens a peer may have
+// verified: more are answered with ErrUnavailable. See Peer.
+func (v *Verifier) VerifyFrom(ctx context.Context, peer netip.Addr, token string) (Grant, error) {
 	switch {
 	case v == nil:
 		return Everything(), nil
@@ -114,15 +126,21 @@ func (v *Verifier) Verify(ctx context.Context, token string) (Grant, error) {
 	keys := v.keys.Get(now)
 	known, ok := v.known.Get(sum)
 	if !ok || known.keys != keys || !now.Before(known.until) {
+		if err := v.failed.check(peer, now); err != nil {
+			return Grant{}, err
+		}
 		g, err := v.verify(ctx, token, sum, keys, now)
+		if errors.Is(err, logservice.ErrForbidden) {
+			v.failed.count(peer, now)
+		}
 		if err != nil {
 			return Grant{}, err
 		}
 		known = remember(g, keys, now)
 		v.known.Add(sum, known)
 	}
-	if v.revoked.Get(now).has(known.grant.ID) {
-		return Grant{}, refuse("the token has been revoked")
+	if known.grant.in(v.revoked.Get(now)) {
+		return Grant{}, ErrRevoked
 	}
 	return known.grant, nil
 }

@@ -10,9 +10,12 @@ import (
 	"time"
 )
 
-// every is how often files are checked: what was replaced, such as a list of
+// Every is how often files are checked: what was replaced, such as a list of
 // revoked tokens, remains in force for up to this long.
-const every = time.Second
+const Every = time.Second
+
+// began is where the time of checks is measured from, on a clock that cannot jump.
+var began = time.Now()
 
 // Files is the parsed content of some files, reloaded when they change. The
 // first caller in each interval checks them. Nobody waits for it, and there is no
@@ -23,7 +26,7 @@ type Files[T any] struct {
 	log   *slog.Logger
 
 	value  atomic.Pointer[T]
-	next   atomic.Int64  // time of the next check, Unix nanoseconds
+	next   atomic.Int64  // time of the next check, in nanoseconds since began
 	seen   []fs.FileInfo // of value; owned by the caller that advanced next, like failed
 	failed []fs.FileInfo // that could not be parsed
 }
@@ -37,27 +40,30 @@ func New[T any](log *slog.Logger, parse func([]string) (*T, error), paths ...str
 		return nil, err
 	}
 	f.value.Store(v)
-	f.next.Store(time.Now().Add(every).UnixNano())
+	f.next.Store(int64(time.Since(began) + Every))
 	return f, nil
 }
 
 // Get returns the current content. If the files have become unreadable or
-// invalid, it keeps the previous content: they may be halfway through a change.
+// invalid, or one that was there is missing, it keeps the previous content: they may be halfway through a change.
 // It tries again at every check, and logs the error once.
 func (f *Files[T]) Get(now time.Time) *T {
 	next := f.next.Load()
-	if len(f.paths) == 0 || now.UnixNano() < next || !f.next.CompareAndSwap(next, int64(1<<63-1)) {
+	if len(f.paths) == 0 || int64(now.Sub(began)) < next || !f.next.CompareAndSwap(next, int64(1<<63-1)) {
 		return f.value.Load()
 	}
 	if seen := f.stat(); !same(seen, f.seen) {
 		f.reload(seen)
 	}
-	f.next.Store(now.Add(every).UnixNano())
+	f.next.Store(int64(now.Sub(began) + Every))
 	return f.value.Load()
 }
 
 func (f *Files[T]) reload(seen []fs.FileInfo) {
-	v, err := f.parse(f.paths)
+	v, err := (*T)(nil), f.lost(seen)
+	if err == nil {
+		v, err = f.parse(f.paths)
+	}
 	switch {
 	case err == nil:
 		f.value.Store(v)
@@ -68,6 +74,19 @@ func (f *Files[T]) reload(seen []fs.FileInfo) {
 		f.log.Error("cannot reload files; their previous content stays in use", "files", f.paths, "error", err)
 	}
 }
+
+// lost returns an error if a file that was there is missing.
+func (f *Files[T]) lost(seen []fs.FileInfo) error {
+	for i, path := range f.paths {
+		if seen[i] == nil && f.seen[i] != nil {
+			return &fs.PathError{Op: "open", Path: path, Err: fs.ErrNotExist}
+		}
+	}
+	return nil
+}
+
+// HasFiles reports whether there is anything that could change.
+func (f *Files[T]) HasFiles() bool { return len(f.paths) > 0 }
 
 // stat describes the files; nil for those that cannot be found.
 func (f *Files[T]) stat() []fs.FileInfo {

@@ -32,6 +32,7 @@ type Link struct {
 	Kind      LinkKind
 	ID        logservice.ID
 	Expires   int64  // Unix time in seconds
+	By        string // IDs of the token that it was made with, if it is of that kind
 	Signature string // URL-safe characters only
 }
 
@@ -44,7 +45,7 @@ type linkSigner struct {
 // SignLink makes a link that may be used for ttl: zero or less is
 // DefaultLinkTTL, more than MaxLinkTTL is cut to it. ErrUnsupported: the
 // service has no LinkKey. ErrLimit: an upload for an account that is full.
-func (s *linkSigner) SignLink(kind LinkKind, id logservice.ID, ttl time.Duration) (Link, error) {
+func (s *linkSigner) SignLink(kind LinkKind, id logservice.ID, ttl time.Duration, by string) (Link, error) {
 	if len(s.key) == 0 {
 		return Link{}, logservice.Errorf(logservice.ErrUnsupported, "this server creates no links: it has no key to sign them")
 	}
@@ -56,7 +57,7 @@ func (s *linkSigner) SignLink(kind LinkKind, id logservice.ID, ttl time.Duration
 	if ttl <= 0 {
 		ttl = DefaultLinkTTL
 	}
-	l := Link{Kind: kind, ID: id, Expires: time.Now().Add(min(ttl, MaxLinkTTL)).Unix()}
+	l := Link{Kind: kind, ID: id, Expires: time.Now().Add(min(ttl, MaxLinkTTL)).Unix(), By: by}
 	l.Signature = s.signature(l)
 	return l, nil
 }
@@ -80,7 +81,11 @@ func (s *linkSigner) VerifyLink(l Link) error {
 func (s *linkSigner) signature(l Link) string {
 	b := append([]byte("log-service link 1\x00"), byte(l.Kind))
 	b = binary.BigEndian.AppendUint64(b, uint64(l.Expires))
-	for _, text := range []string{l.ID.Account, string(l.ID.Key)} {
+	texts := []string{l.ID.Account, string(l.ID.Key)}
+	if l.By != "" {
+		texts = append(texts, l.By)
+	}
+	for _, text := range texts {
 		b = binary.BigEndian.AppendUint32(b, uint32(len(text)))
 		b = append(b, text...)
 	}

@@ -110,7 +110,7 @@ func TestLinksAllowOneThingForATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := service.New(service.Config{LinkKey: bytes.Repeat([]byte("k"), 32)})
 		a := logservice.ID{Account: "a", Key: "b/c"}
-		l, err := s.SignLink(service.LinkDownload, a, 0)
+		l, err := s.SignLink(service.LinkDownload, a, 0, "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -141,7 +141,7 @@ func TestLinksAllowOneThingForATime(t *testing.T) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
-		long, _ := s.SignLink(service.LinkZip, logservice.ID{Account: "a"}, 1000*time.Hour)
+		long, _ := s.SignLink(service.LinkZip, logservice.ID{Account: "a"}, 1000*time.Hour, "")
 		time.Sleep(service.DefaultLinkTTL)
 		if err := s.VerifyLink(l); !errors.Is(err, logservice.ErrForbidden) {
 			t.Error("expired:", err)
@@ -156,7 +156,7 @@ func TestLinksAllowOneThingForATime(t *testing.T) {
 		}
 	})
 	none := service.New(service.Config{})
-	if _, err := none.SignLink(service.LinkUpload, id, 0); !errors.Is(err, logservice.ErrUnsupported) {
+	if _, err := none.SignLink(service.LinkUpload, id, 0, ""); !errors.Is(err, logservice.ErrUnsupported) {
 		t.Error(err)
 	}
 	if err := none.VerifyLink(service.Link{Expires: 1 << 40}); !errors.Is(err, logservice.ErrForbidden) {

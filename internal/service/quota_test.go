@@ -165,9 +165,9 @@ func TestAnAccountKeepsAsMuchAsItMay(t *testing.T) {
 	_, err := r.Append(t.Context(), live, logs.Lines{Data: jsonLines(2, 1), Count: 1})
 	atLimit(t, err, "account full keeps as much as the 1000 bytes")
 	atLimit(t, r.PutBlob(t.Context(), full, strings.NewReader("x"), false), "delete some logs")
-	_, err = r.SignLink(service.LinkUpload, full, time.Hour)
+	_, err = r.SignLink(service.LinkUpload, full, time.Hour, "")
 	atLimit(t, err, "full")
-	if _, err := r.SignLink(service.LinkDownload, full, time.Hour); err != nil {
+	if _, err := r.SignLink(service.LinkDownload, full, time.Hour, ""); err != nil {
 		t.Error(err)
 	}
 	r.must(r.PutBlob(t.Context(), logservice.ID{Account: "other", Key: "k"}, strings.NewReader("x"), false))

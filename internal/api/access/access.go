@@ -31,7 +31,7 @@ func Identify(ctx context.Context, v *auth.Verifier, sent Credentials, needs aut
 	if err != nil {
 		return Caller{}, err
 	}
-	grant, err := v.Verify(ctx, token)
+	grant, err := v.VerifyFrom(ctx, auth.Peer(sent.Peer), token)
 	return Caller{grant, needs}, err
 }
 

@@ -14,6 +14,7 @@ const HeaderToken = "X-Harness-Token"
 // that has one counts: requests pass proxies and user interfaces that add
 // credentials of their own, such as the session of the Harness UI in Authorization.
 type Credentials struct {
+	Peer          string   // address of the sender; see auth.Peer
 	Header        []string // values of HeaderToken
 	Protocol      string   // where the caller's protocol has it
 	Authorization []string // values of that header: what is no token of ours is ignored

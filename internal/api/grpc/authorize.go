@@ -7,6 +7,7 @@ import (
 
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/reflection/grpc_reflection_v1"
 	"google.golang.org/grpc/reflection/grpc_reflection_v1alpha"
 
@@ -50,11 +51,18 @@ func callerOf(ctx context.Context) caller { return callOf(ctx).caller }
 
 // identify verifies the token of a call.
 func (s *Server) identify(ctx context.Context, h metadata.MD, needs auth.Verbs) (caller, error) {
-	c, err := access.Identify(ctx, s.auth, access.Credentials{Header: h[headerToken], Authorization: h["authorization"]}, needs)
+	c, err := access.Identify(ctx, s.auth, access.Credentials{Peer: peerOf(ctx), Header: h[headerToken], Authorization: h["authorization"]}, needs)
 	if errors.Is(err, logservice.ErrUnauthorized) {
 		err = logservice.Errorf(logservice.ErrUnauthorized, "no token: send it in the metadata, as authorization: Bearer TOKEN or as x-harness-token: TOKEN")
 	}
 	return caller{Caller: c}, err
+}
+
+func peerOf(ctx context.Context) string {
+	if p, ok := peer.FromContext(ctx); ok {
+		return p.Addr.String()
+	}
+	return ""
 }
 
 var headerToken = strings.ToLower(access.HeaderToken)

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/harness/log-service/internal/api"
+	"github.com/harness/log-service/internal/auth"
 )
 
 // unary runs a call whose message has arrived: it maps its error to a status,
@@ -141,6 +142,8 @@ func (s *Server) supervise(stream grpc.ServerStream, work func(send func(any) er
 		select {
 		case err := <-done:
 			return err
+		case <-callOf(stream.Context()).revoked:
+			return auth.ErrRevoked
 		case now := <-tick.C:
 			if at := since.Load(); at > 0 && now.UnixNano()-at > int64(s.stall) {
 				// Returning ends the stream, and with it the blocked send.

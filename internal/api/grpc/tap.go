@@ -43,8 +43,9 @@ type call struct {
 	id      string
 	began   time.Time
 	caller  caller
-	conn    *receiver   // its connection
-	message *time.Timer // ends the call if its request does not arrive; or nil
+	conn    *receiver     // its connection
+	message *time.Timer   // ends the call if its request does not arrive; or nil
+	revoked chan struct{} // closed when the token of a call that streams is revoked
 	asked   atomic.Pointer[logservice.ID]
 }
 
@@ -93,6 +94,10 @@ func (c *call) admit(ctx context.Context, public bool) context.Context {
 	} else if c.method != logservicev1.LogStream_Push_FullMethodName {
 		c.message = time.AfterFunc(c.server.messageTime, func() { cancel(errNoMessage) })
 	}
+	if c.streams() {
+		c.revoked = make(chan struct{})
+		release = c.server.auth.OnRevoked(c.caller.Grant(), func() { close(c.revoked) })
+	}
 	c.conn.begin(c.caller.Own())
 	context.AfterFunc(ctx, func() {
 		cancel(nil)
@@ -106,6 +111,15 @@ func (c *call) admit(ctx context.Context, public bool) context.Context {
 		c.conn.end()
 	})
 	return ctx
+}
+
+// streams reports whether the call lasts for as long as its caller wants.
+func (c *call) streams() bool {
+	switch c.method {
+	case logservicev1.LogStream_Push_FullMethodName, logservicev1.LogStream_Tail_FullMethodName, logservicev1.LogStream_Watch_FullMethodName:
+		return true
+	}
+	return false
 }
 
 // received counts a message that the handler has taken.

@@ -104,7 +104,7 @@ func (c *Call) authenticate() (access.Caller, error) {
 		return c.caller, nil
 	}
 	h := c.Request.Header
-	sent := access.Credentials{Header: h[access.HeaderToken], Protocol: c.token, Authorization: h["Authorization"]}
+	sent := access.Credentials{Peer: c.Request.RemoteAddr, Header: h[access.HeaderToken], Protocol: c.token, Authorization: h["Authorization"]}
 	if c.api.queryTokens && c.reads() {
 		sent.Query = c.Query.Get(access.HeaderToken)
 	}
@@ -113,6 +113,15 @@ func (c *Call) authenticate() (access.Caller, error) {
 		c.caller, c.known = caller, true
 	}
 	return caller, err
+}
+
+// grant returns what the request's token grants, or identifies the token that its
+// ticket was made with.
+func (c *Call) grant() auth.Grant {
+	if c.ticket != nil {
+		return *c.ticket
+	}
+	return c.caller.Grant()
 }
 
 // reads reports whether the request only reads logs of an account. An address is

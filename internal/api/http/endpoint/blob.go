@@ -30,7 +30,9 @@ func (a *API) store(c *Call, l Log, add bool) error {
 		return err
 	}
 	rc := http.NewResponseController(c.ResponseWriter)
-	r, err := a.bodies.decoders.open(encoding, &steady{r: c.Request.Body, rc: rc, stall: a.stall})
+	body := &steady{r: c.Request.Body, rc: rc, stall: a.stall}
+	defer a.auth.OnRevoked(c.grant(), body.revoke)()
+	r, err := a.bodies.decoders.open(encoding, body)
 	if err != nil {
 		r.Close()
 		return err

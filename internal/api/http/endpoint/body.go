@@ -5,10 +5,12 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/internal/api/admission"
+	"github.com/harness/log-service/internal/auth"
 )
 
 const (
@@ -184,13 +186,27 @@ type steady struct {
 	r     io.Reader
 	rc    *http.ResponseController
 	stall time.Duration
+
+	revoked atomic.Bool
+}
+
+// revoke ends reading: the token of the request counts no more.
+func (s *steady) revoke() {
+	s.revoked.Store(true)
+	_ = s.rc.SetReadDeadline(time.Now())
 }
 
 func (s *steady) Read(p []byte) (int, error) {
 	_ = s.rc.SetReadDeadline(time.Now().Add(s.stall))
+	if s.revoked.Load() { // after the deadline that revoke may have set before
+		return 0, auth.ErrRevoked
+	}
 	n, err := s.r.Read(p)
 	if err == io.EOF {
 		_ = s.rc.SetReadDeadline(time.Time{}) // net/http now waits for the peer to hang up
+	}
+	if s.revoked.Load() && err != nil {
+		err = auth.ErrRevoked
 	}
 	return n, connectionError(err)
 }

@@ -40,6 +40,7 @@ type Call struct {
 	token  string     // set by a dialect that has it elsewhere than in the usual headers
 	known  bool       // caller was determined from the request's token
 	caller access.Caller
+	ticket *auth.Grant // of which only the IDs are known
 
 	account string    // requested, for the log of requests
 	keys    []string  // the same

@@ -116,8 +116,8 @@ func connectionError(err error) error {
 	switch {
 	case err == nil, errors.Is(err, io.EOF):
 		return err
-	case errors.Is(err, logservice.ErrInvalid):
-		return err // from a decoder
+	case errors.Is(err, logservice.ErrInvalid), errors.Is(err, logservice.ErrForbidden):
+		return err // of a decoder, or because the token was revoked
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return &statusError{status: http.StatusRequestTimeout, reason: "timeout", msg: "the body came too slowly", cause: err}
 	}

@@ -75,7 +75,7 @@ func (a *API) giveLink(c *Call, kind service.LinkKind, path string, id logservic
 
 // ownLink is a link that this server serves itself.
 func (a *API) ownLink(r *http.Request, kind service.LinkKind, path string, id logservice.ID, ttl time.Duration) (string, error) {
-	l, err := a.service.SignLink(kind, id, ttl)
+	l, err := a.service.SignLink(kind, id, ttl, "")
 	if err != nil {
 		return "", err
 	}

@@ -55,7 +55,10 @@ func (a *API) Tail(c *Call, l Log) error {
 	defer cursor.Close()
 	c.WriteHeader(http.StatusOK)
 	out := newPlainOutput(a.paced(c))
-	if err = a.follow(c.Request.Context(), cursor, out); err == nil {
+	ctx, gone := context.WithCancel(c.Request.Context())
+	defer gone()
+	defer a.auth.OnRevoked(c.grant(), gone)()
+	if err = a.follow(ctx, cursor, out); err == nil {
 		out.done()
 	}
 	return Aborted(err)

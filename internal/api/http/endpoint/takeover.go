@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/harness/log-service/internal/auth"
 	"github.com/harness/log-service/internal/logs"
 )
 
@@ -75,7 +76,7 @@ func (a *API) takeOver(c *Call, cursor logs.Reader) error {
 	c.status = http.StatusOK
 	_ = conn.SetDeadline(time.Time{})
 	a.tails.add(conn)
-	go a.run(conn, head, cursor, c.ID)
+	go a.run(conn, head, cursor, c.ID, c.grant())
 	return nil
 }
 
@@ -89,7 +90,7 @@ func responseHead(h http.Header) []byte {
 }
 
 // run is a tail on its own connection, from head to end.
-func (a *API) run(conn net.Conn, head []byte, cursor logs.Reader, requestID string) {
+func (a *API) run(conn net.Conn, head []byte, cursor logs.Reader, requestID string, grant auth.Grant) {
 	defer a.tails.remove(conn)
 	defer cursor.Close()
 	defer func() {
@@ -98,6 +99,7 @@ func (a *API) run(conn net.Conn, head []byte, cursor logs.Reader, requestID stri
 		}
 	}()
 	ctx, gone := context.WithCancel(context.Background())
+	defer a.auth.OnRevoked(grant, gone)()
 	var watch sync.WaitGroup
 	watch.Go(func() { watchPeer(conn, gone) })
 	defer watch.Wait()
