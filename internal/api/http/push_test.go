@@ -145,12 +145,16 @@ func TestBodiesInFlightShareABudget(t *testing.T) {
 	rawRequest(t, s, head+strings.Repeat(" ", 6<<20))
 	await(t, metrics, "log_service_http_body_bytes", 8<<20)
 	// The next one would hold 8 MiB beside the 4 MiB that it grows from.
-	body := bytes.Repeat([]byte(" "), 8<<20)
+	body := bytes.Repeat([]byte(" "), 7<<20)
 	a, err := s.try("PUT", streamURL, bytes.NewReader(body))
 	if err == nil && (a.status != 503 || a.header.Get("Retry-After") != "3") {
 		t.Errorf("no capacity: %d %s, retry after %q", a.status, a.body, a.header.Get("Retry-After"))
 	}
 	s.must(204, "PUT", streamURL, `[{"out":"small bodies pass"}]`)
+	// Of another account, the same body is within its share.
+	const other = "/stream?accountID=B&key=k"
+	s.must(204, "POST", other, "")
+	s.must(204, "PUT", other, "["+strings.Repeat(" ", 7<<20)+"]")
 }
 
 // await waits until a gauge is at least want.
