@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"path/filepath"
 	"syscall"
 
 	logservice "github.com/harness/log-service"
@@ -38,13 +36,9 @@ const (
 	blobName = ".blob"
 )
 
-func (s *Store) blobFile(generation uint64) string {
-	return filepath.Join(s.folder, fmt.Sprintf("%016x%s", generation, blobName))
-}
-
 // blobWriter writes a blob file that nothing refers to yet.
 type blobWriter struct {
-	store      *Store
+	files      *blobFiles
 	generation uint64
 	file       file
 	table      []byte
@@ -56,17 +50,14 @@ type blobWriter struct {
 // it to the disk: the sync at the end then only waits for the rest.
 const flushStep = 8 << 20
 
-func (s *Store) createBlob() (*blobWriter, error) {
-	if f := s.failed.Load(); f != nil && f.starting {
-		return nil, f.err // the last generation is not known yet
-	}
-	w := &blobWriter{store: s, generation: s.generation.Add(1)}
-	err := s.watch.do(func() (err error) {
-		w.file, err = s.disk.Create(s.blobFile(w.generation))
+func (b *blobFiles) createBlob() (*blobWriter, error) {
+	w := &blobWriter{files: b, generation: b.generation.Add(1)}
+	err := b.watch.do(func() (err error) {
+		w.file, err = b.disk.Create(b.blobFile(w.generation))
 		return err
 	})
 	if err != nil {
-		return nil, s.writeFailed(err)
+		return nil, b.writeFailed(err)
 	}
 	return w, nil
 }
@@ -75,7 +66,7 @@ func (s *Store) createBlob() (*blobWriter, error) {
 func (w *blobWriter) add(raw []byte, encoding byte) error {
 	stored := raw
 	if encoding == encodingZstd {
-		w.buf = w.store.zip.enc.EncodeAll(raw, w.buf[:0])
+		w.buf = w.files.zip.enc.EncodeAll(raw, w.buf[:0])
 		stored = w.buf
 	}
 	n := uint32(len(w.table) / tableEntry)
@@ -92,7 +83,7 @@ func (w *blobWriter) add(raw []byte, encoding byte) error {
 }
 
 func (w *blobWriter) write(b []byte) error {
-	return w.store.writeFailed(w.store.watch.do(func() error {
+	return w.files.writeFailed(w.files.watch.do(func() error {
 		n, err := w.file.Write(b)
 		if err == nil && n < len(b) {
 			err = io.ErrShortWrite
@@ -116,12 +107,12 @@ func (w *blobWriter) seal(key, record []byte) error {
 	if err := w.write(b); err != nil {
 		return err
 	}
-	if err := w.store.watch.do(w.file.Sync); err != nil {
-		return w.store.writeFailed(fmt.Errorf("sync failed: %w", err))
+	if err := w.files.watch.do(w.file.Sync); err != nil {
+		return w.files.writeFailed(fmt.Errorf("sync failed: %w", err))
 	}
 	f := w.file
 	w.file = nil
-	return w.store.writeFailed(f.Close())
+	return w.files.writeFailed(f.Close())
 }
 
 // discard removes the file.
@@ -129,16 +120,7 @@ func (w *blobWriter) discard() {
 	if w.file != nil {
 		_ = w.file.Close() // it is removed anyway
 	}
-	w.store.removeBlob(w.generation)
-}
-
-// removeBlob removes a blob file that nothing refers to. Its readers can still
-// read it. If the removal fails, the next start repeats it.
-func (s *Store) removeBlob(generation uint64) {
-	err := s.watch.do(func() error { return s.disk.Remove(s.blobFile(generation)) })
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		s.log.Warn("the file of a deleted blob stays until the next start", "file", s.blobFile(generation), "error", err)
-	}
+	w.files.removeBlob(w.generation)
 }
 
 // trailer is the decoded end of a blob file.

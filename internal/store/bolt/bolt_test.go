@@ -76,8 +76,8 @@ func mustHold(t testing.TB, s *Store, id logservice.ID, want []byte) {
 	}
 }
 
-// blobFiles are the names of the blob files of the store at path.
-func blobFiles(t testing.TB, path string) []string {
+// fileNames are the names of the blob files of the store at path.
+func fileNames(t testing.TB, path string) []string {
 	t.Helper()
 	names, err := filepath.Glob(filepath.Join(strings.TrimSuffix(path, ".db"), "*"+blobName))
 	if err != nil {
@@ -89,7 +89,7 @@ func blobFiles(t testing.TB, path string) []string {
 // awaitFiles waits until there are n blob files.
 func awaitFiles(t *testing.T, path string, n int) {
 	t.Helper()
-	await(t, fmt.Sprintf("%d blob files", n), func() bool { return len(blobFiles(t, path)) == n })
+	await(t, fmt.Sprintf("%d blob files", n), func() bool { return len(fileNames(t, path)) == n })
 }
 
 func await(t *testing.T, what string, done func() bool) {
@@ -111,7 +111,7 @@ func TestABlobFileIsReadByZstd(t *testing.T) {
 	s := openStore(t, dataFile(t))
 	for _, content := range [][]byte{storetest.Text(2*chunkSize + 5), storetest.Noise(chunkSize + 5)} {
 		put(t, s, storetest.ID("acc", "log"), content)
-		f, err := os.Open(blobFiles(t, s.path)[0])
+		f, err := os.Open(fileNames(t, s.path)[0])
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -34,6 +35,20 @@ func guard(f func() error) (err error) {
 	return f()
 }
 
+// catalog is the file with the records of all blobs, and the bytes of small ones.
+type catalog struct {
+	*blobFiles
+	path  string
+	pause time.Duration // between attempts to recover, and of maintenance
+
+	db      atomic.Pointer[handle] // nil: see failed
+	failed  atomic.Pointer[failure]
+	reading atomic.Int64 // read transactions that are open or about to be opened
+	known   bool         // the folder existed at Open, so the file at path is a catalog
+	startBy time.Time    // when Open stops checking pages; zero: never
+	punched punched      // owned by maintain
+}
+
 // handle is an open catalog.
 type handle struct {
 	db   *bbolt.DB
@@ -55,12 +70,12 @@ type failure struct {
 }
 
 // fail takes the catalog out of use.
-func (s *Store) fail(cause error, f failure) error {
-	f.err = outOfUse(s.path, cause)
-	if !s.failed.CompareAndSwap(nil, &f) {
-		return s.failed.Load().err
+func (c *catalog) fail(cause error, f failure) error {
+	f.err = outOfUse(c.path, cause)
+	if !c.failed.CompareAndSwap(nil, &f) {
+		return c.failed.Load().err
 	}
-	s.log.Error("the catalog of the blob store is out of use; trying to recover", "file", s.path, "error", cause)
+	c.log.Error("the catalog of the blob store is out of use; trying to recover", "file", c.path, "error", cause)
 	return f.err
 }
 
@@ -74,13 +89,13 @@ func outOfUse(path string, cause error) error {
 }
 
 // view runs fn in a read transaction. fn must copy what it keeps.
-func (s *Store) view(fn func(*txn) error) error {
-	if f := s.failed.Load(); f != nil && !f.readable {
+func (c *catalog) view(fn func(*txn) error) error {
+	if f := c.failed.Load(); f != nil && !f.readable {
 		return f.err
 	}
-	s.reading.Add(1)
-	defer s.reading.Add(-1)
-	tx, err := s.begin(false)
+	c.reading.Add(1)
+	defer c.reading.Add(-1)
+	tx, err := c.begin(false)
 	if err != nil {
 		return err
 	}
@@ -94,38 +109,38 @@ func (s *Store) view(fn func(*txn) error) error {
 		err = own
 	}
 	if err != nil { // other pages can still be read during the rebuild
-		return s.fail(err, failure{damaged: true, readable: true})
+		return c.fail(err, failure{damaged: true, readable: true})
 	}
-	return s.alarmIf(own)
+	return c.alarmIf(own)
 }
 
 // update runs fn in a write transaction and commits it. inFn reports that fn
 // itself failed, so nothing was written. Only the writer calls it.
-func (s *Store) update(fn func(*txn) error) (inFn bool, err error) {
-	if f := s.failed.Load(); f != nil {
+func (c *catalog) update(fn func(*txn) error) (inFn bool, err error) {
+	if f := c.failed.Load(); f != nil {
 		return false, f.err
 	}
-	tx, err := s.begin(true)
+	tx, err := c.begin(true)
 	if err != nil {
 		return false, err
 	}
 	if err = guard(func() error { return fn(tx) }); err != nil {
 		if back := guard(tx.Rollback); back != nil {
-			return false, s.fail(back, failure{damaged: true, poisoned: true})
+			return false, c.fail(back, failure{damaged: true, poisoned: true})
 		}
 		if errors.Is(err, errPages) {
-			return false, s.fail(err, failure{damaged: true, readable: true})
+			return false, c.fail(err, failure{damaged: true, readable: true})
 		}
-		return true, fmt.Errorf("%s: %w", s.path, err)
+		return true, fmt.Errorf("%s: %w", c.path, err)
 	}
 	err = guard(tx.Commit)
 	tx.pages.known.remove(tx.replaced)
-	return false, s.commitFailed(err)
+	return false, c.commitFailed(err)
 }
 
-func (s *Store) begin(writable bool) (tx *txn, err error) {
+func (c *catalog) begin(writable bool) (tx *txn, err error) {
 	err = bolterrors.ErrDatabaseNotOpen
-	h := s.db.Load()
+	h := c.db.Load()
 	if h != nil {
 		tx = &txn{}
 		err = guard(func() (err error) {
@@ -140,11 +155,11 @@ func (s *Store) begin(writable bool) (tx *txn, err error) {
 	case err == nil:
 		return tx, nil
 	case errors.Is(err, logs.ErrDamaged):
-		return nil, s.fail(err, failure{damaged: true, poisoned: true})
+		return nil, c.fail(err, failure{damaged: true, poisoned: true})
 	case !errors.Is(err, bolterrors.ErrDatabaseNotOpen):
-		return nil, fmt.Errorf("%s: %w", s.path, err)
+		return nil, fmt.Errorf("%s: %w", c.path, err)
 	}
-	if f := s.failed.Load(); f != nil {
+	if f := c.failed.Load(); f != nil {
 		return nil, f.err
 	}
 	return nil, errClosed
@@ -251,22 +266,22 @@ func (tx *txn) scan(name, from []byte, yield func(key, value []byte) bool) error
 }
 
 // commitFailed classifies the error of a commit; nil stays nil.
-func (s *Store) commitFailed(err error) error {
+func (c *catalog) commitFailed(err error) error {
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, logs.ErrDamaged):
-		return s.fail(err, failure{damaged: true, poisoned: true})
+		return c.fail(err, failure{damaged: true, poisoned: true})
 	case isBareErrno(err), strings.HasPrefix(err.Error(), "file sync error"):
 		// The bare errno can only come from fdatasync (bbolt writes through
 		// os.File, which adds the path). After a failed sync the contents of
 		// the disk are unknown, so this handle is not used anymore.
 		err = fmt.Errorf("sync failed: %w", err)
-		return s.fail(s.writeFailed(err), failure{})
+		return c.fail(c.writeFailed(err), failure{})
 	}
 	// A failed write, mostly for lack of space. bbolt writes pages that nothing
 	// refers to yet, and discards them: the next commit may succeed.
-	return s.writeFailed(fmt.Errorf("write to %s: %w", s.path, err))
+	return c.writeFailed(fmt.Errorf("write to %s: %w", c.path, err))
 }
 
 // isBareErrno reports whether err is an unwrapped errno.

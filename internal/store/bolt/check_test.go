@@ -199,9 +199,14 @@ func salvaged(t *testing.T, path string) (keys map[string]bool, lost *span) {
 	return keys, lost
 }
 
+func catalogAt(path string) *catalog {
+	r := &volume{log: slog.New(slog.DiscardHandler), disk: system{}, stop: make(chan struct{})}
+	return &catalog{blobFiles: &blobFiles{volume: r}, path: path, known: true}
+}
+
 // entriesOf opens a catalog as a start does and reads the blobs' records.
 func entriesOf(path string) (entries map[string][]byte, err error) {
-	s := &Store{path: path, known: true, log: slog.New(slog.DiscardHandler), disk: system{}, stop: make(chan struct{})}
+	s := catalogAt(path)
 	s.folder = filepath.Dir(path)
 	if err := s.attach(); err != nil {
 		return nil, errors.New(err.Error()) // a start notices it
@@ -322,7 +327,8 @@ func TestPagesThatBecomeUnreadableDoNotEndTheProcess(t *testing.T) {
 func TestALargeCatalogDoesNotDelayAStart(t *testing.T) {
 	path := dataFile(t)
 	sampleFolder(t, path)
-	s := &Store{path: path, known: true, disk: system{}, stop: make(chan struct{}), startBy: time.Now()}
+	s := catalogAt(path)
+	s.startBy = time.Now()
 	if err := s.attach(); !errors.Is(err, errStarting) || errors.Is(err, logs.ErrDamaged) || s.db.Load() != nil {
 		t.Fatalf("attach: %v", err)
 	}

@@ -46,7 +46,7 @@ func TestKillDuringAnUploadLeavesTheOldBlobAndNoFile(t *testing.T) {
 			t.Fatal(err)
 		}
 		_ = cmd.Wait()
-		if n := len(blobFiles(t, path)); n != 2 {
+		if n := len(fileNames(t, path)); n != 2 {
 			t.Fatalf("the kill left %d files, not that of the old blob and its own: it proves nothing", n)
 		}
 		s := openStore(t, path)
@@ -77,13 +77,13 @@ func TestTheFileOfADeletedBlobGoesAtOnceAndItsReadersReadOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	put(t, s, crashID, next)
-	if n := len(blobFiles(t, path)); n != 1 {
+	if n := len(fileNames(t, path)); n != 1 {
 		t.Errorf("%d files after a replacement", n)
 	}
 	if err := s.Delete(t.Context(), crashID); err != nil {
 		t.Fatal(err)
 	}
-	if n := len(blobFiles(t, path)); n != 0 {
+	if n := len(fileNames(t, path)); n != 0 {
 		t.Errorf("%d files after the deletion", n)
 	}
 	if err := b.Close(); err != nil {

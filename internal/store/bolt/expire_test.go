@@ -91,7 +91,7 @@ func TestWhatIsOlderThanTheRetentionGoesAndNothingElse(t *testing.T) {
 			large++
 		}
 	}
-	if got := len(blobFiles(t, path)); got != large {
+	if got := len(fileNames(t, path)); got != large {
 		t.Errorf("%d blob files are left, want %d", got, large)
 	}
 	if got, err := s.Expire(t.Context(), time.Now().Add(-24*time.Hour)); err != nil || got != 0 {

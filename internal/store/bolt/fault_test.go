@@ -175,7 +175,7 @@ func (l *life) end(what string, left bool) {
 		l.t.Fatalf("%s: %v", what, err)
 	}
 	l.check(what)
-	if n := len(blobFiles(l.t, l.path)); n != l.large() && !left {
+	if n := len(fileNames(l.t, l.path)); n != l.large() && !left {
 		l.t.Errorf("%s: %d files for %d large blobs", what, n, l.large())
 	}
 	l.close()
@@ -356,7 +356,7 @@ func TestTheFileOfAnUploadInDoubtStays(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.removeUnlessKnown(key, w.generation)
-	if n := len(blobFiles(t, s.path)); n != 1 {
+	if n := len(fileNames(t, s.path)); n != 1 {
 		t.Errorf("%d files, want that of the blob", n)
 	}
 	if err := w.file.Close(); err != nil {

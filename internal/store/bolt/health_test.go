@@ -144,7 +144,7 @@ func TestAFailedSyncIsReportedUntilAWriteSucceeds(t *testing.T) {
 	if err := s.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "a write of the blob store failed") || strings.Contains(err.Error(), s.folder) {
 		t.Errorf("after a failed sync: %v", err)
 	}
-	if n := len(blobFiles(t, s.path)); n != 0 {
+	if n := len(fileNames(t, s.path)); n != 0 {
 		t.Errorf("%d files are left", n)
 	}
 	s.probe() // as the upkeep does

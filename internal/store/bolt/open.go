@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -40,18 +39,15 @@ var errStarting = errors.New("it is large, and its pages are still being checked
 
 // open opens the catalog. What waiting or a rebuild may cure is left to the
 // writer: live logs need no catalog. Store.Open starts the goroutines.
-func (s *Store) open() (err error) {
-	if s.zip, err = newCodec(); err != nil {
-		return err
-	}
-	s.startBy = time.Now().Add(startWait)
-	err = s.start()
-	s.startBy = time.Time{}
+func (c *catalog) open() (err error) {
+	c.startBy = time.Now().Add(startWait)
+	err = c.start()
+	c.startBy = time.Time{}
 	if err == nil || isRefusal(err) {
 		return err
 	}
 	damaged := errors.Is(err, logs.ErrDamaged)
-	_ = s.fail(err, failure{damaged: damaged, starting: !damaged})
+	_ = c.fail(err, failure{damaged: damaged, starting: !damaged})
 	return nil
 }
 
@@ -75,90 +71,62 @@ func isRefusal(err error) bool {
 
 // start finds or creates the catalog and opens it. Until it has succeeded once,
 // or found damage, no blob file is created.
-func (s *Store) start() (err error) {
-	if err := s.disk.Mkdir(filepath.Dir(s.path)); err != nil {
+func (c *catalog) start() (err error) {
+	if err := c.disk.Mkdir(filepath.Dir(c.path)); err != nil {
 		return err
 	}
-	if s.known, err = s.scanFiles(); err != nil {
+	if c.known, err = c.scanFiles(); err != nil {
 		return err
 	}
-	s.first = s.generation.Load()
-	switch info, err := os.Stat(s.path); {
+	c.first = c.generation.Load()
+	switch info, err := os.Stat(c.path); {
 	case err == nil && !info.Mode().IsRegular():
-		return refusef("%s is not a file: name another path for the blobs", s.path)
+		return refusef("%s is not a file: name another path for the blobs", c.path)
 	case err == nil:
 	case !errors.Is(err, fs.ErrNotExist):
 		return err
-	case s.first > 0:
-		return fmt.Errorf("%w: it is missing, but there are blob files in %s", logs.ErrDamaged, s.folder)
+	case c.first > 0:
+		return fmt.Errorf("%w: it is missing, but there are blob files in %s", logs.ErrDamaged, c.folder)
 	default:
-		if err := s.create(); err != nil {
-			return fmt.Errorf("create %s: %w", s.path, err)
+		if err := c.create(); err != nil {
+			return fmt.Errorf("create %s: %w", c.path, err)
 		}
 	}
-	err = s.attach()
-	if errors.Is(err, bolterrors.ErrInvalid) && !s.known {
-		return refusef("%s is not a catalog of this program, or both of its headers are damaged: name another path for the blobs, or restore it from a backup", s.path)
+	err = c.attach()
+	if errors.Is(err, bolterrors.ErrInvalid) && !c.known {
+		return refusef("%s is not a catalog of this program, or both of its headers are damaged: name another path for the blobs, or restore it from a backup", c.path)
 	}
 	return err
 }
 
-// scanFiles finds the last generation among the names of the blob files. known
-// reports that their folder exists.
-func (s *Store) scanFiles() (known bool, err error) {
-	err = s.disk.Names(s.folder, func(name string) error {
-		if g, ok := generationOf(strings.TrimSuffix(name, unreadable)); ok {
-			s.raiseGeneration(g)
-		}
-		return nil
-	})
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	return err == nil, err
-}
-
-// raiseGeneration makes the next generation a later one than g. Uploads may be
-// taking generations at the same time.
-func (s *Store) raiseGeneration(g uint64) {
-	for last := s.generation.Load(); last < g && !s.generation.CompareAndSwap(last, g); last = s.generation.Load() {
-	}
-}
-
-func generationOf(name string) (generation uint64, ok bool) {
-	digits, ok := strings.CutSuffix(name, blobName)
-	generation, err := strconv.ParseUint(digits, 16, 62)
-	return generation, ok && err == nil && len(digits) == 16
-}
-
 // attach opens the catalog with bbolt and checks that it is one.
-func (s *Store) attach() error {
-	if err := checkHeaders(s.path); err != nil {
+func (c *catalog) attach() error {
+	if err := checkHeaders(c.path); err != nil {
 		return err
 	}
-	if err := checkList(s.path); err != nil {
+	if err := checkList(c.path); err != nil {
 		return err
 	}
-	h, err := openBolt(s.path, false)
+	h, err := openBolt(c.path, false)
 	switch {
 	case errors.Is(err, bolterrors.ErrTimeout):
-		return refusef("%s is in use by another process: stop that one, or give this one a data folder of its own", s.path)
+		return refusef("%s is in use by another process: stop that one, or give this one a data folder of its own", c.path)
 	case err != nil:
 		return err
 	}
 	h.db.MaxBatchSize = 0 // writer.go does that
 	var old bool
-	checkPages := func() error { return guard(func() error { return checkPages(h, s.mayGoOn) }) }
+	checkPages := func() error { return guard(func() error { return checkPages(h, c.mayGoOn) }) }
 	checkSchema := func() error {
 		return guard(func() error {
 			return h.db.View(func(tx *bbolt.Tx) (err error) {
-				old, err = s.checkSchema(tx)
+				old, err = c.checkSchema(tx)
 				return err
 			})
 		})
 	}
 	checks := []func() error{checkPages, checkSchema}
-	if !s.known { // the file of another program must not be taken for a damaged one
+	if !c.known { // the file of another program must not be taken for a damaged one
 		slices.Reverse(checks)
 	}
 	for _, check := range checks {
@@ -170,26 +138,26 @@ func (s *Store) attach() error {
 		err = guard(func() error { return h.db.Update(createBuckets) })
 	}
 	if err == nil {
-		err = guard(func() error { return h.db.View(s.lastGeneration) })
+		err = guard(func() error { return h.db.View(c.lastGeneration) })
 	}
 	if err == nil {
-		err = errors.Join(s.disk.Mkdir(s.folder), s.disk.SyncDir(filepath.Dir(s.path)))
+		err = errors.Join(c.disk.Mkdir(c.folder), c.disk.SyncDir(filepath.Dir(c.path)))
 	}
 	if err != nil {
 		// A panic in bbolt may have left its locks locked; see abandon.
 		return errors.Join(err, h.abandon())
 	}
-	s.db.Store(h)
+	c.db.Store(h)
 	return nil
 }
 
 // mayGoOn ends the check of the pages at the end of the time for it, or of the
 // store.
-func (s *Store) mayGoOn() error {
+func (c *catalog) mayGoOn() error {
 	switch {
-	case s.stopped():
+	case c.stopped():
 		return errClosed
-	case !s.startBy.IsZero() && time.Now().After(s.startBy):
+	case !c.startBy.IsZero() && time.Now().After(c.startBy):
 		return errStarting
 	}
 	return nil
@@ -253,12 +221,12 @@ func checkLength(h *handle) error {
 
 // create creates an empty catalog under another name and renames it, so that a
 // crash leaves no incomplete file.
-func (s *Store) create() error {
-	temp := s.path + ".new"
+func (c *catalog) create() error {
+	temp := c.path + ".new"
 	if err := create(temp, func(*bbolt.DB) error { return nil }); err != nil {
 		return err
 	}
-	return errors.Join(os.Rename(temp, s.path), s.disk.SyncDir(filepath.Dir(s.path)))
+	return errors.Join(os.Rename(temp, c.path), c.disk.SyncDir(filepath.Dir(c.path)))
 }
 
 // create creates a catalog at path, replacing what is there, and fills it.
@@ -289,16 +257,16 @@ func createBuckets(tx *bbolt.Tx) error {
 
 // checkSchema rejects files of other programs, before anything else of them is
 // read. old reports that an earlier version wrote it.
-func (s *Store) checkSchema(tx *bbolt.Tx) (old bool, err error) {
+func (c *catalog) checkSchema(tx *bbolt.Tx) (old bool, err error) {
 	var version, inverse []byte
 	if about := tx.Bucket(bucketAbout); about != nil {
 		version, inverse = about.Get(keySchema), about.Get(keyInverse)
 	}
 	switch {
-	case len(version) != 4 && (s.known || inverse != nil), len(inverse) == 4 && binary.BigEndian.Uint32(inverse) != ^binary.BigEndian.Uint32(version):
+	case len(version) != 4 && (c.known || inverse != nil), len(inverse) == 4 && binary.BigEndian.Uint32(inverse) != ^binary.BigEndian.Uint32(version):
 		return false, fmt.Errorf("%w: its bucket %q", logs.ErrDamaged, bucketAbout)
 	case len(version) != 4:
-		return false, refusef("%s is a bolt file of another program: name another path for the blobs", s.path)
+		return false, refusef("%s is a bolt file of another program: name another path for the blobs", c.path)
 	}
 	needs := [][]byte{bucketBlobs, bucketFiles}
 	switch v := binary.BigEndian.Uint32(version); v {
@@ -307,7 +275,7 @@ func (s *Store) checkSchema(tx *bbolt.Tx) (old bool, err error) {
 	case chunkSchema:
 		old, needs = true, [][]byte{bucketBlobs, bucketChunks, bucketGarbage}
 	default:
-		return false, refusef("%s has layout %d, this program knows %d: run the version that wrote it, or a newer one", s.path, v, schema)
+		return false, refusef("%s has layout %d, this program knows %d: run the version that wrote it, or a newer one", c.path, v, schema)
 	}
 	for _, name := range needs {
 		if tx.Bucket(name) == nil {
@@ -318,7 +286,7 @@ func (s *Store) checkSchema(tx *bbolt.Tx) (old bool, err error) {
 }
 
 // lastGeneration continues the numbers of the blob files.
-func (s *Store) lastGeneration(tx *bbolt.Tx) error {
+func (c *catalog) lastGeneration(tx *bbolt.Tx) error {
 	key, _ := tx.Bucket(bucketFiles).Cursor().Last()
 	if key == nil {
 		return nil
@@ -327,6 +295,6 @@ func (s *Store) lastGeneration(tx *bbolt.Tx) error {
 	if !ok {
 		return fmt.Errorf("%w: no file can have the name %x", errPages, key)
 	}
-	s.raiseGeneration(last)
+	c.raiseGeneration(last)
 	return nil
 }

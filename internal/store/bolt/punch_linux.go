@@ -47,30 +47,30 @@ func (p *punched) due(free int) bool {
 }
 
 // punchHoles makes holes if enough pages have become free.
-func (s *Store) punchHoles() {
-	h := s.db.Load()
+func (c *catalog) punchHoles() {
+	h := c.db.Load()
 	if h == nil {
 		return
 	}
 	free := h.db.Stats().FreePageN
-	if !s.punched.due(free) {
+	if !c.punched.due(free) {
 		return
 	}
 	tries := 0
 	for from := int64(0); from >= 0; tries++ {
-		next, err := s.punch(h, from)
+		next, err := c.punch(h, from)
 		if err != nil {
-			s.log.Warn("free space of the catalog is not given back to the disk", "file", s.path, "error", err)
+			c.log.Warn("free space of the catalog is not given back to the disk", "file", c.path, "error", err)
 			break // not worth an attempt every second
 		}
 		if next != from {
 			tries = 0
 		}
-		if from = next; tries == maxPunchTries || s.stopped() {
+		if from = next; tries == maxPunchTries || c.stopped() {
 			return
 		}
 	}
-	s.punched.free = free
+	c.punched.free = free
 }
 
 // punch makes holes from a page on, and returns the page at which to continue:
@@ -79,13 +79,13 @@ func (s *Store) punchHoles() {
 // writer's next transaction might write there, too. It does not access the
 // pages themselves: in memory file systems that would give a hole its block
 // back.
-func (s *Store) punch(h *handle, from int64) (next int64, err error) {
-	tx, err := s.begin(true)
+func (c *catalog) punch(h *handle, from int64) (next int64, err error) {
+	tx, err := c.begin(true)
 	if err != nil {
 		return -1, err
 	}
 	defer func() { _ = guard(tx.Rollback) }()
-	if s.reading.Load() > 0 {
+	if c.reading.Load() > 0 {
 		return from, nil // only briefly
 	}
 	pages, _, err := freePages(h.file)

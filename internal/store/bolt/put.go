@@ -109,6 +109,9 @@ func (u *upload) large(ctx context.Context, head []byte, r io.Reader) error {
 			return u.publish(ctx, record{info: u.info, inline: stored, encoding: encoding})
 		}
 	}
+	if f := u.store.failed.Load(); f != nil && f.starting {
+		return f.err // the last generation is not known yet
+	}
 	w, err := u.store.createBlob()
 	if err != nil {
 		return err

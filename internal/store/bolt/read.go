@@ -106,25 +106,6 @@ func (s *Store) openBlob(ctx context.Context, id logservice.ID, key []byte) (*bl
 	return b, nil
 }
 
-// record reads and copies the record at key.
-func (s *Store) record(key []byte) (rec record, err error) {
-	err = s.view(func(tx *txn) error {
-		value, err := tx.get(bucketBlobs, key)
-		switch {
-		case err != nil:
-			return err
-		case value == nil:
-			return logservice.ErrBlobNotFound
-		}
-		if rec, err = decodeRecord(key, value); err != nil {
-			return err
-		}
-		rec.inline = append([]byte(nil), rec.inline...)
-		return nil
-	})
-	return rec, err
-}
-
 // blob is an open blob.
 type blob struct {
 	store *Store

@@ -163,6 +163,33 @@ func parseKey(b []byte) (account string, key logservice.Key, attempt int64) {
 	return string(name), logservice.Key(text), attempt
 }
 
+// record reads and copies the record at key.
+func (c *catalog) record(key []byte) (rec record, err error) {
+	err = c.view(func(tx *txn) error {
+		value, err := tx.get(bucketBlobs, key)
+		switch {
+		case err != nil:
+			return err
+		case value == nil:
+			return logservice.ErrBlobNotFound
+		}
+		if rec, err = decodeRecord(key, value); err != nil {
+			return err
+		}
+		rec.inline = append([]byte(nil), rec.inline...)
+		return nil
+	})
+	return rec, err
+}
+
+// attemptKeys returns the keys of all attempts of a log, by that of the first.
+func (c *catalog) attemptKeys(first []byte) (keys [][]byte, err error) {
+	err = c.view(func(tx *txn) error {
+		return tx.attempts(first, func(key, _ []byte) { keys = append(keys, bytes.Clone(key)) })
+	})
+	return keys, err
+}
+
 // attempts calls yield with the records of all attempts of a log in order, where
 // first is the key of its first one.
 func (tx *txn) attempts(first []byte, yield func(key, value []byte)) error {

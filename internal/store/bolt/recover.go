@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -22,46 +21,46 @@ const maxAttempts = 6
 // recover restores the catalog after a failure: it repeats the start, reopens
 // the catalog or, if it is damaged, rebuilds it. The writer calls it, and calls it again after a pause
 // if it fails.
-func (s *Store) recover() {
-	f := s.failed.Load()
+func (c *catalog) recover() {
+	f := c.failed.Load()
 	if time.Now().Before(f.next) {
 		return
 	}
 	again := failure{readable: f.readable, attempts: min(f.attempts+1, maxAttempts)}
-	err := s.watch.do(func() error {
+	err := c.watch.do(func() error {
 		return guard(func() error { // the disk may also fail to read what is new
 			if !f.readable {
-				if err := s.release(f.poisoned); err != nil {
+				if err := c.release(f.poisoned); err != nil {
 					return err
 				}
 			}
 			switch {
 			case f.damaged:
-				return s.rebuild()
+				return c.rebuild()
 			case f.starting:
-				return s.start()
+				return c.start()
 			}
-			return s.reopen()
+			return c.reopen()
 		})
 	})
 	if err == nil {
-		s.failed.Store(nil)
-		s.log.Info("the catalog of the blob store is in use again", "file", s.path)
+		c.failed.Store(nil)
+		c.log.Info("the catalog of the blob store is in use again", "file", c.path)
 		return
 	}
 	again.damaged = f.damaged || errors.Is(err, logs.ErrDamaged)
 	again.starting = f.starting && !again.damaged
 	if f.attempts == 0 || again.damaged != f.damaged {
-		s.log.Error("the catalog of the blob store stays out of use for now", "file", s.path, "error", err)
+		c.log.Error("the catalog of the blob store stays out of use for now", "file", c.path, "error", err)
 	}
-	again.err = outOfUse(s.path, err)
-	again.next = time.Now().Add(s.pause << again.attempts)
-	s.failed.Store(&again)
+	again.err = outOfUse(c.path, err)
+	again.next = time.Now().Add(c.pause << again.attempts)
+	c.failed.Store(&again)
 }
 
 // release closes the failed catalog.
-func (s *Store) release(poisoned bool) error {
-	h := s.db.Swap(nil)
+func (c *catalog) release(poisoned bool) error {
+	h := c.db.Swap(nil)
 	switch {
 	case h == nil:
 		return nil
@@ -76,8 +75,8 @@ func (s *Store) release(poisoned bool) error {
 // writes them, and writes only to pages that no header refers to. So the failed
 // sync can have lost only a header: both are written again and synced through a
 // new handle. The file is used only if that succeeds.
-func (s *Store) reopen() error {
-	f, err := os.OpenFile(s.path, os.O_RDWR, 0)
+func (c *catalog) reopen() error {
+	f, err := os.OpenFile(c.path, os.O_RDWR, 0)
 	if err != nil {
 		return err
 	}
@@ -91,19 +90,19 @@ func (s *Store) reopen() error {
 	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	return s.attach()
+	return c.attach()
 }
 
 // rebuild makes a new catalog of what can be read of the damaged one and of the
 // identities in the blob files. The damaged one is kept under another name.
-func (s *Store) rebuild() error {
-	temp := s.path + ".new"
+func (c *catalog) rebuild() error {
+	temp := c.path + ".new"
 	var kept, found int
 	err := create(temp, func(fresh *bbolt.DB) error {
 		fresh.NoSync = true // it counts only once it is complete
-		lost, named, err := s.salvageAll(fresh)
+		lost, named, err := c.salvageAll(fresh)
 		if err == nil && lost != nil {
-			found, err = s.adopt(fresh, lost, named)
+			found, err = c.adopt(fresh, lost, named)
 		}
 		kept = len(named)
 		return errors.Join(err, fresh.Sync())
@@ -111,18 +110,18 @@ func (s *Store) rebuild() error {
 	if err != nil {
 		return errors.Join(err, os.Remove(temp))
 	}
-	aside, err := setAside(s.path)
+	aside, err := setAside(c.path)
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(os.Rename(temp, s.path), s.disk.SyncDir(filepath.Dir(s.path))); err != nil {
+	if err := errors.Join(os.Rename(temp, c.path), c.disk.SyncDir(filepath.Dir(c.path))); err != nil {
 		return err
 	}
-	s.log.Error("the catalog of the blob store was damaged and has been rebuilt: small blobs on its damaged pages are lost",
-		"file", s.path, "damaged", aside, "blob files kept", kept, "blob files found again", found,
+	c.log.Error("the catalog of the blob store was damaged and has been rebuilt: small blobs on its damaged pages are lost",
+		"file", c.path, "damaged", aside, "blob files kept", kept, "blob files found again", found,
 		"hint", "check the disk; keep the damaged file, or restore the data folder from a backup")
-	old := s.db.Load()
-	if err := s.attach(); err != nil || old == nil {
+	old := c.db.Load()
+	if err := c.attach(); err != nil || old == nil {
 		return err
 	}
 	return old.db.Close()
@@ -144,11 +143,11 @@ func setAside(path string) (aside string, err error) {
 // salvageAll copies what can be read of the damaged catalog. lost is the range
 // of unreadable blobs, nil if there are none; named are the files of the
 // readable ones.
-func (s *Store) salvageAll(fresh *bbolt.DB) (lost *span, named map[uint64]bool, err error) {
-	stale := checkHeaders(s.path)
-	h := s.db.Load()
+func (c *catalog) salvageAll(fresh *bbolt.DB) (lost *span, named map[uint64]bool, err error) {
+	stale := checkHeaders(c.path)
+	h := c.db.Load()
 	if h == nil {
-		h, err = openBolt(s.path, true)
+		h, err = openBolt(c.path, true)
 		if errors.Is(err, logs.ErrDamaged) || errors.Is(err, fs.ErrNotExist) {
 			return &span{}, nil, nil
 		}
@@ -158,7 +157,7 @@ func (s *Store) salvageAll(fresh *bbolt.DB) (lost *span, named map[uint64]bool, 
 		defer func() { _ = h.db.Close() }() // read-only
 	}
 	there := make(map[uint64]bool)
-	if err := s.eachFile(func(generation uint64) error { there[generation] = true; return nil }); err != nil {
+	if err := c.eachFile(func(generation uint64) error { there[generation] = true; return nil }); err != nil {
 		return nil, nil, err
 	}
 	for _, name := range [][]byte{bucketFiles, bucketGarbage, bucketChunks, bucketBlobs} {
@@ -173,20 +172,6 @@ func (s *Store) salvageAll(fresh *bbolt.DB) (lost *span, named map[uint64]bool, 
 		lost = &span{} // anything may be an older state
 	}
 	return lost, named, nil
-}
-
-// eachFile yields the generations of existing files.
-func (s *Store) eachFile(yield func(generation uint64) error) error {
-	err := s.disk.Names(s.folder, func(name string) error {
-		if generation, ok := generationOf(name); ok {
-			return yield(generation)
-		}
-		return nil
-	})
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
 }
 
 // copier writes entries to a bucket, many per transaction.
@@ -255,17 +240,17 @@ func (c *copier) flush() error {
 }
 
 // adopt adds the blob files whose records are lost to the fresh catalog.
-func (s *Store) adopt(fresh *bbolt.DB, lost *span, named map[uint64]bool) (found int, err error) {
-	err = s.eachFile(func(generation uint64) error {
+func (c *catalog) adopt(fresh *bbolt.DB, lost *span, named map[uint64]bool) (found int, err error) {
+	err = c.eachFile(func(generation uint64) error {
 		if named[generation] {
 			return nil
 		}
-		t, err := s.trailerOf(generation)
-		if errors.Is(err, logs.ErrDamaged) && generation <= s.first {
+		t, err := c.trailerOf(generation)
+		if errors.Is(err, logs.ErrDamaged) && generation <= c.first {
 			// An incomplete upload, or a blob whose file is also damaged: they
 			// cannot be distinguished. No start removes it under this name.
-			s.log.Error("a blob file cannot be read; it is kept under another name", "file", s.blobFile(generation), "error", err)
-			return s.disk.Rename(s.blobFile(generation), s.blobFile(generation)+unreadable)
+			c.log.Error("a blob file cannot be read; it is kept under another name", "file", c.blobFile(generation), "error", err)
+			return c.disk.Rename(c.blobFile(generation), c.blobFile(generation)+unreadable)
 		}
 		if errors.Is(err, logs.ErrDamaged) || errors.Is(err, fs.ErrNotExist) {
 			return nil // an upload in progress
@@ -301,50 +286,33 @@ func adoptOne(tx *bbolt.Tx, t *trailer, found *int) error {
 // unreadable is the suffix of files that are kept for people to examine.
 const unreadable = ".unreadable"
 
-func (s *Store) trailerOf(generation uint64) (*trailer, error) {
-	f, err := s.disk.Open(s.blobFile(generation))
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = f.Close() }()
-	t, err := readTrailer(f)
-	if err != nil {
-		return nil, err
-	}
-	rec, err := decodeRecord(t.key, t.record)
-	if err == nil && (!rec.file || rec.generation != generation || t.generation != generation) {
-		err = fmt.Errorf("%w: the file says that it is another", logs.ErrDamaged)
-	}
-	return t, err
-}
-
 // removeUnreferenced removes the blob files that no record names, left by a
 // crash. It reports false if there is no catalog yet that says so.
-func (s *Store) removeUnreferenced() bool {
-	if s.failed.Load() != nil {
+func (c *catalog) removeUnreferenced() bool {
+	if c.failed.Load() != nil {
 		return false
 	}
-	err := s.eachFile(func(generation uint64) error {
-		if generation > s.first {
+	err := c.eachFile(func(generation uint64) error {
+		if generation > c.first {
 			return nil
 		}
-		known, err := s.isNamed(generation)
+		known, err := c.isNamed(generation)
 		if err == nil && !known {
-			s.removeBlob(generation)
+			c.removeBlob(generation)
 		}
 		return err
 	})
 	if err != nil {
-		s.log.Warn("files that a crash left stay until the next start", "folder", s.folder, "error", err)
+		c.log.Warn("files that a crash left stay until the next start", "folder", c.folder, "error", err)
 	}
 	return true
 }
 
 // isNamed reports whether the catalog names a file. Its two buckets are asked:
 // their keys have no checksums.
-func (s *Store) isNamed(generation uint64) (named bool, err error) {
-	t, damage := s.trailerOf(generation)
-	err = s.view(func(tx *txn) error {
+func (c *catalog) isNamed(generation uint64) (named bool, err error) {
+	t, damage := c.trailerOf(generation)
+	err = c.view(func(tx *txn) error {
 		value, err := tx.get(bucketFiles, generationKey(generation))
 		if named = value != nil; err != nil || named || damage != nil {
 			return err

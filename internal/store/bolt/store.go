@@ -28,7 +28,6 @@
 package bolt
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -36,7 +35,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	logservice "github.com/harness/log-service"
@@ -74,41 +72,24 @@ type Options struct {
 	pause time.Duration // of maintenance and between attempts to recover; zero: maintenancePause
 }
 
-// Store is a logs.Store in one folder. Create one with Open.
+// Store is a logs.Store in one folder. Create one with Open. Its parts know only
+// those below them:
+//
+//	Store      blobs: Put, Get, List, Delete, Expire; what waits for later
+//	writer     changes of the catalog, one transaction for all that wait
+//	catalog    the bbolt file: open, check, read, change, recover
+//	blobFiles  the files of larger blobs
+//	volume     the disk: whether it answers, has space, and reads what was written
 type Store struct {
-	path    string // of the catalog
-	folder  string // of the blob files
-	reads   openFiles
-	known   bool // the folder existed at Open, so the file at path is a catalog
-	log     *slog.Logger
-	disk    disk
-	pause   time.Duration
+	*writer
+
 	now     func() time.Time // when a blob is stored
-	zip     *codec
-	buffers buffers
+	uploads chan struct{}    // slots for maxUploads
 
-	db         atomic.Pointer[handle] // nil: see failed
-	failed     atomic.Pointer[failure]
-	generation atomic.Uint64 // the last one assigned
-	first      uint64        // generations above it are of this process
-	startBy    time.Time     // when Open stops checking pages; zero: never
-	uploads    chan struct{} // slots for maxUploads
-	reading    atomic.Int64  // read transactions that are open or about to be opened
-	watch      watch
-	writeError atomic.Pointer[error] // of the last failed write, nil once one has succeeded
-	space      sync.Mutex            // held while the reserve is made, or given up for a deletion
-	reserved   atomic.Bool           // the reserve exists
-	alarmed    atomic.Int64          // when damage was last logged, Unix seconds
-
-	ops             chan *op      // to the writer
-	stop            chan struct{} // closed by Close
-	abandoned       chan struct{} // closed when Close stops waiting
 	closing         sync.Once
 	closeErr        error
-	writerDone      chan struct{}
 	maintenanceDone chan struct{}
 	legacyGarbage   chan struct{} // holds one if there are chunks to delete
-	punched         punched       // owned by maintain
 }
 
 var (
@@ -126,37 +107,35 @@ var (
 // again in the same way. Leftovers of a crash are removed in the background.
 // Close must be called.
 func Open(path string, o Options) (*Store, error) {
+	v := &volume{disk: o.disk, log: o.Logger, stop: make(chan struct{}), folder: strings.TrimSuffix(path, filepath.Ext(path))}
+	if v.folder == path {
+		v.folder += ".files"
+	}
+	if v.log == nil {
+		v.log = slog.Default()
+	}
+	if v.disk == nil {
+		v.disk = system{}
+	}
+	zip, err := newCodec()
+	if err != nil {
+		return nil, err
+	}
+	c := &catalog{blobFiles: &blobFiles{volume: v, zip: zip}, path: path, pause: o.pause}
+	if c.pause == 0 {
+		c.pause = maintenancePause
+	}
 	s := &Store{
-		path:            path,
-		folder:          strings.TrimSuffix(path, filepath.Ext(path)),
-		log:             o.Logger,
-		disk:            o.disk,
-		pause:           o.pause,
+		writer:          newWriter(c),
 		now:             o.Now,
 		uploads:         make(chan struct{}, maxUploads),
-		ops:             make(chan *op, maxBatchOps),
-		stop:            make(chan struct{}),
-		abandoned:       make(chan struct{}),
-		writerDone:      make(chan struct{}),
 		maintenanceDone: make(chan struct{}),
 		legacyGarbage:   make(chan struct{}, 1),
-	}
-	if s.folder == path {
-		s.folder += ".files"
-	}
-	if s.log == nil {
-		s.log = slog.Default()
-	}
-	if s.pause == 0 {
-		s.pause = maintenancePause
 	}
 	if s.now == nil {
 		s.now = time.Now
 	}
-	if s.disk == nil {
-		s.disk = system{}
-	}
-	if err := s.open(); err != nil {
+	if err := c.open(); err != nil {
 		return nil, fmt.Errorf("open blob store: %w", err)
 	}
 	go s.write()
@@ -190,15 +169,6 @@ func (s *Store) Close() error {
 	return s.closeErr
 }
 
-func (s *Store) stopped() bool {
-	select {
-	case <-s.stop:
-		return true
-	default:
-		return false
-	}
-}
-
 // Delete removes all attempts of a log; see logs.Store.
 func (s *Store) Delete(ctx context.Context, id logservice.ID) error {
 	first, err := blobKey(id, 1)
@@ -228,14 +198,6 @@ func (s *Store) Delete(ctx context.Context, id logservice.ID) error {
 		s.remove(gone...)
 	}
 	return s.about(id, "delete", err)
-}
-
-// attemptKeys returns the keys of all attempts of a log, by that of the first.
-func (s *Store) attemptKeys(first []byte) (keys [][]byte, err error) {
-	err = s.view(func(tx *txn) error {
-		return tx.attempts(first, func(key, _ []byte) { keys = append(keys, bytes.Clone(key)) })
-	})
-	return keys, err
 }
 
 // unlink prepares the removal of the record at key and returns it, or the zero
@@ -280,10 +242,6 @@ func (s *Store) remove(gone ...record) {
 	if err := s.syncFolder(); err != nil {
 		s.log.Warn("removing the files of deleted blobs may not be durable yet", "folder", s.folder, "error", err)
 	}
-}
-
-func (s *Store) syncFolder() error {
-	return s.watch.do(func() error { return s.disk.SyncDir(s.folder) })
 }
 
 // about adds the operation and the blob to err.

@@ -15,6 +15,18 @@ const (
 	maxBatchOps = 256
 )
 
+// writer makes the changes of the catalog.
+type writer struct {
+	*catalog
+	ops        chan *op
+	writerDone chan struct{}
+	abandoned  chan struct{} // closed when Close stops waiting
+}
+
+func newWriter(c *catalog) *writer {
+	return &writer{catalog: c, ops: make(chan *op, maxBatchOps), writerDone: make(chan struct{}), abandoned: make(chan struct{})}
+}
+
 // op is one change waiting for the writer.
 type op struct {
 	apply func(*txn) error // may run more than once; the last run counts
@@ -26,28 +38,28 @@ type op struct {
 // submit passes a change to the writer and returns when it is durable or has
 // failed. It fails if ctx ends while the queue is full; after that it ignores
 // ctx, because the caller must learn the outcome.
-func (s *Store) submit(ctx context.Context, o *op) error {
+func (w *writer) submit(ctx context.Context, o *op) error {
 	o.done = make(chan error, 1)
 	select {
-	case <-s.stop:
+	case <-w.stop:
 		return errClosed
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	default:
 	}
 	select {
-	case s.ops <- o:
+	case w.ops <- o:
 	case <-ctx.Done():
 		return context.Cause(ctx)
-	case <-s.writerDone:
+	case <-w.writerDone:
 		return errClosed
 	}
 	select {
 	case err := <-o.done:
 		return err
-	case <-s.abandoned:
+	case <-w.abandoned:
 		return errClosed
-	case <-s.writerDone:
+	case <-w.writerDone:
 	}
 	select {
 	case err := <-o.done:
@@ -60,29 +72,29 @@ func (s *Store) submit(ctx context.Context, o *op) error {
 // write is the only goroutine that changes the catalog. Calls that arrive
 // during a commit form the next one: nobody waits for a timer, and the slower
 // the disk, the more calls share a sync.
-func (s *Store) write() {
-	defer close(s.writerDone)
-	tick := time.NewTicker(s.pause)
+func (w *writer) write() {
+	defer close(w.writerDone)
+	tick := time.NewTicker(w.pause)
 	defer tick.Stop()
-	if s.failed.Load() != nil {
-		s.recover()
+	if w.failed.Load() != nil {
+		w.recover()
 	}
 	headersDiffer := false // see header.go
 	for quiet := false; ; {
 		select {
-		case <-s.stop:
+		case <-w.stop:
 			if headersDiffer {
-				s.rewriteOlderHeader()
+				w.rewriteOlderHeader()
 			}
 			return
-		case first := <-s.ops:
-			s.commit(s.collect(first))
+		case first := <-w.ops:
+			w.commit(w.collect(first))
 			headersDiffer, quiet = true, false
 		case <-tick.C:
-			if s.failed.Load() != nil {
-				s.recover()
+			if w.failed.Load() != nil {
+				w.recover()
 			} else if headersDiffer && quiet {
-				s.rewriteOlderHeader()
+				w.rewriteOlderHeader()
 				headersDiffer = false
 			}
 			quiet = true
@@ -92,19 +104,19 @@ func (s *Store) write() {
 
 // rewriteOlderHeader makes an empty commit, which writes the older header. If
 // it fails, for example for lack of space, nothing is lost.
-func (s *Store) rewriteOlderHeader() {
-	_ = s.watch.do(func() error {
-		_, err := s.update(func(*txn) error { return nil })
+func (w *writer) rewriteOlderHeader() {
+	_ = w.watch.do(func() error {
+		_, err := w.update(func(*txn) error { return nil })
 		return err
 	})
 }
 
 // collect takes the waiting changes, up to the limit of a batch.
-func (s *Store) collect(first *op) []*op {
+func (w *writer) collect(first *op) []*op {
 	batch := []*op{first}
 	for len(batch) < maxBatchOps {
 		select {
-		case o := <-s.ops:
+		case o := <-w.ops:
 			batch = append(batch, o)
 		default:
 			return batch
@@ -115,19 +127,19 @@ func (s *Store) collect(first *op) []*op {
 
 // commit applies a batch and answers its calls. If a call fails, the others are
 // applied again without it.
-func (s *Store) commit(batch []*op) {
-	batch = s.syncNames(batch)
+func (w *writer) commit(batch []*op) {
+	batch = w.syncNames(batch)
 	reserve := false // was given up for the batch
 	defer func() {
 		if reserve {
-			s.space.Unlock()
+			w.space.Unlock()
 		}
 	}()
 	for len(batch) > 0 {
 		var failed int
 		var inFn bool
-		err := s.watch.do(func() (err error) {
-			inFn, err = s.update(func(tx *txn) error {
+		err := w.watch.do(func() (err error) {
+			inFn, err = w.update(func(tx *txn) error {
 				for i, o := range batch {
 					failed = i
 					if err := o.apply(tx); err != nil {
@@ -142,17 +154,17 @@ func (s *Store) commit(batch []*op) {
 		case inFn:
 			batch[failed].done <- err
 			batch = append(batch[:failed], batch[failed+1:]...)
-		case err != nil && len(batch) > 1 && s.failed.Load() == nil:
+		case err != nil && len(batch) > 1 && w.failed.Load() == nil:
 			// No space for all: small changes, or those that free space, may
 			// still fit.
 			for _, o := range batch {
-				s.commit([]*op{o})
+				w.commit([]*op{o})
 			}
 			return
 		case err != nil && batch[0].frees && isFull(err) && !reserve:
-			s.space.Lock()
+			w.space.Lock()
 			reserve = true
-			s.releaseReserve()
+			w.releaseReserve()
 		default:
 			for _, o := range batch {
 				o.done <- err
@@ -164,7 +176,7 @@ func (s *Store) commit(batch []*op) {
 
 // syncNames makes the names of the batch's files durable, all with one sync. If
 // that fails, so do their calls.
-func (s *Store) syncNames(batch []*op) (rest []*op) {
+func (w *writer) syncNames(batch []*op) (rest []*op) {
 	files := false
 	for _, o := range batch {
 		files = files || o.files
@@ -172,7 +184,7 @@ func (s *Store) syncNames(batch []*op) (rest []*op) {
 	if !files {
 		return batch
 	}
-	err := s.writeFailed(s.syncFolder())
+	err := w.writeFailed(w.syncFolder())
 	if err == nil {
 		for _, o := range batch {
 			o.files = false
