@@ -32,11 +32,15 @@ type attempts struct {
 func (c *Client) repeat(ctx context.Context, a *attempts, try func() error) error {
 	p := a.retry.pauses()
 	renewed := false
+	var last error // of the attempt before
 	for {
 		err := c.explain(ctx, a.op, try())
 		if !renewed && err != nil && c.renewed(err) && (a.again == nil || a.again(err)) {
 			renewed = true
 			continue
+		}
+		if cause := context.Cause(ctx); last != nil && cause != nil && errors.Is(err, cause) {
+			return &endedError{op: a.op, cause: cause, before: last}
 		}
 		if err == nil || ctx.Err() != nil || !repeatable(err) || (a.again != nil && !a.again(err)) {
 			return err
@@ -45,6 +49,7 @@ func (c *Client) repeat(ctx context.Context, a *attempts, try func() error) erro
 		if !again {
 			return err
 		}
+		last = err
 		a.doubtful = a.doubtful || doubtful(err)
 		if a.onRetry != nil {
 			a.onRetry()
@@ -56,7 +61,7 @@ func (c *Client) repeat(ctx context.Context, a *attempts, try func() error) erro
 	}
 }
 
-// endedError is the end of the caller's context between two attempts.
+// endedError is the end of the caller's context after a failed attempt.
 type endedError struct {
 	op            string
 	cause, before error

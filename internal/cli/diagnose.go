@@ -35,7 +35,7 @@ func (s *session) diagnose(ctx context.Context, err error) (text string, d *diag
 	if bad != nil {
 		return "", nil
 	}
-	at.ctx, at.program = ctx, s.Name
+	at.ctx, at.program, at.certified = ctx, s.Name, s.root.Cert != ""
 	said, d := at.explain(err)
 	if d == nil {
 		return "", nil
@@ -71,6 +71,8 @@ type address struct {
 	program      string
 	scheme, host string // host includes the port
 	name         string // host without the port
+	tls          bool
+	certified    bool // a client certificate was given
 
 	http, grpc string // the default ports of a log service
 }
@@ -87,7 +89,7 @@ func serverAddress(server string) (a address, err error) {
 			port = portGRPC
 		}
 	}
-	return address{scheme: u.Scheme, host: net.JoinHostPort(u.Hostname(), port), name: u.Hostname(), http: portHTTP, grpc: portGRPC}, nil
+	return address{scheme: u.Scheme, host: net.JoinHostPort(u.Hostname(), port), name: u.Hostname(), tls: u.Scheme == "https" || u.Scheme == "grpcs", http: portHTTP, grpc: portGRPC}, nil
 }
 
 // Default ports of the server.
@@ -121,7 +123,7 @@ func (a address) network(err error) *diagnosis {
 	case isUntrusted(err):
 		return a.certificate(err)
 	case strings.Contains(text, "tls: certificate required"):
-		return &diagnosis{"the server at " + a.host + " wants a certificate of its client", "give one with --client-cert FILE and --client-key FILE"}
+		return a.noCertificate()
 	case strings.Contains(text, "remote error: tls: "):
 		_, alert, _ := strings.Cut(text, "remote error: tls: ")
 		return &diagnosis{"the server at " + a.host + " does not accept this client (TLS: " + alert + ")",
@@ -149,10 +151,16 @@ func (a address) network(err error) *diagnosis {
 	switch {
 	case strings.Contains(text, "malformed HTTP"), strings.Contains(text, "server preface"):
 		return &diagnosis{"what answers at " + a.host + " is neither a log service nor a web server", a.main()}
+	case a.tls && !a.certified && wantsCertificate(a.ctx, a.host):
+		return a.noCertificate()
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return &diagnosis{"the connection to " + a.host + " was lost", "the server may be restarting: the same command may work later"}
 	}
 	return &diagnosis{"no connection to " + a.host + " (" + innermost(err).Error() + ")", "check " + a.given()}
+}
+
+func (a address) noCertificate() *diagnosis {
+	return &diagnosis{"the server at " + a.host + " wants a certificate of its client", "give one with --client-cert FILE and --client-key FILE"}
 }
 
 // given names where the address comes from.

@@ -82,6 +82,25 @@ func speaksTLS(ctx context.Context, addr string) string {
 	return speaksHTTPS
 }
 
+// wantsCertificate reports whether the server at addr asks its clients for one. A
+// server that gets none may close the connection before its reason is read.
+func wantsCertificate(ctx context.Context, addr string) bool {
+	ctx, cancel := context.WithTimeout(ctx, probeTime)
+	defer cancel()
+	asked := false
+	d := tls.Dialer{Config: &tls.Config{
+		InsecureSkipVerify: true, //nolint:gosec // nothing secret is sent
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			asked = true
+			return new(tls.Certificate), nil // none
+		},
+	}}
+	if conn, err := d.DialContext(ctx, "tcp", addr); err == nil {
+		_ = conn.Close()
+	}
+	return asked
+}
+
 // speaksHTTP2 recognizes gRPC by its first frame (RFC 9113, section 3.4).
 func speaksHTTP2(ctx context.Context, addr string) string {
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
