@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // Prefix is the prefix of every setting.
@@ -70,7 +71,21 @@ func (e *Error) Error() string {
 	if e.Value == "" {
 		return e.Name + ": " + e.Rule
 	}
-	return fmt.Sprintf("%s=%s: %s", e.Name, strconv.Quote(e.Value), e.Rule)
+	return fmt.Sprintf("%s=%s: %s", e.Name, strconv.Quote(Redacted(e.Value)), e.Rule)
+}
+
+// Redacted returns a value for a message: of an address with a user and a password,
+// only what follows these.
+func Redacted(value string) string {
+	i := strings.LastIndexByte(value, '@')
+	if i < 0 {
+		return value
+	}
+	scheme := 0
+	if j := strings.Index(value[:i], "://"); j >= 0 {
+		scheme = j + len("://")
+	}
+	return value[:scheme] + hidden + value[i:]
 }
 
 // Env is an environment: variables by name. An empty variable counts as unset.

@@ -58,7 +58,7 @@ func addresses(p *[]string, name, meaning string) *setting.Setting {
 			addr := strings.TrimSuffix(strings.TrimPrefix(strings.TrimSpace(part), "redis://"), "/")
 			host, port, err := net.SplitHostPort(addr)
 			if err != nil || host == "" || port == "" || strings.ContainsAny(addr, "@/? ") {
-				return fmt.Errorf("%q is not host:port, for example 127.0.0.1:6379; several are separated by commas", part)
+				return fmt.Errorf("%q is not host:port, for example 127.0.0.1:6379; several are separated by commas", setting.Redacted(part))
 			}
 			*p = append(*p, addr)
 		}
