@@ -15,6 +15,7 @@ type span struct {
 	// The offsets after the names of the top-level members "pos", "time" and "out",
 	// the last ones of that name; 0 if there is none, or if they were not wanted.
 	pos, time, out int
+	marks          bool // they are wanted
 }
 
 const (
@@ -26,151 +27,147 @@ const (
 // finds its end in the same pass, and its marks if they are wanted. Errors are
 // ErrInvalid and contain the offset in b.
 //
-// It is one flat loop without calls for white space and structure: lines are
-// short (~170 bytes, five members), so the cost per token matters most.
+// Lines are short (~170 bytes, five members, most of them strings), so the cost
+// per token matters most: strings and missing white space take no call of their
+// own.
 func object(b []byte, i int, marks bool) (s span, err error) {
-	var (
-		stack uint64 // one bit per level, the lowest is the innermost: 1 object, 0 array
-		depth int
-		high  uint64
-		c     byte
-		start int
-	)
+	s.marks = marks
+	var high uint64
+	s.end, high, err = s.members(b, i+1, 1, 0)
+	s.high = high&highs != 0
+	return s, err
+}
 
-openObject:
-	if depth++; depth > MaxDepth {
-		return s, tooDeep(i)
+// members validates an object at a depth, from after its brace. It returns the
+// offset after its end. What stringEnd saw is collected in high.
+func (s *span) members(b []byte, i, depth int, high uint64) (int, uint64, error) {
+	if i = s.space(b, i); i < len(b) && b[i] == '}' {
+		return i + 1, high, nil
 	}
-	stack = stack<<1 | 1
-	i++
-	for i < len(b) && b[i] <= ' ' && isSpace(b[i]) {
-		s.breaks = s.breaks || b[i] == '\n' || b[i] == '\r'
-		i++
-	}
-	if i < len(b) && b[i] == '}' {
-		i++
-		goto closed
-	}
-
-member:
-	if i >= len(b) || b[i] != '"' {
-		return s, unexpected(b, i, "a member name in quotes")
-	}
-	start = i + 1
-	if i, high = stringEnd(b, start, high); i < 0 {
-		return s, badString(b, -1-i)
-	}
-	if marks && depth == 1 {
-		switch string(b[start : i-1]) {
-		case "pos":
-			s.pos = i
-		case "time":
-			s.time = i
-		case "out":
-			s.out = i
+	for {
+		if i >= len(b) || b[i] != '"' {
+			return i, high, unexpected(b, i, "a member name in quotes")
 		}
+		start := i + 1
+		if i, high = stringEnd(b, start, high); i < 0 {
+			return i, high, badString(b, -1-i)
+		}
+		if depth == 1 && s.marks {
+			s.mark(b[start:i-1], i)
+		}
+		if i = s.space(b, i); i >= len(b) || b[i] != ':' {
+			return i, high, unexpected(b, i, "':' after a member name")
+		}
+		i = s.space(b, i+1)
+		if i < len(b) && b[i] == '"' {
+			if i, high = stringEnd(b, i+1, high); i < 0 {
+				return i, high, badString(b, -1-i)
+			}
+		} else {
+			var err error
+			if i, high, err = s.value(b, i, depth, high); err != nil {
+				return i, high, err
+			}
+		}
+		i = s.space(b, i)
+		switch {
+		case i >= len(b):
+			return i, high, unexpected(b, i, "the end of the object")
+		case b[i] == '}':
+			return i + 1, high, nil
+		case b[i] != ',':
+			return i, high, unexpected(b, i, "',' or '}'")
+		}
+		i = s.space(b, i+1)
 	}
-	for i < len(b) && b[i] <= ' ' && isSpace(b[i]) {
-		s.breaks = s.breaks || b[i] == '\n' || b[i] == '\r'
-		i++
-	}
-	if i >= len(b) || b[i] != ':' {
-		return s, unexpected(b, i, "':' after a member name")
-	}
-	i++
+}
 
-value:
-	for i < len(b) && b[i] <= ' ' && isSpace(b[i]) {
-		s.breaks = s.breaks || b[i] == '\n' || b[i] == '\r'
+// elements validates an array, as members does an object.
+func (s *span) elements(b []byte, i, depth int, high uint64) (int, uint64, error) {
+	if i = s.space(b, i); i < len(b) && b[i] == ']' {
+		return i + 1, high, nil
+	}
+	for {
+		var err error
+		if i, high, err = s.value(b, s.space(b, i), depth, high); err != nil {
+			return i, high, err
+		}
+		i = s.space(b, i)
+		switch {
+		case i >= len(b):
+			return i, high, unexpected(b, i, "the end of the object")
+		case b[i] == ']':
+			return i + 1, high, nil
+		case b[i] != ',':
+			return i, high, unexpected(b, i, "',' or ']'")
+		}
 		i++
 	}
+}
+
+// value validates a value within an object or array of a depth, and returns the
+// offset after it.
+func (s *span) value(b []byte, i, depth int, high uint64) (int, uint64, error) {
 	if i >= len(b) {
-		return s, unexpected(b, i, "a value")
+		return i, high, unexpected(b, i, "a value")
 	}
-	switch c = b[i]; c {
+	literal := ""
+	switch b[i] {
 	case '"':
 		if i, high = stringEnd(b, i+1, high); i < 0 {
-			return s, badString(b, -1-i)
+			return i, high, badString(b, -1-i)
 		}
-	case '{':
-		goto openObject
-	case '[':
-		if depth++; depth > MaxDepth {
-			return s, tooDeep(i)
+		return i, high, nil
+	case '{', '[':
+		if depth == MaxDepth {
+			return i, high, tooDeep(i)
 		}
-		stack <<= 1
-		i++
-		for i < len(b) && b[i] <= ' ' && isSpace(b[i]) {
-			s.breaks = s.breaks || b[i] == '\n' || b[i] == '\r'
-			i++
+		if b[i] == '{' {
+			return s.members(b, i+1, depth+1, high)
 		}
-		if i < len(b) && b[i] == ']' {
-			i++
-			goto closed
-		}
-		goto value
+		return s.elements(b, i+1, depth+1, high)
 	case 'n':
-		if len(b)-i < 4 || string(b[i:i+4]) != "null" {
-			return s, unexpected(b, i, "a value")
-		}
-		i += 4
+		literal = "null"
 	case 't':
-		if len(b)-i < 4 || string(b[i:i+4]) != "true" {
-			return s, unexpected(b, i, "a value")
-		}
-		i += 4
+		literal = "true"
 	case 'f':
-		if len(b)-i < 5 || string(b[i:i+5]) != "false" {
-			return s, unexpected(b, i, "a value")
-		}
-		i += 5
+		literal = "false"
 	default:
-		if i, err = numberEnd(b, i); err != nil {
-			return s, err
-		}
+		i, err := numberEnd(b, i)
+		return i, high, err
 	}
+	if len(b)-i < len(literal) || string(b[i:i+len(literal)]) != literal {
+		return i, high, unexpected(b, i, "a value")
+	}
+	return i + len(literal), high, nil
+}
 
-after:
-	for i < len(b) && b[i] <= ' ' && isSpace(b[i]) {
+// mark notes the place after a name that has a meaning.
+func (s *span) mark(name []byte, i int) {
+	switch string(name) {
+	case "pos":
+		s.pos = i
+	case "time":
+		s.time = i
+	case "out":
+		s.out = i
+	}
+}
+
+// space skips white space, of which there is usually none.
+func (s *span) space(b []byte, i int) int {
+	if i >= len(b) || b[i] > ' ' {
+		return i
+	}
+	return s.spaces(b, i)
+}
+
+func (s *span) spaces(b []byte, i int) int {
+	for i < len(b) && isSpace(b[i]) {
 		s.breaks = s.breaks || b[i] == '\n' || b[i] == '\r'
 		i++
 	}
-	if i >= len(b) {
-		return s, unexpected(b, i, "the end of the object")
-	}
-	if stack&1 == 1 {
-		switch b[i] {
-		case ',':
-			i++
-			for i < len(b) && b[i] <= ' ' && isSpace(b[i]) {
-				s.breaks = s.breaks || b[i] == '\n' || b[i] == '\r'
-				i++
-			}
-			goto member
-		case '}':
-			i++
-			goto closed
-		}
-		return s, unexpected(b, i, "',' or '}'")
-	}
-	switch b[i] {
-	case ',':
-		i++
-		goto value
-	case ']':
-		i++
-		goto closed
-	}
-	return s, unexpected(b, i, "',' or ']'")
-
-closed:
-	stack >>= 1
-	if depth--; depth > 0 {
-		goto after
-	}
-	s.end = i
-	s.high = high&highs != 0
-	return s, nil
+	return i
 }
 
 // stringEnd returns the offset after the quote that closes the string whose
