@@ -224,10 +224,10 @@ func parseEpoch(number []byte) (time.Time, bool) {
 	}
 	seconds := whole - max(0, (whole-9)/3)*3
 	var sec, nano int64
-	for d := range seconds + 9 {
+	for d, read := 0, digits[:n]; d < seconds+9; d++ {
 		v := int64(0)
-		if d < n {
-			v = int64(digits[d])
+		if d < len(read) {
+			v = int64(read[d])
 		}
 		if d < seconds {
 			sec = sec*10 + v

@@ -26,7 +26,7 @@ type grep struct {
 	skipped bool // lines since the last one that was printed
 }
 
-func (f *grepFlags) grep(invert bool) (g grep, err error) {
+func (f *grepFlags) selection(invert bool) (g grep, err error) {
 	g = grep{invert: invert, before: max(f.BeforeMatch, f.Around), after: max(f.AfterMatch, f.Around)}
 	switch {
 	case f.BeforeMatch < 0 || f.AfterMatch < 0 || f.Around < 0 || g.before > maxContext:

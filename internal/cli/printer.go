@@ -68,7 +68,7 @@ func (f *readFlags) printer(s *session) (p *printer, err error) {
 	if p.period, err = f.period(); err != nil {
 		return nil, err
 	}
-	p.grep, err = f.grepFlags.grep(s.root.V)
+	p.grep, err = f.selection(s.root.V)
 	if f.Grep != "" {
 		s.root.V = false // it was not --verbose
 	}

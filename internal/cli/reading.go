@@ -114,7 +114,7 @@ func (r *reading) scanLast(ctx context.Context, from logservice.Position, n int6
 	s := lastScan{from: from, ring: make([]logservice.Position, n+1), end: from}
 	var join lines.Joiner
 	var damage error
-	count := func(l lines.Line) error {
+	count := func(l lines.Line) error { //nolint:unparam // as Add wants it
 		p := client.Raw(l).Position()
 		if l.Seq == 0 { // it announces its attempt
 			p.Sequence = 0

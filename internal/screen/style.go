@@ -63,22 +63,23 @@ func (s *style) change(parameters string) {
 
 // apply switches one parameter on, or what it ends off.
 func (s *style) apply(code int, parameter string) {
-	switch off := ""; {
-	case code == 0:
+	const off = ""
+	switch code {
+	case 0:
 		s.groups = [groups]string{}
-	case code == 22:
+	case 22:
 		s.groups[bold], s.groups[faint] = off, off
-	case code == 23:
+	case 23:
 		s.groups[italic] = off
-	case code == 24:
+	case 24:
 		s.groups[underline] = off
-	case code == 25:
+	case 25:
 		s.groups[blink] = off
-	case code == 27:
+	case 27:
 		s.groups[inverse] = off
-	case code == 29:
+	case 29:
 		s.groups[strike] = off
-	case code == 10, code == 39, code == 49, code == 54, code == 55, code == 59, code == 75:
+	case 10, 39, 49, 54, 55, 59, 75:
 		s.groups[groupOf(code)] = off
 	default:
 		if g := groupOf(code); g >= 0 {
