@@ -241,7 +241,7 @@ func TestAFailedSyncAcknowledgesNothingAndWritingGoesOnInAnotherFile(t *testing.
 						}
 						failures++
 						e.wal.mu.Lock()
-						e.wal.until = e.wal.until.Add(-retryPause) // the pause is over
+						e.wal.refusal.until = e.wal.refusal.until.Add(-retryPause) // the pause is over
 						e.wal.mu.Unlock()
 					}
 				}

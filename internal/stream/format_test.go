@@ -142,7 +142,7 @@ func TestAFileWhoseSyncFailedIsNeverWrittenAgain(t *testing.T) {
 		t.Fatal("a failed sync was acknowledged")
 	}
 	e.wal.mu.Lock()
-	e.wal.until = e.wal.until.Add(-retryPause)
+	e.wal.refusal.until = e.wal.refusal.until.Add(-retryPause)
 	e.wal.mu.Unlock()
 	mustAppend(t, e, "k", 1, 4)
 	if err := e.Delete(t.Context(), id("k")); err != nil {
@@ -341,7 +341,7 @@ func TestAFailedSyncIsReportedUntilAWriteSucceeds(t *testing.T) {
 		t.Fatal("a failed sync was acknowledged")
 	}
 	e.wal.mu.Lock()
-	e.wal.until = e.wal.until.Add(-retryPause) // the next write may be tried
+	e.wal.refusal.until = e.wal.refusal.until.Add(-retryPause) // the next write may be tried
 	e.wal.mu.Unlock()
 	if err := e.Check(t.Context()); !errors.Is(err, syscall.EIO) {
 		t.Fatalf("before a write has succeeded the health is %v", err)
@@ -350,7 +350,7 @@ func TestAFailedSyncIsReportedUntilAWriteSucceeds(t *testing.T) {
 	d.fault = nil
 	d.mu.Unlock()
 	e.wal.mu.Lock()
-	e.wal.until = e.wal.until.Add(-retryPause)
+	e.wal.refusal.until = e.wal.refusal.until.Add(-retryPause)
 	e.wal.mu.Unlock()
 	mustAppend(t, e, "k", 1, 4)
 	if err := e.Check(t.Context()); err != nil {

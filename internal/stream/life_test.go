@@ -52,7 +52,7 @@ func (l *life) try(what string, call func() error) {
 // unpause ends the pause after a failure, instead of waiting a second.
 func (l *life) unpause() {
 	l.e.wal.mu.Lock()
-	l.e.wal.until = time.Time{}.Add(1)
+	l.e.wal.refusal.until = time.Time{}.Add(1)
 	l.e.wal.mu.Unlock()
 	l.e.wal.recover()
 }

@@ -211,7 +211,7 @@ func (w *wal) resume(seg *segment) {
 		case err == nil:
 			size = w.segment
 		case isFull(err): // appends wait until recover finds space
-			w.full = &logservice.UnavailableError{Cause: fmt.Errorf("write-ahead log: %w", err), RetryAfter: 2 * time.Second}
+			w.refusal.full = &logservice.UnavailableError{Cause: fmt.Errorf("write-ahead log: %w", err), RetryAfter: 2 * time.Second}
 			w.tight.Store(true)
 		}
 	}

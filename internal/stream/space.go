@@ -191,7 +191,7 @@ var errShortReserve = errors.New("the reserve is too small")
 // goroutine calls it.
 func (w *wal) recover() {
 	w.mu.Lock()
-	full := w.full
+	full := w.refusal.full
 	w.mu.Unlock()
 	// Also while the disk is not known to be full: closes may have used it up.
 	if err := w.makeReserve(); err != nil || full == nil {
@@ -209,7 +209,7 @@ func (w *wal) recover() {
 		w.addSpare(s)
 	}
 	w.mu.Lock()
-	w.full = nil
+	w.refusal.full = nil
 	w.mu.Unlock()
 	w.log.Info("the disk has space again: the write-ahead log accepts lines")
 }
@@ -225,11 +225,8 @@ func (w *wal) check(now time.Duration) error {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	switch {
-	case w.stopping:
+	if w.stopping {
 		return &logservice.UnavailableError{Cause: errors.New("the server is stopping")}
-	case w.full != nil:
-		return w.full
 	}
-	return w.failure
+	return w.refusal.ofAny()
 }
