@@ -143,20 +143,9 @@ func (s *stream) compact(seg *segment) error {
 	for err == nil && len(old) > 0 {
 		var blocks []staged
 		if blocks, old, err = s.compactEntries(old); err == nil && len(blocks) > 0 {
-			s.mu.Lock()
-			if s.deleting || s.deleted { // a block after the deletion would be a log without a name
-				s.mu.Unlock()
-				return nil
+			if g, err = s.stageBlocks(blocks); g == nil && err == nil {
+				return nil // deleted
 			}
-			// In the same group, and so always in the same segment.
-			last := &blocks[len(blocks)-1].rec
-			if it, ok := s.recentRecord(blocks[0].rec.first, last.first+int64(last.count)); ok {
-				it.compacts = true
-				blocks = append(blocks, it)
-			}
-			err = s.stage(blocks...)
-			g = s.staging
-			s.mu.Unlock()
 		}
 		if err == nil {
 			err = g.wait(s.eng.life)
@@ -169,6 +158,25 @@ func (s *stream) compact(seg *segment) error {
 	s.dropSegment(seg)
 	s.mu.Unlock()
 	return nil
+}
+
+// stageBlocks stages compacted blocks with what identifies retries of the appends
+// in them. It returns no group if s is deleted: a block after that would be a log
+// without a name.
+func (s *stream) stageBlocks(blocks []staged) (*group, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.deleting || s.deleted {
+		return nil, nil
+	}
+	// In the same group, and so always in the same segment.
+	last := &blocks[len(blocks)-1].rec
+	if it, ok := s.recentRecord(blocks[0].rec.first, last.first+int64(last.count)); ok {
+		it.compacts = true
+		blocks = append(blocks, it)
+	}
+	err := s.stage(blocks...)
+	return s.staging, err
 }
 
 func (s *stream) needs(seg *segment) bool {

@@ -68,8 +68,17 @@ func (r *replay) limit(i int) (first uint64, known bool) {
 	return 0, false
 }
 
-// segment replays one file. If limited is set, groups from limit on do not
-// count.
+// scan is what the replay of one file works with. If limited is set, groups from
+// limit on do not count.
+type scan struct {
+	seg     *segment
+	b       []byte // the file
+	limit   uint64
+	limited bool
+	reused  bool // old bytes may follow the last group
+}
+
+// segment replays one file; see scan.
 func (r *replay) segment(seg *segment, limit uint64, limited bool) error {
 	r.whole = false
 	r.w.roster.held = nil // this segment lists what the ones before it contain
@@ -81,55 +90,64 @@ func (r *replay) segment(seg *segment, limit uint64, limited bool) error {
 	if err != nil {
 		return err
 	}
-	pos := min(segmentHeader, len(b))
-	for {
-		h, ok := parseGroup(b[pos:], seg.number)
-		if ok && (limited && h.number >= limit || h.number < r.group) {
-			return nil // left by a failed write
+	x := &scan{seg: seg, b: b, limit: limit, limited: limited, reused: reused}
+	for pos := min(segmentHeader, len(b)); pos >= 0 && err == nil; {
+		pos, err = r.groupAt(x, pos)
+	}
+	return err
+}
+
+// groupAt replays the group at pos, and returns where the next one begins, or -1
+// if there is none.
+func (r *replay) groupAt(x *scan, pos int) (next int, err error) {
+	seg, b := x.seg, x.b
+	h, ok := parseGroup(b[pos:], seg.number)
+	if ok && (x.limited && h.number >= x.limit || h.number < r.group) {
+		return -1, nil // left by a failed write
+	}
+	end := pos + groupHeader + int(h.size)
+	whole := ok && end <= len(b)
+	if whole {
+		if whole, err = r.intact(b[pos+groupHeader : end]); err != nil {
+			return -1, err
 		}
-		end := pos + groupHeader + int(h.size)
-		whole := ok && end <= len(b)
-		if whole {
-			if whole, err = r.intact(b[pos+groupHeader : end]); err != nil {
-				return err
-			}
+	}
+	if whole {
+		if h.number != r.group {
+			r.damage(seg, pos, "groups are missing")
 		}
-		if whole {
-			if h.number != r.group {
-				r.damage(seg, pos, "groups are missing")
-			}
-			r.apply(seg, b[pos+groupHeader:end], int64(pos+groupHeader))
-			r.group = h.number + 1
-			pos = end
-			seg.used = int64(end)
-			continue
-		}
-		next := r.findGroup(seg, b, pos+1, limit, limited)
-		if next < 0 && (!limited || r.group >= limit) {
-			torn := r.trimTorn(seg, b[pos:], int64(pos), limited || reused && !ok) // or the file's old bytes
-			r.whole = !torn && !seg.previous && pos >= segmentHeader
-			return nil
-		}
-		// Later groups were written, so this one was acknowledged: its readable
-		// records count, the rest is lost and stays in the file. Groups are
-		// contiguous, so everything up to the next one belongs to them.
-		r.damage(seg, pos, "a group is damaged")
-		if !ok {
-			end = r.findGroup(seg, b, pos+1, 0, false)
-			if end < 0 && !reused {
-				end = len(b)
-			}
-		} else {
-			r.group = h.number + 1
-		}
-		if end = min(end, len(b)); end > pos+groupHeader {
-			r.apply(seg, b[pos+groupHeader:end], int64(pos+groupHeader))
-		}
-		if next < 0 {
-			seg.used = int64(len(b))
-			return nil
-		}
-		pos = next
+		r.apply(seg, b[pos+groupHeader:end], int64(pos+groupHeader))
+		r.group = h.number + 1
+		seg.used = int64(end)
+		return end, nil
+	}
+	next = r.findGroup(seg, b, pos+1, x.limit, x.limited)
+	if next < 0 && (!x.limited || r.group >= x.limit) {
+		torn := r.trimTorn(seg, b[pos:], int64(pos), x.limited || x.reused && !ok) // or the file's old bytes
+		r.whole = !torn && !seg.previous && pos >= segmentHeader
+		return -1, nil
+	}
+	r.damagedGroup(x, pos, h, ok)
+	if next < 0 {
+		seg.used = int64(len(b))
+	}
+	return next, nil
+}
+
+// damagedGroup replays what can be read of a group that was acknowledged, as
+// later ones were written. The rest is lost and stays in the file. Groups are
+// contiguous, so everything up to the next one belongs to them.
+func (r *replay) damagedGroup(x *scan, pos int, h groupHead, ok bool) {
+	seg, b := x.seg, x.b
+	r.damage(seg, pos, "a group is damaged")
+	end := pos + groupHeader + int(h.size)
+	if ok {
+		r.group = h.number + 1
+	} else if end = r.findGroup(seg, b, pos+1, 0, false); end < 0 && !x.reused {
+		end = len(b)
+	}
+	if end = min(end, len(b)); end > pos+groupHeader {
+		r.apply(seg, b[pos+groupHeader:end], int64(pos+groupHeader))
 	}
 }
 
