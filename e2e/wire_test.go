@@ -221,6 +221,7 @@ func (t *tailer) events(in *bufio.Reader) error {
 		case "data":
 			data = append(data[:0], value...)
 			some = true
+		case "retry": // the server cannot serve it now, and ends the response
 		case "":
 			if len(value) > 0 || !some {
 				continue // a comment, or the end of one
