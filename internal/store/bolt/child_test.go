@@ -24,8 +24,8 @@ func TestMain(m *testing.M) {
 	}
 	parts := map[string]func(args []string) error{
 		"upload forever": childUploads,
-		"pass through":    childPassesThrough,
-		"read all":        childReadsAll,
+		"pass through":   childPassesThrough,
+		"read all":       childReadsAll,
 	}
 	name, args, _ := strings.Cut(part, "|")
 	if err := parts[name](strings.Split(args, "|")); err != nil {

@@ -14,6 +14,7 @@ import (
 
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/internal/logs"
+	"github.com/harness/log-service/internal/proctest"
 	"github.com/harness/log-service/internal/store/storetest"
 )
 
@@ -69,9 +70,9 @@ func TestCloseEndsWithinSecondsWhileTheDiskHangs(t *testing.T) {
 	d.stall(hang)
 	s.writeFailed(syscall.EIO) // the upkeep tries whether the disk works, and hangs
 	await(t, "probe under way", func() bool { return s.watch.oldest() > 0 })
-	started := time.Now()
+	clock := proctest.StartClock(t)
 	err := s.Close()
-	if took := time.Since(started); took > 2*closeWait || err == nil || !strings.Contains(err.Error(), "does not answer") {
+	if took := clock.Elapsed(); took > 2*closeWait || err == nil || !strings.Contains(err.Error(), "does not answer") {
 		t.Errorf("Close took %v and returned %v", took, err)
 	}
 	if _, err := s.Get(t.Context(), crashID); !errors.Is(err, logservice.ErrUnavailable) {

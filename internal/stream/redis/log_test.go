@@ -148,6 +148,15 @@ func (l *log) close(from *node) {
 	}
 }
 
+// awaitState waits until a node reports that.
+func (l *log) awaitState(n *node, want string) {
+	l.t.Helper()
+	eventually(l.t, "the state is: "+want, func() bool {
+		err := n.Check(l.t.Context())
+		return err != nil && err.Error() == want
+	})
+}
+
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)

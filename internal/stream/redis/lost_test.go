@@ -115,7 +115,7 @@ func TestTwoNodesReportALossAtOnce(t *testing.T) {
 			l.expect(c, 0)
 		}
 		rollBack(s, key)
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		var g errgroup.Group
 		for _, n := range nodes {
 			g.Go(func() error {
@@ -160,9 +160,9 @@ func TestTwoNodesReportALossAtOnce(t *testing.T) {
 type calm struct{ logs.Cursor }
 
 func (c calm) Next(ctx context.Context) ([]*logs.Batch, error) {
-	for {
+	for end := time.Now().Add(patience); ; {
 		found, err := c.Cursor.Next(ctx)
-		if !errors.Is(err, logservice.ErrUnavailable) {
+		if !errors.Is(err, logservice.ErrUnavailable) || time.Now().After(end) {
 			return found, err
 		}
 	}
