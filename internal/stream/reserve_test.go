@@ -223,3 +223,24 @@ func TestAppendsDoNotUseUpTheReserveThatACloseTook(t *testing.T) {
 		}
 	}
 }
+
+// TestTheReserveComesBackThoughTheDiskIsNotFull takes the reserve as a close does
+// whose group found no space, before an append reports the disk as full.
+func TestTheReserveComesBackThoughTheDiskIsNotFull(t *testing.T) {
+	e := openOn(t, newDisk(), 16<<10)
+	defer e.Stop()
+	if err := e.wal.makeReserve(); err != nil {
+		t.Fatal(err)
+	}
+	s := e.wal.takeReserve(1)
+	if s == nil {
+		t.Fatal("there was no reserve to take")
+	}
+	e.wal.recover()
+	if e.wal.reserved.Load() == 0 {
+		t.Error("there is no reserve for the next close")
+	}
+	if err := s.file.Close(); err != nil {
+		t.Error(err)
+	}
+}
