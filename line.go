@@ -33,6 +33,8 @@ type Line struct {
 	// Truncated is the size in bytes of the text before the server cut it at
 	// its limit; zero for a complete line.
 	Truncated int64 `json:"truncated,omitempty"`
+	// Replaced is how many bytes of the text were not UTF-8 and became U+FFFD.
+	Replaced int64 `json:"replaced,omitempty"`
 	// Gap is set on a line that represents lost lines.
 	Gap *Gap `json:"gap,omitempty"`
 }
@@ -86,6 +88,7 @@ func (l *Line) UnmarshalJSON(data []byte) error {
 	// The members below are optional: one of another type is treated as absent.
 	_ = json.Unmarshal(orNull(raw["pos"]), &l.Pos)
 	_ = json.Unmarshal(orNull(raw["truncated"]), &l.Truncated)
+	_ = json.Unmarshal(orNull(raw["replaced"]), &l.Replaced)
 	_ = json.Unmarshal(orNull(raw["partial"]), &l.Partial)
 	_ = json.Unmarshal(orNull(raw["gap"]), &l.Gap)
 	if json.Unmarshal(orNull(raw["args"]), &l.Args) != nil {

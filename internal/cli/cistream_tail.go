@@ -105,6 +105,9 @@ func (f *readFlags) read(ctx context.Context, s *session, t target, follow bool)
 	if incomplete {
 		s.noteIncomplete()
 	}
+	if show.replaced > 0 && !s.root.Quiet {
+		fmt.Fprintf(s.Stderr, "note: %d bytes that are not UTF-8 are shown as U+FFFD; if the log was uploaded, download has them\n", show.replaced)
+	}
 	if errors.Is(err, logservice.ErrStreamNotFound) {
 		err = withHint(err, "nothing is live or stored under %s: see %s cistream info", t.key, s.Name)
 	}

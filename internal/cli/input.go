@@ -338,10 +338,15 @@ func (in *input) textLines(r *bufio.Reader, now time.Time) func(dst []byte) ([]b
 		}
 		dst = fmt.Appendf(dst, `{"level":"info","pos":%d,"out":`, pos)
 		var invalid error // UTF-8 that became U+FFFD
+		invalidCount := 0
 		if dst, invalid = jsontext.AppendQuote(dst, line); invalid != nil {
-			in.replaced += int64(invalidBytes(line))
+			invalidCount = invalidBytes(line)
 		}
 		dst = fmt.Appendf(dst, `,"time":%q,"args":null`, stamp)
+		if invalidCount > 0 {
+			in.replaced += int64(invalidCount)
+			dst = fmt.Appendf(dst, `,"replaced":%d`, invalidCount)
+		}
 		if line[len(line)-1] != '\n' && err == nil {
 			dst = append(dst, `,"partial":true`...)
 		}

@@ -49,7 +49,7 @@ func TestUploadsBecomeJSONLines(t *testing.T) {
 		"text":                      {inputAuto, "one\ntwo", text("0", `"one\n"`) + text("1", `"two"`)},
 		"text in brackets":          {inputAuto, "[INFO] go\n", text("0", `"[INFO] go\n"`)},
 		"text with a brace":         {inputAuto, "{\n}\n", text("0", `"{\n"`) + text("1", `"}\n"`)},
-		"text that is not UTF-8":    {inputAuto, "not all \xff of it\n", text("0", "\"not all \uFFFD of it\\n\"")},
+		"text that is not UTF-8":    {inputAuto, "not all \xff of it\n", strings.TrimSuffix(text("0", "\"not all \uFFFD of it\\n\""), "}\n") + ",\"replaced\":1}\n"},
 		"empty lines":               {inputAuto, "\n\n", text("0", `"\n"`) + text("1", `"\n"`)},
 		"an array, and text":        {inputAuto, "[]\nBuild ok\n", text("0", `"[]\n"`) + text("1", `"Build ok\n"`)},
 		"an array of numbers":       {inputAuto, "[1]\n", text("0", `"[1]\n"`)},

@@ -46,8 +46,10 @@ type printer struct {
 	written written
 	inRow   bool // raw output is within a row
 	printed bool
-	live    *time.Timer // shows a line that has not ended; nil if none is shown
-	shown   string      // of that line
+	// replaced counts the bytes that are not UTF-8 in the lines so far.
+	replaced int64
+	live     *time.Timer // shows a line that has not ended; nil if none is shown
+	shown    string      // of that line
 }
 
 // entry is a line to print.
@@ -138,6 +140,7 @@ func (p *printer) whole(l lines.Line) error {
 			return err
 		}
 	}
+	p.replaced += e.line.Replaced
 	if p.first.IsZero() {
 		p.first = e.line.Time
 	}

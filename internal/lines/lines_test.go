@@ -145,7 +145,11 @@ func TestTextBecomesLines(t *testing.T) {
 	}
 	var want strings.Builder
 	for i, out := range []string{`one\n`, `\n`, `\"\u001b[1m` + "\uFFFD" + `\r\n`, `last`} {
-		fmt.Fprintf(&want, `{"level":"warn","pos":%d,"out":"%s","time":"2026-01-02T02:04:05.000006Z","args":null}`+"\n", 9+i, out)
+		replaced := ""
+		if strings.Contains(out, "\uFFFD") {
+			replaced = `,"replaced":1`
+		}
+		fmt.Fprintf(&want, `{"level":"warn","pos":%d,"out":"%s","time":"2026-01-02T02:04:05.000006Z","args":null%s}`+"\n", 9+i, out, replaced)
 	}
 	if diff := cmp.Diff(want.String(), string(got.Data)); diff != "" || got.Count != 4 {
 		t.Errorf("%d lines: %s", got.Count, diff)

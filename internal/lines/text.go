@@ -26,7 +26,7 @@ type TextOptions struct {
 
 // Text converts each line of plain text to a JSON line, including its line
 // break, which the last line may lack. Bytes that are not valid UTF-8 become
-// U+FFFD. The body is not changed. A retry cannot be recognized: position and
+// U+FFFD, and are counted in the member "replaced". The body is not changed. A retry cannot be recognized: position and
 // time are not the client's.
 func Text(body []byte, o TextOptions) (logs.Lines, error) {
 	if body = body[afterMark(body):]; len(body) == 0 {
@@ -47,12 +47,30 @@ func Text(body []byte, o TextOptions) (logs.Lines, error) {
 	return b, nil
 }
 
+// invalidBytes counts the bytes that are not UTF-8.
+func invalidBytes(text []byte) (n int64) {
+	if utf8.Valid(text) {
+		return 0
+	}
+	for len(text) > 0 {
+		r, size := utf8.DecodeRune(text)
+		if r == utf8.RuneError && size == 1 {
+			n++
+		}
+		text = text[size:]
+	}
+	return n
+}
+
 // append appends the line for one line of text.
 func (t *textWriter) append(dst []byte, pos int64, text []byte) []byte {
 	start := len(dst)
 	dst = strconv.AppendInt(append(dst, t.head...), pos, 10)
 	dst = appendQuoted(append(dst, `,"out":`...), text)
 	dst = append(dst, t.tail...)
+	if n := invalidBytes(text); n > 0 {
+		dst = strconv.AppendInt(append(dst, `,"replaced":`...), n, 10)
+	}
 	if t.partial && text[len(text)-1] != '\n' {
 		dst = append(dst, `,"partial":true`...)
 	}
@@ -73,6 +91,7 @@ func TextSize(body []byte, o TextOptions) int64 {
 	high := int64(1)
 	if !utf8.Valid(body) {
 		high = int64(len("\uFFFD"))
+		size += count * int64(len(`,"replaced":9223372036854775807`))
 	}
 	for _, c := range body {
 		switch {
