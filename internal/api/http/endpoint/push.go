@@ -27,7 +27,7 @@ func (a *API) Push(c *Call, l Log) error {
 	f := formatOf(c.Request)
 	if c.Request.ContentLength < 0 && c.Request.Header.Get("Content-Encoding") == "" {
 		if f != array {
-			return a.pushAsItComes(c, id, f, offset)
+			return a.pushArriving(c, id, f, offset)
 		}
 		if err := a.beginsArray(c); err != nil {
 			return err

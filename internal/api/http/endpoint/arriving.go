@@ -14,18 +14,17 @@ import (
 )
 
 const (
-	// gatherTime is how long the rows of a body that is still arriving wait for
+	// batchDelay is how long the rows of a body that is still arriving wait for
 	// others: short for a person who watches, and long enough for a body that was
 	// written at once to become one batch.
-	gatherTime = 250 * time.Millisecond
-	// gatherBytes is how many bytes of them do not wait any longer.
-	gatherBytes = 1 << 20
-	// maxSilence is how long the writer of such a body may have nothing to say. Its
-	// connection is alive: TCP finds out if the peer is gone. Past this time no
-	// stream is open any more.
+	batchDelay = 250 * time.Millisecond
+	// batchBytes is how many bytes of rows are stored without waiting longer.
+	batchBytes = 1 << 20
+	// maxSilence is how long the writer of such a body may send nothing. TCP
+	// detects a lost peer. After this time no stream is open any more.
 	maxSilence = logservice.MaxTTL
-	// partBytes is how much is read at a time. A writer with nothing to say holds
-	// twice as much.
+	// partBytes is how much is read at a time. A silent writer holds twice as
+	// much.
 	partBytes = 4 << 10
 )
 
@@ -40,11 +39,11 @@ type arriving struct {
 	offset int64 // of the next row; zero if the client states none
 	rows   rows
 	body   body // what has arrived and is not stored yet
-	stored bool // something is, or was found to be nothing
+	stored bool // something was stored, or found to be empty
 }
 
-// pushAsItComes is Push for a body of unknown length, of text or JSON lines.
-func (a *API) pushAsItComes(c *Call, id logservice.ID, f format, offset int64) error {
+// pushArriving is Push for a body of text or JSON lines of unknown length.
+func (a *API) pushArriving(c *Call, id logservice.ID, f format, offset int64) error {
 	next, err := a.service.Next(c.Request.Context(), id)
 	if err != nil {
 		return notOpen(err)
@@ -61,8 +60,8 @@ func (a *API) pushAsItComes(c *Call, id logservice.ID, f format, offset int64) e
 // run stores rows until the body or the server ends.
 func (w *arriving) run() error {
 	parts, end := w.read()
-	defer end()
-	due := time.NewTimer(gatherTime)
+	defer func() { _ = end() }() // its error is returned by last
+	due := time.NewTimer(batchDelay)
 	due.Stop()
 	waiting := false
 	for {
@@ -75,13 +74,13 @@ func (w *arriving) run() error {
 				return err
 			}
 			switch {
-			case w.rows.end >= gatherBytes:
+			case w.rows.end >= batchBytes:
 				if err := w.store(w.rows.end); err != nil {
 					return err
 				}
 			case w.rows.end > 0 && !waiting:
 				waiting = true
-				due.Reset(gatherTime)
+				due.Reset(batchDelay)
 			}
 		case <-due.C:
 			if waiting = false; w.rows.end == 0 {
