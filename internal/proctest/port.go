@@ -54,11 +54,11 @@ func reserve(t testing.TB, port int, offsets []int) bool {
 		}
 	}
 	for _, offset := range append([]int{0}, offsets...) {
-		lock, err := net.ListenPacket("udp", loopback(port+offset))
+		lock, err := (&net.ListenConfig{}).ListenPacket(t.Context(), "udp", loopback(port+offset))
 		if err == nil {
 			locks = append(locks, lock)
 		}
-		if err != nil || listens(port+offset) {
+		if err != nil || listens(t, port+offset) {
 			release()
 			return false
 		}
@@ -68,8 +68,8 @@ func reserve(t testing.TB, port int, offsets []int) bool {
 }
 
 // listens reports whether somebody listens on the port, who did not ask for it here.
-func listens(port int) bool {
-	l, err := net.Listen("tcp", loopback(port))
+func listens(t testing.TB, port int) bool {
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", loopback(port))
 	if err == nil {
 		_ = l.Close()
 	}
