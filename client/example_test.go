@@ -180,3 +180,16 @@ func ExampleBestEffort() {
 	// the command: <nil>
 	// the log: the password is ***
 }
+
+func ExampleWithTokenSource() {
+	// A token that something else keeps fresh, such as a volume of Kubernetes.
+	fromFile := func(context.Context) (string, error) {
+		token, err := os.ReadFile("/var/run/secrets/log-service/token")
+		return strings.TrimSpace(string(token)), err
+	}
+	c, err := client.New("https://logs.example.com", client.WithTokenSource(fromFile))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.CloseIdleConnections()
+}

@@ -83,6 +83,39 @@ func TestAWriterWithoutAStreamFails(t *testing.T) {
 	})
 }
 
+func TestLinesWaitWhileTheServerIsAway(t *testing.T) {
+	overBoth(t, func(t *testing.T, p protocol) {
+		srv := clienttest.NewServer(t)
+		c := p.client(t, srv, hasty())
+		w := c.Writer(t.Context(), key, client.AutoOpen(), client.BestEffort(), client.Memory(1<<20), client.SpillDir(t.TempDir()), client.Mask("secret"))
+		stderr := w.Stream()
+		fmt.Fprint(w, "first\n")
+		if err := w.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		srv.Stop()
+		var want strings.Builder
+		want.WriteString("first")
+		for n := range 50_000 {
+			fmt.Fprintf(w, "sec")
+			fmt.Fprintf(w, "ret line %d of a build\n", n)
+			fmt.Fprintf(&want, "*** line %d of a build", n)
+		}
+		fmt.Fprint(stderr, "last")
+		want.WriteString("last")
+		if s := w.Stats(); s.Spilled == 0 || s.Lost > 0 {
+			t.Errorf("%+v", s)
+		}
+		srv.Start()
+		if err := w.Close(); err != nil {
+			t.Error(err)
+		}
+		if got := texts(t, c); got != want.String() {
+			t.Errorf("the log has %d bytes, want %d", len(got), want.Len())
+		}
+	})
+}
+
 func TestAnAddressOfGRPCNeedsItsTransport(t *testing.T) {
 	_, err := client.New("grpc://localhost")
 	if !errors.Is(err, logservice.ErrUnsupported) || !strings.Contains(err.Error(), "client/rpc") {

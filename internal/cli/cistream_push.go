@@ -104,8 +104,7 @@ func (f *pushFlags) append(ctx context.Context, c *client.Client, t target, text
 // pipe pushes standard input until it ends or a signal comes. In both cases it
 // delivers what was read before it returns.
 func (f *pushFlags) pipe(s *session, t target) error {
-	// Others may push to the same log, for example a message or another pipe.
-	opts := append(f.options(), client.Level(f.Level), client.Shared())
+	opts := append(f.options(t), client.Level(f.Level))
 	if f.Open {
 		opts = append(opts, client.AutoOpen())
 	}

@@ -23,6 +23,10 @@ const (
 	flushTime = 10 * time.Second
 )
 
+// minToken is the length from which the token itself is masked: shorter ones are of
+// tests, and may be ordinary words.
+const minToken = 16
+
 // persistent is the retry policy of closing a log after its lines: the server may
 // have been restarted just now. Lines are tried for as long as there is time.
 var persistent = client.Retry{Total: 30 * time.Second, First: 100 * time.Millisecond, Most: time.Second}
@@ -43,12 +47,18 @@ func (z *size) UnmarshalText(text []byte) (err error) {
 	return err
 }
 
-func (f *deliveryFlags) options() []client.WriterOption {
+// options returns those of a writer to t. Others may write to the same log, for
+// example a message from within a build: a writer that claimed the log for itself
+// would take their lines for its own.
+func (f *deliveryFlags) options(t target) []client.WriterOption {
 	secrets := f.Mask
 	for _, name := range f.MaskEnv {
 		secrets = append(secrets, os.Getenv(name))
 	}
-	return []client.WriterOption{client.BestEffort(), client.Mask(secrets...), client.Spill(int64(f.Spool))}
+	if len(t.token) >= minToken {
+		secrets = append(secrets, t.token) // which a build that prints its environment shows
+	}
+	return []client.WriterOption{client.BestEffort(), client.Shared(), client.Mask(secrets...), client.Spill(int64(f.Spool))}
 }
 
 // delivery sends the output of another program, which never notices: writes to w

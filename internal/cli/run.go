@@ -36,7 +36,7 @@ func (c *runCmd) Run(s *session, line *kong.Context) error {
 	}
 	process := newChild(s, command)
 	defer process.stop()
-	d, err := s.deliver(t, append(c.options(), client.AutoOpen())...)
+	d, err := s.deliver(t, append(c.options(t), client.AutoOpen())...)
 	if err == nil {
 		process.log = d.w
 	}
