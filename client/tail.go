@@ -42,6 +42,7 @@ var errStop = errors.New("stop")
 
 func (t *tail) run(ctx context.Context) error {
 	p := t.c.retry.within(t.patience).pauses()
+	renewed := false // a new token has been tried since the last line
 	for {
 		began, lines := time.Now(), t.lines
 		err := t.connection(ctx)
@@ -51,6 +52,11 @@ func (t *tail) run(ctx context.Context) error {
 		if t.found && errors.Is(err, logservice.ErrStreamNotFound) {
 			return fmt.Errorf("tail %s: %w any more: it went before its end was read, at line %d",
 				t.key, logservice.ErrStreamNotFound, t.at.Sequence)
+		}
+		renewed = renewed && t.lines == lines
+		if !renewed && t.c.renewed(err) {
+			renewed = true
+			continue
 		}
 		if !repeatable(err) || t.unnumbered {
 			return err
