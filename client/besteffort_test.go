@@ -332,3 +332,22 @@ func TestAnUnfinishedLineIsEndedBeforeAnother(t *testing.T) {
 		}
 	})
 }
+
+func TestTheEndOfAContextNamesWhatFailedBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, last := range []int{2, 3} {
+			ctx, cancel := context.WithCancel(t.Context())
+			c, _ := scripted(t, func(n int, _ request) (*http.Response, error) {
+				if n == last {
+					cancel()
+				}
+				return nil, errCut
+			})
+			_, err := c.Append(ctx, key, nil)
+			if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "(before that: ") || !strings.Contains(err.Error(), errCut.Error()) {
+				t.Errorf("error %v", err)
+			}
+			cancel()
+		}
+	})
+}

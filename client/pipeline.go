@@ -31,6 +31,7 @@ type pipeline struct {
 	pauses   pauses
 	guard    *guard // of the connection; armed while an acknowledgement is due
 	renewed  bool   // a new token has been tried since the last acknowledgement
+	before   error  // of the last connection, since the last acknowledgement
 }
 
 // flight is an unacknowledged batch.
@@ -49,10 +50,11 @@ func (p *pipeline) run() error {
 		if err == nil {
 			return nil
 		}
+		op := "append to " + string(p.key)
 		if p.ctx.Err() != nil {
-			return context.Cause(p.ctx)
+			return p.ended(op)
 		}
-		err = p.c.explain(p.ctx, "append to "+string(p.key), err)
+		err = p.c.explain(p.ctx, op, err)
 		if gap, ok := errors.AsType[*logservice.SequenceError](err); ok && len(p.inFlight) > 0 && gap.Expected < p.inFlight[0].offset {
 			continue // the next connection detects what is lost
 		}
@@ -67,11 +69,20 @@ func (p *pipeline) run() error {
 		if !again {
 			return err
 		}
+		p.before = err
 		p.c.log.Debug("log writer lost its connection, making a new one", "key", p.key, "error", err, "wait", wait)
-		if cause := backoff.Sleep(p.ctx, wait); cause != nil {
-			return cause
+		if backoff.Sleep(p.ctx, wait) != nil {
+			return p.ended(op)
 		}
 	}
+}
+
+// ended is the end of the Writer's context, with what failed before.
+func (p *pipeline) ended(op string) error {
+	if p.before == nil {
+		return context.Cause(p.ctx)
+	}
+	return &endedError{op: op, cause: context.Cause(p.ctx), before: p.before}
 }
 
 // connection delivers over one connection until the writer is closed and
@@ -262,7 +273,7 @@ func (p *pipeline) take(a ack) error {
 	p.inFlight = p.inFlight[1:]
 	p.guard.arm()
 	p.pauses.succeeded()
-	p.renewed = false
+	p.renewed, p.before = false, nil
 	p.acknowledged(f.batch)
 	return nil
 }
