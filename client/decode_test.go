@@ -79,9 +79,16 @@ func FuzzEncodeLine(f *testing.F) {
 			t.Fatalf("%q: %v", data, err)
 		}
 		valid := func(s string) string { return string([]rune(s)) }
-		want := logservice.Line{Level: valid(level), Pos: 3, Out: valid(text), Time: at, Args: map[string]string{valid(name): valid(value)}}
+		want := logservice.Line{Level: valid(level), Pos: 3, Out: valid(text), Time: at, Args: map[string]string{valid(name): valid(value)}, Replaced: invalidBytes([]byte(text))}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Error(diff)
 		}
 	})
+}
+
+func TestBytesThatAreNotUTF8AreCounted(t *testing.T) {
+	var l logservice.Line
+	if err := decodeLine(appendLine(nil, 0, piece{text: []byte("caf\xe9 \xffé\n")}), &l); err != nil || l.Replaced != 2 || l.Out != "caf\uFFFD \uFFFDé\n" {
+		t.Errorf("%+v, %v", l, err)
+	}
 }

@@ -182,6 +182,7 @@ func (p *printer) appendText(dst []byte, e *entry) []byte {
 	switch {
 	case e.matches && p.terminal && p.colors:
 		dst = p.grep.highlight(dst, e.seen())
+		_ = p.row.Append(nil, []byte(e.line.Out)) // the next line has the colors that this one leaves
 	case !p.colors:
 		dst = append(dst, e.seen()...)
 	default:
