@@ -125,6 +125,9 @@ func (c *Config) reachable() (name, value string) {
 	return "", ""
 }
 
+// LoopbackOnly reports whether the HTTP API is reachable only from this machine.
+func (c *Config) LoopbackOnly() bool { return loopback(c.Bind) }
+
 // loopback reports whether an address is reachable only from this machine. A host
 // name other than localhost counts as reachable, because its address may change.
 func loopback(bind string) bool {

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"time"
+
+	"github.com/harness/log-service/internal/api/http/public"
 )
 
 // admin is the listener for operators: metrics and profiles, without
@@ -42,15 +44,12 @@ func (s *Server) openAdmin(bind string) (*admin, error) {
 	}}, nil
 }
 
-// localOnly rejects requests whose Host is not this machine. Otherwise a web page
-// open in a local browser could reach the listener through DNS rebinding.
+// localOnly rejects requests whose Host is not this machine, and those of web pages.
+// Otherwise a page open in a local browser could reach the listener, also through DNS
+// rebinding.
 func localOnly(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		host, _, err := net.SplitHostPort(r.Host)
-		if err != nil {
-			host = r.Host
-		}
-		if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		if !public.LocalHost(r.Host) || (public.Config{}).Foreign(r) {
 			http.Error(w, "this listener accepts only requests for localhost", http.StatusForbidden)
 			return
 		}

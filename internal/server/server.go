@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/harness/log-service/internal/api/admission"
 	httpapi "github.com/harness/log-service/internal/api/http"
 	"github.com/harness/log-service/internal/api/http/endpoint"
+	"github.com/harness/log-service/internal/api/http/public"
 	"github.com/harness/log-service/internal/auth"
 	"github.com/harness/log-service/internal/config"
 	"github.com/harness/log-service/internal/service"
@@ -70,6 +72,9 @@ type Server struct {
 func New(c config.Config, logger *slog.Logger) (*Server, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
+	}
+	if !c.AuthOn() && slices.Contains(c.Public.Origins, public.AnyOrigin) {
+		logger.Warn("any web page that somebody opens may read and delete all logs: LOG_SERVICE_CORS_ORIGINS is *, and authentication is off")
 	}
 	s := &Server{log: logger, stopDelay: c.StopDelay, registry: newRegistry(), unready: make(chan struct{}), stopping: make(chan struct{})}
 	if err := s.open(c); err != nil {
@@ -195,6 +200,7 @@ func (s *Server) handlerConfig(c config.Config) httpapi.Config {
 		Auth:        s.auth,
 		QueryTokens: c.Auth.QueryTokens,
 		Public:      c.Public,
+		Loopback:    c.LoopbackOnly(),
 		MaxLine:     int(c.MaxLine),
 		MaxBody:     c.MaxBody,
 

@@ -184,12 +184,9 @@ func (m *methods) add(api *endpoint.API, r route) {
 	}
 	if r.cors {
 		m.cors = append(m.cors, names...)
-		serve = func(c *endpoint.Call) error {
-			h := c.Header()
-			h.Set("Access-Control-Allow-Origin", "*")
-			h.Set("Access-Control-Expose-Headers", endpoint.ExposedHeaders)
-			return r.serve(c)
-		}
+	}
+	if r.cors || r.needs != auth.Public {
+		serve = api.Browsers(r.cors, r.serve)
 	}
 	for _, name := range names {
 		m.serve[name] = api.Handler(name, r.pattern, r.needs, serve)
@@ -203,7 +200,7 @@ func (m *methods) finish(api *endpoint.API, pattern string) {
 	slices.Sort(m.allow)
 	slices.Sort(m.cors)
 	allow := strings.Join(m.allow, ", ")
-	m.serve[http.MethodOptions] = api.Handler(http.MethodOptions, pattern, auth.Public, endpoint.Options(allow, strings.Join(m.cors, ", ")))
+	m.serve[http.MethodOptions] = api.Handler(http.MethodOptions, pattern, auth.Public, api.Options(allow, strings.Join(m.cors, ", ")))
 	refused := endpoint.MethodNotAllowed(allow)
 	if slices.Contains([]string{endpoint.PathUploadLink, endpoint.PathDownloadLink, endpoint.PathZipLink}, pattern) {
 		refused = endpoint.NotByThisLink // as object stores answer, which clients expect

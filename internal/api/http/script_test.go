@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	httpapi "github.com/harness/log-service/internal/api/http"
+	"github.com/harness/log-service/internal/api/http/public"
 )
 
 // TestTheAPIAnswersAsItsSpecificationSays runs testdata/*.http. Each file is
@@ -45,7 +46,7 @@ func TestTheAPIAnswersAsItsSpecificationSays(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			var c httpapi.Config
+			c := httpapi.Config{Public: public.Config{Origins: []string{public.AnyOrigin}}}
 			vars := map[string]string{}
 			if filepath.Base(file) == "auth.http" {
 				c.Auth, vars = scriptTokens(t)

@@ -15,6 +15,7 @@ import (
 
 	logservice "github.com/harness/log-service"
 	httpapi "github.com/harness/log-service/internal/api/http"
+	"github.com/harness/log-service/internal/api/http/public"
 	"github.com/harness/log-service/internal/logs"
 )
 
@@ -68,7 +69,7 @@ const (
 )
 
 func TestATailSeesLinesAsTheyComeAndThenTheEnd(t *testing.T) {
-	s := startServer(t, httpapi.Config{})
+	s := startServer(t, httpapi.Config{Public: public.Config{Origins: []string{"*"}}})
 	s.must(204, "POST", streamURL, "")
 	s.must(204, "PUT", streamURL, `[{"out":"one\n"}, {"out":"two\n"}]`)
 	r := s.tail(streamURL)

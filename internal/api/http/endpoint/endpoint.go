@@ -37,6 +37,8 @@ type Config struct {
 
 	// Public is how clients reach the server, for the links that it creates.
 	Public public.Config
+	// Loopback is set if the server listens on a loopback address.
+	Loopback bool
 	// MaxLine is the largest size in bytes of a line's JSON; longer lines are
 	// cut. Zero is logservice.DefaultMaxLineBytes.
 	MaxLine int
@@ -78,6 +80,7 @@ type API struct {
 	queryTokens bool
 	bodies      *bodies
 	public      public.Config
+	loopback    bool
 	maxLine     int
 	upload      int64 // the largest
 	unready     <-chan struct{}
@@ -109,6 +112,7 @@ func New(c Config) *API {
 		queryTokens: c.QueryTokens,
 		bodies:      newBodies(c.MaxBody, c.BodyMemory, c.Stall),
 		public:      c.Public,
+		loopback:    c.Loopback,
 		maxLine:     c.MaxLine,
 		upload:      c.MaxUpload,
 		unready:     c.Unready,

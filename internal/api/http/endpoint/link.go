@@ -70,6 +70,7 @@ func (a *API) giveLink(c *Call, kind service.LinkKind, path string, id logservic
 	if err != nil {
 		return err
 	}
+	c.Header().Set("Cache-Control", "no-store")
 	return c.json(http.StatusOK, linkAnswer{Link: link, Status: status, Expires: ttl})
 }
 

@@ -6,6 +6,7 @@ import (
 
 	logservice "github.com/harness/log-service"
 	"github.com/harness/log-service/internal/api"
+	"github.com/harness/log-service/internal/api/http/public"
 )
 
 // ExposedHeaders are the headers of answers that scripts of other origins may
@@ -21,12 +22,15 @@ const preflightAge = "600"
 
 // Options answers OPTIONS for a path that allows some methods, some of them
 // to browsers of other origins.
-func Options(allow, cors string) Func {
+func (a *API) Options(allow, cors string) Func {
 	return func(c *Call) error {
 		h := c.Header()
 		h.Set("Allow", allow)
-		if cors != "" {
-			h.Set("Access-Control-Allow-Origin", "*")
+		if origin := a.public.Allowed(c.Request, a.auth == nil); cors != "" && origin != "" {
+			h.Set("Access-Control-Allow-Origin", origin)
+			if origin != public.AnyOrigin {
+				h.Add("Vary", "Origin")
+			}
 			h.Set("Access-Control-Allow-Methods", cors)
 			h.Set("Access-Control-Allow-Headers", requestHeaders)
 			h.Set("Access-Control-Max-Age", preflightAge)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/harness/log-service/internal/api"
+	"github.com/harness/log-service/internal/api/access"
 	"github.com/harness/log-service/internal/auth"
 )
 
@@ -31,9 +32,10 @@ func (a *API) Handler(method, route string, needs auth.Verbs, f Func) http.Handl
 		c := &Call{ResponseWriter: w, Request: r, ID: api.RequestID(r.Header.Get(api.HeaderRequestID)), api: a, needs: needs}
 		start := time.Now()
 		w.Header().Set(api.HeaderRequestID, c.ID)
+		// Shared caches know neither tokens nor links, and logs go on.
+		w.Header().Set("Cache-Control", "private, no-cache")
 		if needs != auth.Public {
-			// A shared cache knows nothing of the token that the answer depends on.
-			w.Header().Set("Cache-Control", "private, no-cache")
+			w.Header().Set("Vary", "Authorization, "+access.HeaderToken)
 		}
 		a.metrics.inFlight.Inc()
 		defer a.metrics.inFlight.Dec()

@@ -18,6 +18,10 @@ type Config struct {
 	Origin string
 	// TrustedProxies are the networks of proxies whose X-Forwarded-Prefix counts.
 	TrustedProxies []netip.Prefix
+	// Origins are those whose scripts may use the server from a browser. Empty:
+	// all may if the server has authentication, as their requests carry a token;
+	// otherwise none.
+	Origins []string
 }
 
 // URL returns the address of the server's routes for the client that sent r.

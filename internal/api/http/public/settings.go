@@ -20,6 +20,11 @@ func (c *Config) Settings() []*setting.Setting {
 		setting.Func("TRUSTED_PROXIES",
 			"Proxies whose `X-Forwarded-Prefix` is believed, separated by commas: addresses, networks such as `10.0.0.0/8`, "+
 				"`loopback`, `private` (the private networks), or `none`", c.parseProxies).Default("loopback"),
+		setting.Func("CORS_ORIGINS",
+			"Web sites whose scripts may use the server from a browser: `scheme://host[:port]`, separated by commas, or `*`. "+
+				"With authentication the default is `*`, because each request carries its token. Without it no other site may: requests from other sites are refused, "+
+				"and a server on a loopback address serves only `localhost` and the host of `LOG_SERVICE_BASE_URL`", c.parseOrigins).
+			Unset("`*` with authentication, otherwise none"),
 	}
 }
 
