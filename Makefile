@@ -91,7 +91,7 @@ TESTS_AT_A_TIME ?= 4
 # everywhere.
 PROGRAM_TESTS := ./e2e ./internal/cli
 
-test: race-detector test-servers ## run all tests (six minutes on two cores)
+test: race-detector test-servers ## run all tests (seven minutes on two cores)
 	go vet $(PACKAGES)
 	@$(MAKE) --no-print-directory -j 2 -k test-packages test-program
 
