@@ -139,7 +139,7 @@ func New(c Config) http.Handler {
 	})
 	mux.Handle("/", missing)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r = withoutTrailingSlash(r)
+		r = withoutOuterSlashes(r)
 		// ServeMux redirects paths with empty and dot segments to other paths, which
 		// no client of this service means.
 		if p := r.URL.EscapedPath(); path.Clean(p) != p {
@@ -150,16 +150,21 @@ func New(c Config) http.Handler {
 	})
 }
 
-// withoutTrailingSlash is r, with a path that a proxy or a client may have put a
-// slash behind.
-func withoutTrailingSlash(r *http.Request) *http.Request {
+// withoutOuterSlashes returns r without slashes that clients add to a path: at its
+// end, and at its start if their address of the server ends in one.
+func withoutOuterSlashes(r *http.Request) *http.Request {
 	escaped := r.URL.EscapedPath()
-	n := len(escaped) - len(strings.TrimRight(escaped, "/"))
-	if n == 0 || n == len(escaped) {
+	trimmed := strings.Trim(escaped, "/")
+	before := strings.Index(escaped, trimmed) - 1
+	after := len(escaped) - len(trimmed) - before - 1
+	if trimmed == "" || before < 0 || before == 0 && after == 0 {
 		return r
 	}
 	u := *r.URL
-	u.Path, u.RawPath = u.Path[:len(u.Path)-n], u.RawPath[:max(0, len(u.RawPath)-n)]
+	u.Path = u.Path[before : len(u.Path)-after]
+	if u.RawPath != "" {
+		u.RawPath = u.RawPath[before : len(u.RawPath)-after]
+	}
 	r = r.WithContext(r.Context()) // a copy
 	r.URL = &u
 	return r

@@ -38,8 +38,10 @@ type arriving struct {
 	format format
 	offset int64 // of the next row; zero if the client states none
 	rows   rows
-	body   body // what has arrived and is not stored yet
-	stored bool // something was stored, or found to be empty
+	body   body  // what has arrived and is not stored yet
+	stored bool  // something was stored, or found to be empty
+	end    error // of the body; of the goroutine that reads, until its channel is closed
+	ended  bool  // that channel is closed
 }
 
 // pushArriving is Push for a body of text or JSON lines of unknown length.
@@ -59,8 +61,8 @@ func (a *API) pushArriving(c *Call, id logservice.ID, f format, offset int64) er
 
 // run stores rows until the body or the server ends.
 func (w *arriving) run() error {
-	parts, end := w.read()
-	defer func() { _ = end() }() // its error is returned by last
+	parts, stop := w.read()
+	defer stop()
 	due := time.NewTimer(batchDelay)
 	due.Stop()
 	waiting := false
@@ -68,7 +70,7 @@ func (w *arriving) run() error {
 		select {
 		case p, ok := <-parts:
 			if !ok {
-				return w.last(end())
+				return w.last()
 			}
 			if err := w.add(p); err != nil {
 				return err
@@ -95,13 +97,12 @@ func (w *arriving) run() error {
 	}
 }
 
-// read reads the body in a goroutine, which end stops and waits for. A part is
-// valid until the next one is received. End returns why the body ended.
-func (w *arriving) read() (parts <-chan []byte, end func() error) {
+// read reads the body in a goroutine, which stop ends and waits for. A part is valid
+// until the next one is received. After the last one, w.end says why it was the last.
+func (w *arriving) read() (parts <-chan []byte, stop func()) {
 	rc := http.NewResponseController(w.call.ResponseWriter)
-	out, stop := make(chan []byte), make(chan struct{})
+	out, stopped := make(chan []byte), make(chan struct{})
 	var reading sync.WaitGroup
-	var failed error
 	reading.Go(func() {
 		defer close(out)
 		var buffers [2][partBytes]byte
@@ -111,32 +112,32 @@ func (w *arriving) read() (parts <-chan []byte, end func() error) {
 			if n > 0 {
 				select {
 				case out <- buffers[i][:n]:
-				case <-stop:
+				case <-stopped:
 					return
 				}
 			}
 			if err != nil {
-				failed = err
+				w.end = err
 				return
 			}
 		}
 	})
-	var once sync.Once
-	return out, func() error {
-		once.Do(func() {
-			close(stop)
+	return out, func() {
+		close(stopped)
+		if !w.ended {
+			// The connection is not used again: what is left of the body is on it.
+			w.call.Header().Set("Connection", "close")
 			_ = rc.SetReadDeadline(time.Unix(1, 0)) // ends a read that waits
-			reading.Wait()
-			_ = rc.SetReadDeadline(time.Time{})
-		})
-		return failed
+		}
+		reading.Wait()
 	}
 }
 
-// last stores what is left at the end of the body, which ended with err.
-func (w *arriving) last(err error) error {
-	if !errors.Is(err, io.EOF) {
-		return errors.Join(w.store(w.rows.end), connectionError(err))
+// last stores what is left at the end of the body.
+func (w *arriving) last() error {
+	w.ended = true
+	if !errors.Is(w.end, io.EOF) {
+		return errors.Join(w.store(w.rows.end), connectionError(w.end))
 	}
 	w.call.took = true
 	if len(w.body.data) == 0 && w.stored {
