@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/utf16"
 )
 
 var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
@@ -169,7 +170,14 @@ func FuzzPlain(f *testing.F) {
 	f.Add([]byte("\xef\xbb\xbf{}\n{}{}\n{\"a\":\xff}"))
 	f.Add([]byte(strings.Repeat("{\"a\":\n1}\n", 300)))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		plainLines(t, bytes.NewReader(data))
+		got := plainLines(t, bytes.NewReader(data))
+		rows := bytes.Count(data, []byte("\n"))
+		if len(data) > 0 && data[len(data)-1] != '\n' {
+			rows++
+		}
+		if !utf16.Is(data) && len(got) != rows {
+			t.Fatalf("%d lines of %d rows: %q", len(got), rows, data)
+		}
 		if again := plainLines(t, iotest.OneByteReader(bytes.NewReader(data))); len(again) > len(data) {
 			t.Fatal("more lines than bytes")
 		}
