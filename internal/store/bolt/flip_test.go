@@ -97,8 +97,17 @@ func (u *use) readAll(ctx context.Context) error {
 			listed[string(entry.Key)] = true
 		}
 		for key := range u.want {
-			if !listed[key] && !u.lost[key] {
-				return fmt.Errorf("%q is not listed", key)
+			if listed[key] || u.lost[key] {
+				continue
+			}
+			// A rebuild since it was read may have lost it.
+			switch err := holds(ctx, u.s, key, u.want[key]); {
+			case errors.Is(err, logs.ErrDamaged), errors.Is(err, logservice.ErrBlobNotFound):
+				u.lost[key] = true
+			case errors.Is(err, logservice.ErrUnavailable):
+				return err
+			default:
+				return fmt.Errorf("%q is not listed: %v", key, err)
 			}
 		}
 		return nil
