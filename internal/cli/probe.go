@@ -24,7 +24,7 @@ const (
 
 const (
 	// probeTime limits a probe: it only improves a message.
-	probeTime = time.Second
+	probeTime = 3 * time.Second
 	// maxProbe is how much of an answer is read: enough of the metrics to
 	// recognize them.
 	maxProbe = 64 << 10
