@@ -27,17 +27,7 @@ func TestRealOutputsComeBackByteForByte(t *testing.T) {
 	outputs := realOutputs(t)
 	for name, start := range map[string]func(*testing.T) []string{
 		"disk and bolt": func(*testing.T) []string { return nil },
-		"Redis and S3": func(t *testing.T) []string {
-			if err := s3test.Installed(s3test.MinIO); err != nil && os.Getenv("CI") != "true" {
-				t.Skip(err)
-			}
-			objects := s3test.Run(t, s3test.MinIO)
-			return []string{
-				"LOG_SERVICE_S3_ENDPOINT=" + objects.Endpoint(), "LOG_SERVICE_S3_PATH_STYLE=true", "LOG_SERVICE_S3_BUCKET=" + objects.Bucket(t),
-				"LOG_SERVICE_S3_ACCESS_KEY_ID=" + s3test.AccessKey, "LOG_SERVICE_S3_SECRET_ACCESS_KEY=" + s3test.SecretKey, "LOG_SERVICE_S3_REGION=us-east-1",
-				"LOG_SERVICE_REDIS_ENDPOINT=" + redistest.Start(t).Addr,
-			}
-		},
+		"Redis and S3":  func(t *testing.T) []string { return append(onS3(t), onRedis(t)...) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			environ := start(t)
@@ -50,6 +40,25 @@ func TestRealOutputsComeBackByteForByte(t *testing.T) {
 			}
 		})
 	}
+}
+
+// onS3 are the settings of a server with a bucket of its own.
+func onS3(t *testing.T) []string {
+	t.Helper()
+	if err := s3test.Installed(s3test.MinIO); err != nil && os.Getenv("CI") != "true" {
+		t.Skip(err)
+	}
+	objects := s3test.Run(t, s3test.MinIO)
+	return []string{
+		"LOG_SERVICE_S3_ENDPOINT=" + objects.Endpoint(), "LOG_SERVICE_S3_PATH_STYLE=true", "LOG_SERVICE_S3_BUCKET=" + objects.Bucket(t),
+		"LOG_SERVICE_S3_ACCESS_KEY_ID=" + s3test.AccessKey, "LOG_SERVICE_S3_SECRET_ACCESS_KEY=" + s3test.SecretKey, "LOG_SERVICE_S3_REGION=us-east-1",
+	}
+}
+
+// onRedis are the settings of a server with a Redis of its own.
+func onRedis(t *testing.T) []string {
+	t.Helper()
+	return []string{"LOG_SERVICE_REDIS_ENDPOINT=" + redistest.Start(t).Addr}
 }
 
 // realOutputs are the recorded outputs, those with other line breaks and ends,

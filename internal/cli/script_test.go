@@ -64,6 +64,28 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, params("testdata"))
 }
 
+// TestLinesOnOtherEnginesAndStores runs the script about lines, which TestScripts
+// runs on the defaults.
+func TestLinesOnOtherEnginesAndStores(t *testing.T) {
+	for name, settings := range map[string]func(*testing.T) []string{
+		"memory and bolt": func(*testing.T) []string { return []string{"LOG_SERVICE_STREAM=memory"} },
+		"disk and S3":     onS3,
+		"Redis and S3":    func(t *testing.T) []string { return append(onS3(t), onRedis(t)...) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := params("")
+			p.Files = []string{"testdata/lines.txtar"}
+			setup, environ := p.Setup, settings(t)
+			p.Setup = func(env *testscript.Env) error {
+				err := setup(env)
+				env.Values[stateKey{}].(*state).settings = environ
+				return err
+			}
+			testscript.Run(t, p)
+		})
+	}
+}
+
 func params(dir string) testscript.Params {
 	return testscript.Params{
 		Dir:                dir,
@@ -102,6 +124,7 @@ type stateKey struct{}
 // state holds what a script has running.
 type state struct {
 	server    *exec.Cmd
+	settings  []string // of every server
 	objects   *s3test.Server
 	followers map[string]*follower // by output file
 }
@@ -146,7 +169,7 @@ func cmdServe(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("serve: a server runs, or !")
 	}
 	cmd := command(ts, "log-service", "server")
-	cmd.Env = append(cmd.Env, args...)
+	cmd.Env = append(append(cmd.Env, st.settings...), args...)
 	// A file, so that a script finds there what happened before an answer.
 	name := filepath.Join(ts.Getenv("WORK"), "server.log")
 	log, err := os.Create(name)
