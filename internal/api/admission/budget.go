@@ -68,6 +68,13 @@ func (b *Budget) Take(ctx context.Context, account string, n int64) error {
 	return b.wait(ctx, w)
 }
 
+// Try reserves n bytes for account if that is possible at once.
+func (b *Budget) Try(account string, n int64) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.give(account, n)
+}
+
 func (b *Budget) wait(ctx context.Context, w *waiter) error {
 	t := time.NewTimer(budgetWait)
 	defer t.Stop()

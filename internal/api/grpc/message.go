@@ -52,8 +52,7 @@ type codec struct{ logservicev1.Codec }
 
 // Unmarshal implements encoding.CodecV2.
 func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
-	var head [2]byte
-	compressed := peek(data, head[:]) && isGzip(head[:])
+	compressed := isGzip(head(data))
 	if m, ok := v.(*incoming); ok {
 		m.wire = int64(data.Len())
 		if compressed {
@@ -75,12 +74,19 @@ func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
 	return c.Codec.Unmarshal(data, v)
 }
 
-// peek copies the first bytes of data.
-func peek(data mem.BufferSlice, head []byte) bool {
+// head returns the first two bytes of data, at least.
+func head(data mem.BufferSlice) []byte {
+	if len(data) == 0 {
+		return nil
+	}
+	if b := data[0].ReadOnlyData(); len(b) >= 2 {
+		return b
+	}
+	var b [2]byte
 	r := data.Reader()
 	defer r.Close()
-	_, err := io.ReadFull(r, head)
-	return err == nil
+	n, _ := io.ReadFull(r, b[:])
+	return b[:n]
 }
 
 func inflateSmall(data mem.BufferSlice) ([]byte, error) {

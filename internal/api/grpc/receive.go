@@ -85,11 +85,31 @@ func (r *receiver) Read(b []byte) (int, error) {
 	}
 	r.pending += int64(n)
 	needs := steps(r.pending) - r.held
+	if needs > 0 && r.budget.Try(r.payer(), needs) {
+		r.hold(needs)
+		needs = 0
+	}
 	r.mu.Unlock()
 	if needs > 0 && err == nil {
 		err = r.reserve(needs)
 	}
 	return n, err
+}
+
+// payer returns the account that what is held counts against. The caller holds mu.
+func (r *receiver) payer() string {
+	if r.held == 0 {
+		r.holder = r.account
+	}
+	return r.holder
+}
+
+// hold adds n bytes of the budget. The caller holds mu.
+func (r *receiver) hold(n int64) {
+	r.held, r.since = r.held+n, time.Now()
+	if r.watch == nil {
+		r.watch = time.AfterFunc(r.stall, r.check)
+	}
 }
 
 // steps returns how much of the budget pending bytes need.
@@ -103,10 +123,7 @@ func steps(pending int64) int64 {
 // reserve waits for n bytes of the budget, for at most the stall time.
 func (r *receiver) reserve(n int64) error {
 	r.mu.Lock()
-	account := r.account
-	if r.held > 0 {
-		account = r.holder
-	}
+	account := r.payer()
 	r.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), r.stall)
 	defer cancel()
@@ -118,14 +135,11 @@ func (r *receiver) reserve(n int64) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.closed {
+	if r.closed || account != r.payer() {
 		r.budget.Put(account, n)
 		return net.ErrClosed
 	}
-	r.holder, r.held, r.since = account, r.held+n, time.Now()
-	if r.watch == nil {
-		r.watch = time.AfterFunc(r.stall, r.check)
-	}
+	r.hold(n)
 	r.release() // what was taken in the meantime
 	return nil
 }
@@ -142,8 +156,9 @@ func (r *receiver) check() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch left := r.stall - time.Since(r.since); {
-	case r.closed || r.held == 0:
+	case r.closed || r.pending <= freeBytes:
 		r.watch = nil
+		r.giveBack(r.held)
 	case left > 0:
 		r.watch.Reset(left)
 	default:
@@ -200,9 +215,16 @@ func (r *receiver) addPublic(n int) int {
 	return r.public
 }
 
-// release returns what is held beyond need. The caller holds mu.
+// release returns what is held beyond need, except for one step: a connection
+// that is in use will need it. The caller holds mu.
 func (r *receiver) release() {
-	if n := r.held - steps(r.pending); n > 0 {
+	if n := r.held - steps(r.pending); n > stepBytes || n > 0 && r.calls == 0 {
+		r.giveBack(n)
+	}
+}
+
+func (r *receiver) giveBack(n int64) {
+	if n > 0 {
 		r.held -= n
 		r.budget.Put(r.holder, n)
 	}
@@ -212,7 +234,7 @@ func (r *receiver) release() {
 func (r *receiver) Close() error {
 	r.mu.Lock()
 	r.closed, r.pending = true, 0
-	r.release()
+	r.giveBack(r.held)
 	if r.watch != nil {
 		r.watch.Stop()
 	}
