@@ -11,6 +11,7 @@ import (
 	"cmp"
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -81,6 +82,7 @@ type API struct {
 	bodies      *bodies
 	public      public.Config
 	loopback    bool
+	host        atomic.Pointer[string] // see serves
 	maxLine     int
 	upload      int64 // the largest
 	unready     <-chan struct{}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,6 +21,13 @@ import (
 // request: a peer that never sends it must not occupy its connection.
 const discardWait = 5 * time.Second
 
+// Headers of all answers, which share the slices: nobody may change them. Shared
+// caches know neither tokens nor links, and logs go on.
+var (
+	ownCopies = slices.Clip([]string{"private, no-cache"})
+	byToken   = slices.Clip([]string{"Authorization, " + access.HeaderToken})
+)
+
 // Handler makes an http.Handler of f: it parses the query, gives the request an
 // ID, answers errors, recovers from panics, counts, and logs one line. Method
 // and route are the labels of the metrics.
@@ -31,11 +39,11 @@ func (a *API) Handler(method, route string, needs auth.Verbs, f Func) http.Handl
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := &Call{ResponseWriter: w, Request: r, ID: api.RequestID(r.Header.Get(api.HeaderRequestID)), api: a, needs: needs}
 		start := time.Now()
-		w.Header().Set(api.HeaderRequestID, c.ID)
-		// Shared caches know neither tokens nor links, and logs go on.
-		w.Header().Set("Cache-Control", "private, no-cache")
+		h := w.Header()
+		h.Set(api.HeaderRequestID, c.ID)
+		h["Cache-Control"] = ownCopies
 		if needs != auth.Public {
-			w.Header().Set("Vary", "Authorization, "+access.HeaderToken)
+			h["Vary"] = byToken
 		}
 		a.metrics.inFlight.Inc()
 		defer a.metrics.inFlight.Dec()

@@ -59,6 +59,9 @@ func (c Config) lists(origin string) bool {
 // link from there did not: the page sees nothing of the answer. Requests of
 // programs have none of the headers of browsers.
 func (c Config) Foreign(r *http.Request) bool {
+	if r.Header["Origin"] == nil && r.Header["Sec-Fetch-Site"] == nil {
+		return false
+	}
 	origin := r.Header.Get("Origin")
 	if origin != "" && c.lists(origin) {
 		return false
