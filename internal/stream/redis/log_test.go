@@ -34,10 +34,21 @@ func newLog(t testing.TB, to *node) *log {
 	t.Helper()
 	l := &log{t: t, id: logservice.ID{Account: "acme", Key: logservice.Key(fmt.Sprint("log/", names.Add(1)))}, to: to}
 	l.writer = streamtest.Writer{Name: l.id.String(), Pad: 50}
-	if err := to.Open(t.Context(), l.id, logs.OpenOptions{}); err != nil {
-		t.Fatalf("open: %v", err)
-	}
+	l.opened()
 	return l
+}
+
+// opened opens the log, as often as it takes: Redis may just have come back, and the
+// connections of before end with the first calls.
+func (l *log) opened() {
+	l.t.Helper()
+	eventually(l.t, "the log is open", func() bool {
+		err := l.to.Open(l.t.Context(), l.id, logs.OpenOptions{})
+		if err != nil && !errors.Is(err, logservice.ErrUnavailable) {
+			l.t.Fatalf("open: %v", err)
+		}
+		return err == nil
+	})
 }
 
 // write appends n lines with their offset, as often as it takes.

@@ -264,9 +264,7 @@ func TestReadersOfALogThatRedisLostEnd(t *testing.T) {
 			tail.Close()
 			again := newLog(t, nodes[1])
 			again.id, again.lines = l.id, nil
-			if err := nodes[1].Open(t.Context(), l.id, logs.OpenOptions{}); err != nil {
-				t.Fatal(err)
-			}
+			again.opened()
 			again.write(3)
 			again.read(nodes[0], 0)
 			eventually(t, "no readers of the lost log are known", func() bool { return s.Do("EXISTS", readers) == "0" })
