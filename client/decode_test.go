@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	logservice "github.com/harness/log-service"
+	"github.com/harness/log-service/internal/lines"
 )
 
 func lineSeeds() []string {
@@ -79,7 +80,7 @@ func FuzzEncodeLine(f *testing.F) {
 			t.Fatalf("%q: %v", data, err)
 		}
 		valid := func(s string) string { return string([]rune(s)) }
-		want := logservice.Line{Level: valid(level), Pos: 3, Out: valid(text), Time: at, Args: map[string]string{valid(name): valid(value)}, Replaced: invalidBytes([]byte(text))}
+		want := logservice.Line{Level: valid(level), Pos: 3, Out: valid(text), Time: at, Args: map[string]string{valid(name): valid(value)}, Replaced: lines.InvalidBytes([]byte(text))}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Error(diff)
 		}

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"time"
 	"unicode/utf8"
+
+	"github.com/harness/log-service/internal/lines"
 )
 
 // piece is a line, or a part of one, as a Writer appends it.
@@ -39,25 +41,10 @@ func appendLine(dst []byte, pos int64, p piece) []byte {
 	if p.partial {
 		dst = append(dst, `,"partial":true`...)
 	}
-	if n := invalidBytes(p.text); n > 0 {
+	if n := lines.InvalidBytes(p.text); n > 0 {
 		dst = strconv.AppendInt(append(dst, `,"replaced":`...), n, 10)
 	}
 	return append(dst, '}')
-}
-
-// invalidBytes counts the bytes that are not UTF-8, and become U+FFFD.
-func invalidBytes(text []byte) (n int64) {
-	if utf8.Valid(text) {
-		return 0
-	}
-	for len(text) > 0 {
-		r, size := utf8.DecodeRune(text)
-		if r == utf8.RuneError && size == 1 {
-			n++
-		}
-		text = text[size:]
-	}
-	return n
 }
 
 // appendArgs appends args as a JSON object, or nothing if args is empty.

@@ -47,8 +47,8 @@ func Text(body []byte, o TextOptions) (logs.Lines, error) {
 	return b, nil
 }
 
-// invalidBytes counts the bytes that are not UTF-8.
-func invalidBytes(text []byte) (n int64) {
+// InvalidBytes counts the bytes that are not UTF-8, and become U+FFFD.
+func InvalidBytes(text []byte) (n int64) {
 	if utf8.Valid(text) {
 		return 0
 	}
@@ -68,7 +68,7 @@ func (t *textWriter) append(dst []byte, pos int64, text []byte) []byte {
 	dst = strconv.AppendInt(append(dst, t.head...), pos, 10)
 	dst = appendQuoted(append(dst, `,"out":`...), text)
 	dst = append(dst, t.tail...)
-	if n := invalidBytes(text); n > 0 {
+	if n := InvalidBytes(text); n > 0 {
 		dst = strconv.AppendInt(append(dst, `,"replaced":`...), n, 10)
 	}
 	if t.partial && text[len(text)-1] != '\n' {
